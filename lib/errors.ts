@@ -1,0 +1,21 @@
+// How failures look everywhere: an error says what was attempted, on what, and carries its cause.
+// This room only describes them; main.ts is the one place that prints one and picks the exit code.
+
+/** Exit codes of the program. 78 is EX_CONFIG of sysexits.h; the unit does not restart into it. */
+export const EXIT = { ok: 0, failure: 1, usage: 2, config: 78 } as const;
+
+/** A mistake on the command line; the message ends in what to type instead. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+/** Everything an error and its causes say, outermost first, on one line: `a: b: c`. Repeated texts appear once. */
+export function describeError(error: unknown): string {
+  const parts: string[] = [];
+  for (let cause = error, depth = 0; cause !== undefined && cause !== null && depth < 8; depth++) {
+    const text = (cause instanceof Error ? cause.message : String(cause)).trim().replace(/\s*[\r\n]+\s*/g, "; ");
+    if (text !== "" && !parts.some((part) => part.includes(text))) parts.push(text);
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  return parts.join(": ") || "unknown error";
+}

@@ -1,0 +1,103 @@
+// The fixed vocabulary of results: what became of a repair, and why something cannot be repaired, with what to do.
+
+import type { Candidate } from "./registry_map.ts";
+
+/** Why a container is left as it is. The operator's next step goes with each, see adviceOn. */
+export type UnrepairableReason =
+  | "policy-always"
+  | "digest-on-classic-store"
+  | "invalid-reference"
+  | "no-rule"
+  | "excluded"
+  | "not-in-mirror"
+  | "denied";
+
+/** Why one candidate did not deliver; the kinds of RuntimeError, and what Gilly itself found. */
+export type CandidateFailure =
+  | "unreachable"
+  | "not-found"
+  | "denied"
+  | "rate-limited"
+  | "registry-down"
+  | "stalled"
+  | "rejected"
+  | "failed"
+  | "resting"
+  | "wrong-image"
+  | "digest-changed";
+
+/** A candidate that was tried, or passed over because its mirror rests, and what came of it. */
+export interface Attempt {
+  readonly candidate: Candidate;
+  readonly failure: CandidateFailure;
+  readonly message: string;
+}
+
+/** The image was pulled and stands under its original name. */
+export interface Repaired {
+  readonly result: "repaired";
+  readonly candidate: Candidate;
+  /** The local name the image was given. */
+  readonly tagged: string;
+  /** Content address of the image in the runtime's store. */
+  readonly id: string;
+  /** Digest the mirror served, when the runtime told it. */
+  readonly digest: string | undefined;
+  readonly bytes: number;
+  readonly attempts: readonly Attempt[];
+}
+
+/** The name was there already and was left alone. */
+export interface AlreadyPresent {
+  readonly result: "already-present";
+  readonly id: string;
+}
+
+/** No candidate delivered. */
+export interface Failed {
+  readonly result: "failed";
+  /** Set when only a person can help; trying goes on, ever more rarely. */
+  readonly reason: "not-in-mirror" | "denied" | "digest-on-classic-store" | undefined;
+  readonly message: string;
+  readonly attempts: readonly Attempt[];
+}
+
+/** What became of one repair. */
+export type Outcome = Repaired | AlreadyPresent | Failed;
+
+/** What a set of failed attempts amounts to: an answer about the image, about credentials, or merely bad luck. */
+export function failedOutcome(attempts: readonly Attempt[]): Failed {
+  const every = (failure: CandidateFailure) => attempts.length > 0 && attempts.every((it) => it.failure === failure);
+  const final = (it: Attempt) => it.failure === "not-found" || it.failure === "denied";
+  const reason = every("not-found")
+    ? "not-in-mirror"
+    : attempts.some((it) => it.failure === "denied") && attempts.every(final)
+    ? "denied"
+    : undefined;
+  return {
+    result: "failed",
+    reason,
+    message: attempts.map((it) => it.message).join("; ") || "no mirror can hold a name like this",
+    attempts,
+  };
+}
+
+/** What a person can do about a container that stays as it is, in one sentence. */
+export function adviceOn(reason: UnrepairableReason, detail = ""): string {
+  switch (reason) {
+    case "policy-always":
+      return "imagePullPolicy is Always, so the kubelet pulls whatever is present: set IfNotPresent, or pin a tag";
+    case "digest-on-classic-store":
+      return "this Docker Engine's image store cannot give a digest a second name: use a tag, or the containerd image store";
+    case "invalid-reference":
+      return `the kubelet itself cannot parse this name: fix the manifest${detail && ` (${detail})`}`;
+    case "no-rule":
+      return detail || "no rule maps this registry: add it under registries";
+    case "excluded":
+      return detail || "the operator said no";
+    case "not-in-mirror":
+      return `no mirror has this image: put one of these there${detail && `: ${detail}`}`;
+    case "denied":
+      return `the mirror wants credentials, or other ones${detail && `: ${detail}`}`;
+  }
+}

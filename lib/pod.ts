@@ -1,0 +1,156 @@
+// The fields of a pod that Gilly reads, and the guard that admits them. A malformed pod costs only itself.
+
+/** Which list of the pod's spec a container stands in; the kubelet starts them in this order. */
+export type ContainerKind = "init" | "regular" | "ephemeral";
+
+/** A container of a pod, with its status if the kubelet has one. */
+export interface Container {
+  readonly name: string;
+  readonly kind: ContainerKind;
+  /** The image as the manifest spells it. The status may show another name of the same image, so it is never used. */
+  readonly image: string;
+  readonly imagePullPolicy: string | undefined;
+  /** Why the container does not run, when the kubelet says that it waits. */
+  readonly waiting: { readonly reason: string; readonly message: string } | undefined;
+}
+
+/** An image mounted as a volume (Kubernetes 1.31 and later); its failure shows on the containers that mount it. */
+export interface ImageVolume {
+  readonly name: string;
+  readonly image: string;
+  readonly imagePullPolicy: string | undefined;
+}
+
+/** A pod as the kubelet reports it. */
+export interface Pod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly phase: string;
+  /** Ended (Succeeded, Failed) or being deleted: the kubelet will not start its containers again. */
+  readonly ended: boolean;
+  /** The annotation `gilly.io/repair: "false"`. */
+  readonly optedOut: boolean;
+  readonly containers: readonly Container[];
+  readonly imageVolumes: readonly ImageVolume[];
+}
+
+/** What the kubelet answered. */
+export interface PodList {
+  readonly pods: readonly Pod[];
+  /** One sentence for each entry that is no pod. */
+  readonly malformed: readonly string[];
+}
+
+/** The annotation by which a pod opts out, with the value "false". */
+export const REPAIR_ANNOTATION = "gilly.io/repair";
+
+/** The kubelet's answer is not a list of pods; the message says what it is instead. */
+export class PodListError extends Error {
+  override name = "PodListError";
+}
+
+type Fields = Record<string, unknown>;
+
+/**
+ * Admits a kubelet's PodList (core/v1, as `GET /pods` answers it; `items` is null when there are no pods).
+ * Throws PodListError when the whole is not a PodList.
+ */
+export function readPodList(answer: unknown): PodList {
+  if (!isFields(answer)) throw new PodListError(`expected a PodList, got ${nameOfType(answer)}`);
+  if (answer.kind !== undefined && answer.kind !== "PodList" && answer.kind !== "List") {
+    throw new PodListError(`expected a PodList, got kind ${JSON.stringify(answer.kind).slice(0, 80)}`);
+  }
+  if (!("items" in answer)) throw new PodListError("expected a PodList, got an object without items");
+  if (answer.items === null) return { pods: [], malformed: [] };
+  if (!Array.isArray(answer.items)) {
+    throw new PodListError(`expected a list of pods in items, got ${nameOfType(answer.items)}`);
+  }
+  const pods: Pod[] = [];
+  const malformed: string[] = [];
+  for (const [index, item] of answer.items.entries()) {
+    const pod = readPod(item);
+    if (typeof pod === "string") malformed.push(`items[${index}]: ${pod}`);
+    else pods.push(pod);
+  }
+  return { pods, malformed };
+}
+
+/** The pod, or a sentence on what it lacks. */
+function readPod(item: unknown): Pod | string {
+  if (!isFields(item)) return `expected a pod, got ${nameOfType(item)}`;
+  const { metadata, spec, status } = item;
+  if (!isFields(metadata)) return "a pod without metadata";
+  const name = metadata.name;
+  if (typeof name !== "string" || name === "") return "a pod without a name";
+  if (!isFields(spec)) return `pod ${JSON.stringify(name).slice(0, 80)} has no spec`;
+  const state = isFields(status) ? status : {};
+  const phase = text(state.phase);
+  const annotations = isFields(metadata.annotations) ? metadata.annotations : {};
+  return {
+    namespace: text(metadata.namespace) || "default",
+    name,
+    uid: text(metadata.uid),
+    phase,
+    ended: phase === "Succeeded" || phase === "Failed" || typeof metadata.deletionTimestamp === "string",
+    optedOut: annotations[REPAIR_ANNOTATION] === "false",
+    containers: [
+      ...readContainers("init", spec.initContainers, state.initContainerStatuses),
+      ...readContainers("regular", spec.containers, state.containerStatuses),
+      ...readContainers("ephemeral", spec.ephemeralContainers, state.ephemeralContainerStatuses),
+    ],
+    imageVolumes: readImageVolumes(spec.volumes),
+  };
+}
+
+function readContainers(kind: ContainerKind, specs: unknown, statuses: unknown): Container[] {
+  const containers: Container[] = [];
+  for (const spec of list(specs)) {
+    if (typeof spec.name !== "string" || typeof spec.image !== "string") continue;
+    containers.push({
+      name: spec.name,
+      kind,
+      image: spec.image,
+      imagePullPolicy: typeof spec.imagePullPolicy === "string" ? spec.imagePullPolicy : undefined,
+      waiting: readWaiting(spec.name, statuses),
+    });
+  }
+  return containers;
+}
+
+function readWaiting(name: string, statuses: unknown): Container["waiting"] {
+  const status = list(statuses).find((status) => status.name === name);
+  const waiting = isFields(status?.state) ? status.state.waiting : undefined;
+  if (!isFields(waiting)) return undefined;
+  return { reason: text(waiting.reason), message: text(waiting.message) };
+}
+
+function readImageVolumes(volumes: unknown): ImageVolume[] {
+  const found: ImageVolume[] = [];
+  for (const volume of list(volumes)) {
+    if (!isFields(volume.image) || typeof volume.image.reference !== "string") continue;
+    found.push({
+      name: text(volume.name),
+      image: volume.image.reference,
+      imagePullPolicy: typeof volume.image.pullPolicy === "string" ? volume.image.pullPolicy : undefined,
+    });
+  }
+  return found;
+}
+
+function list(value: unknown): Fields[] {
+  return Array.isArray(value) ? value.filter(isFields) : [];
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function nameOfType(value: unknown): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "a list" : `a ${typeof value}`;
+}

@@ -1,0 +1,70 @@
+// Which containers wait for an image that a local copy would cure. It looks at waiting reasons, never at the pod's
+// phase: a restarted container of a Running pod can lose its image too.
+
+import type { Container, ContainerKind, ImageVolume, Pod } from "./pod.ts";
+
+/**
+ * Waiting reasons that a local image cures (kubelet pkg/kubelet/images/types.go). SignatureValidationFailed is left out on
+ * purpose: a local copy would step around the operator's signature policy.
+ */
+export const CURABLE_REASONS: ReadonlySet<string> = new Set([
+  "ErrImagePull",
+  "ImagePullBackOff",
+  "ErrImageNeverPull",
+  "RegistryUnavailable",
+]);
+
+/** The kubelet cannot parse the name; nothing can be pulled for it. */
+export const INVALID_NAME_REASON = "InvalidImageName";
+
+/** A container (or a volume it mounts) that waits for an image. */
+export interface Failure {
+  readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string; readonly phase: string };
+  readonly container: string;
+  readonly kind: ContainerKind;
+  /** The reference as the manifest spells it. */
+  readonly image: string;
+  readonly imagePullPolicy: string | undefined;
+  readonly reason: string;
+  readonly message: string;
+  readonly optedOut: boolean;
+}
+
+/** Every container that waits with an image reason, in the order of the kubelet's list. */
+export function scanPods(pods: readonly Pod[]): Failure[] {
+  const failures: Failure[] = [];
+  for (const pod of pods) {
+    if (pod.ended) continue;
+    for (const container of pod.containers) {
+      const waiting = container.waiting;
+      if (waiting === undefined) continue;
+      if (!CURABLE_REASONS.has(waiting.reason) && waiting.reason !== INVALID_NAME_REASON) continue;
+      const wanted = failingVolume(pod.imageVolumes, waiting.message) ?? container;
+      failures.push(failureOf(pod, container, wanted, waiting));
+    }
+  }
+  return failures;
+}
+
+// When a mounted image is what fails, the container's own image is not even tried; only the message tells which it is.
+function failingVolume(volumes: readonly ImageVolume[], message: string): ImageVolume | undefined {
+  return volumes.find((volume) => message.includes(`"${volume.image}"`));
+}
+
+function failureOf(
+  pod: Pod,
+  container: Container,
+  wanted: Container | ImageVolume,
+  waiting: NonNullable<Container["waiting"]>,
+): Failure {
+  return {
+    pod: { namespace: pod.namespace, name: pod.name, uid: pod.uid, phase: pod.phase },
+    container: container.name,
+    kind: container.kind,
+    image: wanted.image,
+    imagePullPolicy: wanted.imagePullPolicy,
+    reason: waiting.reason,
+    message: waiting.message,
+    optedOut: pod.optedOut,
+  };
+}

@@ -1,0 +1,171 @@
+// What to do about each failing image, as data: repair, leave because, wait until. Nothing is touched here, so a plan can
+// be printed, compared and refused.
+
+import type { AttemptRecord } from "./attempts.ts";
+import { type Exclusions } from "./exclude.ts";
+import { InvalidReferenceError, isImageId, parseReference, type Reference, repositoryOf } from "./image_ref.ts";
+import { adviceOn, type UnrepairableReason } from "./outcome.ts";
+import { REPAIR_ANNOTATION } from "./pod.ts";
+import { type Failure, INVALID_NAME_REASON } from "./pod_scan.ts";
+import { type Candidate, matchRule, type RegistryMap, type RegistryRule } from "./registry_map.ts";
+import type { ImageStore } from "./runtime/runtime.ts";
+
+/** The pull policies of core/v1. */
+export type PullPolicy = "Always" | "IfNotPresent" | "Never";
+
+/** An image that the rules can bring. */
+export interface Target {
+  /** The name the kubelet looks up, and the key of everything known about this image. */
+  readonly name: string;
+  /** As the manifest (or the command line) spells it. */
+  readonly image: string;
+  readonly reference: Reference;
+  readonly rule: RegistryRule;
+  readonly candidates: readonly Candidate[];
+}
+
+/** One image to make present, for every container that waits for it. */
+export interface Repair extends Target {
+  readonly failures: readonly Failure[];
+}
+
+/** Why an image is left alone, and what a person can do about it. */
+export interface Refusal {
+  readonly reason: UnrepairableReason;
+  readonly advice: string;
+}
+
+/** A container that is left alone. */
+export interface Skip extends Refusal {
+  readonly failure: Failure;
+}
+
+/** An image whose next try has a time, or that the kubelet is about to look at again. */
+export interface Wait {
+  readonly repair: Repair;
+  readonly record: AttemptRecord;
+}
+
+/** What a pass makes of the failures; every failing container is in exactly one of these. */
+export interface Plan {
+  readonly repairs: readonly Repair[];
+  readonly skips: readonly Skip[];
+  readonly waits: readonly Wait[];
+  /** Images whose repair is under way already. */
+  readonly repairing: readonly Repair[];
+}
+
+/** What the plan is made from besides the failures. */
+export interface Circumstances {
+  readonly registries: RegistryMap;
+  readonly exclusions: Exclusions;
+  /** Unknown while the runtime has not answered; then no digest is refused on its account. */
+  readonly imageStore: ImageStore | undefined;
+  readonly attempt: (name: string) => AttemptRecord | undefined;
+  readonly underWay: (name: string) => boolean;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** The plan for these failures. Ten containers that wait for one image are one repair. */
+export function makePlan(failures: readonly Failure[], circumstances: Circumstances): Plan {
+  const skips: Skip[] = [];
+  const wanted = new Map<string, Repair & { failures: Failure[] }>();
+  for (const failure of failures) {
+    const verdict = judge(failure, circumstances);
+    if (isRefusal(verdict)) {
+      skips.push({ failure, ...verdict });
+      continue;
+    }
+    const known = wanted.get(verdict.name);
+    if (known === undefined) wanted.set(verdict.name, { ...verdict, failures: [failure] });
+    else known.failures.push(failure);
+  }
+  return { skips, ...schedule([...wanted.values()], circumstances) };
+}
+
+/** The image as a target of the rules, or why there can be no repair; `explain` and `keep` ask this too. */
+export function planImage(
+  image: string,
+  circumstances: Pick<Circumstances, "registries" | "exclusions" | "imageStore">,
+): Target | Refusal {
+  const reference = parseOrRefuse(image);
+  if ("reason" in reference) return reference;
+  const pattern = circumstances.exclusions.image(reference);
+  if (pattern !== undefined) {
+    return refuse("excluded", `exclude.images has ${JSON.stringify(pattern)}: change that line`);
+  }
+  const match = matchRule(circumstances.registries, reference);
+  if (match.rule === undefined) return refuse("no-rule", adviceWithoutRule(match.because, reference));
+  if (reference.digest !== undefined && circumstances.imageStore === "classic") {
+    return refuse("digest-on-classic-store");
+  }
+  return { name: lookupName(reference), image, reference, rule: match.rule, candidates: match.candidates };
+}
+
+/** Tells a refusal from a target. */
+export function isRefusal(planned: Target | Refusal): planned is Refusal {
+  return "advice" in planned;
+}
+
+/** The name by which the kubelet asks the runtime: a digest wins over a tag (dockershim libdocker/helpers.go). */
+export function lookupName(reference: Reference): string {
+  return reference.digest === undefined
+    ? `${repositoryOf(reference)}:${reference.tag}`
+    : `${repositoryOf(reference)}@${reference.digest}`;
+}
+
+/**
+ * The policy in force: what the manifest says, else Always for `latest` and IfNotPresent for everything else
+ * (kubernetes pkg/apis/core/v1/defaults.go).
+ */
+export function effectivePolicy(policy: string | undefined, reference: Reference): PullPolicy {
+  if (policy === "Always" || policy === "IfNotPresent" || policy === "Never") return policy;
+  return reference.tag === "latest" ? "Always" : "IfNotPresent";
+}
+
+function judge(failure: Failure, circumstances: Circumstances): Target | Refusal {
+  if (failure.optedOut) return refuse("excluded", `the pod says ${REPAIR_ANNOTATION}: "false"`);
+  const namespace = circumstances.exclusions.namespace(failure.pod.namespace);
+  if (namespace !== undefined) {
+    return refuse("excluded", `exclude.namespaces has ${JSON.stringify(namespace)}: change that line`);
+  }
+  // Ours may be the newer grammar; what the kubelet cannot parse it will never look up.
+  if (failure.reason === INVALID_NAME_REASON) return refuse("invalid-reference", failure.message || failure.image);
+  const planned = planImage(failure.image, circumstances);
+  if (isRefusal(planned)) return planned;
+  const policy = effectivePolicy(failure.imagePullPolicy, planned.reference);
+  return policy === "Always" ? refuse("policy-always") : planned;
+}
+
+function schedule(repairs: readonly Repair[], circumstances: Circumstances): Omit<Plan, "skips"> {
+  const plan = { repairs: [] as Repair[], waits: [] as Wait[], repairing: [] as Repair[] };
+  for (const repair of repairs) {
+    const record = circumstances.attempt(repair.name);
+    if (circumstances.underWay(repair.name)) plan.repairing.push(repair);
+    else if (record !== undefined && circumstances.now < record.nextTryAt) plan.waits.push({ repair, record });
+    else plan.repairs.push(repair);
+  }
+  return plan;
+}
+
+function parseOrRefuse(image: string): Reference | Refusal {
+  // An image ID names nothing in any registry; the kubelet only ever looks it up locally.
+  if (isImageId(image)) return refuse("invalid-reference", "an image ID cannot be pulled");
+  try {
+    return parseReference(image);
+  } catch (error) {
+    if (error instanceof InvalidReferenceError) return refuse("invalid-reference", error.sentence);
+    throw error;
+  }
+}
+
+function adviceWithoutRule(because: "no-rule" | "is-mirror", reference: Reference): string {
+  return because === "is-mirror"
+    ? `${reference.domain} is itself a mirror of the rules, so this name is never rewritten: see why the mirror fails`
+    : `no rule maps ${reference.domain}: add "${reference.domain}: MIRROR" under registries`;
+}
+
+function refuse(reason: UnrepairableReason, detail?: string): Refusal {
+  return { reason, advice: adviceOn(reason, detail) };
+}
