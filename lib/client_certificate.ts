@@ -1,0 +1,63 @@
+// Looks at a client certificate and its key before TLS does: Deno's createHttpClient ends the whole process when the two
+// do not parse or do not belong together. It reads no files, and what a key holds never reaches a message.
+
+import { Buffer } from "node:buffer";
+import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
+
+/** A certificate or key that TLS could not use; the message says which of the two and why. */
+export class ClientCertificateError extends Error {
+  override name = "ClientCertificateError";
+}
+
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+const PRIVATE_KEY = /-----BEGIN (?:RSA |EC )?PRIVATE KEY-----[^-]+-----END (?:RSA |EC )?PRIVATE KEY-----/;
+
+/** What rustls can sign with (rustls crypto/aws_lc_rs/sign.rs) and Deno can look at, which leaves out P-521. */
+const KEY_TYPES = new Set(["rsa", "ec", "ed25519"]);
+const CURVES = new Set(["p256", "p384"]);
+const USABLE = "RSA, P-256, P-384 or Ed25519 can be used";
+
+/**
+ * Checks that TLS can prove itself with this PEM certificate (chain, leaf first) and PEM private key; both may stand in
+ * one text. Throws ClientCertificateError.
+ */
+export function checkClientCertificate(certificatePem: string, keyPem: string): void {
+  const leaf = derOf(certificatesIn(certificatePem)[0]!);
+  const key = privateKeyOf(keyPem);
+  // A certificate holds its public key in this very encoding (RFC 5280, subjectPublicKeyInfo).
+  const publicKey = createPublicKey(key).export({ type: "spki", format: "der" });
+  if (leaf.indexOf(publicKey) === -1) throw new ClientCertificateError("the key does not belong to the certificate");
+}
+
+/** The PEM certificates in a text, at least one, each of which parses. Throws ClientCertificateError. */
+function certificatesIn(pem: string): string[] {
+  const blocks: string[] = pem.match(CERTIFICATES) ?? [];
+  if (blocks.length === 0) throw new ClientCertificateError("there is no whole PEM certificate");
+  try {
+    for (const block of blocks) new X509Certificate(block);
+  } catch {
+    throw new ClientCertificateError("the certificate does not parse");
+  }
+  return blocks;
+}
+
+function derOf(pem: string): Buffer {
+  return Buffer.from(pem.replace(/-----[A-Z ]+-----/g, ""), "base64");
+}
+
+function privateKeyOf(pem: string): KeyObject {
+  const block = pem.match(PRIVATE_KEY)?.[0];
+  if (block === undefined) throw new ClientCertificateError("there is no whole unencrypted PEM private key");
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(block);
+  } catch {
+    throw new ClientCertificateError(`the private key does not parse: ${USABLE}`);
+  }
+  const curve = key.asymmetricKeyDetails?.namedCurve;
+  if (!KEY_TYPES.has(key.asymmetricKeyType ?? "") || (curve !== undefined && !CURVES.has(curve))) {
+    const type = [key.asymmetricKeyType, curve].filter(Boolean).join(" ");
+    throw new ClientCertificateError(`the private key is ${type}: ${USABLE}`);
+  }
+  return key;
+}

@@ -1,0 +1,244 @@
+// The config file as the program sees it: read, checked, refused whole with every mistake, file:line:key.
+// No secret is ever held here, only the paths of the files that hold them.
+
+import { mistakeInFile, mistakeInPair, reasonOf } from "./config_files.ts";
+import type { FileKind } from "./config_files.ts";
+import { checkSettings, hostOfMirror, valueAt } from "./config_schema.ts";
+import type { Settings } from "./config_schema.ts";
+import { quoted } from "./config_values.ts";
+import { isMapping, readYamlMapping } from "./config_yaml.ts";
+import type { RegistryRule } from "./registry_map.ts";
+import { locateKeys } from "./yaml_position.ts";
+import type { KeyStep } from "./yaml_position.ts";
+
+/** The checked configuration. Every default is filled in and every path is resolved against the config file's folder. */
+export interface Config {
+  /** Path of the file as it was given. */
+  readonly file: string;
+  readonly kubelet: {
+    /** `https://HOST:PORT` (or `http://HOST:PORT`, the read-only port), without a trailing slash. */
+    readonly url: string;
+    readonly caFile?: string;
+    readonly certFile?: string;
+    readonly keyFile?: string;
+    readonly tokenFile?: string;
+  };
+  /** Absolute path of the Engine's unix socket. */
+  readonly docker: { readonly socket: string };
+  readonly registries: readonly RegistryRule[];
+  /** Settings of single mirrors; the key is the mirror's host, with its port if it has one. */
+  readonly mirrors: Readonly<Record<string, MirrorSettings>>;
+  readonly exclude: { readonly images: readonly string[]; readonly namespaces: readonly string[] };
+  /** References of images to hold present always. */
+  readonly keep: readonly string[];
+  readonly repair: {
+    readonly mode: "on-failure";
+    readonly concurrency: number;
+    readonly backoff: { readonly initialSeconds: number; readonly maxSeconds: number };
+    readonly noProgressSeconds: number;
+    readonly onDigestChange: "warn" | "refuse";
+  };
+  /** `jitter` is the share of the interval, 0 to 1, by which a pause may differ. */
+  readonly poll: { readonly intervalSeconds: number; readonly jitter: number };
+  readonly ledger: { readonly file: string };
+  readonly logging: {
+    readonly level: "debug" | "info" | "warning" | "error";
+    readonly format: "text" | "json";
+  };
+}
+
+/** What may be said of one mirror. */
+export interface MirrorSettings {
+  /** Path of credentials in the form of Docker's config.json. It need not exist yet. */
+  readonly authFile?: string;
+  readonly maxConcurrentPulls?: number;
+}
+
+/** One mistake of the config. */
+export interface ConfigMistake {
+  readonly file: string;
+  /** 1-based; undefined when the mistake is that something is not there at all. */
+  readonly line: number | undefined;
+  /** Dotted path, such as `registries."gcr.io"[1]`; empty when it concerns the whole file. */
+  readonly key: string;
+  readonly message: string;
+}
+
+/** A config that is refused whole. The message is the list of mistakes, one a line, ready to print. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+  readonly mistakes: readonly ConfigMistake[];
+
+  constructor(mistakes: readonly ConfigMistake[], options: { cause?: unknown } = {}) {
+    super(
+      mistakes.map(({ file, line, key, message }) =>
+        [line === undefined ? file : `${file}:${line}`, key, message].filter((part) => part !== "").join(": ")
+      ).join("\n"),
+      options,
+    );
+    this.mistakes = mistakes;
+  }
+}
+
+/** Checks the text of a config file. Touches nothing; throws ConfigError. */
+export function parseConfig(text: string, file: string): Config {
+  const { config, mistakes } = examine(text, file);
+  if (config === undefined) throw new ConfigError(mistakes);
+  return config;
+}
+
+/**
+ * Reads and checks a config file, and every certificate, key, token and credentials file that it names. The contents of
+ * those are looked at and forgotten. Credentials of a mirror may be missing, because they may be handed out later.
+ * Throws ConfigError with all mistakes of the config and of those files.
+ */
+export async function loadConfig(file: string): Promise<Config> {
+  const { config, mistakes, namedFiles } = examine(await readConfigText(file), file);
+  const found = await Promise.all(namedFiles.map(async ({ path, kind, mistakeHere }) => {
+    const message = await mistakeInFile(path, kind);
+    return message === undefined ? [] : [mistakeHere(message)];
+  }));
+  const all = [...mistakes, ...found.flat()];
+  if (config === undefined || all.length > 0) throw new ConfigError(inFileOrder(all));
+  const { certFile, keyFile } = config.kubelet;
+  if (certFile === undefined || keyFile === undefined) return config;
+  const mismatch = await mistakeInPair(certFile, keyFile);
+  const key = namedFiles.find(({ path, kind }) => kind === "key" && path === keyFile);
+  if (mismatch !== undefined && key !== undefined) throw new ConfigError([key.mistakeHere(mismatch)]);
+  return config;
+}
+
+/** A file named by the config, whose name is right as far as the text tells. */
+interface NamedFile {
+  readonly path: string;
+  readonly kind: FileKind;
+  readonly mistakeHere: (message: string) => ConfigMistake;
+}
+
+interface Examination {
+  /** There exactly when there are no mistakes. */
+  readonly config: Config | undefined;
+  readonly mistakes: readonly ConfigMistake[];
+  readonly namedFiles: readonly NamedFile[];
+}
+
+function examine(text: string, file: string): Examination {
+  const { document, line, key, message } = readYamlMapping(text);
+  if (document === undefined) {
+    return { config: undefined, mistakes: [mistake(file, line, key, message)], namedFiles: [] };
+  }
+  const lineOf = locateKeys(text);
+  const at = (path: readonly KeyStep[], message: string) => mistake(file, lineOf(path), nameOfKey(path), message);
+  const { settings, mistakes } = checkSettings(document);
+  const wrong = new Set(mistakes.map(({ path }) => nameOfKey(path)));
+  return {
+    config: settings && configOf(settings, file, lineOf),
+    mistakes: inFileOrder(mistakes.map(({ path, message }) => at(path, message))),
+    namedFiles: pathsIn(document).filter(({ path }) => !wrong.has(nameOfKey(path))).map(({ path, value, kind }) => (
+      { path: resolvePath(value, file), kind, mistakeHere: (message: string) => at(path, message) }
+    )),
+  };
+}
+
+function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyStep[]) => number | undefined): Config {
+  const { kubelet, docker, exclude, keep, repair, poll, ledger, logging } = settings;
+  const resolve = (path: string | null | undefined) => typeof path === "string" ? resolvePath(path, file) : undefined;
+  return {
+    file,
+    kubelet: {
+      url: kubelet.url.replace(/\/$/, ""),
+      ...given({
+        caFile: resolve(kubelet.caFile),
+        certFile: resolve(kubelet.certFile),
+        keyFile: resolve(kubelet.keyFile),
+        tokenFile: resolve(kubelet.tokenFile),
+      }),
+    },
+    docker,
+    registries: Object.entries(settings.registries).map(([origin, mirrors]) => (
+      { origin, mirrors, line: lineOf(["registries", origin]) }
+    )),
+    mirrors: Object.fromEntries(
+      Object.entries(settings.mirrors).map((
+        [host, { authFile, maxConcurrentPulls }],
+      ) => [hostOfMirror(host), given({ authFile: resolve(authFile), maxConcurrentPulls })]),
+    ),
+    exclude,
+    keep,
+    repair: {
+      mode: repair.mode,
+      concurrency: repair.concurrency,
+      backoff: { initialSeconds: repair.backoff.initial, maxSeconds: repair.backoff.max },
+      noProgressSeconds: repair.noProgress,
+      onDigestChange: repair.onDigestChange,
+    },
+    poll: { intervalSeconds: poll.interval, jitter: poll.jitter },
+    ledger: { file: resolvePath(ledger.file, file) },
+    logging,
+  };
+}
+
+/** The entries that are there: what is optional in YAML may also be written with nothing behind it. */
+function given<Values extends object>(values: Values): { [Key in keyof Values]?: NonNullable<Values[Key]> } {
+  const entries = Object.entries(values).filter(([, value]) => value !== undefined && value !== null);
+  return Object.fromEntries(entries) as { [Key in keyof Values]?: NonNullable<Values[Key]> };
+}
+
+/** A path, seen from the folder of the config file. */
+function resolvePath(path: string, file: string): string {
+  return path.startsWith("/") ? path : file.replace(/[^/]*$/, "") + path.replace(/^(?:\.\/+)+/, "");
+}
+
+const KUBELET_FILES = { caFile: "certificate", certFile: "certificate", keyFile: "key", tokenFile: "token" } as const;
+
+/** Every path in the document that leads to a file to be read, whatever else is wrong with the document. */
+function pathsIn(document: unknown): { path: readonly string[]; value: string; kind: FileKind }[] {
+  const mirrors = valueAt(document, "mirrors");
+  const places: { path: readonly string[]; kind: FileKind }[] = [
+    ...Object.entries(KUBELET_FILES).map(([key, kind]) => ({ path: ["kubelet", key], kind })),
+    ...Object.keys(isMapping(mirrors) ? mirrors : {}).map((host) => (
+      { path: ["mirrors", host, "authFile"], kind: "credentials" as const }
+    )),
+  ];
+  return places.flatMap(({ path, kind }) => {
+    const value = path.reduce<unknown>(valueAt, document);
+    return typeof value === "string" ? [{ path, value, kind }] : [];
+  });
+}
+
+async function readConfigText(file: string): Promise<string> {
+  const refuse = (message: string, cause: unknown): never => {
+    throw new ConfigError([mistake(file, undefined, "", message)], { cause });
+  };
+  const bytes = await Deno.readFile(file).catch((error) => refuse(reasonOf(error), error));
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    return refuse("is not UTF-8 text; expected YAML", error);
+  }
+}
+
+function mistake(file: string, line: number | undefined, key: string, message: string): ConfigMistake {
+  return { file, line, key: withoutSecrets(key), message: withoutSecrets(message) };
+}
+
+// The last gate: whatever was quoted on the way, a password in a URL, a token or a PEM block stays in the file.
+function withoutSecrets(text: string): string {
+  return text
+    .replace(/\/\/\S*@/g, "//***@")
+    .replace(/[^\s/"':@]+:[^\s"'@]+@(?!sha(?:256|384|512):)/g, "***@")
+    .replace(/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, "***")
+    .replace(/-----BEGIN [A-Z ]+-----.*/gs, "***");
+}
+
+/** The dotted name of a key: `registries."gcr.io"[1]`. */
+function nameOfKey(path: readonly KeyStep[]): string {
+  return path.map((step, index) => {
+    if (typeof step === "number") return `[${step}]`;
+    return (index === 0 ? "" : ".") + (/^[A-Za-z][\w-]*$/.test(step) ? step : quoted(step));
+  }).join("");
+}
+
+function inFileOrder(mistakes: readonly ConfigMistake[]): readonly ConfigMistake[] {
+  return mistakes.toSorted((left, right) => (left.line ?? 0) - (right.line ?? 0));
+}

@@ -1,0 +1,111 @@
+// The files that the config names, looked at once at load: readable, and of the kind they should be.
+// A door to the file system. Contents are judged and forgotten; no sentence repeats any of them.
+
+import { checkClientCertificate, ClientCertificateError } from "./client_certificate.ts";
+
+/** What a file should hold. */
+export type FileKind = "certificate" | "key" | "token" | "credentials";
+
+const LARGEST_FILE = 1024 * 1024;
+
+/**
+ * What is wrong with a file, as one sentence that begins with its path; undefined when it is fine. A certificate and a
+ * key must be PEM (RFC 7468), the key not encrypted, a token one word. Credentials may be missing, and their contents
+ * are not judged.
+ */
+export async function mistakeInFile(path: string, kind: FileKind): Promise<string | undefined> {
+  try {
+    const { isFile, isDirectory, size } = await Deno.stat(path);
+    if (isDirectory) return `${path} is a directory; expected a file`;
+    if (!isFile) return `${path} is not a regular file`;
+    if (size > LARGEST_FILE) return `${path} is larger than 1 MiB; expected ${expectedIn(kind)}`;
+    const mistake = mistakeInContents(await Deno.readTextFile(path), kind);
+    return mistake === undefined ? undefined : `${path} ${mistake}`;
+  } catch (error) {
+    if (kind === "credentials" && error instanceof Deno.errors.NotFound) return undefined;
+    return `${path} ${reasonOf(error)}; expected ${expectedIn(kind)}`;
+  }
+}
+
+/** Why TLS could not use this certificate with this key, both of them PEM, as one sentence; undefined when it can. */
+export async function mistakeInPair(certFile: string, keyFile: string): Promise<string | undefined> {
+  try {
+    checkClientCertificate(await Deno.readTextFile(certFile), await Deno.readTextFile(keyFile));
+    return undefined;
+  } catch (error) {
+    if (error instanceof ClientCertificateError) return `${keyFile} cannot be used with ${certFile}: ${error.message}`;
+    return `${keyFile} ${reasonOf(error)}; expected ${expectedIn("key")}`;
+  }
+}
+
+/** Why a file could not be read, to be said after its path. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "does not exist";
+  if (error instanceof Deno.errors.PermissionDenied) return "cannot be read: permission denied";
+  if (error instanceof Deno.errors.NotCapable) return "lies outside the folders that Gilly may read";
+  if (error instanceof Deno.errors.IsADirectory) return "is a directory";
+  return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+function expectedIn(kind: FileKind): string {
+  const expected: Record<FileKind, string> = {
+    certificate: "a PEM file with a certificate",
+    key: "a PEM file with a private key",
+    token: "a file that holds a token",
+    credentials: "a file in the form of Docker's config.json",
+  };
+  return expected[kind];
+}
+
+function mistakeInContents(text: string, kind: FileKind): string | undefined {
+  switch (kind) {
+    case "certificate":
+      return mistakeInCertificate(text);
+    case "key":
+      return mistakeInKey(text);
+    case "token":
+      if (text.trim() === "") return "is empty; expected a token";
+      return /\s/.test(text.trim()) ? "holds more than one word; expected a token alone" : undefined;
+    case "credentials":
+      return undefined;
+  }
+}
+
+function mistakeInCertificate(text: string): string | undefined {
+  if (text.trim() === "") return "is empty; expected a PEM certificate";
+  const labels = labelsIn(text);
+  if (labels.includes("CERTIFICATE")) return brokenBlock(text);
+  if (labels.some(isKey)) return "holds a private key and no certificate; are certFile and keyFile exchanged?";
+  return "holds no certificate in PEM (a block labelled CERTIFICATE)";
+}
+
+function mistakeInKey(text: string): string | undefined {
+  if (text.trim() === "") return "is empty; expected a PEM private key";
+  const labels = labelsIn(text);
+  if (labels.includes("ENCRYPTED PRIVATE KEY") || /^Proc-Type: *4,ENCRYPTED/m.test(text)) {
+    return "is encrypted, and there is nobody to ask for its passphrase; decrypt it with openssl pkey";
+  }
+  if (labels.some(isKey)) return brokenBlock(text);
+  if (labels.includes("CERTIFICATE")) {
+    return "holds a certificate and no private key; are certFile and keyFile exchanged?";
+  }
+  return "holds no private key in PEM (a block labelled PRIVATE KEY)";
+}
+
+function labelsIn(text: string): string[] {
+  return [...text.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----\s*$/gm)].map(([, label = ""]) => label);
+}
+
+function isKey(label: string): boolean {
+  return /^(?:RSA |EC )?PRIVATE KEY$/.test(label);
+}
+
+function brokenBlock(text: string): string | undefined {
+  for (const [, label = "", body = ""] of text.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----([^-]*)/gm)) {
+    if (label !== "CERTIFICATE" && !isKey(label)) continue;
+    const base64 = body.replace(/\s/g, "");
+    const whole = base64.length > 0 && base64.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(base64);
+    if (!whole || !text.includes(`-----END ${label}-----`)) return `is damaged: its ${label} block is not whole`;
+  }
+  return undefined;
+}

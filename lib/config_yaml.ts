@@ -1,0 +1,69 @@
+// YAML text in, one mapping out, or one sentence about why not, in the operator's words.
+// A thinker; it knows nothing of Gilly's keys. No sentence repeats the text, which may hold a secret.
+
+import { parse } from "@std/yaml";
+
+/** A text that was read, or the first thing that is wrong with it; the parser stops there. */
+export type YamlReading =
+  | { readonly document: Mapping; readonly line?: never; readonly key?: never; readonly message?: never }
+  | {
+    readonly document: undefined;
+    /** 1-based; undefined when it concerns the whole text. */
+    readonly line: number | undefined;
+    /** The key that is wrong, where it is known, else empty. */
+    readonly key: string;
+    readonly message: string;
+  };
+
+/** A parsed mapping. Values are those of YAML's core schema: no dates, no binary. */
+export type Mapping = Readonly<Record<string, unknown>>;
+
+const EXPECTED = "expected a mapping of keys to values, such as registries: and kubelet:";
+
+/** Reads a text that holds one YAML document, a mapping. Never throws. */
+export function readYamlMapping(text: string): YamlReading {
+  const lines = text.split(/\r\n?|\n/);
+  // The parser takes a tab for no indentation at all, so that nested keys would silently rise to the top.
+  const tab = lines.findIndex((line) => /^ *\t\s*[^\s#]/.test(line));
+  if (tab >= 0) return refusal("is indented with a tab; expected spaces", tab + 1);
+  try {
+    const document = parse(text, { schema: "core" });
+    if (isMapping(document)) return { document };
+    if (document === null || document === undefined) return refusal(`holds no settings; ${EXPECTED}`);
+    return refusal(`is ${Array.isArray(document) ? "a list" : "a single value"}; ${EXPECTED}`);
+  } catch (error) {
+    return error instanceof RangeError ? refusal("is nested too deeply to be read") : explain(error, lines);
+  }
+}
+
+/** Whether a parsed YAML value is a mapping. */
+export function isMapping(value: unknown): value is Mapping {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function refusal(message: string, line?: number, key = ""): YamlReading {
+  return { document: undefined, line, key, message };
+}
+
+const KEY_OF_LINE = /^\s*(?:- +)*("[^"]*"|'[^']*'|[^\s"'#:{}[\]][^:{}[\]]*?)\s*:(?:\s[^{]*)?$/;
+
+function explain(error: unknown, lines: readonly string[]): YamlReading {
+  const said = error instanceof Error ? error.message : String(error);
+  const [, reason = said, lineText = "1", column = "0"] = /^(.*?) at line (\d+), column (-?\d+)/s.exec(said) ?? [];
+  // An end that came too early is reported behind the last line.
+  const line = Math.min(Number(lineText), lines.length);
+  const source = lines[line - 1] ?? "";
+  if (reason.includes("duplicated key")) {
+    return refusal("a key is there twice; keep one of them", line, KEY_OF_LINE.exec(source)?.[1]);
+  }
+  if (reason.includes("alias")) {
+    return refusal('a name or value that begins with * must be in quotes, as in "*.pkg.dev"', line);
+  }
+  const place = Number(column) > 0 ? ` (column ${column})` : "";
+  const hint = /\{registry\}/.test(source) ? "; a value with {registry} must be in quotes" : "";
+  return refusal(`is not valid YAML${place}: ${withoutQuotations(reason)}${hint}`, line);
+}
+
+function withoutQuotations(reason: string): string {
+  return (reason.charAt(0).toLowerCase() + reason.slice(1)).replace(/ ?(?:"[^"]*"|!<.*>)/gs, "");
+}
