@@ -1,0 +1,108 @@
+// Credentials of one mirror from a file in the form of Docker's config.json. Read again when the file changes; helpers are
+// refused by name, since no program is ever run. What stands in the file never reaches a message.
+
+import { describeError } from "./errors.ts";
+import type { RegistryAuth } from "./runtime/runtime.ts";
+
+/** A mirror's credentials, or one sentence on why there are none. */
+export type AuthLookup = { readonly auth: RegistryAuth } | { readonly problem: string };
+
+/** One credentials file, seen from one mirror. */
+export class AuthFile {
+  readonly #file: string;
+  readonly #mirror: string;
+  #fingerprint: string | undefined;
+  #found: AuthLookup | undefined;
+
+  constructor(file: string, mirror: string) {
+    this.#file = file;
+    this.#mirror = mirror;
+  }
+
+  /** The credentials as the file has them now. Never throws. */
+  async read(): Promise<AuthLookup> {
+    try {
+      const { mtime, size, ino } = await Deno.stat(this.#file);
+      const fingerprint = `${ino}:${size}:${mtime?.getTime()}`;
+      if (this.#found === undefined || fingerprint !== this.#fingerprint) {
+        this.#found = credentialsFor(this.#mirror, await Deno.readTextFile(this.#file), this.#file);
+        this.#fingerprint = fingerprint;
+      }
+      return this.#found;
+    } catch (error) {
+      this.#found = undefined;
+      return { problem: `cannot read ${this.#file}: ${describeError(error)}` };
+    }
+  }
+}
+
+/**
+ * Finds a mirror's credentials in the text of a config.json (docker/cli cli/config/configfile): `auths` by host, with
+ * `auth` (base64 of user:password), `username` and `password`, or `identitytoken`. `file` only names it in problems.
+ */
+export function credentialsFor(mirror: string, text: string, file: string): AuthLookup {
+  let config: unknown;
+  try {
+    config = JSON.parse(text);
+  } catch {
+    // The parser's own message would quote the file.
+    return { problem: `${file} is not JSON` };
+  }
+  if (!isFields(config)) return { problem: `${file} is not an object in the form of Docker's config.json` };
+  const auths = isFields(config.auths) ? config.auths : {};
+  const entry = valueOf(mirror, auths);
+  if (isFields(entry)) {
+    const auth = fromEntry(entry);
+    if (auth !== undefined) return { auth };
+  }
+  const helper = helperFor(config, mirror);
+  if (helper !== undefined) {
+    return { problem: `${file} leaves ${mirror} to the credential helper ${helper}, and Gilly runs no programs` };
+  }
+  return entry === undefined
+    ? { problem: `${file} has no credentials for ${mirror}` }
+    : { problem: `${file} has an entry for ${mirror} without auth, username and password, or identitytoken` };
+}
+
+function fromEntry(entry: Record<string, unknown>): RegistryAuth | undefined {
+  const { identitytoken, username, password, auth } = entry;
+  if (typeof identitytoken === "string" && identitytoken !== "") return { identitytoken };
+  if (typeof username === "string" && typeof password === "string" && username !== "") return { username, password };
+  if (typeof auth !== "string") return undefined;
+  const decoded = decodeBase64(auth);
+  const colon = decoded.indexOf(":");
+  // docker/cli cuts trailing NULs, which some writers of this file pad with.
+  return colon < 1
+    ? undefined
+    : { username: decoded.slice(0, colon), password: decoded.slice(colon + 1).replace(/\0+$/, "") };
+}
+
+function helperFor(config: Record<string, unknown>, mirror: string): string | undefined {
+  const helpers = isFields(config.credHelpers) ? config.credHelpers : {};
+  const helper = valueOf(mirror, helpers) ?? config.credsStore;
+  return typeof helper === "string" && helper !== "" ? JSON.stringify(helper) : undefined;
+}
+
+/** The exact name wins over other spellings of the same host (docker/cli cli/config/credentials/file_store.go). */
+function valueOf(mirror: string, byServer: Record<string, unknown>): unknown {
+  if (Object.hasOwn(byServer, mirror)) return byServer[mirror];
+  return Object.entries(byServer).find(([server]) => hostOf(server) === hostOf(mirror))?.[1];
+}
+
+/** Docker writes servers as `host`, `https://host` or `https://host/v1/`, and docker.io as `index.docker.io`. */
+function hostOf(server: string): string {
+  const host = server.toLowerCase().replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+  return host === "index.docker.io" ? "docker.io" : host;
+}
+
+function decodeBase64(text: string): string {
+  try {
+    return new TextDecoder().decode(Uint8Array.from(atob(text.trim()), (character) => character.charCodeAt(0)));
+  } catch {
+    return "";
+  }
+}
+
+function isFields(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,109 @@
+// The only caller of fetch: a deadline for every short call, bounded bodies, and failures that keep their cause.
+// It knows nothing of kubelets or Docker.
+
+/** A request that got no usable answer. `cause` holds the platform's reason. */
+export class HttpError extends Error {
+  override name = "HttpError";
+}
+
+/** The answer, or the rest of it, did not come in time. */
+export class HttpTimeoutError extends HttpError {
+  override name = "HttpTimeoutError";
+}
+
+/** One request: where to, over which client, and until when. */
+export interface HttpRequest {
+  readonly url: string;
+  readonly client: Deno.HttpClient;
+  readonly method?: "GET" | "POST";
+  readonly headers?: Record<string, string>;
+  readonly signal: AbortSignal;
+  /** Milliseconds until the answer's headers must be there; undefined waits as long as the signal allows. */
+  readonly headersTimeoutMs?: number;
+}
+
+/**
+ * Sends one request and returns the answer once its headers are there. Redirects are never followed: neither the kubelet
+ * nor Docker needs one, and a cleaned path would be another endpoint. Throws HttpError, or the signal's reason.
+ */
+export async function send(request: HttpRequest): Promise<Response> {
+  const { url, client, method = "GET", headers = {}, signal, headersTimeoutMs } = request;
+  const deadline = new AbortController();
+  const timer = headersTimeoutMs === undefined ? undefined : setTimeout(
+    () => deadline.abort(new HttpTimeoutError(`no answer within ${headersTimeoutMs / 1000} s`)),
+    headersTimeoutMs,
+  );
+  try {
+    return await fetch(url, {
+      method,
+      headers,
+      client,
+      redirect: "manual",
+      signal: AbortSignal.any([signal, deadline.signal]),
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (deadline.signal.aborted) throw deadline.signal.reason;
+    throw new HttpError(failureOf(error), { cause: error instanceof Error ? error.cause : undefined });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * The body as bytes, read within `timeoutMs` and refused beyond `limit` bytes. The connection is let go in every case.
+ * Throws HttpError, or the signal's reason.
+ */
+export async function readBody(
+  response: Response,
+  options: { readonly limit: number; readonly timeoutMs: number; readonly signal: AbortSignal },
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (response.body === null) return new Uint8Array();
+  const reader = response.body.getReader();
+  const cancel = () => void reader.cancel().catch(() => {});
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    cancel();
+  }, options.timeoutMs);
+  options.signal.addEventListener("abort", cancel, { once: true });
+  if (options.signal.aborted) cancel();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      options.signal.throwIfAborted();
+      if (late) throw new HttpTimeoutError(`the answer was not complete within ${options.timeoutMs / 1000} s`);
+      if (done) break;
+      size += value.byteLength;
+      if (size > options.limit) throw new HttpError(`the answer is larger than ${options.limit} bytes`);
+      chunks.push(value);
+    }
+  } catch (error) {
+    options.signal.throwIfAborted();
+    throw error instanceof HttpError ? error : new HttpError("the answer broke off", { cause: error });
+  } finally {
+    clearTimeout(timer);
+    options.signal.removeEventListener("abort", cancel);
+    cancel();
+  }
+  return concatenate(chunks, size);
+}
+
+function concatenate(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(size);
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return whole;
+}
+
+// Deno prefixes every failure with the URL; callers name their target themselves, so only the reason is kept.
+function failureOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/^error sending request(?: from \S+)? for (?:url \(\S*\)|\S+(?: \(\S*\))?):?\s*/, "")
+    .replace(/^client error \(\w+\): /, "") || "the request failed";
+}

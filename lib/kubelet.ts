@@ -1,0 +1,164 @@
+// The door to the kubelet: one request for the pods of this node, over TLS, with the credentials on disk at that moment.
+// It answers admitted pods or one KubeletError; it never judges what a pod means.
+
+import { checkClientCertificate } from "./client_certificate.ts";
+import { describeError } from "./errors.ts";
+import { HttpError, readBody, send } from "./http.ts";
+import { type PodList, PodListError, readPodList } from "./pod.ts";
+
+/** Where the kubelet is and who we are to it; paths of PEM files, or of a file that holds a bearer token. */
+export interface KubeletSettings {
+  readonly url: string;
+  readonly caFile?: string;
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  readonly tokenFile?: string;
+}
+
+/**
+ * Why the kubelet gave no pods.
+ *
+ * - `credentials`: our own files cannot be read or used;
+ * - `unreachable`: no connection, TLS refused, no complete answer in time;
+ * - `unauthorized`, `forbidden`: 401, 403;
+ * - `unexpected`: another status, or something that is no list of pods.
+ */
+export type KubeletErrorKind = "credentials" | "unreachable" | "unauthorized" | "forbidden" | "unexpected";
+
+/** A request for the pods that failed: what was asked of whom, and why. */
+export class KubeletError extends Error {
+  override name = "KubeletError";
+  constructor(readonly kind: KubeletErrorKind, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+  }
+}
+
+/** Time for the whole answer, headers first; a kubelet that is alive answers within a second. */
+const ANSWER_TIMEOUT_MS = 20_000;
+
+/** A pod is 2 to 20 kB, so this is room for more than 10,000 of them; beyond it the answer is no answer. */
+const ANSWER_LIMIT_BYTES = 128 * 1024 * 1024;
+
+const ADVICE: Partial<Record<number, string>> = {
+  401: "the kubelet does not accept these credentials: check kubelet.certFile against the kubelet's client CA",
+  403: "the kubelet knows us but will not show its pods: the user needs get on nodes/proxy (and nodes/pods from 1.32)",
+};
+
+/** The kubelet of one host. */
+export class KubeletClient {
+  readonly url: string;
+  readonly #settings: KubeletSettings;
+  readonly #timeoutMs: number;
+  #client: Deno.HttpClient | undefined;
+  #headers: Record<string, string> = {};
+  /** What the credential files looked like when #client was made. */
+  #fingerprint: string | undefined;
+
+  constructor(settings: KubeletSettings, timeoutMs = ANSWER_TIMEOUT_MS) {
+    this.#settings = settings;
+    this.#timeoutMs = timeoutMs;
+    this.url = `${settings.url.replace(/\/+$/, "")}/pods`;
+  }
+
+  /** The node's pods. Throws KubeletError, or the signal's reason. */
+  async pods(signal: AbortSignal): Promise<PodList> {
+    await this.#useCurrentCredentials();
+    const response = await this.#request(signal);
+    const body = await this.#read(response, signal);
+    if (response.status !== 200) throw this.#refusal(response.status, body);
+    try {
+      return readPodList(JSON.parse(body));
+    } catch (error) {
+      if (error instanceof PodListError) throw this.#unexpected(error.message);
+      const type = response.headers.get("content-type") ?? "no content type";
+      throw this.#unexpected(`expected JSON, got ${body.length} characters of ${type}: ${excerpt(body)}`, error);
+    }
+  }
+
+  close(): void {
+    this.#client?.close();
+    this.#client = undefined;
+    this.#fingerprint = undefined;
+  }
+
+  async #request(signal: AbortSignal): Promise<Response> {
+    try {
+      return await send({
+        url: this.url,
+        client: this.#client!,
+        headers: { accept: "application/json", ...this.#headers },
+        signal,
+        headersTimeoutMs: this.#timeoutMs,
+      });
+    } catch (error) {
+      throw this.#unreachable(error);
+    }
+  }
+
+  async #read(response: Response, signal: AbortSignal): Promise<string> {
+    try {
+      const limits = { limit: ANSWER_LIMIT_BYTES, timeoutMs: this.#timeoutMs, signal };
+      return new TextDecoder().decode(await readBody(response, limits));
+    } catch (error) {
+      throw this.#unreachable(error);
+    }
+  }
+
+  // Rotated certificates are picked up without a reload: a look at the files costs less than a request.
+  async #useCurrentCredentials(): Promise<void> {
+    const { caFile, certFile, keyFile, tokenFile } = this.#settings;
+    try {
+      const files = [caFile, certFile, keyFile, tokenFile].filter((file) => file !== undefined);
+      const fingerprint = (await Promise.all(files.map(fingerprintOf))).join();
+      if (this.#client !== undefined && fingerprint === this.#fingerprint) return;
+      const [ca, cert, key, token] = await Promise.all([caFile, certFile, keyFile, tokenFile].map(readIfNamed));
+      if (cert !== undefined && key !== undefined) checkClientCertificate(cert, key);
+      const client = Deno.createHttpClient({
+        ...(ca === undefined ? {} : { caCerts: [ca] }),
+        ...(cert === undefined || key === undefined ? {} : { cert, key }),
+      });
+      this.#client?.close();
+      this.#client = client;
+      this.#headers = token === undefined ? {} : { authorization: `Bearer ${token.trim()}` };
+      this.#fingerprint = fingerprint;
+    } catch (error) {
+      // In the middle of a rotation certificate and key may not match yet; what worked before goes on working.
+      if (this.#client !== undefined) return;
+      throw new KubeletError("credentials", `cannot use the credentials for ${this.url}`, error);
+    }
+  }
+
+  #unreachable(error: unknown): unknown {
+    if (!(error instanceof HttpError)) return error;
+    return new KubeletError("unreachable", `no answer from ${this.url}`, error);
+  }
+
+  #refusal(status: number, body: string): KubeletError {
+    const kind = status === 401 ? "unauthorized" : status === 403 ? "forbidden" : "unexpected";
+    const advice = ADVICE[status];
+    const said = body.trim() === "" ? "" : `: ${excerpt(body)}`;
+    return new KubeletError(kind, `${this.url} answered ${status}${said}${advice === undefined ? "" : ` (${advice})`}`);
+  }
+
+  #unexpected(what: string, cause?: unknown): KubeletError {
+    return new KubeletError("unexpected", `${this.url} answered 200, but not with pods: ${what}`, cause);
+  }
+}
+
+async function fingerprintOf(file: string): Promise<string> {
+  const { mtime, size, ino } = await Deno.stat(file);
+  return `${file}:${ino}:${size}:${mtime?.getTime()}`;
+}
+
+async function readIfNamed(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    return await Deno.readTextFile(file);
+  } catch (error) {
+    throw new Error(`cannot read ${file}: ${describeError(error)}`);
+  }
+}
+
+function excerpt(body: string): string {
+  return JSON.stringify(body.trim().slice(0, 120));
+}

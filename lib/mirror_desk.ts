@@ -1,0 +1,95 @@
+// Everything Gilly holds about its mirrors while it runs: which rest, how many pulls each takes, whose credentials.
+
+import { AuthFile } from "./auth_file.ts";
+import type { MirrorSettings } from "./config.ts";
+import { describeError } from "./errors.ts";
+import { MirrorRests, type Rest } from "./mirror_rests.ts";
+import { Places } from "./places.ts";
+import type { MirrorDesk } from "./repair.ts";
+import type { RegistryAuth, RuntimeError, RuntimeErrorKind } from "./runtime/runtime.ts";
+
+/** Failures that are about the mirror and not about the image. */
+const MIRROR_FAILURES: ReadonlySet<RuntimeErrorKind> = new Set(["registry-down", "rate-limited", "stalled"]);
+
+/** A mirror with no limit of its own takes this many pulls at once. */
+const DEFAULT_PULLS_PER_MIRROR = 4;
+
+/** What the desk is told at the start, and whom it tells of news. */
+export interface MirrorsOptions {
+  readonly settings: Readonly<Record<string, MirrorSettings>>;
+  /** Pulls at once over all mirrors. */
+  readonly concurrency: number;
+  readonly now: () => number;
+  readonly random: () => number;
+  /** A mirror went to rest for the first time since it last delivered. */
+  readonly onRest: (mirror: string, rest: Rest) => void;
+  readonly onWake: (mirror: string) => void;
+  /** The credentials of a mirror cannot be used; it is asked without any. */
+  readonly onAuthProblem: (mirror: string, problem: string) => void;
+}
+
+/** The mirrors of one configuration, keyed by host. */
+export class Mirrors implements MirrorDesk {
+  readonly #options: MirrorsOptions;
+  readonly #rests = new MirrorRests();
+  readonly #all: Places;
+  readonly #perMirror = new Map<string, Places>();
+  readonly #authFiles = new Map<string, AuthFile>();
+
+  constructor(options: MirrorsOptions) {
+    this.#options = options;
+    this.#all = new Places(options.concurrency);
+    for (const [mirror, { authFile }] of Object.entries(options.settings)) {
+      if (authFile !== undefined) this.#authFiles.set(mirror, new AuthFile(authFile, mirror));
+    }
+  }
+
+  resting(mirror: string): string | undefined {
+    const now = this.#options.now();
+    const rest = this.#rests.current(mirror, now);
+    return rest && `${mirror} rests for another ${Math.ceil((rest.until - now) / 1000)} s (${rest.because})`;
+  }
+
+  /** The file that a mirror's credentials come from, for advice. */
+  authFileOf(mirror: string): string | undefined {
+    return this.#options.settings[mirror]?.authFile;
+  }
+
+  async credentials(mirror: string): Promise<RegistryAuth | undefined> {
+    const file = this.#authFiles.get(mirror);
+    if (file === undefined) return undefined;
+    const found = await file.read();
+    if ("problem" in found) {
+      this.#options.onAuthProblem(mirror, found.problem);
+      return undefined;
+    }
+    return found.auth;
+  }
+
+  async withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>): Promise<T> {
+    // The mirror's own place first: who waits for a slow mirror must not hold a place that another could use.
+    return await this.#placesOf(mirror).with(signal, () => this.#all.with(signal, pull));
+  }
+
+  delivered(mirror: string): void {
+    if (this.#rests.all().has(mirror)) this.#options.onWake(mirror);
+    this.#rests.wake(mirror);
+  }
+
+  failed(mirror: string, error: RuntimeError): void {
+    if (!MIRROR_FAILURES.has(error.kind)) return;
+    const news = !this.#rests.all().has(mirror);
+    const { now, random } = this.#options;
+    const rest = this.#rests.send(mirror, describeError(error), now(), random(), error.retryAfterSeconds);
+    if (news) this.#options.onRest(mirror, rest);
+  }
+
+  #placesOf(mirror: string): Places {
+    let places = this.#perMirror.get(mirror);
+    if (places === undefined) {
+      places = new Places(this.#options.settings[mirror]?.maxConcurrentPulls ?? DEFAULT_PULLS_PER_MIRROR);
+      this.#perMirror.set(mirror, places);
+    }
+    return places;
+  }
+}

@@ -1,0 +1,116 @@
+// What a failed pull means. Docker Engines answer the same registry failure with different statuses and wordings, so the
+// text decides first and the status last. Pure: a status and a text in, a kind out.
+import type { RuntimeErrorKind } from "./runtime.ts";
+
+/** A failure as the Engine told it. */
+export interface EngineFailure {
+  /** HTTP status of the Engine's answer; 200 when the failure came inside the progress. */
+  readonly status: number;
+  readonly message: string;
+  /** The Retry-After header of the answer, if there was one. */
+  readonly retryAfter?: string | undefined;
+}
+
+/** What to make of it. */
+export interface FailureVerdict {
+  readonly kind: RuntimeErrorKind;
+  /** Seconds the registry asked us to wait. */
+  readonly retryAfterSeconds: number | undefined;
+}
+
+// The first match wins. A registry's status arrives in the words "HTTP 429", "status: 503" or "status from HEAD request
+// to …: 403", according to the Engine's version and image store.
+const TEXTS: readonly (readonly [RuntimeErrorKind, RegExp])[] = [
+  ["rate-limited", /toomanyrequests|too many requests|rate limit|\bHTTP 429\b|\bstatus\b.*?\b429\b/i],
+  ["failed", /no space left on device|disk quota exceeded|read-only file system|input\/output error/i],
+  ["rejected", /invalid reference format|invalid tag format|is a reserved name|invalid repository name/i],
+  ["not-found", /manifest unknown|manifest for .*not found|name unknown|no matching manifest|no such image/i],
+  ["registry-down", /dial tcp|dial unix|connection refused|connection reset|broken pipe|network is unreachable/i],
+  ["registry-down", /no route to host|no such host|server misbehaving|name resolution|proxyconnect|socks connect/i],
+  [
+    "registry-down",
+    /i\/o timeout|timeout awaiting|TLS handshake|x509:|tls:|Client\.Timeout|context deadline exceeded/i,
+  ],
+  [
+    "registry-down",
+    /server gave HTTP response to HTTPS client|malformed HTTP response|\bEOF\b|stopped after \d+ redirects/,
+  ],
+  ["registry-down", /net\/http: request canceled|use of closed network connection|http2: |stream error|server closed/i],
+  ["denied", /unauthorized|no basic auth credentials|(?<!permission )\bdenied\b|authentication required/i],
+  [
+    "denied",
+    /authorization failed|insufficient_scope|incorrect username or password|\bHTTP 40[13]\b|\bstatus\b.*?\b40[13]\b/i,
+  ],
+  ["registry-down", /\bHTTP 5\d\d\b|\bstatus\b.*?\b5\d\d\b|service unavailable|bad gateway|gateway time-?out/i],
+  ["not-found", /\bnot found\b|does not exist|\bHTTP 404\b|\bstatus\b.*?\b404\b/i],
+];
+
+/**
+ * The kind of a failed pull. `reference` is taken out of the text first, so that an image called `denied` is not.
+ *
+ * "pull access denied for …, repository does not exist or may require 'docker login'" is `denied`: the registry answered
+ * DENIED, which some also do for a repository they do not have, and Docker cannot tell the two apart. The operator gets
+ * Docker's sentence, which names both.
+ */
+export function classifyPullFailure(failure: EngineFailure, reference: string): FailureVerdict {
+  const text = withoutNames(failure.message, reference);
+  return {
+    kind: TEXTS.find(([, pattern]) => pattern.test(text))?.[0] ?? kindOfStatus(failure.status),
+    retryAfterSeconds: retryAfterSeconds(failure.retryAfter) ?? retryAfterSeconds(retryAfterText(text)),
+  };
+}
+
+/** The kind of a failed inspect, tag or info. Engine 20.10 answers 500 where later ones answer 400 to a bad name. */
+export function classifyCallFailure(failure: EngineFailure): RuntimeErrorKind {
+  if (failure.status === 404) return /page not found/i.test(failure.message) ? "failed" : "not-found";
+  if (failure.status >= 300 && failure.status < 500) return "rejected";
+  return /invalid reference format|invalid tag format|refusing to create|cannot import digest/i.test(failure.message)
+    ? "rejected"
+    : "failed";
+}
+
+/** Docker's text on one line, without control characters and at most 1000 characters long: fit for a journal. */
+export function plainText(text: string): string {
+  // deno-lint-ignore no-control-regex
+  const line = text.replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
+  return line.length > 1000 ? `${line.slice(0, 1000)}…` : line;
+}
+
+/** Seconds of a Retry-After value: whole seconds, or a duration as Go prints it (`826.926µs`, `1m30s`). */
+export function retryAfterSeconds(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const text = value.trim();
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  if (!/^(?:\d+(?:\.\d+)?(?:h|ms|m|s|µs|μs|us|ns))+$/.test(text)) return undefined;
+  let seconds = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s|µs|μs|us|ns)/g)) {
+    seconds += Number(amount) * (SECONDS[unit ?? ""] ?? 0);
+  }
+  return seconds;
+}
+
+const SECONDS: Record<string, number> = { h: 3600, m: 60, s: 1, ms: 1e-3, us: 1e-6, "µs": 1e-6, "μs": 1e-6, ns: 1e-9 };
+
+function retryAfterText(text: string): string | undefined {
+  const value = /retry[- ]after:?\s+([0-9.]+)\s*(seconds?|[a-zµμ0-9.]*)/i.exec(text);
+  if (value === null) return undefined;
+  const unit = value[2] ?? "";
+  return unit.startsWith("second") ? `${value[1]}s` : `${value[1]}${unit}`.replace(/\.$/, "");
+}
+
+function kindOfStatus(status: number): RuntimeErrorKind {
+  if (status === 401 || status === 403) return "denied";
+  if (status === 404) return "not-found";
+  if (status === 429) return "rate-limited";
+  if (status >= 502 && status <= 504) return "registry-down";
+  return status >= 300 && status < 500 ? "rejected" : "failed";
+}
+
+// Go quotes the URL it asked, which contains the image's path. What a registry answered is quoted too, but is no URL.
+function withoutNames(message: string, reference: string): string {
+  const name = reference.replace(/@.*$/, "").replace(/:[^:/]*$/, "");
+  const path = name.slice(name.indexOf("/") + 1);
+  let text = message.replaceAll(/https?:\/\/[^\s"\\]+/g, "…").replaceAll(reference, "…").replaceAll(name, "…");
+  if (path.includes("/")) text = text.replaceAll(path, "…");
+  return text;
+}

@@ -1,0 +1,104 @@
+// The contract of a container runtime, in the words the repair needs: look, pull, tag. One conformance suite
+// (tests/contract/runtime_contract.ts) holds every implementation to it. Nothing here may delete or move an image.
+
+/** An image as the runtime's store knows it. */
+export interface LocalImage {
+  /** Content address of the image: `sha256:…`. Two names with one id are one image. */
+  readonly id: string;
+  /** Names with tags, in the runtime's familiar form. */
+  readonly tags: readonly string[];
+  /** Names with digests: `name@sha256:…`. */
+  readonly digests: readonly string[];
+}
+
+/** How the Engine keeps images; decides whether a digest can be given a second name. */
+export type ImageStore = "classic" | "containerd";
+
+/** What a runtime says of itself. */
+export interface RuntimeInfo {
+  readonly name: string;
+  readonly version: string;
+  readonly apiVersion: string;
+  readonly imageStore: ImageStore;
+}
+
+/** Credentials for one registry, as Docker's X-Registry-Auth takes them. Never logged. */
+export type RegistryAuth =
+  | { readonly username: string; readonly password: string }
+  | { readonly identitytoken: string };
+
+/** One step of a pull; `current` and `total` are bytes of one layer, when the runtime tells them. */
+export interface PullProgress {
+  readonly layer: string;
+  readonly status: string;
+  readonly current?: number;
+  readonly total?: number;
+}
+
+/** What goes with one pull. */
+export interface PullOptions {
+  readonly signal: AbortSignal;
+  readonly auth?: RegistryAuth | undefined;
+  readonly onProgress?: ((progress: PullProgress) => void) | undefined;
+}
+
+/** What a pull brought. */
+export interface PulledImage {
+  /** Digest of the manifest or index that the registry served: `sha256:…`. */
+  readonly digest: string | undefined;
+  /** Sum of the sizes of the layers that were downloaded, in bytes; 0 when everything was there. */
+  readonly bytes: number;
+}
+
+/**
+ * Why a runtime call failed, as far as the answer tells.
+ *
+ * - `unreachable`: the runtime itself did not answer (socket missing, refused, closed mid-answer, deadline);
+ * - `not-found`: the registry has no such image, or the store no such name;
+ * - `denied`: the registry wants credentials or other ones;
+ * - `rate-limited`: the registry said 429 or "toomanyrequests";
+ * - `registry-down`: the registry could not be reached, timed out, or answered 5xx;
+ * - `stalled`: a pull made no progress for too long;
+ * - `rejected`: the runtime called the request malformed (4xx);
+ * - `failed`: anything else, disk full and corrupt blobs among them.
+ */
+export type RuntimeErrorKind =
+  | "unreachable"
+  | "not-found"
+  | "denied"
+  | "rate-limited"
+  | "registry-down"
+  | "stalled"
+  | "rejected"
+  | "failed";
+
+/** A runtime call that failed: what was attempted, on what, and why. */
+export class RuntimeError extends Error {
+  override name = "RuntimeError";
+  readonly kind: RuntimeErrorKind;
+  /** Seconds the registry asked us to wait, when the answer carried it. */
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(
+    kind: RuntimeErrorKind,
+    message: string,
+    options: { cause?: unknown; retryAfterSeconds?: number | undefined } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.kind = kind;
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+}
+
+/** Every method throws only RuntimeError, or the signal's reason when it was aborted. */
+export interface Runtime {
+  info(signal: AbortSignal): Promise<RuntimeInfo>;
+  /** The image a reference resolves to locally, or undefined. The reference needs an explicit tag or digest. */
+  inspect(reference: string, signal: AbortSignal): Promise<LocalImage | undefined>;
+  /** Pulls one reference with an explicit tag or digest. Resolves only when the runtime said the image is complete. */
+  pull(reference: string, options: PullOptions): Promise<PulledImage>;
+  /** Gives the image `source` the additional name `name:tag`. The runtime overwrites silently: check first. */
+  tag(source: string, target: { readonly name: string; readonly tag: string }, signal: AbortSignal): Promise<void>;
+  /** Closes connections; later calls fail. */
+  close(): void;
+}
