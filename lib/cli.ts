@@ -1,0 +1,150 @@
+// The front desk: argv in, a command and its flags out, help where help is asked. It runs nothing itself.
+
+import { parseArgs } from "@std/cli/parse-args";
+import { levenshteinDistance } from "@std/text/levenshtein-distance";
+import { UsageError } from "./errors.ts";
+
+/** One flag of a command; `value` names what it takes, and a flag without it is a switch. */
+export interface Flag {
+  readonly name: string;
+  readonly value?: string;
+  readonly help: string;
+}
+
+/** What a command gets: flags by name, and the words that are no flags. */
+export interface Arguments {
+  readonly flags: Readonly<Record<string, string | boolean | undefined>>;
+  readonly words: readonly string[];
+}
+
+/** One command: its words in the help, and what it does. */
+export interface Command {
+  readonly name: string;
+  /** One line, for the list of commands. */
+  readonly summary: string;
+  /** What stands behind the name in the usage line, such as `IMAGE…`. */
+  readonly operands?: string;
+  /** A few sentences, for the command's own help. */
+  readonly description: string;
+  readonly example: string;
+  readonly flags: readonly Flag[];
+  /** Runs the command; answers the exit code. */
+  run(args: Arguments, output: Output): Promise<number>;
+}
+
+/** Where results go: standard output. Log lines go elsewhere, see log.ts. */
+export interface Output {
+  write(text: string): void;
+}
+
+/** What argv asks for: a command, or a text to print. */
+export type Request = { readonly command: Command; readonly args: Arguments } | { readonly help: string };
+
+const HELP: Flag = { name: "help", help: "print this help" };
+
+/** Reads argv. Throws UsageError that names the nearest command or flag. */
+export function readCommandLine(argv: readonly string[], commands: readonly Command[]): Request {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    const subject = name === "help" && rest[0] !== undefined ? find(rest[0], commands) : undefined;
+    return { help: subject === undefined ? overview(commands) : commandHelp(subject) };
+  }
+  if (name === "--version") return { command: find("version", commands), args: { flags: {}, words: [] } };
+  if (name.startsWith("-")) throw new UsageError(`the command comes first: gilly COMMAND [FLAGS]; see gilly --help`);
+  const command = find(name, commands);
+  const args = readArguments(command, rest);
+  return args.flags.help === true ? { help: commandHelp(command) } : { command, args };
+}
+
+function find(name: string, commands: readonly Command[]): Command {
+  const command = commands.find((command) => command.name === name);
+  if (command !== undefined) return command;
+  throw new UsageError(
+    `unknown command ${quote(name)}${nearest(name, commands.map((it) => it.name))}; see gilly --help`,
+  );
+}
+
+function readArguments(command: Command, rest: readonly string[]): Arguments {
+  const known = [...command.flags, HELP];
+  const switches = known.filter((flag) => flag.value === undefined).map((flag) => flag.name);
+  refuseValues(command, switches, rest);
+  const parsed = parseArgs(rest, {
+    boolean: switches,
+    string: ["_", ...known.filter((flag) => flag.value !== undefined).map((flag) => flag.name)],
+    alias: { h: "help" },
+    unknown: (argument, key) => {
+      if (key === undefined) return true;
+      const name = argument.replace(/^-+/, "").replace(/=.*$/, "");
+      const hint = nearest(name, known.map((flag) => flag.name), "--");
+      throw new UsageError(`unknown flag ${quote(argument)}${hint}; see gilly ${command.name} --help`);
+    },
+  });
+  const { _: words, ...flags } = parsed;
+  for (const { name, value } of command.flags) {
+    if (value !== undefined && name in flags && (typeof flags[name] !== "string" || flags[name] === "")) {
+      throw new UsageError(`--${name} wants one ${value}; see gilly ${command.name} --help`);
+    }
+  }
+  if (command.operands === undefined && words.length > 0) {
+    throw new UsageError(`gilly ${command.name} takes no ${quote(String(words[0]))}; see gilly ${command.name} --help`);
+  }
+  return { flags: flags as Arguments["flags"], words: words.map(String) };
+}
+
+// The parser takes any text behind a switch's "=" for yes.
+function refuseValues(command: Command, switches: readonly string[], rest: readonly string[]): void {
+  const end = rest.indexOf("--");
+  for (const word of end < 0 ? rest : rest.slice(0, end)) {
+    const name = /^--([^=]+)=/.exec(word)?.[1];
+    if (name !== undefined && switches.includes(name)) {
+      throw new UsageError(`--${name} takes no value; see gilly ${command.name} --help`);
+    }
+  }
+}
+
+function overview(commands: readonly Command[]): string {
+  const width = Math.max(...commands.map(({ name, operands = "" }) => `${name} ${operands}`.length));
+  const lines = commands.map(({ name, operands = "", summary }) =>
+    `  ${`${name} ${operands}`.padEnd(width)}  ${summary}`
+  );
+  return [
+    "Gilly repairs pods whose image cannot be pulled: it pulls the image through a mirror and gives it",
+    "the name that the pod asked for.",
+    "",
+    "Usage: gilly COMMAND [FLAGS]",
+    "",
+    ...lines,
+    "",
+    "gilly COMMAND --help tells more, with an example.",
+    "",
+  ].join("\n");
+}
+
+function commandHelp({ name, operands, description, example, flags }: Command): string {
+  const spell = (flag: Flag) => `--${flag.name}${flag.value === undefined ? "" : ` ${flag.value}`}`;
+  const all = [...flags, HELP];
+  const width = Math.max(...all.map((flag) => spell(flag).length));
+  return [
+    `Usage: gilly ${name}${operands === undefined ? "" : ` ${operands}`} [FLAGS]`,
+    "",
+    description,
+    "",
+    ...all.map((flag) => `  ${spell(flag).padEnd(width)}  ${flag.help}`),
+    "",
+    "Example:",
+    `  ${example}`,
+    "",
+  ].join("\n");
+}
+
+function nearest(name: string, known: readonly string[], prefix = ""): string {
+  const [best] = known.map((word) => ({ word, distance: levenshteinDistance(name, word) }))
+    .sort((a, b) => a.distance - b.distance);
+  return best !== undefined && best.distance <= Math.max(2, best.word.length / 3)
+    ? `, did you mean ${prefix}${best.word}?`
+    : "";
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.slice(0, 80));
+}

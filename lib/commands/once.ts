@@ -1,0 +1,86 @@
+// `gilly once`: a single pass and its repairs, or the plan alone.
+
+import { makeGround, wire } from "../app.ts";
+import type { Command, Output } from "../cli.ts";
+import { look, pass } from "../cycle.ts";
+import { EXIT } from "../errors.ts";
+import type { Plan } from "../repair_plan.ts";
+import { namePods } from "../journal.ts";
+import { CONFIG_FLAG, JSON_FLAG, loadConfigAndLog } from "./flags.ts";
+
+export const onceCommand: Command = {
+  name: "once",
+  summary: "one pass over this node's pods, then exit",
+  description: [
+    "Does what the daemon does in one pass, waits for the repairs it began, and exits: 0 when every repair",
+    "succeeded or there was nothing to repair, 1 when the kubelet gave no pods or a repair failed.",
+    "With --dry-run nothing is pulled or tagged; the plan is printed.",
+  ].join("\n"),
+  example: "gilly once --dry-run",
+  flags: [CONFIG_FLAG, { name: "dry-run", help: "print the plan and touch nothing" }, JSON_FLAG],
+  async run(args, output) {
+    const config = await loadConfigAndLog(args);
+    const stop = new AbortController();
+    const ground = makeGround(stop.signal);
+    const dryRun = args.flags["dry-run"] === true;
+    const parts = await wire(config, ground, { ledger: !dryRun });
+    const end = () => stop.abort(new DOMException("stopped by a signal", "AbortError"));
+    Deno.addSignalListener("SIGTERM", end);
+    Deno.addSignalListener("SIGINT", end);
+    try {
+      if (dryRun) {
+        const { plan } = await look(parts, ground, stop.signal);
+        printPlan(plan, args.flags.json === true, output);
+        return EXIT.ok;
+      }
+      await pass(parts, ground, stop.signal);
+      await ground.repairs.drained();
+      return ground.repairs.failed > 0 || stop.signal.aborted ? EXIT.failure : EXIT.ok;
+    } finally {
+      Deno.removeSignalListener("SIGTERM", end);
+      Deno.removeSignalListener("SIGINT", end);
+      parts.close();
+    }
+  },
+};
+
+function printPlan(plan: Plan, json: boolean, output: Output): void {
+  if (json) {
+    output.write(`${JSON.stringify(planAsJson(plan), null, 2)}\n`);
+    return;
+  }
+  if (plan.repairs.length === 0 && plan.skips.length === 0) output.write("Nothing to repair.\n");
+  for (const { image, candidates, failures } of plan.repairs) {
+    output.write(`repair  ${image} for ${namePods(failures)}\n`);
+    for (const { reference } of candidates) output.write(`          from ${reference}\n`);
+  }
+  for (const { failure, reason, advice } of plan.skips) {
+    output.write(`skip    ${failure.image} for ${namePods([failure])}: ${reason}: ${advice}\n`);
+  }
+}
+
+function planAsJson(plan: Plan): unknown {
+  return {
+    repairs: plan.repairs.map(({ image, name, rule, candidates, failures }) => ({
+      image,
+      reference: name,
+      rule: rule.origin,
+      candidates: candidates.map((candidate) => candidate.reference),
+      containers: failures.map(({ pod, container, reason }) => ({
+        namespace: pod.namespace,
+        pod: pod.name,
+        container,
+        waitingReason: reason,
+      })),
+    })),
+    skips: plan.skips.map(({ failure: { pod, container, image, reason: waitingReason }, reason, advice }) => ({
+      image,
+      namespace: pod.namespace,
+      pod: pod.name,
+      container,
+      waitingReason,
+      reason,
+      advice,
+    })),
+  };
+}

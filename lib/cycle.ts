@@ -1,0 +1,73 @@
+// One pass: pods -> failures -> plan, and the repairs it starts. A plain function; when to pass is somebody else's matter.
+
+import type { Exclusions } from "./exclude.ts";
+import type { Journal } from "./journal.ts";
+import type { PodList } from "./pod.ts";
+import { type Failure, scanPods } from "./pod_scan.ts";
+import type { RegistryMap } from "./registry_map.ts";
+import { makePlan, type Plan } from "./repair_plan.ts";
+import type { Bench, Repairs } from "./repairs.ts";
+import type { ImageStore } from "./runtime/runtime.ts";
+
+/** Who is asked for the pods; KubeletClient in the program. */
+export interface PodSource {
+  readonly host: string;
+  pods(signal: AbortSignal): Promise<PodList>;
+}
+
+/** What a pass is made of, as the configuration in force wired it. */
+export interface Parts {
+  readonly kubelet: PodSource;
+  readonly registries: RegistryMap;
+  readonly exclusions: Exclusions;
+  readonly bench: Bench;
+  /** Images to hold present, and where their repairs are noted: apart from those that pods wait for. */
+  readonly keep: { readonly images: readonly string[]; readonly bench: Bench };
+  /** How the Engine keeps images, or undefined while it does not answer. */
+  imageStore(signal: AbortSignal): Promise<ImageStore | undefined>;
+  /** Differs from one life of the Engine to the next; undefined while it is not there. */
+  engineLife(): Promise<string | undefined>;
+}
+
+/** What stays the same from pass to pass, whatever the configuration. */
+export interface Ground {
+  readonly journal: Journal;
+  readonly repairs: Repairs;
+  readonly now: () => number;
+}
+
+/** What a pass saw and decided. */
+export interface Pass {
+  readonly podCount: number;
+  readonly failures: readonly Failure[];
+  readonly plan: Plan;
+}
+
+/** Looks and plans; touches nothing. Throws KubeletError, or the signal's reason. */
+export async function look(parts: Parts, ground: Ground, signal: AbortSignal): Promise<Pass> {
+  const list = await parts.kubelet.pods(signal);
+  ground.journal.connected(parts.kubelet.host);
+  const failures = scanPods(list.pods);
+  // Only a digest makes the image store matter, and a pass that found nothing asks Docker nothing.
+  const digests = failures.some(({ image }) => image.includes("@"));
+  const plan = makePlan(failures, {
+    registries: parts.registries,
+    exclusions: parts.exclusions,
+    imageStore: digests ? await parts.imageStore(signal) : undefined,
+    attempt: (name) => parts.bench.attempts.get(name),
+    underWay: (name) => ground.repairs.underWay(name),
+    now: ground.now(),
+  });
+  ground.journal.looked(list, failures, plan);
+  return { podCount: list.pods.length, failures, plan };
+}
+
+/** One pass: looks, plans, and starts the repairs, which go on beside later passes. Throws as `look` does. */
+export async function pass(parts: Parts, ground: Ground, signal: AbortSignal): Promise<Pass> {
+  const seen = await look(parts, ground, signal);
+  const { repairs, repairing, waits } = seen.plan;
+  const wanted = [...repairs, ...repairing, ...waits.map((wait) => wait.repair)];
+  parts.bench.attempts.keepOnly(new Set(wanted.map(({ name }) => name)));
+  for (const repair of repairs) ground.repairs.start(repair, parts.bench);
+  return seen;
+}

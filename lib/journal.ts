@@ -1,0 +1,231 @@
+// Every sentence the daemon says about its work, in one place. A steady node is quiet: what is unchanged goes to debug,
+// changes are info, what needs a person is warning, and is said again only after growing intervals.
+
+import { describeError } from "./errors.ts";
+import type { ImageRepairListener } from "./repairs.ts";
+import type { Attempt, Failed, Outcome } from "./outcome.ts";
+import type { PodList } from "./pod.ts";
+import type { Failure } from "./pod_scan.ts";
+import type { Candidate } from "./registry_map.ts";
+import { Reminders } from "./reminders.ts";
+import type { Plan, Refusal, Repair, Skip, Target } from "./repair_plan.ts";
+import type { Fields, Level } from "./log.ts";
+import type { Rest } from "./mirror_rests.ts";
+
+/** Takes one entry; `log` of log.ts in the program. */
+export type Say = (level: Level, tag: string, text: string, fields?: Fields) => void;
+
+/** How many pods a sentence names before it only counts them. */
+const PODS_NAMED = 3;
+
+/** Puts what happens into words; each change once, what lasts ever more rarely. */
+export class Journal implements ImageRepairListener {
+  readonly #say: Say;
+  readonly #now: () => number;
+  readonly #reminders = new Reminders();
+  #connectedTo: string | undefined;
+  #podCount: number | undefined;
+  #waiting = new Map<string, Failure>();
+
+  constructor(say: Say, now: () => number) {
+    this.#say = say;
+    this.#now = now;
+  }
+
+  /** The kubelet at `host` (its URL without the path) answered. */
+  connected(host: string): void {
+    if (this.#connectedTo === host) return;
+    this.#connectedTo = host;
+    this.#reminders.clear("kubelet");
+    this.#say("info", "NewConnection", "Established connection to kubelet");
+    this.#say("info", "Main", `host: ${host}`);
+  }
+
+  /** A pass was skipped since the kubelet gave no pods. */
+  kubeletFailed(error: unknown): void {
+    this.#connectedTo = undefined;
+    this.#remind("warning", "kubelet", "GetPods", `skipped this pass: ${describeError(error)}`);
+  }
+
+  /** What a pass saw and plans, before anything is touched. */
+  looked(list: PodList, failures: readonly Failure[], plan: Plan): void {
+    const seen = new Map(failures.map((failure) => [keyOf(failure), failure]));
+    const appeared = [...seen].filter(([key]) => !this.#waiting.has(key));
+    const gone = [...this.#waiting].filter(([key]) => !seen.has(key));
+    const news = list.pods.length !== this.#podCount || appeared.length > 0 || gone.length > 0;
+    const level = news ? "info" : "debug";
+    this.#say(level, "GetPods", `Pulled ${list.pods.length} running pods.`);
+    for (const text of list.malformed) this.#remind("warning", `malformed:${text}`, "GetPods", `left out ${text}`);
+    for (const [key, failure] of seen) this.#detected(this.#waiting.has(key) ? "debug" : "info", failure);
+    for (const [, { container, pod, image }] of gone) {
+      this.#say("info", "Validate", `Container ${container} in pod ${pod.name} no longer waits for ${image}`);
+    }
+    this.#say(level, "Validate", `Checked ${list.pods.length} Pods, found ${seen.size} waiting`);
+    for (const skip of plan.skips) this.#skipped(skip);
+    this.#forgetAllBut(plan);
+    this.#say(level, "Main", "Checks done. Sleeping for awhile");
+    this.#podCount = list.pods.length;
+    this.#waiting = seen;
+  }
+
+  #forgetAllBut(plan: Plan): void {
+    const repairs = [...plan.repairs, ...plan.repairing, ...plan.waits.map((wait) => wait.repair)];
+    this.#reminders.keepOnly("skip", new Set(plan.skips.map(skipKey)));
+    this.#reminders.keepOnly("repair", new Set(repairs.map(repairKey)));
+    this.#reminders.keepOnly("candidate", new Set(repairs.flatMap(candidateKeys)));
+  }
+
+  /** A list of broken images may not fill the journal: ten containers of one pod and image are one line. */
+  #skipped(skip: Skip): void {
+    const { failure: { pod, image }, reason, advice } = skip;
+    const text = `cannot repair ${image} for pod ${pod.namespace}/${pod.name}: ${reason}: ${advice}`;
+    // The operator who excluded it knows.
+    const level = reason === "excluded" ? "info" : "warning";
+    this.#remind(level, skipKey(skip), "Plan", text, { image, pod: `${pod.namespace}/${pod.name}`, reason });
+  }
+
+  #detected(level: Level, { pod, container, reason, image, message }: Failure): void {
+    const fields = { pod: `${pod.namespace}/${pod.name}`, container, image };
+    this.#say(level, "Validate", `Detected pod ${pod.name} in ${pod.phase || "unknown"} state.`, fields);
+    const subject = `Detected container ${container} in pod ${pod.name}`;
+    this.#say(level, "Validate", `${subject} status is ${reason}`, fields);
+    this.#say(level, "Validate", `${subject} reason: ${reason}`, fields);
+    if (message !== "") this.#say("debug", "Validate", `${subject} message: ${message}`, fields);
+  }
+
+  started({ image, reference }: Target): void {
+    const { domain, path, tag, digest } = reference;
+    const last = digest === undefined ? `:${tag}` : `@${digest}`;
+    const chunks = [domain, ...`${path}${last}`.split("/")];
+    this.#say("info", "ReplaceImageRegistry", `got chunks: [${chunks.join(" ")}]`, { image });
+  }
+
+  pulling({ image }: Target, { reference }: Candidate): void {
+    this.#say("info", "PullImage", `pulling image: ${reference}`, { image, candidate: reference });
+  }
+
+  candidateFailed(target: Target, { candidate, failure, message }: Attempt): void {
+    const level = failure === "resting" ? "debug" : "info";
+    const fields = { image: target.image, candidate: candidate.reference, failure };
+    this.#remind(level, candidateKey(target, candidate), "PullImage", `no image: ${message}`, fields);
+  }
+
+  tagged({ image }: Target, { reference }: Candidate, name: string): void {
+    this.#say("info", "TagImage", `tagged image: ${reference} to ${name}`, { image, candidate: reference });
+  }
+
+  finished(repair: Repair, outcome: Outcome, seconds: number, nextTrySeconds: number): void {
+    const pods = namePods(repair.failures);
+    const fields = { image: repair.image, result: outcome.result };
+    switch (outcome.result) {
+      case "repaired": {
+        this.#reminders.clear(repairKey(repair));
+        const { candidate, digest } = outcome;
+        const from = `${candidate.mirror}${digest === undefined ? "" : `, ${digest}`}`;
+        const text = `repaired ${repair.image} for ${pods} in ${seconds.toFixed(1)} s (from ${from})`;
+        return this.#say("info", "Repair", text, { ...fields, digest, mirror: candidate.mirror, seconds });
+      }
+      case "already-present":
+        return this.#remind(
+          "info",
+          repairKey(repair),
+          "Repair",
+          `${repair.image} is already present, left alone; ${pods} will start when the kubelet looks again`,
+          fields,
+        );
+      case "failed":
+        return this.#failed(repair, outcome, pods, nextTrySeconds);
+    }
+  }
+
+  #failed(repair: Repair, { reason, message }: Failed, pods: string, nextTrySeconds: number): void {
+    const text = `cannot repair ${repair.image} for ${pods}: ${reason === undefined ? "" : `${reason}: `}${message}`;
+    const fields = { image: repair.image, result: "failed", ...(reason === undefined ? {} : { reason }) };
+    // Two failures in a row seldom read the same to the letter, so what is news is the reason, not the text.
+    if (!this.#reminders.due(repairKey(repair), reason ?? "failed", this.#now())) {
+      return this.#say("debug", "Repair", `${text}; next try in ${Math.ceil(nextTrySeconds)} s`, fields);
+    }
+    this.#say("warning", "Repair", `${text}; next try in ${Math.ceil(nextTrySeconds)} s`, fields);
+  }
+
+  /** A mirror that failed is passed over for a while. */
+  mirrorRests(mirror: string, rest: Rest): void {
+    const seconds = Math.ceil((rest.until - this.#now()) / 1000);
+    this.#say("warning", "Mirror", `${mirror} rests for ${seconds} s, then longer each time: ${rest.because}`, {
+      mirror,
+    });
+  }
+
+  mirrorWakes(mirror: string): void {
+    this.#say("info", "Mirror", `${mirror} delivers again`, { mirror });
+  }
+
+  authProblem(mirror: string, problem: string): void {
+    this.#remind("warning", `auth:${mirror}`, "Mirror", `${mirror} is asked without credentials: ${problem}`, {
+      mirror,
+    });
+  }
+
+  oddImage(message: string): void {
+    this.#remind("warning", `odd:${message}`, "Provenance", message);
+  }
+
+  /** An image of the `keep` list that the rules do not bring. */
+  cannotKeep(image: string, { reason, advice }: Refusal): void {
+    this.#remind("warning", `keep:${image}`, "Keep", `cannot keep ${image}: ${reason}: ${advice}`, { image, reason });
+  }
+
+  cannotLookAfterKept(images: readonly string[], error: unknown): void {
+    this.#remind("warning", "keep", "Keep", `cannot look after ${images.join(", ")}: ${describeError(error)}`);
+  }
+
+  ledgerFailed(error: unknown): void {
+    this.#remind("warning", "ledger", "Ledger", `${describeError(error)}; repairs go on`);
+  }
+
+  /** A config that was read again; `mistakes` when it was refused and the old one stays. */
+  reloaded(file: string, mistakes?: string): void {
+    if (mistakes === undefined) this.#say("info", "Config", `${file} is in force`);
+    else this.#say("error", "Config", `refused ${file}, the old config stays in force: ${mistakes}`);
+  }
+
+  /** Something went wrong that no room knew of; the pass is lost, the daemon is not. */
+  unexpected(error: unknown): void {
+    this.#remind("error", "unexpected", "Main", `this pass failed: ${describeError(error)}`);
+  }
+
+  plain(level: Level, tag: string, text: string): void {
+    this.#say(level, tag, text);
+  }
+
+  #remind(level: Level, key: string, tag: string, text: string, fields?: Fields): void {
+    this.#say(this.#reminders.due(key, text, this.#now()) ? level : "debug", tag, text, fields);
+  }
+}
+
+/** `default/a, default/b and 8 more`, each pod once. */
+export function namePods(failures: readonly Failure[]): string {
+  const pods = [...new Set(failures.map(({ pod }) => `${pod.namespace}/${pod.name}`))];
+  const more = pods.length > PODS_NAMED ? ` and ${pods.length - PODS_NAMED} more` : "";
+  return pods.length === 0 ? "the keep list" : `${pods.slice(0, PODS_NAMED).join(", ")}${more}`;
+}
+
+function keyOf({ pod, container, image }: Failure): string {
+  return `${pod.uid}/${pod.namespace}/${pod.name}/${container}/${image}`;
+}
+
+function skipKey({ failure: { pod, image } }: Skip): string {
+  return `skip:${pod.uid}/${pod.namespace}/${pod.name}/${image}`;
+}
+
+function repairKey({ name }: Target): string {
+  return `repair:${name}`;
+}
+
+function candidateKey({ name }: Target, { reference }: Candidate): string {
+  return `candidate:${name} ${reference}`;
+}
+
+function candidateKeys(target: Target): string[] {
+  return target.candidates.map((candidate) => candidateKey(target, candidate));
+}

@@ -1,0 +1,56 @@
+// Images that are held present whatever the pods say: the sandbox image is the reason, whose absence shows only as a pod
+// that stays in ContainerCreating. Pulled by the same rules and the same repair as any other.
+
+import type { Ground, Parts } from "./cycle.ts";
+import { isRefusal, planImage, type Target } from "./repair_plan.ts";
+
+/** How often images that were all there are looked at again, in milliseconds. */
+const INTERVAL_MS = 5 * 60_000;
+
+/** Looks after the `keep` list: at start, after the Engine came back, and every few minutes. */
+export class Keeper {
+  #nextLookAt = -Infinity;
+  #engine: string | undefined;
+  #looking: Promise<void> | undefined;
+
+  /** Looks, when it is time to, beside the passes; `engine` tells one life of the Engine from the next. */
+  tend(parts: Parts, ground: Ground, engine: string | undefined, signal: AbortSignal): void {
+    if (parts.keep.images.length === 0 || this.#looking !== undefined) return;
+    if (ground.now() < this.#nextLookAt && engine === this.#engine) return;
+    this.#engine = engine;
+    this.#looking = this.#look(parts, ground, signal).finally(() => this.#looking = undefined);
+  }
+
+  /** Resolves when no look is under way. */
+  async idle(): Promise<void> {
+    await this.#looking;
+  }
+
+  async #look(parts: Parts, ground: Ground, signal: AbortSignal): Promise<void> {
+    const { images, bench } = parts.keep;
+    try {
+      const missing = await this.#missing(parts, ground, signal);
+      for (const target of missing) {
+        const record = bench.attempts.get(target.name);
+        const waits = record?.last.result === "failed" && ground.now() < record.nextTryAt;
+        if (!waits) ground.repairs.start({ ...target, failures: [] }, bench);
+      }
+      // What is missing is looked for with every pass, until it is there.
+      if (missing.length === 0) this.#nextLookAt = ground.now() + INTERVAL_MS;
+    } catch (error) {
+      if (!signal.aborted) ground.journal.cannotLookAfterKept(images, error);
+    }
+  }
+
+  async #missing(parts: Parts, ground: Ground, signal: AbortSignal): Promise<Target[]> {
+    const { images, bench } = parts.keep;
+    const imageStore = images.some((image) => image.includes("@")) ? await parts.imageStore(signal) : undefined;
+    const missing: Target[] = [];
+    for (const image of images) {
+      const planned = planImage(image, { ...parts, imageStore });
+      if (isRefusal(planned)) ground.journal.cannotKeep(image, planned);
+      else if (await bench.tools.runtime.inspect(planned.name, signal) === undefined) missing.push(planned);
+    }
+    return missing;
+  }
+}

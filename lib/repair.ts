@@ -1,0 +1,168 @@
+// One repair: pull through the first mirror that delivers, tag, verify. It never moves a name that exists, and it
+// throws nothing but the stop signal's reason: every failure is an outcome.
+
+import { describeError } from "./errors.ts";
+import type { Attempt, CandidateFailure, Failed, Outcome, Repaired } from "./outcome.ts";
+import { failedOutcome } from "./outcome.ts";
+import { lookupName, type Target } from "./repair_plan.ts";
+import { type Reference, repositoryOf } from "./image_ref.ts";
+import type { Candidate } from "./registry_map.ts";
+import {
+  type LocalImage,
+  type PulledImage,
+  type PullProgress,
+  type RegistryAuth,
+  type Runtime,
+  RuntimeError,
+} from "./runtime/runtime.ts";
+
+/** What a repair says while it works; the journal and the terminal of `gilly pull` listen. */
+export interface RepairListener {
+  started(target: Target): void;
+  pulling(target: Target, candidate: Candidate): void;
+  progress?(target: Target, candidate: Candidate, progress: PullProgress): void;
+  candidateFailed(target: Target, attempt: Attempt): void;
+  tagged(target: Target, candidate: Candidate, name: string): void;
+}
+
+/** The mirror's side of a repair: may it be asked, with which credentials, and what it answered. */
+export interface MirrorDesk {
+  /** Why the mirror must not be asked now, or undefined. */
+  resting(mirror: string): string | undefined;
+  credentials(mirror: string): Promise<RegistryAuth | undefined>;
+  /** Runs `pull` when the mirror has a free place. */
+  withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>): Promise<T>;
+  delivered(mirror: string): void;
+  failed(mirror: string, error: RuntimeError): void;
+}
+
+/** What a repair works with. */
+export interface RepairTools {
+  readonly runtime: Runtime;
+  readonly mirrors: MirrorDesk;
+  readonly listener: RepairListener;
+  /** A word against giving this digest this name, or undefined; see provenance.ts. */
+  readonly objection?: ((target: Target, candidate: Candidate, digest: string) => string | undefined) | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** Makes one image present under its original name. */
+export async function repair(target: Target, tools: RepairTools): Promise<Outcome> {
+  const attempts: Attempt[] = [];
+  try {
+    const present = await tools.runtime.inspect(target.name, tools.signal);
+    if (present !== undefined) return { result: "already-present", id: present.id };
+    tools.listener.started(target);
+    for (const candidate of target.candidates) {
+      const outcome = await tryCandidate(target, candidate, attempts, tools);
+      if (outcome !== undefined) return outcome;
+    }
+    return failedOutcome(attempts);
+  } catch (error) {
+    tools.signal.throwIfAborted();
+    return { result: "failed", reason: undefined, message: describeError(error), attempts };
+  }
+}
+
+/** The outcome this candidate brought about, or undefined when the next one is to be tried. */
+async function tryCandidate(
+  target: Target,
+  candidate: Candidate,
+  attempts: Attempt[],
+  tools: RepairTools,
+): Promise<Outcome | undefined> {
+  const give = (failure: CandidateFailure, message: string) => {
+    const attempt = { candidate, failure, message };
+    attempts.push(attempt);
+    tools.listener.candidateFailed(target, attempt);
+    return undefined;
+  };
+  const resting = tools.mirrors.resting(candidate.mirror);
+  if (resting !== undefined) return give("resting", resting);
+  try {
+    const pulled = await pull(target, candidate, tools);
+    if (typeof pulled === "string") return give("resting", pulled);
+    const image = await tools.runtime.inspect(candidate.reference, tools.signal);
+    if (image === undefined) {
+      return give("wrong-image", `pulled ${candidate.reference}, but the runtime does not have it`);
+    }
+    const digest = digestOf(candidate, image, pulled);
+    const wanted = target.reference.digest;
+    if (wanted !== undefined && digest !== wanted) {
+      return give("wrong-image", `${candidate.reference} delivered ${digest ?? "no digest"} instead of ${wanted}`);
+    }
+    const objection = digest === undefined ? undefined : tools.objection?.(target, candidate, digest);
+    if (objection !== undefined) return give("digest-changed", objection);
+    return await tagAndVerify(target, { candidate, image, digest, bytes: pulled.bytes, attempts }, tools);
+  } catch (error) {
+    tools.signal.throwIfAborted();
+    if (!(error instanceof RuntimeError)) throw error;
+    // A runtime that is gone is gone for every mirror.
+    if (error.kind === "unreachable") throw error;
+    tools.mirrors.failed(candidate.mirror, error);
+    return give(error.kind, describeError(error));
+  }
+}
+
+/** What was pulled, or why the mirror was not asked after all. */
+async function pull(target: Target, candidate: Candidate, tools: RepairTools): Promise<PulledImage | string> {
+  const { runtime, mirrors, listener, signal } = tools;
+  const pulled = await mirrors.withPlace(candidate.mirror, signal, async () => {
+    // While this one stood in line, those before it may have found the mirror down.
+    const resting = mirrors.resting(candidate.mirror);
+    if (resting !== undefined) return resting;
+    const auth = await mirrors.credentials(candidate.mirror);
+    listener.pulling(target, candidate);
+    return await runtime.pull(candidate.reference, {
+      signal,
+      auth,
+      onProgress: listener.progress && ((progress) => listener.progress?.(target, candidate, progress)),
+    });
+  });
+  if (typeof pulled !== "string") mirrors.delivered(candidate.mirror);
+  return pulled;
+}
+
+interface Delivery {
+  readonly candidate: Candidate;
+  readonly image: LocalImage;
+  readonly digest: string | undefined;
+  readonly bytes: number;
+  readonly attempts: readonly Attempt[];
+}
+
+async function tagAndVerify(target: Target, delivery: Delivery, tools: RepairTools): Promise<Outcome> {
+  const { runtime, listener, signal } = tools;
+  const { candidate, image, digest, bytes, attempts } = delivery;
+  // The kubelet or a person may have been quicker; the Engine would move the name without a word.
+  const meanwhile = await runtime.inspect(target.name, signal);
+  if (meanwhile !== undefined) return { result: "already-present", id: meanwhile.id };
+  const name = { name: repositoryOf(target.reference), tag: tagFor(target.reference) };
+  const tagged = `${name.name}:${name.tag}`;
+  await runtime.tag(image.id, name, signal);
+  const now = await runtime.inspect(target.name, signal);
+  if (now?.id !== image.id) return unverified(target, delivery, now);
+  listener.tagged(target, candidate, tagged);
+  return { result: "repaired", candidate, tagged, id: image.id, digest, bytes, attempts } satisfies Repaired;
+}
+
+function unverified(target: Target, delivery: Delivery, now: LocalImage | undefined): Failed {
+  const { candidate, image, attempts } = delivery;
+  const seen = now === undefined ? "does not resolve" : `resolves to ${now.id}`;
+  const message = `tagged ${candidate.reference} (${image.id}), but ${lookupName(target.reference)} ${seen}`;
+  // Only the classic store lets a digest go unresolved after the tag (facts of moby's reference store).
+  const reason = target.reference.digest !== undefined && now === undefined ? "digest-on-classic-store" : undefined;
+  return { result: "failed", reason, message, attempts };
+}
+
+/** A digest gets a tag of its own: moving one tag from digest to digest would unname the older one. */
+function tagFor(reference: Reference): string {
+  if (reference.digest === undefined) return reference.tag!;
+  return `gilly-${reference.digest.slice(reference.digest.indexOf(":") + 1).slice(0, 12)}`;
+}
+
+function digestOf(candidate: Candidate, image: LocalImage, pulled: PulledImage): string | undefined {
+  if (pulled.digest !== undefined) return pulled.digest;
+  const own = image.digests.find((name) => name.startsWith(`${candidate.repository}@`));
+  return own?.slice(own.indexOf("@") + 1);
+}

@@ -1,0 +1,34 @@
+// A switch with one exit: argv picks a command, and every failure passes the one place that prints it.
+
+import { readCommandLine } from "./lib/cli.ts";
+import { underJournald } from "./lib/commands/flags.ts";
+import { COMMANDS } from "./lib/commands/mod.ts";
+import { ConfigError } from "./lib/config.ts";
+import { describeError, EXIT, UsageError } from "./lib/errors.ts";
+
+const output = {
+  write(text: string): void {
+    const bytes = new TextEncoder().encode(text);
+    for (let written = 0; written < bytes.byteLength;) written += Deno.stdout.writeSync(bytes.subarray(written));
+  },
+};
+
+async function main(argv: readonly string[]): Promise<number> {
+  const request = readCommandLine(argv, COMMANDS);
+  if ("help" in request) {
+    output.write(request.help);
+    return EXIT.ok;
+  }
+  return await request.command.run(request.args, output);
+}
+
+function fail(error: unknown): number {
+  const lines = error instanceof ConfigError ? error.message : `gilly: ${describeError(error)}`;
+  const priority = underJournald() ? "<3>" : "";
+  const text = lines.split("\n").map((line) => `${priority}${line}\n`).join("");
+  Deno.stderr.writeSync(new TextEncoder().encode(text));
+  if (error instanceof ConfigError) return EXIT.config;
+  return error instanceof UsageError ? EXIT.usage : EXIT.failure;
+}
+
+Deno.exit(await main(Deno.args).catch(fail));
