@@ -1,0 +1,83 @@
+// Shows Gilly repair a worker that cannot reach gcr.io, quay.io and k8s.gcr.io: `deno task demo`. Needs no cluster, no
+// Docker and no network; ends with 0 when every pod that can be repaired runs.
+
+import { delay } from "@std/async/delay";
+import type { FakeNode } from "../fakes/node.ts";
+import { runGilly, type RunningGilly } from "./gilly.ts";
+import { table } from "./table.ts";
+import { startWorker, UNREPAIRABLE } from "./worker.ts";
+
+/** How long Gilly may take before the demo gives up. */
+const PATIENCE_MS = 15_000;
+/** Between two syncs of the stand-in kubelet; a real one looks again every ten to fifteen seconds. */
+const SYNC_MS = 500;
+
+const interrupted = new AbortController();
+const interrupt = () => interrupted.abort();
+Deno.addSignalListener("SIGINT", interrupt);
+Deno.addSignalListener("SIGTERM", interrupt);
+const worker = await startWorker();
+try {
+  Deno.exitCode = await show(worker);
+} finally {
+  await worker[Symbol.asyncDispose]();
+  Deno.removeSignalListener("SIGINT", interrupt);
+  Deno.removeSignalListener("SIGTERM", interrupt);
+}
+
+async function show(worker: FakeNode): Promise<number> {
+  print(`Before\n\n${pods(worker)}\nGilly's journal\n\n`);
+  let hasAdvised = false;
+  const gilly = await runGilly(worker.configFile, (line) => {
+    hasAdvised ||= line.includes(`cannot repair ${UNREPAIRABLE}`);
+    print(`  ${line}\n`);
+  });
+  const started = performance.now();
+  const problem = await watch(worker, gilly, () => hasAdvised);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  const code = await gilly.stop();
+  const failure = problem ?? misbehaviour(code, worker);
+  print(`\nAfter ${seconds} s\n\n${pods(worker, " (expected: no rule)")}\n`);
+  if (failure === undefined) return 0;
+  print(`The demo failed: ${failure}\n`);
+  return 1;
+}
+
+function misbehaviour(code: number, worker: FakeNode): string | undefined {
+  if (code !== 0) return `Gilly ended with exit code ${code} when it was asked to stop.`;
+  const [call] = worker.engine.unexpected;
+  return call && `Gilly made a call that is not its business: ${call}.`;
+}
+
+/** Lets the kubelet look again until all is well; answers what is not, once patience or Gilly has come to an end. */
+async function watch(worker: FakeNode, gilly: RunningGilly, hasAdvised: () => boolean) {
+  let code: number | undefined;
+  const ended = gilly.ended.then((status) => void (code = status));
+  const deadline = performance.now() + PATIENCE_MS;
+  while (performance.now() < deadline) {
+    await Promise.race([delay(SYNC_MS, { signal: interrupted.signal }).catch(() => {}), ended]);
+    if (interrupted.signal.aborted) return "it was interrupted.";
+    if (code !== undefined) return `Gilly ended with exit code ${code}; its last lines say why.`;
+    await worker.kubelet.advance();
+    if (waiting(worker).length === 0 && hasAdvised()) return undefined;
+  }
+  const left = waiting(worker).map(({ namespace, pod, container }) => `${container} of ${namespace}/${pod}`);
+  const what = left.length > 0 ? `these still wait: ${left.join(", ")}` : `nothing was said about ${UNREPAIRABLE}`;
+  return `after ${PATIENCE_MS / 1000} s ${what}.`;
+}
+
+function waiting(worker: FakeNode) {
+  return worker.kubelet.containers().filter(({ image, state }) => image !== UNREPAIRABLE && state !== "Running");
+}
+
+function pods(worker: FakeNode, noteOnUnrepairable = ""): string {
+  const rows = worker.kubelet.containers().map(({ namespace, pod, container, image, state }) => {
+    const note = image === UNREPAIRABLE ? noteOnUnrepairable : "";
+    return [`${namespace}/${pod}`, container, image, `${state}${note}`];
+  });
+  return table(["POD", "CONTAINER", "IMAGE", "STATE"], rows);
+}
+
+function print(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+}

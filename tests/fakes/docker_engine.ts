@@ -1,0 +1,347 @@
+// A strict stand-in for a Docker Engine on a unix socket, with registries that it pulls from. It keeps a journal of every
+// call and answers 404 to any it was not told to expect. Wordings and statuses are those of Engine 20.10.
+import { type FakeImage, type FakeReference, ImageStore, parseFakeReference } from "./image_store.ts";
+import { PullScript } from "./pull_script.ts";
+import { askRegistry, type FakeRegistry, message } from "./registries.ts";
+export { type FakeImage, fakeImage } from "./image_store.ts";
+export type { FakeRegistry, RegistryState } from "./registries.ts";
+
+/** One call as it arrived. */
+export interface EngineCall {
+  readonly method: string;
+  /** Path without the version, percent-decoding undone. */
+  readonly path: string;
+  /** Version in the path, such as `1.41`; empty without one. */
+  readonly version: string;
+  readonly query: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Status of the answer once it was given. */
+  status?: number;
+  /** How it ended: the answer was sent completely, or the client left before. */
+  ended?: "complete" | "aborted";
+}
+
+/** Where a pull can be held: before anything is answered, within the layers, or before the final status. */
+export type HoldPoint = "headers" | "layers" | "end";
+
+/** A pull that is held at its point until released. */
+export interface Hold {
+  /** Resolves when a pull has come to the point. */
+  readonly reached: Promise<void>;
+  release(): void;
+}
+
+/** Options of the stand-in, with those of Engine 20.10 as defaults. */
+export interface FakeEngineOptions {
+  readonly socket: string;
+  readonly registries?: Record<string, FakeRegistry>;
+  readonly imageStore?: "classic" | "containerd";
+  readonly apiVersion?: string;
+  readonly minApiVersion?: string;
+  readonly version?: string;
+  /** Milliseconds between two lines of a slow registry; 20 when left out. */
+  readonly stepMs?: number;
+  /** Newest calls that the journal keeps; 10000 when left out. */
+  readonly journalLimit?: number;
+}
+
+/** Answers a call in place of the Engine, for faults and further routes; undefined lets the Engine answer. */
+export type Intercept = (call: EngineCall, request: Request) => Response | Promise<Response> | undefined;
+
+/** Starts a stand-in that listens on `socket`. */
+export async function startDockerEngine(options: FakeEngineOptions): Promise<FakeDockerEngine> {
+  const engine = new FakeDockerEngine(options);
+  await engine.start();
+  return engine;
+}
+
+const VERSIONED = /^\/v(\d+\.\d+)(\/.*)$/;
+
+/** The stand-in; made by startDockerEngine. */
+export class FakeDockerEngine {
+  readonly socket: string;
+  /** host -> registry. A host that is not here cannot be resolved. Mutable while running. */
+  readonly registries: Record<string, FakeRegistry>;
+  /** Calls in the order of their arrival. */
+  readonly journal: EngineCall[] = [];
+  /** Calls that no route expected, as `METHOD /path?query`. A test that is well ends with none. */
+  readonly unexpected: string[] = [];
+  /** Number of all calls since the start, also of those that have left the journal. */
+  calls = 0;
+  /** The most pulls that ever ran at once. */
+  mostPulling = 0;
+  intercept: Intercept | undefined;
+
+  #options: FakeEngineOptions;
+  readonly #store: ImageStore;
+  readonly #layers = new Set<string>();
+  readonly #pulling = new Set<EngineCall>();
+  readonly #holds = new Set<
+    { at: HoldPoint; reference: string | undefined; reached: () => void; gate: Promise<void> }
+  >();
+  readonly #waiters = new Set<() => void>();
+  #server: { readonly abort: AbortController; readonly finished: Promise<void> } | undefined;
+
+  constructor(options: FakeEngineOptions) {
+    this.#options = options;
+    this.socket = options.socket;
+    this.registries = options.registries ?? {};
+    this.#store = new ImageStore(options.imageStore ?? "classic");
+  }
+
+  /** Starts it again on the same socket with the same images; `changes` make it another Engine version. */
+  async start(changes: Pick<FakeEngineOptions, "apiVersion" | "minApiVersion" | "version"> = {}): Promise<void> {
+    if (this.#server !== undefined) throw new Error("the stand-in Engine runs already");
+    this.#options = { ...this.#options, ...changes };
+    await Deno.remove(this.socket).catch(() => {});
+    const abort = new AbortController();
+    const listening = Promise.withResolvers<void>();
+    const server = Deno.serve(
+      { path: this.socket, signal: abort.signal, onListen: () => listening.resolve(), onError: failed },
+      (request) => this.#answer(request, abort.signal),
+    );
+    this.#server = { abort, finished: server.finished };
+    await listening.promise;
+  }
+
+  /** Ends it as a crash would: every open call breaks off. Its images stay for the next start. */
+  async stop(): Promise<void> {
+    const server = this.#server;
+    if (server === undefined) return;
+    this.#server = undefined;
+    server.abort.abort();
+    await server.finished;
+    await Deno.remove(this.socket).catch(() => {});
+  }
+
+  /** True when the reference resolves, as GET /images/{name}/json would say. */
+  has(reference: string): boolean {
+    return this.#store.resolve(reference) !== undefined;
+  }
+
+  /** Id of the image a reference resolves to. */
+  idOf(reference: string): string | undefined {
+    return this.#store.inspect(reference)?.Id;
+  }
+
+  /** Puts an image under a name, without a registry. */
+  import(reference: string, image: FakeImage): void {
+    this.#store.addTag(parsed(reference), image);
+  }
+
+  /** Takes a name away, and the image with its last name, as the kubelet's garbage collection does. */
+  remove(reference: string): void {
+    this.#store.remove(parsed(reference));
+    if (this.#store.size === 0) this.#layers.clear();
+  }
+
+  /** Holds the pulls of `reference`, or of every image, at a point until released. */
+  hold(at: HoldPoint, reference?: string): Hold {
+    const reached = Promise.withResolvers<void>();
+    const gate = Promise.withResolvers<void>();
+    const entry = { at, reference, reached: reached.resolve, gate: gate.promise };
+    this.#holds.add(entry);
+    const release = () => {
+      this.#holds.delete(entry);
+      gate.resolve();
+    };
+    return { reached: reached.promise, release };
+  }
+
+  /** Resolves with the first call in the journal, past or future, that the predicate accepts. */
+  waitFor(predicate: (call: EngineCall) => boolean): Promise<EngineCall> {
+    const { promise, resolve } = Promise.withResolvers<EngineCall>();
+    const look = () => {
+      const call = this.journal.find(predicate);
+      if (call === undefined) return;
+      this.#waiters.delete(look);
+      resolve(call);
+    };
+    this.#waiters.add(look);
+    look();
+    return promise;
+  }
+
+  /** Number of pulls that run now. */
+  get pulling(): number {
+    return this.#pulling.size;
+  }
+
+  /** Pulls in the journal, as the references that were asked for. */
+  pulls(): string[] {
+    return this.journal.filter((call) => call.path === "/images/create").map((call) =>
+      joined(call.query.fromImage ?? "", call.query.tag ?? "")
+    );
+  }
+
+  async #answer(request: Request, stopped: AbortSignal): Promise<Response> {
+    const url = new URL(request.url);
+    const [, version = "", versionedPath] = VERSIONED.exec(url.pathname) ?? [];
+    const call: EngineCall = {
+      method: request.method,
+      path: decodeURIComponent(versionedPath ?? url.pathname),
+      version,
+      query: Object.fromEntries(url.searchParams),
+      headers: Object.fromEntries(request.headers),
+    };
+    this.calls++;
+    this.journal.push(call);
+    if (this.journal.length > (this.#options.journalLimit ?? 10_000)) this.journal.shift();
+    const end = (how: "complete" | "aborted") => {
+      call.ended ??= how;
+      this.#pulling.delete(call);
+      this.#tell();
+    };
+    const left = AbortSignal.any([request.signal, stopped]);
+    left.addEventListener("abort", () => end("aborted"), { once: true });
+    this.#tell();
+    const response = await (this.intercept?.(call, request) ?? this.#route(call, left, end));
+    call.status = response.status;
+    response.headers.set("Api-Version", this.#options.apiVersion ?? "1.41");
+    response.headers.set("Server", `Docker/${this.#options.version ?? "20.10.24"} (linux)`);
+    if (call.path !== "/images/create" || response.status !== 200) end("complete");
+    return response;
+  }
+
+  #tell(): void {
+    for (const look of [...this.#waiters]) look();
+  }
+
+  #route(
+    call: EngineCall,
+    left: AbortSignal,
+    end: (how: "complete" | "aborted") => void,
+  ): Response | Promise<Response> {
+    const { method, path } = call;
+    if (path === "/_ping" && method === "GET" && call.version === "") return new Response("OK");
+    const refusal = this.#versionRefusal(call.version);
+    if (refusal !== undefined) return refusal;
+    if (path.includes("//")) {
+      return new Response(null, { status: 301, headers: { Location: path.replaceAll("//", "/") } });
+    }
+    if (path === "/info" && method === "GET") return Response.json(this.#info());
+    const inspected = /^\/images\/(.+)\/json$/.exec(path)?.[1];
+    if (inspected !== undefined && method === "GET") return this.#inspect(inspected);
+    const source = /^\/images\/(.+)\/tag$/.exec(path)?.[1];
+    if (source !== undefined && method === "POST" && this.#hasOnly(call, ["repo", "tag"])) {
+      return this.#tag(source, call.query.repo ?? "", call.query.tag ?? "");
+    }
+    if (path === "/images/create" && method === "POST" && this.#hasOnly(call, ["fromImage", "tag"])) {
+      return this.#pull(call, left, end);
+    }
+    this.unexpected.push(`${method} ${path}?${new URLSearchParams(call.query)}`);
+    return message(404, "page not found");
+  }
+
+  #hasOnly(call: EngineCall, keys: readonly string[]): boolean {
+    return Object.keys(call.query).sort().join() === [...keys].sort().join();
+  }
+
+  #versionRefusal(version: string): Response | undefined {
+    const { apiVersion = "1.41", minApiVersion = "1.12" } = this.#options;
+    const minor = (text: string) => Number(text.split(".")[1]);
+    if (version === "") return undefined;
+    if (minor(version) > minor(apiVersion)) {
+      return message(400, `client version ${version} is too new. Maximum supported API version is ${apiVersion}`);
+    }
+    if (minor(version) >= minor(minApiVersion)) return undefined;
+    const advice = "please upgrade your client to a newer version";
+    const text = `client version ${version} is too old. Minimum supported API version is ${minApiVersion}, ${advice}`;
+    return new Response(`${text}\n`, { status: 400 });
+  }
+
+  #info(): Record<string, unknown> {
+    const isContainerd = this.#options.imageStore === "containerd";
+    return {
+      ServerVersion: this.#options.version ?? "20.10.24",
+      Driver: isContainerd ? "overlayfs" : "overlay2",
+      DriverStatus: isContainerd
+        ? [["driver-type", "io.containerd.snapshotter.v1"]]
+        : [["Backing Filesystem", "extfs"], ["Supports d_type", "true"]],
+    };
+  }
+
+  #inspect(name: string): Response {
+    const isId = /^sha256:[0-9a-f]{64}$/.test(name);
+    if (!isId && parseFakeReference(name) === undefined) {
+      return message(400, `no such image: ${name}: invalid reference format`);
+    }
+    const image = this.#store.inspect(name);
+    if (image === undefined) return message(404, `no such image: ${name}: No such image: ${name}`);
+    return Response.json({ ...image, Os: "linux", Architecture: "amd64" });
+  }
+
+  #tag(source: string, repo: string, tag: string): Response {
+    const image = this.#store.resolve(source);
+    if (image === undefined) return message(404, `No such image: ${source}`);
+    const target = parseFakeReference(`${repo}:${tag}`);
+    if (target === undefined || target.digest !== undefined || target.tag === undefined) {
+      return message(500, tag === "" ? "invalid tag format" : "invalid reference format");
+    }
+    this.#store.addTag(target, image);
+    return new Response(null, { status: 201 });
+  }
+
+  async #pull(call: EngineCall, left: AbortSignal, end: (how: "complete" | "aborted") => void): Promise<Response> {
+    const text = joined(call.query.fromImage ?? "", call.query.tag ?? "");
+    const reference = parseFakeReference(text);
+    if (reference === undefined) return message(400, "invalid reference format");
+    if (reference.tag === undefined && reference.digest === undefined) {
+      this.unexpected.push(`pull of every tag of ${text}`);
+      return message(500, "the stand-in Engine does not pull whole repositories");
+    }
+    this.#pulling.add(call);
+    this.mostPulling = Math.max(this.mostPulling, this.pulling);
+    await this.#pass("headers", text, left);
+    const registry = this.registries[reference.host];
+    if (registry?.state === "silent") await aborted(left);
+    const found = askRegistry(registry, reference, call.headers["x-registry-auth"]);
+    if (found instanceof Response) return found;
+    const script = new PullScript({
+      reference,
+      image: found,
+      state: () => registry?.state ?? "torn",
+      stepMs: this.#options.stepMs ?? 20,
+      signal: left,
+      pass: (point) => this.#pass(point, text, left),
+      knows: (layer) => this.#layers.has(layer),
+      finish: () => {
+        for (const layer of found.layers) this.#layers.add(layer.id);
+        return this.#store.addPulled(reference, found);
+      },
+      ended: end,
+    });
+    return new Response(script.stream(), { headers: { "Content-Type": "application/json" } });
+  }
+
+  async #pass(at: HoldPoint, reference: string, left: AbortSignal): Promise<void> {
+    for (const hold of [...this.#holds]) {
+      if (hold.at !== at || (hold.reference !== undefined && hold.reference !== reference)) continue;
+      hold.reached();
+      await Promise.race([hold.gate, aborted(left)]);
+    }
+  }
+}
+
+/** Rejects when the client leaves or the Engine stops. */
+function aborted(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  if (signal.aborted) reject(signal.reason);
+  signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  return promise;
+}
+
+function failed(): Response {
+  return message(500, "the client left");
+}
+
+function joined(name: string, suffix: string): string {
+  if (suffix === "") return name;
+  return suffix.startsWith("sha256:") ? `${name}@${suffix}` : `${name}:${suffix}`;
+}
+
+function parsed(text: string): FakeReference {
+  const reference = parseFakeReference(text);
+  if (reference === undefined) throw new Error(`not a reference: ${text}`);
+  return reference;
+}

@@ -1,0 +1,263 @@
+// A kubelet to test against: GET /pods over TLS with client certificates, and pods that move only when told to.
+// It answers what a real one answers, and on demand what a broken one, a proxy or a stranger on that port would.
+
+import type { IssuedCertificate } from "./certificates.ts";
+import { type ContainerView, ModelPod, type NodeImages, type PodDescription } from "./kubelet_pods.ts";
+import { type HandshakeOutcome, startTlsGate } from "./tls_gate.ts";
+
+export interface KubeletOptions {
+  /** PEM of the authority whose client certificates are accepted. */
+  readonly clientCa: string;
+  /** What the kubelet proves itself with; clients reach it as `localhost`. */
+  readonly serverCertificate: IssuedCertificate;
+  readonly pods?: readonly PodDescription[];
+  /** What is on the node; by default nothing is, and nothing can be pulled. */
+  readonly images?: Partial<NodeImages>;
+  /** Short for `images: { isPresent }`. */
+  readonly isPresent?: NodeImages["isPresent"];
+  /**
+   * `requested`, the default, is what a real kubelet does: a client without a trusted certificate is let in by TLS and
+   * gets 401. `required` refuses it in the handshake.
+   */
+  readonly clientCertificates?: "requested" | "required";
+  /** Bearer tokens that are accepted in place of a certificate. */
+  readonly tokens?: readonly string[];
+}
+
+/** What to answer in place of the pods. Whatever is left out is as usual. */
+export interface AnswerOverride {
+  /** 401, 403 and 500 bring the kubelet's own words along. */
+  readonly status?: number;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
+  /** By default application/json for a body of one's own. */
+  readonly contentType?: string;
+  /** Drops the connection after the body, in place of ending the answer. */
+  readonly isBrokenOff?: boolean;
+  /** Answers only once this has settled; `never` accepts the request and stays silent. */
+  readonly after?: Promise<unknown> | "never";
+}
+
+/** One request as it arrived. */
+export interface KubeletRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly identifiedBy: "certificate" | "token" | "nothing";
+}
+
+export interface FakeKubelet {
+  /** `https://localhost:PORT` */
+  readonly url: string;
+  /** Every request that got through TLS, oldest first. */
+  readonly requests: readonly KubeletRequest[];
+  readonly handshakes: readonly HandshakeOutcome[];
+  /** Resolves when the journal holds `count` requests; by default, with the next one. */
+  waitForRequest(count?: number): Promise<KubeletRequest>;
+  addPod(pod: PodDescription): void;
+  /** Lists anything at all among the pods, as it is. */
+  addItem(item: unknown): void;
+  /** Marks a pod as being deleted: it stays listed. */
+  deletePod(name: string, namespace?: string): void;
+  /** The pod is gone. */
+  removePod(name: string, namespace?: string): void;
+  /** A running container dies, to be started again at the next sync. */
+  killContainer(pod: string, container: string, namespace?: string): void;
+  /** Syncs every pod that many times, one by one. */
+  advance(syncs?: number): Promise<void>;
+  /** Syncs every pod now and then, until closed. */
+  advanceEvery(milliseconds: number): void;
+  /** Every container in the order of the pods. */
+  containers(): ContainerView[];
+  /** Answers differently, for that many requests; by default until `answerAsUsual`. */
+  answerWith(override: AnswerOverride, times?: number): void;
+  answerAsUsual(): void;
+  /** Serves another certificate to new connections, as a rotation does. */
+  useServerCertificate(certificate: IssuedCertificate): void;
+  close(): Promise<void>;
+}
+
+const USER = "user=gilly, verb=get, resource=nodes, subresource=proxy";
+const WORDS: Readonly<Record<number, string>> = {
+  401: "Unauthorized",
+  403: `Forbidden (${USER})`,
+  500: `Authorization error (${USER})`,
+};
+
+/** Starts a kubelet on a free port of 127.0.0.1. */
+export function startKubelet(options: KubeletOptions): FakeKubelet {
+  const node = new Node({
+    isPresent: options.isPresent ?? (() => false),
+    ...options.images,
+  });
+  options.pods?.forEach((pod) => node.add(pod));
+  const desk = new Desk(node, options.tokens ?? []);
+  const folder = Deno.makeTempDirSync({ prefix: "kubelet-" });
+  const serve = (name: string, hasCertificate: boolean) =>
+    Deno.serve({ path: `${folder}/${name}`, onListen() {} }, async (request) => {
+      const response = await desk.answer(request, hasCertificate);
+      // Deno would compress a large body; a kubelet does not.
+      response.headers.set("cache-control", "no-transform");
+      return response;
+    });
+  const servers = [serve("known.sock", true), serve("strangers.sock", false)];
+  const gate = startTlsGate({
+    serverCertificate: options.serverCertificate,
+    clientCa: options.clientCa,
+    target: `${folder}/known.sock`,
+    strangersTarget: options.clientCertificates === "required" ? undefined : `${folder}/strangers.sock`,
+  });
+  return {
+    url: `https://localhost:${gate.port}`,
+    requests: desk.requests,
+    handshakes: gate.handshakes,
+    waitForRequest: (count) => desk.waitFor(count ?? desk.requests.length + 1),
+    addPod: (pod) => node.add(pod),
+    addItem: (item) => node.items.push(item),
+    deletePod: (name, namespace) => node.find(name, namespace).markDeleted(new Date()),
+    removePod: (name, namespace) => void node.items.splice(node.items.indexOf(node.find(name, namespace)), 1),
+    killContainer: (pod, container, namespace) => node.find(pod, namespace).kill(container),
+    advance: (syncs) => node.advance(syncs),
+    advanceEvery: (milliseconds) => node.advanceEvery(milliseconds),
+    containers: () => node.pods().flatMap((pod) => pod.views()),
+    answerWith: (override, times) => desk.answerWith(override, times),
+    answerAsUsual: () => desk.answerWith({}),
+    useServerCertificate: (certificate) => gate.useServerCertificate(certificate),
+    close: async () => {
+      await node.stop();
+      desk.close();
+      await gate.close();
+      await Promise.all(servers.map((server) => server.shutdown()));
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+/** The pods of the node, and whatever else was put among them. */
+class Node {
+  readonly items: unknown[] = [];
+  readonly #images: NodeImages;
+  #timer: number | undefined;
+  #advancing: Promise<void> = Promise.resolve();
+
+  constructor(images: NodeImages) {
+    this.#images = images;
+  }
+
+  add(pod: PodDescription): void {
+    this.items.push(new ModelPod(pod));
+  }
+
+  pods(): ModelPod[] {
+    return this.items.filter((item) => item instanceof ModelPod);
+  }
+
+  find(name: string, namespace = "default"): ModelPod {
+    const found = this.pods().find((pod) => pod.name === name && pod.namespace === namespace);
+    if (!found) throw new TypeError(`no pod ${namespace}/${name}`);
+    return found;
+  }
+
+  /** Syncs never overlap: a timer's waits for the one that a test asked for. */
+  advance(syncs = 1): Promise<void> {
+    this.#advancing = this.#advancing.then(async () => {
+      for (let sync = 0; sync < syncs; sync++) for (const pod of this.pods()) await pod.sync(this.#images);
+    });
+    return this.#advancing;
+  }
+
+  advanceEvery(milliseconds: number): void {
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => void this.advance(), milliseconds);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#advancing;
+  }
+}
+
+/** Receives requests, keeps their journal and answers them. */
+class Desk {
+  readonly requests: KubeletRequest[] = [];
+  readonly #node: Node;
+  readonly #tokens: readonly string[];
+  readonly #closing = Promise.withResolvers<void>();
+  #override: AnswerOverride = {};
+  #times = 0;
+  #waiting: { readonly count: number; readonly resolve: (request: KubeletRequest) => void }[] = [];
+
+  constructor(node: Node, tokens: readonly string[]) {
+    this.#node = node;
+    this.#tokens = tokens;
+  }
+
+  answerWith(override: AnswerOverride, times = Infinity): void {
+    this.#override = override;
+    this.#times = times;
+  }
+
+  waitFor(count: number): Promise<KubeletRequest> {
+    const there = this.requests[count - 1];
+    if (there) return Promise.resolve(there);
+    return new Promise((resolve) => this.#waiting.push({ count, resolve }));
+  }
+
+  close(): void {
+    this.#closing.resolve();
+  }
+
+  async answer(request: Request, hasCertificate: boolean): Promise<Response> {
+    const path = new URL(request.url).pathname;
+    const identifiedBy = hasCertificate ? "certificate" : this.#hasToken(request) ? "token" : "nothing";
+    this.#record({ method: request.method, path, identifiedBy });
+    const override = this.#times-- > 0 ? this.#override : {};
+    if (override.after !== undefined) {
+      const gone = new Promise((resolve) => request.signal.addEventListener("abort", resolve, { once: true }));
+      const due = override.after === "never" ? [] : [override.after.catch(() => {})];
+      await Promise.race([gone, this.#closing.promise, ...due]);
+    }
+    const { status, body, isBrokenOff } = override;
+    if (status !== undefined || body !== undefined || isBrokenOff) return overridden(override);
+    if (identifiedBy === "nothing") return overridden({ status: 401 });
+    return this.#asUsual(request.method, path);
+  }
+
+  #asUsual(method: string, path: string): Response {
+    if (path === "/healthz") return new Response("ok");
+    if (path !== "/pods" && path !== "/pods/") return new Response("404 page not found\n", { status: 404 });
+    if (method !== "GET") return new Response("405: Method Not Allowed", { status: 405 });
+    // A kubelet without pods says null, not [].
+    const items = this.#node.items.length === 0 ? null : this.#node.items;
+    const body = JSON.stringify({ kind: "PodList", apiVersion: "v1", metadata: {}, items });
+    return new Response(body, { headers: { "content-type": "application/json" } });
+  }
+
+  #hasToken(request: Request): boolean {
+    const [scheme, token] = (request.headers.get("authorization") ?? "").split(" ");
+    return scheme === "Bearer" && token !== undefined && this.#tokens.includes(token);
+  }
+
+  #record(request: KubeletRequest): void {
+    this.requests.push(request);
+    const due = this.#waiting.filter(({ count }) => count <= this.requests.length);
+    this.#waiting = this.#waiting.filter(({ count }) => count > this.requests.length);
+    for (const { count, resolve } of due) resolve(this.requests[count - 1]!);
+  }
+}
+
+function overridden({ status = 200, body, contentType, isBrokenOff = false }: AnswerOverride): Response {
+  const text = body ?? WORDS[status] ?? "";
+  const headers = {
+    "content-type": contentType ?? (body === undefined ? "text/plain; charset=utf-8" : "application/json"),
+  };
+  if (!isBrokenOff) return new Response(text, { status, headers });
+  const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
+  let isSent = bytes.length === 0;
+  const stream = new ReadableStream({
+    pull(controller) {
+      if (isSent) controller.error(new Error("broken off on purpose"));
+      else controller.enqueue(bytes);
+      isSent = true;
+    },
+  });
+  return new Response(stream, { status, headers });
+}

@@ -1,0 +1,70 @@
+// A whole worker of stand-ins in one folder: a kubelet, a Docker Engine with registries, certificates and a config file.
+
+import { makeAuthority } from "./certificates.ts";
+import { type FakeDockerEngine, type FakeEngineOptions, type FakeImage, startDockerEngine } from "./docker_engine.ts";
+import { type FakeKubelet, startKubelet } from "./kubelet.ts";
+import type { PodDescription } from "./kubelet_pods.ts";
+
+export interface FakeNodeOptions {
+  readonly pods?: readonly PodDescription[];
+  /** What is on the node already. */
+  readonly images?: Readonly<Record<string, FakeImage>>;
+  readonly engine?: Partial<Omit<FakeEngineOptions, "socket">>;
+  /** YAML that goes into the config as it is; rules for gcr.io and quay.io when left out. */
+  readonly config?: string;
+}
+
+export interface FakeNode extends AsyncDisposable {
+  readonly dir: string;
+  readonly kubelet: FakeKubelet;
+  readonly engine: FakeDockerEngine;
+  readonly configFile: string;
+  readonly ledgerFile: string;
+}
+
+const RULES = `
+registries:
+  gcr.io: mirror.example
+  quay.io: [mirror.example, mirror-2.example]
+poll: {interval: 1s}
+`;
+
+/** Starts the worker and lets its pods fail twice, so that the kubelet backs off from a third pull. */
+export async function startNode(options: FakeNodeOptions = {}): Promise<FakeNode> {
+  const dir = await Deno.makeTempDir({ prefix: "gilly-node-" });
+  const cluster = makeAuthority("cluster");
+  const engine = await startDockerEngine({ ...options.engine, socket: `${dir}/docker.sock` });
+  for (const [reference, image] of Object.entries(options.images ?? {})) engine.import(reference, image);
+  const kubelet = startKubelet({
+    clientCa: cluster.certificatePem,
+    serverCertificate: cluster.issueServer({ dnsNames: ["localhost"] }),
+    pods: options.pods ?? [],
+    isPresent: (reference) => engine.has(reference),
+  });
+  await kubelet.advance(4);
+  const client = cluster.issueClient({ commonName: "gilly" });
+  const configFile = `${dir}/config.yaml`;
+  const ledgerFile = `${dir}/ledger.jsonl`;
+  await Promise.all([
+    Deno.writeTextFile(`${dir}/ca.crt`, cluster.certificatePem),
+    Deno.writeTextFile(`${dir}/client.crt`, client.certificatePem),
+    Deno.writeTextFile(`${dir}/client.key`, client.keyPem, { mode: 0o600 }),
+    Deno.writeTextFile(
+      configFile,
+      `kubelet: {url: "${kubelet.url}", caFile: ca.crt, certFile: client.crt, keyFile: client.key}\n` +
+        `docker: {socket: ${engine.socket}}\nledger: {file: ${ledgerFile}}\n${options.config ?? RULES}`,
+    ),
+  ]);
+  return {
+    dir,
+    kubelet,
+    engine,
+    configFile,
+    ledgerFile,
+    async [Symbol.asyncDispose]() {
+      await kubelet.close();
+      await engine.stop();
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+}

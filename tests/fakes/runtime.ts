@@ -1,0 +1,95 @@
+// A runtime in memory with a journal of its calls, for tests of the rooms that use one. It refuses what it was not told
+// to expect.
+
+import type { MirrorDesk } from "../../lib/repair.ts";
+import {
+  type LocalImage,
+  type PulledImage,
+  type PullOptions,
+  type Runtime,
+  RuntimeError,
+  type RuntimeInfo,
+} from "../../lib/runtime/runtime.ts";
+
+/** What a pull of one reference does. */
+export type PullScript = { readonly image: LocalImage; readonly digest?: string } | RuntimeError | Promise<PulledImage>;
+
+export class MemoryRuntime implements Runtime {
+  /** `verb argument…`, in the order of the calls. */
+  readonly calls: string[] = [];
+  readonly images = new Map<string, LocalImage>();
+  readonly pulls: Record<string, PullScript>;
+  /** Thrown by the next call of this verb. */
+  readonly failures: Partial<Record<"inspect" | "tag" | "info", RuntimeError>> = {};
+  /** Called before a tag is set, to let somebody else be quicker. */
+  beforeTag: () => void = () => {};
+  /** What a tag resolves to afterwards, in place of its source. */
+  tagResolvesTo: LocalImage | undefined;
+  imageStore: RuntimeInfo["imageStore"] = "classic";
+
+  constructor(pulls: Record<string, PullScript> = {}) {
+    this.pulls = pulls;
+  }
+
+  info(): Promise<RuntimeInfo> {
+    this.calls.push("info");
+    if (this.failures.info) return Promise.reject(this.failures.info);
+    return Promise.resolve({ name: "memory", version: "0", apiVersion: "0", imageStore: this.imageStore });
+  }
+
+  inspect(reference: string): Promise<LocalImage | undefined> {
+    this.calls.push(`inspect ${reference}`);
+    if (this.failures.inspect) return Promise.reject(this.failures.inspect);
+    return Promise.resolve(this.images.get(reference));
+  }
+
+  async pull(reference: string, { signal, auth }: PullOptions): Promise<PulledImage> {
+    this.calls.push(`pull ${reference}${auth === undefined ? "" : ` as ${JSON.stringify(auth)}`}`);
+    signal.throwIfAborted();
+    const script = this.pulls[reference];
+    if (script === undefined) throw new RuntimeError("not-found", `pull ${reference}: manifest unknown`);
+    if (script instanceof RuntimeError) throw script;
+    if (script instanceof Promise) {
+      const aborted = new Promise<never>((_, reject) =>
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true })
+      );
+      return await Promise.race([script, aborted]);
+    }
+    this.images.set(reference, script.image);
+    return { digest: script.digest, bytes: 10 };
+  }
+
+  tag(source: string, { name, tag }: { name: string; tag: string }): Promise<void> {
+    this.beforeTag();
+    this.calls.push(`tag ${source} ${name}:${tag}`);
+    if (this.failures.tag) return Promise.reject(this.failures.tag);
+    const image = this.tagResolvesTo ?? [...this.images.values()].find((image) => image.id === source);
+    if (image === undefined) return Promise.reject(new RuntimeError("not-found", `tag ${source}: no such image`));
+    this.images.set(`${name}:${tag}`, image);
+    if (this.imageStore === "containerd") {
+      for (const digest of image.digests) this.images.set(`${name}@${digest}`, image);
+    }
+    return Promise.resolve();
+  }
+
+  close(): void {
+    this.calls.push("close");
+  }
+}
+
+/** An image whose id is easy to tell apart. */
+export function image(id: string, digests: readonly string[] = []): LocalImage {
+  return { id: `sha256:${id}`, tags: [], digests };
+}
+
+/** A desk at which every mirror is up and wants no credentials, but for the changes. */
+export function openDesk(changes: Partial<MirrorDesk> = {}): MirrorDesk {
+  return {
+    resting: () => undefined,
+    credentials: () => Promise.resolve(undefined),
+    withPlace: (_mirror, _signal, pull) => pull(),
+    delivered: () => {},
+    failed: () => {},
+    ...changes,
+  };
+}
