@@ -1,0 +1,123 @@
+// The two runtimes that are held to the contract: the stand-in Engine, and a real one with a real registry behind it.
+import { DockerRuntime } from "../../lib/runtime/docker.ts";
+import {
+  type ImageFile,
+  makeImage,
+  pushImage,
+  REGISTRY_USER,
+  removeImage,
+  startEngine,
+  startRegistry,
+} from "../e2e/engine.ts";
+import { fakeImage, startDockerEngine } from "../fakes/docker_engine.ts";
+import type { RuntimeFixture } from "./runtime_contract.ts";
+
+const NO_PROGRESS_MS = 1000;
+
+/** DockerRuntime on the stand-in Engine. */
+export async function fakeFixture(imageStore: "classic" | "containerd"): Promise<RuntimeFixture> {
+  const dir = await Deno.makeTempDir({ prefix: "gilly-contract-" });
+  const socket = `${dir}/docker.sock`;
+  const image = fakeImage("ansible-runner");
+  const engine = await startDockerEngine({
+    socket,
+    imageStore,
+    registries: {
+      "mirror.example": { state: "up", images: { "sgryczan/ansible-runner:0.0.0": image } },
+      "stalled.example": { state: "stalled", images: { "endless:1": fakeImage("endless") } },
+      "guarded.example": { state: "up", images: { "a/b:1": fakeImage("guarded") }, credentials: REGISTRY_USER },
+      "down.example": { state: "down", images: {} },
+    },
+  });
+  return {
+    runtime: new DockerRuntime({ socket, noProgressMs: NO_PROGRESS_MS }),
+    served: "mirror.example/sgryczan/ansible-runner:0.0.0",
+    digest: image.digest,
+    missing: "mirror.example/sgryczan/ansible-runner:9",
+    refused: "down.example/a/b:1",
+    endless: "stalled.example/endless:1",
+    guarded: "guarded.example/a/b:1",
+    auth: REGISTRY_USER,
+    noProgressMs: NO_PROGRESS_MS,
+    forget: (reference) => Promise.resolve(engine.remove(reference)),
+    stop: () => engine.stop(),
+    start: () => engine.start(),
+    async cleanup() {
+      await engine.stop();
+      await Deno.remove(dir, { recursive: true });
+      if (engine.unexpected.length > 0) throw new Error(`calls that nobody expected: ${engine.unexpected.join(", ")}`);
+    },
+  };
+}
+
+/** DockerRuntime on a real dockerd with a real registry. */
+export async function realFixture(): Promise<RuntimeFixture> {
+  const dir = await Deno.makeTempDir({ prefix: "gilly-contract-" });
+  await using begun = new AsyncDisposableStack();
+  begun.defer(() => Deno.remove(dir, { recursive: true }));
+  const engine = await startEngine(`${dir}/engine`);
+  begun.defer(() => engine.remove());
+  const registry = await startRegistry(`${dir}/registry`);
+  begun.defer(() => registry.remove());
+  const guard = await startRegistry(`${dir}/guard`, { credentials: true });
+  begun.defer(() => guard.remove());
+  const brake = stallingProxy(registry.host);
+  begun.defer(() => brake.close());
+
+  const serve = async (reference: string, files: Record<string, ImageFile>) => {
+    await makeImage(engine, reference, files);
+    const digest = await pushImage(engine, reference);
+    await removeImage(engine, reference);
+    return digest;
+  };
+  const served = `${registry.host}/sgryczan/ansible-runner:0.0.0`;
+  const digest = await serve(served, { hello: "there" });
+  const guarded = `${guard.host}/a/b:1`;
+  await serve(guarded, { hello: "you" });
+  await serve(`${registry.host}/endless:1`, { big: crypto.getRandomValues(new Uint8Array(65536)) });
+  const cleanup = begun.move();
+  return {
+    runtime: new DockerRuntime({ socket: engine.socket, noProgressMs: NO_PROGRESS_MS }),
+    served,
+    digest,
+    missing: `${registry.host}/sgryczan/ansible-runner:9`,
+    refused: "127.0.0.1:1/a/b:1",
+    endless: `${brake.host}/endless:1`,
+    guarded,
+    auth: REGISTRY_USER,
+    noProgressMs: NO_PROGRESS_MS,
+    forget: (reference) => removeImage(engine, reference),
+    stop: () => engine.stop(),
+    start: () => engine.start(),
+    cleanup: () => cleanup.disposeAsync(),
+  };
+}
+
+/** A registry in front of another one, whose layers begin to arrive and then never go on. */
+function stallingProxy(target: string): { readonly host: string; close(): Promise<void> } {
+  const abort = new AbortController();
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, signal: abort.signal, onListen: () => {} },
+    async (request) => {
+      const { pathname } = new URL(request.url);
+      const headers = { Accept: request.headers.get("Accept") ?? "*/*" };
+      const response = await fetch(`http://${target}${pathname}`, { method: request.method, headers });
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      if (!pathname.includes("/blobs/") || bytes.byteLength < 65536) {
+        return new Response(request.method === "HEAD" ? null : bytes, {
+          status: response.status,
+          headers: response.headers,
+        });
+      }
+      const beginning = new ReadableStream({ start: (controller) => controller.enqueue(bytes.slice(0, 40000)) });
+      return new Response(beginning, { headers: { "Content-Length": String(bytes.byteLength) } });
+    },
+  );
+  return {
+    host: `127.0.0.1:${server.addr.port}`,
+    async close() {
+      abort.abort();
+      await server.finished;
+    },
+  };
+}

@@ -1,0 +1,203 @@
+// What every container runtime must do, in a few sentences; the stand-in and a real Engine are held to the same ones, so
+// that the stand-in cannot drift away from what it stands in for.
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  type PullProgress,
+  type RegistryAuth,
+  type Runtime,
+  RuntimeError,
+  type RuntimeErrorKind,
+} from "../../lib/runtime/runtime.ts";
+
+/** A runtime with a mirror behind it. All references carry a tag. */
+export interface RuntimeFixture {
+  readonly runtime: Runtime;
+  /** An image that the mirror serves, and its digest there. */
+  readonly served: string;
+  readonly digest: string;
+  /** A name of the same repository that the mirror does not serve. */
+  readonly missing: string;
+  /** A name at a registry that refuses connections. */
+  readonly refused: string;
+  /** An image whose pull begins and then shows no further progress, for ever. */
+  readonly endless: string;
+  /** An image that is served to these credentials alone. */
+  readonly guarded: string;
+  readonly auth: RegistryAuth;
+  /** Milliseconds without progress after which the runtime gives a pull up. */
+  readonly noProgressMs: number;
+  /** Takes a local name away, so that the next pull downloads. */
+  forget(reference: string): Promise<void>;
+  stop(): Promise<void>;
+  start(): Promise<void>;
+  cleanup(): Promise<void>;
+}
+
+/** Registers the suite; `register` is Deno.test, or something that may leave it out. */
+export function runtimeContract(
+  name: string,
+  setup: () => Promise<RuntimeFixture>,
+  register: (name: string, fn: (t: Deno.TestContext) => Promise<void>) => void = (title, fn) => Deno.test(title, fn),
+): void {
+  register(`${name} keeps the contract of a runtime`, async (t) => {
+    const fixture = await setup();
+    try {
+      for (const [sentence, check] of SENTENCES) await t.step(sentence, () => check(fixture));
+    } finally {
+      fixture.runtime.close();
+      await fixture.cleanup();
+    }
+  });
+}
+
+type Check = (fixture: RuntimeFixture) => Promise<void>;
+
+const SENTENCES: readonly (readonly [string, Check])[] = [
+  ["it says who it is", async ({ runtime }) => {
+    const info = await runtime.info(never());
+    assert(info.name !== "" && info.version !== "" && info.version !== "unknown");
+    assertMatch(info.apiVersion, /^1\.\d+$/);
+    assert(info.imageStore === "classic" || info.imageStore === "containerd");
+  }],
+  ["an absent name inspects as undefined", async ({ runtime, served, missing, digest }) => {
+    for (const name of [served, missing, `${repositoryOf(served)}@${digest}`, "gcr.io/nobody/nothing:1", "nothing:1"]) {
+      assertEquals(await runtime.inspect(name, never()), undefined, name);
+    }
+  }],
+  ["a pulled reference resolves and has the digest that was told", async ({ runtime, served, digest }) => {
+    const progress: PullProgress[] = [];
+    const pulled = await runtime.pull(served, { signal: never(), onProgress: (step) => progress.push(step) });
+    assertEquals(pulled.digest, digest);
+    assert(pulled.bytes > 0);
+    assert(progress.some(({ layer, status }) => /^[0-9a-f]{12}$/.test(layer) && status === "Pull complete"));
+    const image = await runtime.inspect(served, never());
+    assertMatch(image?.id ?? "", /^sha256:[0-9a-f]{64}$/);
+    assert(image?.tags.includes(served));
+    assert(image?.digests.includes(`${repositoryOf(served)}@${digest}`));
+  }],
+  ["a pull of what is there downloads nothing", async ({ runtime, served, digest }) => {
+    assertEquals(await runtime.pull(served, { signal: never() }), { digest, bytes: 0 });
+  }],
+  ["an image is pulled and found by its digest", async ({ runtime, served, digest, forget }) => {
+    await forget(served);
+    const byDigest = `${repositoryOf(served)}@${digest}`;
+    assertEquals((await runtime.pull(byDigest, { signal: never() })).digest, digest);
+    assert(await runtime.inspect(byDigest, never()) !== undefined);
+    assertEquals(await runtime.inspect(served, never()), undefined);
+    await forget(byDigest);
+  }],
+  ["with a tag and a digest the digest is pulled", async ({ runtime, served, digest, forget }) => {
+    assertEquals((await runtime.pull(`${repositoryOf(served)}:other@${digest}`, { signal: never() })).digest, digest);
+    await forget(`${repositoryOf(served)}@${digest}`);
+  }],
+  ["two pulls of one reference at once both succeed", async ({ runtime, served, digest }) => {
+    const pulls = [served, served].map((reference) => runtime.pull(reference, { signal: never() }));
+    assertEquals((await Promise.all(pulls)).map((pulled) => pulled.digest), [digest, digest]);
+  }],
+  ["a missing tag is not-found", async ({ runtime, missing }) => {
+    await assertFails("not-found", `pull ${missing}: `, () => runtime.pull(missing, { signal: never() }));
+  }],
+  ["a registry that refuses connections is registry-down", async ({ runtime, refused }) => {
+    await assertFails("registry-down", `pull ${refused}: `, () => runtime.pull(refused, { signal: never() }));
+  }],
+  ["a registry whose name does not resolve is registry-down", async ({ runtime }) => {
+    const reference = "registry.invalid/not-found/denied:404";
+    await assertFails("registry-down", `pull ${reference}: `, () => runtime.pull(reference, { signal: never() }));
+  }],
+  ["a registry that wants credentials is denied without them, and admits the right ones", async (fixture) => {
+    const { runtime, guarded, auth } = fixture;
+    await assertFails("denied", `pull ${guarded}: `, () => runtime.pull(guarded, { signal: never() }));
+    const wrong = { username: "alice", password: "not-the-password" };
+    const error = await assertFails("denied", "pull", () => runtime.pull(guarded, { signal: never(), auth: wrong }));
+    assert(!error.message.includes(wrong.password));
+    assertEquals(await runtime.inspect(guarded, never()), undefined);
+    await runtime.pull(guarded, { signal: never(), auth });
+    assert(await runtime.inspect(guarded, never()) !== undefined);
+  }],
+  ["a pull of a whole repository is refused", async ({ runtime, served }) => {
+    await assertFails("rejected", "pull", () => runtime.pull(repositoryOf(served), { signal: never() }));
+    await assertFails("rejected", "pull", () => runtime.pull(`${repositoryOf(served)}:`, { signal: never() }));
+  }],
+  ["a tag gives the same image another name", async ({ runtime, served }) => {
+    await runtime.tag(served, { name: "gcr.io/sgryczan/ansible-runner", tag: "0.0.0" }, never());
+    const image = await runtime.inspect("gcr.io/sgryczan/ansible-runner:0.0.0", never());
+    assertEquals(image?.id, (await runtime.inspect(served, never()))?.id);
+    assert(image?.tags.includes("gcr.io/sgryczan/ansible-runner:0.0.0") && image.tags.includes(served));
+  }],
+  ["every spelling of a Docker Hub name finds it", async ({ runtime, served }) => {
+    await runtime.tag(served, { name: "docker.io/library/nginx", tag: "1" }, never());
+    for (const spelling of ["nginx:1", "library/nginx:1", "docker.io/nginx:1", "index.docker.io/library/nginx:1"]) {
+      assert((await runtime.inspect(spelling, never()))?.tags.includes("nginx:1"), spelling);
+    }
+  }],
+  ["a tag for an unknown source is not-found", async ({ runtime }) => {
+    const tagging = () => runtime.tag("gcr.io/nobody/nothing:1", { name: "gcr.io/a/b", tag: "1" }, never());
+    await assertFails("not-found", "tag gcr.io/nobody/nothing:1 as gcr.io/a/b:1: ", tagging);
+  }],
+  ["a tag with a name that is none is rejected", async ({ runtime, served }) => {
+    for (const [name, tag] of [["", "1"], ["gcr.io/a/b", ""], ["gcr.io/UPPER", "1"], ["gcr.io/a/b", "a b"]] as const) {
+      await assertFails("rejected", "tag ", () => runtime.tag(served, { name, tag }, never()));
+    }
+  }],
+  ["an odd name is rejected and reaches no other endpoint", async ({ runtime }) => {
+    const odd = ["", "/", "a//b:1", "/a:1", "a/:1/", "..", "../info", "a/../../info", "./a:1", "a b:1", "a:1\n", "ä:1"];
+    for (const name of [...odd, "gcr.io/UPPER:1", "x".repeat(5000)]) {
+      await assertFails("rejected", "inspect", () => runtime.inspect(name, never()));
+    }
+  }],
+  ["a pull without progress is stalled", async ({ runtime, endless, noProgressMs }) => {
+    const progress: PullProgress[] = [];
+    const pulling = () => runtime.pull(endless, { signal: never(), onProgress: (step) => progress.push(step) });
+    await assertFails("stalled", `pull ${endless}: no progress for ${noProgressMs / 1000} s`, pulling);
+    assert(progress.length > 0);
+  }],
+  ["a pull can be aborted, and leaves no name behind", async ({ runtime, endless }) => {
+    const stop = new AbortController();
+    const reason = new Error("asked to stop");
+    const pulling = runtime.pull(endless, { signal: stop.signal, onProgress: () => stop.abort(reason) });
+    assertEquals(await assertRejects(() => pulling, Error), reason);
+    assertEquals(await runtime.inspect(endless, never()), undefined);
+  }],
+  ["a signal that is aborted already throws its reason", async ({ runtime, served }) => {
+    const reason = new Error("too late");
+    const signal = AbortSignal.abort(reason);
+    assertEquals(await assertRejects(() => runtime.inspect(served, signal), Error), reason);
+    assertEquals(await assertRejects(() => runtime.pull(served, { signal }), Error), reason);
+    assertEquals(await assertRejects(() => runtime.info(signal), Error), reason);
+  }],
+  ["while it is down calls are unreachable, and afterwards they work again", async (fixture) => {
+    const { runtime, served } = fixture;
+    const before = await runtime.inspect(served, never());
+    await fixture.stop();
+    await assertFails("unreachable", `inspect ${served}: `, () => runtime.inspect(served, never()));
+    await assertFails("unreachable", `pull ${served}: `, () => runtime.pull(served, { signal: never() }));
+    await fixture.start();
+    assertEquals((await runtime.inspect(served, never()))?.id, before?.id);
+    await runtime.tag(served, { name: "gcr.io/after/restart", tag: "1" }, never());
+  }],
+  ["once closed, calls are unreachable", async ({ runtime, served }) => {
+    runtime.close();
+    await assertFails("unreachable", `inspect ${served}: `, () => runtime.inspect(served, never()));
+    runtime.close();
+  }],
+];
+
+/** Fails unless the call throws a RuntimeError of that kind whose message begins with `beginning`. */
+async function assertFails(
+  kind: RuntimeErrorKind,
+  beginning: string,
+  call: () => Promise<unknown>,
+): Promise<RuntimeError> {
+  const error = await assertRejects(call, RuntimeError);
+  assertEquals(error.kind, kind, error.message);
+  assertStringIncludes(error.message.slice(0, beginning.length), beginning);
+  return error;
+}
+
+function never(): AbortSignal {
+  return new AbortController().signal;
+}
+
+function repositoryOf(reference: string): string {
+  return reference.slice(0, reference.lastIndexOf(":"));
+}

@@ -1,0 +1,12 @@
+// The contract of a runtime, on the stand-in Engine always and on a real Engine where there is one.
+import { fakeFixture, realFixture } from "./contract/fixtures.ts";
+import { runtimeContract } from "./contract/runtime_contract.ts";
+import { missingPrograms } from "./e2e/engine.ts";
+import { testIfPossible } from "./e2e/requirements.ts";
+
+runtimeContract("DockerRuntime on the stand-in Engine, classic store,", () => fakeFixture("classic"));
+
+runtimeContract("DockerRuntime on the stand-in Engine, containerd store,", () => fakeFixture("containerd"));
+
+const missing = [...missingPrograms(), ...(Deno.uid() === 0 ? [] : ["root"])];
+runtimeContract("DockerRuntime on a real Docker Engine", realFixture, (name, fn) => testIfPossible(name, missing, fn));

@@ -1,0 +1,331 @@
+// Real programs for tests: a Docker Engine with its own data and socket, a registry on a loopback port, and images made
+// without a registry. The caller gives each an own directory, and must stop what it started.
+
+/** Programs a real Engine and registry need; the Debian packages are docker.io and docker-registry. */
+const PROGRAMS = ["dockerd", "containerd", "runc", "docker-registry"] as const;
+
+/** The ones of `programs` that PATH does not have, so that a test can say why it is ignored. */
+export function missingPrograms(programs: readonly string[] = PROGRAMS): string[] {
+  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin"];
+  return programs.filter((program) => !folders.some((folder) => isFile(`${folder}/${program}`)));
+}
+
+/** True when a missing program must fail a test instead of skipping it: `GILLY_E2E=require`. */
+export function realIsRequired(): boolean {
+  return Deno.env.get("GILLY_E2E") === "require";
+}
+
+/** A running Docker Engine. */
+export interface RealEngine {
+  readonly socket: string;
+  readonly dir: string;
+  /** Everything dockerd printed. */
+  readonly logFile: string;
+  /** Ends dockerd as systemd would; its data stays. */
+  stop(): Promise<void>;
+  /** Ends dockerd without warning (SIGKILL); its data stays, as after a crash. */
+  kill(): Promise<void>;
+  /** Starts it again on the same socket and data. Resolves once it answers. */
+  start(): Promise<void>;
+  /** Stops it and removes its directory, mounts included. */
+  remove(): Promise<void>;
+}
+
+/** Starts dockerd under `dir` and resolves once it answers; `args` are added to its command line. */
+export async function startEngine(
+  dir: string,
+  options: { readonly args?: readonly string[] } = {},
+): Promise<RealEngine> {
+  await Deno.mkdir(dir, { recursive: true });
+  const socket = `${dir}/docker.sock`;
+  const logFile = `${dir}/dockerd.log`;
+  const daemon = new Daemon("dockerd", [
+    ...["--data-root", `${dir}/data`, "--exec-root", `${dir}/exec`, "--pidfile", `${dir}/dockerd.pid`],
+    ...["-H", `unix://${socket}`, "--bridge=none", "--iptables=false", ...(options.args ?? [])],
+  ], logFile);
+  const start = async () => {
+    await Deno.remove(`${dir}/dockerd.pid`).catch(() => {});
+    await daemon.start("API listen on");
+  };
+  const stop = async (signal: Deno.Signal) => {
+    await daemon.stop(signal);
+    await endLeftover("containerd", `${dir}/exec/containerd/containerd.pid`);
+  };
+  await start();
+  return {
+    socket,
+    dir,
+    logFile,
+    start,
+    stop: () => stop("SIGTERM"),
+    kill: () => stop("SIGKILL"),
+    async remove() {
+      await stop("SIGTERM");
+      await unmountUnder(dir);
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+}
+
+/** User name and password that a registry started with `credentials: true` accepts. */
+export const REGISTRY_USER = { username: "alice", password: "wonderland" } as const;
+const REGISTRY_USER_HTPASSWD = "alice:$2b$04$2xFLPlkMYCeu4a4iAV.SOOcLzcoi3xZFZPwp/r7jrgwAlJExkspXe\n";
+
+/** A running registry (docker-registry, the reference implementation) on a loopback port. */
+export interface RealRegistry {
+  /** `127.0.0.1:PORT`, the host part of its references; Docker takes loopback registries over plain HTTP. */
+  readonly host: string;
+  readonly dir: string;
+  readonly logFile: string;
+  /** Afterwards connections are refused. */
+  stop(): Promise<void>;
+  /** Starts it again on the same port with the same images. */
+  start(): Promise<void>;
+  /** Stops it and removes its directory. */
+  remove(): Promise<void>;
+}
+
+/** Starts a registry under `dir`, which also holds its images; with `credentials` it admits REGISTRY_USER alone. */
+export async function startRegistry(
+  dir: string,
+  options: { readonly credentials?: boolean } = {},
+): Promise<RealRegistry> {
+  await Deno.mkdir(dir, { recursive: true });
+  const config = `${dir}/registry.yml`;
+  const logFile = `${dir}/registry.log`;
+  await Deno.writeTextFile(`${dir}/htpasswd`, REGISTRY_USER_HTPASSWD);
+  const writeConfig = (address: string) =>
+    Deno.writeTextFile(
+      config,
+      `version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: "${dir}/data"}}\n` +
+        `http: {addr: "${address}"}\n` +
+        (options.credentials ? `auth: {htpasswd: {realm: gilly, path: "${dir}/htpasswd"}}\n` : ""),
+    );
+  const daemon = new Daemon("docker-registry", ["serve", config], logFile);
+  await writeConfig("127.0.0.1:0");
+  const line = await daemon.start("listening on");
+  const host = /listening on ([0-9.]+:\d+)/.exec(line)?.[1];
+  if (host === undefined) throw new Error(`docker-registry did not say where it listens: ${line}`);
+  await writeConfig(host);
+  return {
+    host,
+    dir,
+    logFile,
+    stop: () => daemon.stop("SIGTERM"),
+    start: async () => void await daemon.start("listening on"),
+    async remove() {
+      await daemon.stop("SIGTERM");
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+}
+
+/** A file of an image: its bytes, or the target of a symbolic link. Paths are relative, without a leading slash. */
+export type ImageFile = string | Uint8Array | { readonly link: string };
+
+/** Files of an image whose programs are Debian's static busybox: `/bin/busybox`, with links for sh, sleep, true, cat. */
+export async function busyboxFiles(): Promise<Record<string, ImageFile>> {
+  const links = ["sh", "sleep", "true", "cat"].map((name) => [`bin/${name}`, { link: "busybox" }] as const);
+  return { "bin/busybox": await Deno.readFile("/bin/busybox"), ...Object.fromEntries(links) };
+}
+
+/**
+ * Makes an image in the Engine's store under `reference` (`name:tag`) and returns its id. `changes` are Dockerfile lines
+ * such as `CMD ["/bin/sleep","1000"]`. Different `files` give different images.
+ */
+export async function makeImage(
+  engine: RealEngine,
+  reference: string,
+  files: Record<string, ImageFile>,
+  changes: readonly string[] = [],
+): Promise<string> {
+  const { name, tag } = splitTag(reference);
+  const query = new URLSearchParams([["fromSrc", "-"], ["repo", name], ["tag", tag]]);
+  for (const change of changes) query.append("changes", change);
+  const answer = await callEngine(engine, "POST", `/images/create?${query}`, { body: tarOf(files) });
+  const last = JSON.parse(answer.trim().split("\n").at(-1) ?? "{}") as { status?: string; error?: string };
+  if (last.status === undefined) throw new Error(`making ${reference}: ${answer}`);
+  return last.status;
+}
+
+/** Gives a local image another name (`name:tag`). */
+export async function tagImage(engine: RealEngine, source: string, reference: string): Promise<void> {
+  const { name, tag } = splitTag(reference);
+  await callEngine(engine, "POST", `/images/${source}/tag?${new URLSearchParams({ repo: name, tag })}`);
+}
+
+/** Pushes a local image to the registry its name says, and returns the digest the registry knows it by. */
+export async function pushImage(
+  engine: RealEngine,
+  reference: string,
+  user: { readonly username: string; readonly password: string } = REGISTRY_USER,
+): Promise<string> {
+  const { name, tag } = splitTag(reference);
+  const headers = { "X-Registry-Auth": btoa(JSON.stringify(user)).replaceAll("+", "-").replaceAll("/", "_") };
+  const answer = await callEngine(engine, "POST", `/images/${name}/push?tag=${tag}`, { headers });
+  const digest = /"Digest":"(sha256:[0-9a-f]{64})"/.exec(answer)?.[1];
+  if (digest === undefined) throw new Error(`pushing ${reference}: ${answer}`);
+  return digest;
+}
+
+/** Removes a name, and the image with its last name. */
+export async function removeImage(engine: RealEngine, reference: string): Promise<void> {
+  await callEngine(engine, "DELETE", `/images/${reference}`);
+}
+
+/** One request to the Engine's API; the whole body as text. Throws on a status of 400 or more. */
+export async function callEngine(
+  engine: RealEngine,
+  method: string,
+  path: string,
+  init: { readonly body?: Uint8Array<ArrayBuffer>; readonly headers?: Record<string, string> } = {},
+): Promise<string> {
+  const client = Deno.createHttpClient({ proxy: { transport: "unix", path: engine.socket } });
+  try {
+    const response = await fetch(`http://docker${path}`, { method, client, redirect: "manual", ...init });
+    const text = await response.text();
+    if (response.status >= 400) throw new Error(`${method} ${path}: ${response.status} ${text.trim()}`);
+    return text;
+  } finally {
+    client.close();
+  }
+}
+
+/** An uncompressed POSIX (ustar) archive; regular files are executable. */
+export function tarOf(files: Record<string, ImageFile>): Uint8Array<ArrayBuffer> {
+  const encoder = new TextEncoder();
+  const blocks: Uint8Array[] = [];
+  for (const [path, file] of Object.entries(files)) {
+    const bytes = typeof file === "string"
+      ? encoder.encode(file)
+      : file instanceof Uint8Array
+      ? file
+      : new Uint8Array();
+    const link = typeof file === "object" && "link" in file ? file.link as string : undefined;
+    blocks.push(tarHeader(path, bytes.byteLength, link), bytes);
+    blocks.push(new Uint8Array((512 - bytes.byteLength % 512) % 512));
+  }
+  blocks.push(new Uint8Array(1024));
+  const archive = new Uint8Array(blocks.reduce((size, block) => size + block.byteLength, 0));
+  let offset = 0;
+  for (const block of blocks) {
+    archive.set(block, offset);
+    offset += block.byteLength;
+  }
+  return archive;
+}
+
+function tarHeader(path: string, size: number, link: string | undefined): Uint8Array {
+  const header = new Uint8Array(512);
+  const put = (text: string, offset: number) => header.set(new TextEncoder().encode(text), offset);
+  const octal = (value: number, width: number) => value.toString(8).padStart(width - 1, "0") + "\0";
+  put(path, 0);
+  put(octal(0o755, 8) + octal(0, 8) + octal(0, 8) + octal(size, 12) + octal(0, 12), 100);
+  put(" ".repeat(8) + (link === undefined ? "0" : "2") + (link ?? ""), 148);
+  put("ustar\0" + "00", 257);
+  put(octal(header.reduce((sum, byte) => sum + byte, 0), 7) + " ", 148);
+  return header;
+}
+
+function splitTag(reference: string): { name: string; tag: string } {
+  const colon = reference.lastIndexOf(":");
+  if (colon <= reference.lastIndexOf("/")) throw new Error(`${reference} needs an explicit tag`);
+  return { name: reference.slice(0, colon), tag: reference.slice(colon + 1) };
+}
+
+/** A program that runs until it is told to stop, its output in a file, ready once it has printed a certain text. */
+export class Daemon {
+  readonly #program: string;
+  readonly #args: readonly string[];
+  readonly #logFile: string;
+  #running: { readonly child: Deno.ChildProcess; readonly logged: Promise<void> } | undefined;
+
+  constructor(program: string, args: readonly string[], logFile: string) {
+    this.#program = program;
+    this.#args = args;
+    this.#logFile = logFile;
+  }
+
+  /** The process id while it runs. */
+  get pid(): number | undefined {
+    return this.#running?.child.pid;
+  }
+
+  /** Starts it and returns the first line on standard error that contains `readyText`; throws when it ended before. */
+  async start(readyText: string): Promise<string> {
+    if (this.#running !== undefined) throw new Error(`${this.#program} runs already`);
+    const child = new Deno.Command(this.#program, {
+      args: [...this.#args],
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+      env: { PATH: `${Deno.env.get("PATH")}:/usr/sbin:/sbin`, OTEL_TRACES_EXPORTER: "none" },
+    }).spawn();
+    const ready = Promise.withResolvers<string>();
+    const logged = this.#log(child, readyText, ready);
+    this.#running = { child, logged };
+    try {
+      return await ready.promise;
+    } catch (error) {
+      await this.stop("SIGKILL");
+      throw error;
+    }
+  }
+
+  /** Sends the signal and resolves once it has ended. Harmless when it does not run. */
+  async stop(signal: Deno.Signal = "SIGTERM"): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
+    this.#running = undefined;
+    try {
+      running.child.kill(signal);
+    } catch {
+      // It has ended by itself.
+    }
+    await running.child.status;
+    await running.logged;
+  }
+
+  async #log(child: Deno.ChildProcess, readyText: string, ready: PromiseWithResolvers<string>): Promise<void> {
+    using file = await Deno.open(this.#logFile, { create: true, append: true });
+    const decoder = new TextDecoder();
+    let pending: string | undefined = "";
+    for await (const chunk of child.stderr) {
+      await file.write(chunk);
+      if (pending === undefined) continue;
+      const lines: string[] = (pending + decoder.decode(chunk, { stream: true })).split("\n");
+      pending = lines.pop() ?? "";
+      const line = lines.find((candidate) => candidate.includes(readyText));
+      if (line === undefined) continue;
+      pending = undefined;
+      ready.resolve(line);
+    }
+    ready.reject(new Error(`${this.#program} ended before it was ready; see ${this.#logFile}`));
+  }
+}
+
+// The containerd of a killed dockerd dies with it, but a little later: a new dockerd that still sees it waits for it in
+// vain. It is not our child, so its end is polled.
+async function endLeftover(program: string, pidFile: string): Promise<void> {
+  const pid = Number(await Deno.readTextFile(pidFile).catch(() => "0"));
+  const runs = async () => (await Deno.readTextFile(`/proc/${pid}/comm`).catch(() => "")).startsWith(program);
+  for (let tries = 0; pid > 1 && await runs() && tries < 500; tries++) {
+    if (tries === 0) Deno.kill(pid, "SIGKILL");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await Deno.remove(pidFile).catch(() => {});
+}
+
+async function unmountUnder(dir: string): Promise<void> {
+  const mounts = (await Deno.readTextFile("/proc/mounts")).split("\n").map((line) => line.split(" ")[1] ?? "");
+  const ours = mounts.filter((mount) => mount.startsWith(`${dir}/`)).reverse();
+  if (ours.length > 0) await new Deno.Command("umount", { args: ["-l", ...ours], stderr: "null" }).output();
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,88 @@
+// The compiled program as a process of a test: its journal line by line, and how it ended.
+
+import { GILLY } from "./requirements.ts";
+
+/** How a process ended: its exit code, and how long it took after it was told to. */
+export interface Ending {
+  readonly code: number;
+  readonly milliseconds: number;
+}
+
+interface Waiter {
+  readonly pattern: RegExp;
+  readonly found: PromiseWithResolvers<string>;
+}
+
+/** A process of dist/gilly. */
+export class Gilly {
+  /** Every line it has written to standard error, oldest first. */
+  readonly journal: string[] = [];
+  readonly #child: Deno.ChildProcess;
+  readonly #read: Promise<void>;
+  #waiters: Waiter[] = [];
+  #ended = false;
+
+  /** Starts it with these arguments; what it writes is also appended to `logFile`. */
+  constructor(args: readonly string[], logFile: string) {
+    this.#child = new Deno.Command(GILLY, { args: [...args], stdin: "null", stdout: "null", stderr: "piped" }).spawn();
+    this.#read = this.#readJournal(logFile);
+  }
+
+  /** The first line that matches, as soon as it is there; throws when the process ends or the time is over before. */
+  async waitForLine(pattern: RegExp, timeoutMs = 60_000): Promise<string> {
+    const there = this.journal.find((line) => pattern.test(line));
+    if (there !== undefined) return there;
+    if (this.#ended) throw new Error(`gilly has ended and never said ${pattern}`);
+    const found = Promise.withResolvers<string>();
+    this.#waiters.push({ pattern, found });
+    const timer = setTimeout(
+      () => found.reject(new Error(`gilly did not say ${pattern} within ${timeoutMs / 1000} s`)),
+      timeoutMs,
+    );
+    return await found.promise.finally(() => clearTimeout(timer));
+  }
+
+  /** Its exit code, once it has ended by itself. */
+  async ended(): Promise<number> {
+    const { code } = await this.#child.status;
+    await this.#read;
+    return code;
+  }
+
+  /** Sends the signal and waits for the end. Harmless when it has ended by itself. */
+  async end(signal: Deno.Signal = "SIGTERM"): Promise<Ending> {
+    const start = performance.now();
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has ended by itself.
+    }
+    const code = await this.ended();
+    return { code, milliseconds: performance.now() - start };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end("SIGKILL");
+  }
+
+  async #readJournal(logFile: string): Promise<void> {
+    using file = await Deno.open(logFile, { create: true, append: true });
+    const decoder = new TextDecoder();
+    let rest = "";
+    for await (const chunk of this.#child.stderr) {
+      await file.write(chunk);
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) this.#hear(line);
+    }
+    this.#ended = true;
+    for (const { pattern, found } of this.#waiters) found.reject(new Error(`gilly ended and never said ${pattern}`));
+  }
+
+  #hear(line: string): void {
+    this.journal.push(line);
+    for (const { pattern, found } of this.#waiters) {
+      if (pattern.test(line)) found.resolve(line);
+    }
+  }
+}

@@ -1,0 +1,148 @@
+// The real kubelet for tests: it runs alone, with static pods, on a loopback port, and shows its pods to clients whose
+// certificate it knows. Needs root, and an Engine that is already running, which does not see mounts that it makes.
+
+import type { Pod, PodList } from "kubernetes-types/core/v1.d.ts";
+import { Daemon } from "./engine.ts";
+
+/** Paths of the PEM files of a kubelet and of a client it admits. */
+export interface CertificateFiles {
+  readonly caFile: string;
+  readonly serverCertFile: string;
+  readonly serverKeyFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+/** A running kubelet. */
+export interface RealKubelet {
+  /** `https://localhost:PORT`. */
+  readonly url: string;
+  /** Static pods are appended with `-NODE`, as the kubelet does. */
+  readonly nodeName: string;
+  /** What stands here as JSON is a pod. Files that begin with a dot are ignored. */
+  readonly manifestDir: string;
+  readonly logFile: string;
+  /** The answer to GET /pods, over TLS with the client's certificate. */
+  pods(): Promise<Pod[]>;
+  /** Ends it; containers go on running. Harmless when it does not run. */
+  stop(): Promise<void>;
+  /** Starts it again on the same port. Resolves once it answers. */
+  start(): Promise<void>;
+  /** Stops it and closes the client's connections. Its directory stays. */
+  remove(): Promise<void>;
+}
+
+/** The image of the sandboxes, which no test wants to repair. */
+export const PAUSE_IMAGE = "k8s.gcr.io/pause:3.2";
+
+/** Starts the kubelet `binary` under `dir`, with the Engine at `dockerSocket`, and resolves once it answers. */
+export async function startKubelet(
+  dir: string,
+  options: { readonly binary: string; readonly dockerSocket: string; readonly certificates: CertificateFiles },
+): Promise<RealKubelet> {
+  const { binary, dockerSocket, certificates } = options;
+  const nodeName = `gilly-${crypto.randomUUID().slice(0, 8)}`;
+  const manifestDir = `${dir}/manifests`;
+  const logFile = `${dir}/kubelet.log`;
+  await Deno.mkdir(manifestDir, { recursive: true });
+
+  const { port, daemon } = await startOnFreePort(async (port) => {
+    await Deno.writeTextFile(`${dir}/kubelet.json`, kubeletConfig(port, manifestDir, certificates));
+    const command = [binary, ...kubeletArguments(dir, dockerSocket, nodeName)];
+    return new Daemon("unshare", [...PRIVATE_VIEW, `${dir}/kernel`, ...command], logFile);
+  });
+  const client = Deno.createHttpClient({
+    caCerts: [await Deno.readTextFile(certificates.caFile)],
+    cert: await Deno.readTextFile(certificates.certFile),
+    key: await Deno.readTextFile(certificates.keyFile),
+  });
+  const url = `https://localhost:${port}`;
+  return {
+    url,
+    nodeName,
+    manifestDir,
+    logFile,
+    async pods() {
+      const response = await fetch(`${url}/pods`, { client });
+      if (response.status !== 200) throw new Error(`GET ${url}/pods: ${response.status} ${await response.text()}`);
+      return (await response.json() as { items: PodList["items"] | null }).items ?? [];
+    },
+    stop: () => daemon.stop("SIGTERM"),
+    start: async () => void await daemon.start(READY_TEXT),
+    async remove() {
+      await daemon.stop("SIGTERM");
+      client.close();
+    },
+  };
+}
+
+/** Its own mount namespace, so that nothing it changes outlives it; it takes a folder, then the command. */
+const PRIVATE_VIEW = ["--mount", "--propagation=slave", new URL("./private_view.sh", import.meta.url).pathname];
+
+/** What the kubelet logs right before it listens; its main loop is running by then. */
+const READY_TEXT = "Starting to listen on";
+
+// The kubelet takes no port 0, and a port that was free a moment ago may be taken: then another is tried.
+async function startOnFreePort(prepare: (port: number) => Promise<Daemon>): Promise<{ port: number; daemon: Daemon }> {
+  for (let attempt = 1;; attempt++) {
+    const port = freePort();
+    const daemon = await prepare(port);
+    try {
+      await daemon.start(READY_TEXT);
+      return { port, daemon };
+    } catch (error) {
+      if (attempt === 3) throw error;
+    }
+  }
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+function kubeletArguments(dir: string, dockerSocket: string, nodeName: string): string[] {
+  return [
+    `--config=${dir}/kubelet.json`,
+    `--root-dir=${dir}/root`,
+    `--cert-dir=${dir}/root/pki`,
+    `--volume-plugin-dir=${dir}/root/volume-plugins`,
+    `--experimental-dockershim-root-directory=${dir}/dockershim`,
+    `--hostname-override=${nodeName}`,
+    "--container-runtime=docker",
+    `--docker-endpoint=unix://${dockerSocket}`,
+    `--docker=unix://${dockerSocket}`,
+    `--pod-infra-container-image=${PAUSE_IMAGE}`,
+  ];
+}
+
+function kubeletConfig(port: number, manifestDir: string, certificates: CertificateFiles): string {
+  return JSON.stringify({
+    apiVersion: "kubelet.config.k8s.io/v1beta1",
+    kind: "KubeletConfiguration",
+    address: "127.0.0.1",
+    port,
+    healthzPort: 0,
+    readOnlyPort: 0,
+    tlsCertFile: certificates.serverCertFile,
+    tlsPrivateKeyFile: certificates.serverKeyFile,
+    authentication: {
+      anonymous: { enabled: false },
+      webhook: { enabled: false },
+      x509: { clientCAFile: certificates.caFile },
+    },
+    authorization: { mode: "AlwaysAllow" },
+    staticPodPath: manifestDir,
+    fileCheckFrequency: "2s",
+    cgroupDriver: "cgroupfs",
+    cgroupsPerQOS: false,
+    enforceNodeAllocatable: [],
+    failSwapOn: false,
+    makeIPTablesUtilChains: false,
+    // A test machine with a full disk is still a good one: nothing is evicted, no image is collected.
+    evictionHard: { "memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%" },
+    imageGCHighThresholdPercent: 100,
+    // Its sockets lie outside of root-dir, where a second kubelet would take them away.
+    featureGates: { DevicePlugins: false },
+  });
+}

@@ -1,0 +1,16 @@
+#!/bin/sh
+# private_view.sh FOLDER PROGRAM...: runs the kubelet so that what it would change on the host for good stays its own:
+# kernel settings, which become copies under FOLDER, and /var/log. Only inside `unshare --mount`.
+set -eu
+
+copies=$1
+shift
+mkdir -p "$copies"
+mount -t tmpfs tmpfs /var/log
+for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops \
+  kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
+  copy=$copies/${setting##*/}
+  cat "/proc/sys/$setting" >"$copy"
+  mount --bind "$copy" "/proc/sys/$setting"
+done
+exec "$@"

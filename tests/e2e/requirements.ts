@@ -1,0 +1,61 @@
+// What a machine must have for tests against a real worker, and how a test says that something is missing.
+
+import { missingPrograms, realIsRequired } from "./engine.ts";
+
+/** The program under test, as `deno task compile` leaves it. */
+export const GILLY = new URL("../../dist/gilly", import.meta.url).pathname;
+
+/** The real kubelet's path, from the environment; there is no package that would bring version 1.20. */
+export function kubeletBinary(): string | undefined {
+  return Deno.env.get("KUBELET_BIN") || undefined;
+}
+
+/** What a real worker lacks here, in words; empty when it can be started. */
+export function missingForWorker(): string[] {
+  const missing = missingPrograms();
+  if (!isStatic("/bin/busybox")) missing.push("/bin/busybox (the static one)");
+  const kubelet = kubeletBinary();
+  if (kubelet === undefined) missing.push("KUBELET_BIN (a kubelet that can talk to Docker, such as 1.20)");
+  else if (!isFile(kubelet)) missing.push(`KUBELET_BIN=${kubelet}`);
+  if (Deno.uid() !== 0) missing.push("root");
+  return missing;
+}
+
+/** What the end-to-end tests lack here: a real worker's needs, and the compiled program. */
+export function missingForEndToEnd(): string[] {
+  return [...missingForWorker(), ...(isFile(GILLY) ? [] : ["dist/gilly (deno task compile)"])];
+}
+
+const said = new Set<string>();
+
+/**
+ * Registers a test that needs `missing` to be empty. Otherwise it is ignored, with one line for the whole file that says
+ * why, or fails with that line when GILLY_E2E=require.
+ */
+export function testIfPossible(name: string, missing: readonly string[], fn: Deno.TestDefinition["fn"]): void {
+  if (missing.length === 0) return Deno.test(name, fn);
+  const line = `e2e skipped: missing ${missing.join(", ")}`;
+  if (realIsRequired()) {
+    return Deno.test(name, () => Promise.reject(new Error(`GILLY_E2E=require, but ${line}`)));
+  }
+  if (!said.has(line)) console.log(line);
+  said.add(line);
+  Deno.test({ name, ignore: true, fn });
+}
+
+/** A dynamically linked program names its loader near its beginning; in an image of its own it would not start. */
+function isStatic(path: string): boolean {
+  if (!isFile(path)) return false;
+  using file = Deno.openSync(path);
+  const beginning = new Uint8Array(4096);
+  file.readSync(beginning);
+  return !new TextDecoder("latin1").decode(beginning).includes("/ld-");
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}

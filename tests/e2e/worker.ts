@@ -1,0 +1,338 @@
+// A real Kubernetes worker for tests, on loopback and under one temporary folder: Docker Engine, mirrors, kubelet.
+// It is made whole or not at all, and stop() leaves nothing behind.
+
+import type { Container, Pod } from "kubernetes-types/core/v1.d.ts";
+import { stringify } from "@std/yaml";
+import { makeAuthority } from "../fakes/certificates.ts";
+import {
+  busyboxFiles,
+  callEngine,
+  makeImage,
+  pushImage,
+  type RealEngine,
+  type RealRegistry,
+  removeImage,
+  startEngine,
+  startRegistry,
+  tagImage,
+} from "./engine.ts";
+import { type CertificateFiles, PAUSE_IMAGE, type RealKubelet, startKubelet } from "./kubelet.ts";
+import { removeEverythingUnder } from "./leftovers.ts";
+import { kubeletBinary } from "./requirements.ts";
+
+/** A container of a test's pod: the pull policy is IfNotPresent unless it says otherwise. */
+export type TestContainer = Pick<Container, "name" | "image"> & Partial<Container>;
+
+/** A pod to run, on the host's network: there is no other here. */
+export interface TestPod {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly annotations?: Record<string, string>;
+  readonly initContainers?: readonly TestContainer[];
+  readonly containers: readonly TestContainer[];
+}
+
+/** What a config file of Gilly holds beyond what the worker knows; it overrides that key by key. */
+export type TestConfig = { readonly registries: Record<string, string | readonly string[]> } & Record<string, unknown>;
+
+/** Sleeps until it is told to end, which a plain `sleep` as the first process would not hear. */
+const SLEEP = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 1000000 & wait"];
+const POLL_MS = 200;
+const DEFAULT_TIMEOUT_MS = 90_000;
+const START_TIMEOUT_MS = 60_000;
+
+/** Starts a worker; `dir` is its own. Throws when it cannot, after cleaning up. */
+export async function startWorker(options: { readonly mirrors?: 1 | 2 } = {}): Promise<Worker> {
+  const binary = kubeletBinary();
+  if (binary === undefined) throw new Error("no kubelet: KUBELET_BIN is not set");
+  await using parts = new AsyncDisposableStack();
+  const dir = await Deno.makeTempDir({ prefix: "gilly-e2e-" });
+  parts.defer(() => removeEverythingUnder(dir));
+  const mirrors: RealRegistry[] = [];
+  for (let index = 0; index < (options.mirrors ?? 1); index++) {
+    const mirror = await soon("a mirror", startRegistry(`${dir}/mirror-${index}`));
+    parts.defer(() => mirror.stop());
+    mirrors.push(mirror);
+  }
+  const wrapper = new URL("./oom_wrap.sh", import.meta.url).pathname;
+  const args = ["--add-runtime", `wrap=${wrapper}`, "--default-runtime", "wrap"];
+  const engine = await soon("Docker Engine", startEngine(`${dir}/engine`, { args }));
+  parts.defer(() => endEngine(engine));
+  await makeSleeper(engine, PAUSE_IMAGE, PAUSE_IMAGE);
+  const certificates = await writeCertificates(dir);
+  const kubeletOptions = { binary, dockerSocket: engine.socket, certificates };
+  const kubelet = await soon("the kubelet", startKubelet(`${dir}/kubelet`, kubeletOptions));
+  parts.defer(() => kubelet.remove());
+  return new Worker(dir, engine, mirrors, kubelet, certificates, parts.move());
+}
+
+/** Runs `use` with a worker of its own and stops it afterwards; when `use` fails, the ends of all logs are printed. */
+export async function withWorker(
+  options: { readonly mirrors?: 1 | 2 },
+  use: (worker: Worker) => Promise<void>,
+): Promise<void> {
+  const worker = await startWorker(options);
+  try {
+    await use(worker);
+  } catch (error) {
+    console.error(await worker.logs());
+    throw error;
+  } finally {
+    await worker.stop();
+  }
+}
+
+/** A running worker. Every wait polls the kubelet as any client may, and throws when its time is over. */
+export class Worker {
+  readonly #parts: AsyncDisposableStack;
+
+  constructor(
+    readonly dir: string,
+    readonly engine: RealEngine,
+    readonly mirrors: readonly RealRegistry[],
+    readonly kubelet: RealKubelet,
+    readonly certificates: CertificateFiles,
+    parts: AsyncDisposableStack,
+  ) {
+    this.#parts = parts;
+  }
+
+  /** Where `writeConfig` puts the ledger. */
+  get ledgerFile(): string {
+    return `${this.dir}/ledger/ledger.jsonl`;
+  }
+
+  /** The mirror with that index: `127.0.0.1:PORT`. */
+  mirrorHost(index: number): string {
+    return this.#mirror(index).host;
+  }
+
+  /**
+   * Puts an image into a mirror, or the same one into several, under `path:tag`, and returns its id. Each path and tag
+   * has an image of its own, which sleeps unless `command` says otherwise. The Engine's store keeps nothing of it.
+   */
+  async seed(indexes: number | readonly number[], pathAndTag: string, command = SLEEP): Promise<string> {
+    const hosts = [indexes].flat().map((index) => this.mirrorHost(index));
+    const local = `gilly-e2e/being-made:${crypto.randomUUID()}`;
+    const id = await makeSleeper(this.engine, local, pathAndTag, command);
+    for (const host of hosts) {
+      await tagImage(this.engine, local, `${host}/${pathAndTag}`);
+      await pushImage(this.engine, `${host}/${pathAndTag}`);
+      await removeImage(this.engine, `${host}/${pathAndTag}`);
+    }
+    await removeImage(this.engine, local);
+    return id;
+  }
+
+  /** Puts an image that sleeps into the Engine's store under this name, as if it had been pulled before. */
+  addImage(reference: string): Promise<string> {
+    return makeSleeper(this.engine, reference, reference);
+  }
+
+  /** The id of the image a name has in the Engine's store, or undefined. */
+  async imageId(reference: string): Promise<string | undefined> {
+    const images = JSON.parse(await callEngine(this.engine, "GET", "/images/json")) as {
+      Id: string;
+      RepoTags: string[] | null;
+    }[];
+    return images.find((image) => image.RepoTags?.includes(reference))?.Id;
+  }
+
+  /** How many times a repository's manifests were fetched from a mirror: once a pull, whoever pulled. */
+  async pullsFrom(index: number, path: string): Promise<number> {
+    const log = await Deno.readTextFile(this.#mirror(index).logFile);
+    const manifest = new RegExp(
+      `response completed.* http.request.method=GET .* http.request.uri="?/v2/${path}/manifests/`,
+    );
+    return log.split("\n").filter((line) => manifest.test(line)).length;
+  }
+
+  /** Gives the kubelet a static pod. */
+  async addPod(pod: TestPod): Promise<void> {
+    const { name, namespace = "default", annotations = {}, initContainers = [], containers } = pod;
+    const complete = (container: TestContainer): Container => ({ imagePullPolicy: "IfNotPresent", ...container });
+    const manifest: Pod = {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name, namespace, annotations },
+      spec: {
+        hostNetwork: true,
+        terminationGracePeriodSeconds: 1,
+        initContainers: initContainers.map(complete),
+        containers: containers.map(complete),
+      },
+    };
+    // The kubelet watches this folder: it must never see half a file.
+    await Deno.writeTextFile(this.#manifest(`.${name}`), JSON.stringify(manifest));
+    await Deno.rename(this.#manifest(`.${name}`), this.#manifest(name));
+  }
+
+  /** Takes a static pod away; the kubelet then ends it. */
+  async removePod(name: string): Promise<void> {
+    await Deno.remove(this.#manifest(name));
+  }
+
+  /** The kubelet's answer to GET /pods. */
+  pods(): Promise<Pod[]> {
+    return this.kubelet.pods();
+  }
+
+  /** Waits until the kubelet shows the pod as `predicate` wants it, and returns it. */
+  async waitForPod(
+    name: string,
+    predicate: (pod: Pod) => boolean,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+  ): Promise<Pod> {
+    const fullName = `${name}-${this.kubelet.nodeName}`;
+    const giveUp = AbortSignal.timeout(timeoutMs);
+    let last: unknown;
+    while (!giveUp.aborted) {
+      try {
+        const pod = (await this.pods()).find(({ metadata }) => metadata?.name === fullName);
+        if (pod !== undefined && predicate(pod)) return pod;
+        last = pod?.status;
+      } catch (error) {
+        last = error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    throw new Error(`pod ${name} did not come to that state within ${timeoutMs / 1000} s: ${JSON.stringify(last)}`, {
+      cause: last instanceof Error ? last : undefined,
+    });
+  }
+
+  /** Waits until the pod is Running with every container running. */
+  waitForRunning(name: string, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<Pod> {
+    return this.waitForPod(name, isRunning, timeoutMs);
+  }
+
+  /** Waits until a container of any kind waits for one of these reasons. */
+  waitForReason(
+    name: string,
+    container: string,
+    reasons: string | readonly string[],
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+  ): Promise<Pod> {
+    return this.waitForPod(name, (pod) => [reasons].flat().includes(waitingReason(pod, container) ?? ""), timeoutMs);
+  }
+
+  stopKubelet(): Promise<void> {
+    return this.kubelet.stop();
+  }
+
+  async restartKubelet(): Promise<void> {
+    await this.kubelet.stop();
+    await this.kubelet.start();
+  }
+
+  async restartEngine(): Promise<void> {
+    await this.engine.stop();
+    await this.engine.start();
+  }
+
+  /** Ends dockerd and containerd without warning, as a crash would; engine.start() brings them back. */
+  killEngine(): Promise<void> {
+    return this.engine.kill();
+  }
+
+  /** Writes a config file for Gilly that knows this worker, and returns its path. */
+  async writeConfig(config: TestConfig, fileName = "config.yaml"): Promise<string> {
+    const { caFile, certFile, keyFile } = this.certificates;
+    const path = `${this.dir}/${fileName}`;
+    await Deno.mkdir(`${this.dir}/ledger`, { recursive: true });
+    const whole = {
+      kubelet: { url: this.kubelet.url, caFile, certFile, keyFile },
+      docker: { socket: this.engine.socket },
+      ledger: { file: this.ledgerFile },
+      poll: { interval: "1s" },
+      ...config,
+    };
+    await Deno.writeTextFile(path, stringify(whole));
+    return path;
+  }
+
+  /** The last lines of every log under `dir`, each under its path. */
+  async logs(lines = 40): Promise<string> {
+    const files = [this.kubelet, this.engine, ...this.mirrors].map(({ logFile }) => logFile);
+    for await (const { name } of Deno.readDir(this.dir)) {
+      if (name.endsWith(".log")) files.unshift(`${this.dir}/${name}`);
+    }
+    const tails = files.map(async (file) => {
+      const text = (await Deno.readTextFile(file).catch(String)).trimEnd().split("\n");
+      return `--- ${file}\n${text.slice(-lines).join("\n")}\n`;
+    });
+    return (await Promise.all(tails)).join("\n");
+  }
+
+  /** Ends everything and removes `dir`. */
+  stop(): Promise<void> {
+    return this.#parts.disposeAsync();
+  }
+
+  #mirror(index: number): RealRegistry {
+    const mirror = this.mirrors[index];
+    if (mirror === undefined) throw new Error(`there is no mirror ${index}`);
+    return mirror;
+  }
+
+  #manifest(name: string): string {
+    return `${this.kubelet.manifestDir}/${name}.json`;
+  }
+}
+
+/** Why a container of any kind waits, if it does. */
+export function waitingReason(pod: Pod, container: string): string | undefined {
+  const { initContainerStatuses = [], containerStatuses = [], ephemeralContainerStatuses = [] } = pod.status ?? {};
+  const all = [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses];
+  return all.find(({ name }) => name === container)?.state?.waiting?.reason;
+}
+
+/** True when the pod's phase is Running and each of its containers runs. */
+export function isRunning(pod: Pod): boolean {
+  const statuses = pod.status?.containerStatuses ?? [];
+  return pod.status?.phase === "Running" && statuses.length === pod.spec?.containers.length &&
+    statuses.every(({ state }) => state?.running !== undefined);
+}
+
+/** What a part of the worker comes to, unless it takes too long; what it left is ended with the folder it is in. */
+async function soon<T>(part: string, starting: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const seconds = START_TIMEOUT_MS / 1000;
+  const timer = setTimeout(() => late.reject(new Error(`${part} was not ready within ${seconds} s`)), START_TIMEOUT_MS);
+  return await Promise.race([starting, late.promise]).finally(() => clearTimeout(timer));
+}
+
+/** Makes an image of its own for each `text`. */
+async function makeSleeper(engine: RealEngine, reference: string, text: string, command = SLEEP): Promise<string> {
+  const files = { ...await busyboxFiles(), "made-for": text };
+  return await makeImage(engine, reference, files, [`CMD ${JSON.stringify(command)}`]);
+}
+
+async function writeCertificates(dir: string): Promise<CertificateFiles> {
+  const authority = makeAuthority("gilly-e2e");
+  const server = authority.issueServer({ dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"] });
+  const client = authority.issueClient({ commonName: "gilly", organization: "system:masters" });
+  const write = async (name: string, text: string) => {
+    const path = `${dir}/${name}`;
+    await Deno.writeTextFile(path, text, { mode: 0o600 });
+    return path;
+  };
+  return {
+    caFile: await write("ca.crt", authority.certificatePem),
+    serverCertFile: await write("kubelet.crt", server.certificatePem),
+    serverKeyFile: await write("kubelet.key", server.keyPem),
+    certFile: await write("client.crt", client.certificatePem),
+    keyFile: await write("client.key", client.keyPem),
+  };
+}
+
+// Containers that are gone make dockerd end at once; a dead dockerd's are ended with their shims later.
+async function endEngine(engine: RealEngine): Promise<void> {
+  try {
+    const containers = JSON.parse(await callEngine(engine, "GET", "/containers/json?all=1")) as { Id: string }[];
+    await Promise.all(containers.map(({ Id }) => callEngine(engine, "DELETE", `/containers/${Id}?force=1`)));
+  } catch {
+    // A test may have killed it.
+  }
+  await engine.stop();
+}
