@@ -1,0 +1,95 @@
+// Holds lib/attempts.ts to its promises about when an image is tried again.
+
+import { assert, assertEquals } from "@std/assert";
+import { type AttemptRecord, Attempts, KUBELET_RETRY_SECONDS } from "../lib/attempts.ts";
+import type { Failed, Outcome } from "../lib/outcome.ts";
+
+const NOW = 1_589_591_513_000;
+const IMAGE = "gcr.io/team/app:1";
+const BACKOFF = { initialSeconds: 10, maxSeconds: 300 };
+
+function failed(reason?: Failed["reason"]): Failed {
+  return { result: "failed", reason, message: "no luck", attempts: [] };
+}
+
+/** Seconds until the next try after each of `times` failures in a row. */
+function pauses(times: number, outcome: Outcome, random = 0, backoff = BACKOFF): number[] {
+  const attempts = new Attempts(backoff);
+  return Array.from({ length: times }, () => pauseOf(attempts.note(IMAGE, outcome, NOW, random)));
+}
+
+function pauseOf(record: AttemptRecord): number {
+  return (record.nextTryAt - NOW) / 1000;
+}
+
+Deno.test("an image that was never tried has no record", () => {
+  assertEquals(new Attempts(BACKOFF).get(IMAGE), undefined);
+});
+
+Deno.test("each failure doubles the pause, up to the longest one", () => {
+  assertEquals(pauses(8, failed()), [10, 20, 40, 80, 160, 300, 300, 300]);
+});
+
+for (const reason of ["not-in-mirror", "denied", "digest-on-classic-store"] as const) {
+  Deno.test(`after ${reason} the pauses may grow six times longer, but begin alike`, () => {
+    assertEquals(pauses(10, failed(reason)), [10, 20, 40, 80, 160, 320, 640, 1280, 1800, 1800]);
+  });
+}
+
+Deno.test("a first pause longer than the longest one is cut to it", () => {
+  assertEquals(pauses(2, failed(), 0, { initialSeconds: 90, maxSeconds: 60 }), [60, 60]);
+});
+
+Deno.test("chance lengthens a pause by at most a fifth and never shortens it", () => {
+  const almostOne = 1 - Number.EPSILON;
+  for (const [index, shortest] of pauses(8, failed(), 0).entries()) {
+    const longest = pauses(8, failed(), almostOne)[index]!;
+    assert(longest > shortest && longest <= shortest * 1.2, `${shortest} s became ${longest} s`);
+  }
+});
+
+Deno.test("ten thousand failures in a row still end in the longest pause", () => {
+  assertEquals(pauses(10_000, failed()).at(-1), 300);
+});
+
+Deno.test("a repair gives the kubelet time to look again, and chance has no part in it", () => {
+  const present: Outcome = { result: "already-present", id: "sha256:1" };
+  assertEquals(pauses(3, present, 0.9), [KUBELET_RETRY_SECONDS, KUBELET_RETRY_SECONDS, KUBELET_RETRY_SECONDS]);
+});
+
+Deno.test("a success ends the row of failures", () => {
+  const attempts = new Attempts(BACKOFF);
+  for (let count = 1; count <= 4; count++) {
+    assertEquals(attempts.note(IMAGE, failed(), NOW, 0).failures, count);
+  }
+  assertEquals(attempts.note(IMAGE, { result: "already-present", id: "sha256:1" }, NOW, 0).failures, 0);
+  assertEquals(pauseOf(attempts.note(IMAGE, failed(), NOW, 0)), 10);
+});
+
+Deno.test("when an answer improves from final to bad luck, the shorter limit holds at once", () => {
+  const attempts = new Attempts(BACKOFF);
+  for (let count = 0; count < 12; count++) attempts.note(IMAGE, failed("not-in-mirror"), NOW, 0);
+  assertEquals(pauseOf(attempts.note(IMAGE, failed(), NOW, 0)), 300);
+});
+
+Deno.test("the record keeps the last outcome, and images know nothing of each other", () => {
+  const attempts = new Attempts(BACKOFF);
+  const outcome = failed("denied");
+  attempts.note(IMAGE, failed(), NOW, 0);
+  const record = attempts.note(IMAGE, outcome, NOW, 0);
+  assertEquals(attempts.get(IMAGE), record);
+  assertEquals(record, { failures: 2, nextTryAt: NOW + 20_000, last: outcome });
+  assertEquals(attempts.note("gcr.io/team/app:2", failed(), NOW, 0).failures, 1);
+});
+
+Deno.test("only the images that are kept are remembered", () => {
+  const attempts = new Attempts(BACKOFF);
+  for (const name of ["a", "b", "c"]) attempts.note(name, failed(), NOW, 0);
+  attempts.keepOnly(new Set(["b", "never-seen"]));
+  assertEquals(["a", "b", "c", "never-seen"].map((name) => attempts.get(name)?.failures), [
+    undefined,
+    1,
+    undefined,
+    undefined,
+  ]);
+});

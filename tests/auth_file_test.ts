@@ -1,0 +1,227 @@
+// Holds lib/auth_file.ts to the forms of Docker's config.json, and to keeping what it reads to itself.
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { AuthFile, type AuthLookup, credentialsFor } from "../lib/auth_file.ts";
+
+const MIRROR = "mirror.example:5000";
+const FILE = "/etc/gilly/auth.json";
+const SECRET = "s3cr3t-Passw0rd";
+
+function lookup(config: unknown, mirror = MIRROR): AuthLookup {
+  return credentialsFor(mirror, JSON.stringify(config), FILE);
+}
+
+function base64(text: string): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}
+
+function problemOf(found: AuthLookup): string {
+  assert("problem" in found, "credentials were found");
+  return found.problem;
+}
+
+const GREETED = { username: "gilly", password: SECRET };
+
+/** What an entry of `auths` holds, and the credentials it gives. */
+const ENTRIES: readonly (readonly [string, unknown, AuthLookup])[] = [
+  ["auth", { auth: base64(`gilly:${SECRET}`) }, { auth: GREETED }],
+  ["auth beside an email", { auth: base64(`gilly:${SECRET}`), email: "a@b.example" }, { auth: GREETED }],
+  ["auth with space around it", { auth: ` ${base64(`gilly:${SECRET}`)}\n` }, { auth: GREETED }],
+  ["auth padded with NULs", { auth: base64(`gilly:${SECRET}\0\0\0`) }, { auth: GREETED }],
+  ["auth without its padding", { auth: base64(`gilly:${SECRET}`).replace(/=+$/, "") }, { auth: GREETED }],
+  ["a password with colons", { auth: base64("gilly:a:b:c") }, { auth: { username: "gilly", password: "a:b:c" } }],
+  ["an empty password", { auth: base64("gilly:") }, { auth: { username: "gilly", password: "" } }],
+  ["a password beyond ASCII", { auth: base64("gilly:pässwörd✓") }, {
+    auth: { username: "gilly", password: "pässwörd✓" },
+  }],
+  ["username and password", GREETED, { auth: GREETED }],
+  ["username and password beside an empty auth", { ...GREETED, auth: "" }, { auth: GREETED }],
+  ["an identity token", { identitytoken: SECRET }, { auth: { identitytoken: SECRET } }],
+  ["an identity token beside auth", { auth: base64("<token>:"), identitytoken: SECRET }, {
+    auth: { identitytoken: SECRET },
+  }],
+  ["an empty identity token beside auth", { auth: base64(`gilly:${SECRET}`), identitytoken: "" }, { auth: GREETED }],
+];
+
+for (const [name, entry, expected] of ENTRIES) {
+  Deno.test(`an entry may hold ${name}`, () => assertEquals(lookup({ auths: { [MIRROR]: entry } }), expected));
+}
+
+/** Entries that hold nothing usable; each has the secret somewhere. */
+const USELESS: readonly (readonly [string, unknown])[] = [
+  ["nothing", {}],
+  ["a password without a username", { password: SECRET }],
+  ["a username without a password", { username: SECRET }],
+  ["an auth without a colon", { auth: base64(SECRET) }],
+  ["an auth without a username", { auth: base64(`:${SECRET}`) }],
+  ["an auth that is no base64", { auth: `%%${SECRET}%%` }],
+  ["an auth that is a number", { auth: 5, password: SECRET }],
+  ["a text", SECRET],
+  ["a list", [SECRET]],
+  ["null", null],
+];
+
+for (const [name, entry] of USELESS) {
+  Deno.test(`an entry that holds ${name} is a problem that keeps secrets`, () => {
+    const problem = problemOf(lookup({ auths: { [MIRROR]: entry } }));
+    assertStringIncludes(problem, `${FILE} has an entry for ${MIRROR} without`);
+    assert(!problem.includes(SECRET) && !problem.includes(base64(SECRET)), problem);
+  });
+}
+
+/** How a server may be spelled in the file, and the mirror it then is. */
+const SERVERS: readonly (readonly [string, string, boolean])[] = [
+  ["mirror.example", "mirror.example", true],
+  ["https://mirror.example", "mirror.example", true],
+  ["http://mirror.example", "mirror.example", true],
+  ["https://mirror.example/v1/", "mirror.example", true],
+  ["https://mirror.example/v2/", "mirror.example", true],
+  ["mirror.example/team", "mirror.example", true],
+  ["HTTPS://Mirror.Example", "mirror.example", true],
+  ["mirror.example", "MIRROR.example", true],
+  ["mirror.example:5000", "mirror.example:5000", true],
+  ["https://index.docker.io/v1/", "docker.io", true],
+  ["https://index.docker.io/v1/", "index.docker.io", true],
+  ["docker.io", "docker.io", true],
+  ["mirror.example", "mirror.example:5000", false],
+  ["mirror.example:5000", "mirror.example", false],
+  ["a.mirror.example", "mirror.example", false],
+  ["mirror.example.org", "mirror.example", false],
+  ["https://other.example/mirror.example", "mirror.example", false],
+  ["__proto__", "mirror.example", false],
+];
+
+for (const [server, mirror, same] of SERVERS) {
+  Deno.test(`credentials of "${server}" are ${same ? "" : "not "}those of ${mirror}`, () => {
+    const text = `{"auths": {${JSON.stringify(server)}: ${JSON.stringify(GREETED)}}}`;
+    assertEquals(
+      credentialsFor(mirror, text, FILE),
+      same ? { auth: GREETED } : { problem: `${FILE} has no credentials for ${mirror}` },
+    );
+  });
+}
+
+Deno.test("a mirror that is called like a member of every object has no credentials by that", () => {
+  assertEquals(lookup({ auths: {} }, "constructor"), { problem: `${FILE} has no credentials for constructor` });
+});
+
+Deno.test("the exact name of a mirror wins over another spelling of it, whatever the order", () => {
+  const other = { username: "other", password: "other" };
+  const auths = { "https://mirror.example:5000/v1/": other, [MIRROR]: GREETED, "mirror.example:5000/team": other };
+  assertEquals(lookup({ auths }), { auth: GREETED });
+});
+
+/** Files that leave the mirror to a program. */
+const HELPERS: readonly (readonly [string, unknown, string])[] = [
+  ["credHelpers", { credHelpers: { [MIRROR]: "ecr-login" } }, "ecr-login"],
+  ["credHelpers under a URL", { credHelpers: { [`https://${MIRROR}`]: "gcr" } }, "gcr"],
+  ["credsStore", { credsStore: "secretservice" }, "secretservice"],
+  ["credsStore with the empty entry that docker login leaves", {
+    auths: { [MIRROR]: {} },
+    credsStore: "pass",
+  }, "pass"],
+  ["both, of which credHelpers wins", { credHelpers: { [MIRROR]: "gcr" }, credsStore: "pass" }, "gcr"],
+];
+
+for (const [name, config, helper] of HELPERS) {
+  Deno.test(`a helper is refused by name: ${name}`, () => {
+    assertEquals(lookup(config), {
+      problem: `${FILE} leaves ${MIRROR} to the credential helper "${helper}", and Gilly runs no programs`,
+    });
+  });
+}
+
+Deno.test("a helper does not hide credentials that stand in the file", () => {
+  assertEquals(lookup({ auths: { [MIRROR]: GREETED }, credsStore: "pass" }), { auth: GREETED });
+});
+
+Deno.test("a helper for another server, or an empty one, is no helper", () => {
+  for (const config of [{ credHelpers: { "other.example": "gcr" } }, { credsStore: "" }, { credsStore: 5 }]) {
+    assertEquals(lookup(config), { problem: `${FILE} has no credentials for ${MIRROR}` });
+  }
+});
+
+/** Texts that are no config.json at all; each has the secret in it. */
+const NOT_CONFIGS: readonly (readonly [string, string, string])[] = [
+  ["an unfinished object", `{"auths": {"${MIRROR}": {"password": "${SECRET}"`, `${FILE} is not JSON`],
+  ["YAML", `password: ${SECRET}`, `${FILE} is not JSON`],
+  ["nothing", "", `${FILE} is not JSON`],
+  ["a list", `["${SECRET}"]`, `${FILE} is not an object in the form of Docker's config.json`],
+  ["a text", `"${SECRET}"`, `${FILE} is not an object in the form of Docker's config.json`],
+  ["null", "null", `${FILE} is not an object in the form of Docker's config.json`],
+  ["auths that is a list", `{"auths": ["${SECRET}"]}`, `${FILE} has no credentials for ${MIRROR}`],
+];
+
+for (const [name, text, problem] of NOT_CONFIGS) {
+  Deno.test(`a file that holds ${name} is a problem that quotes nothing`, () => {
+    assertEquals(credentialsFor(MIRROR, text, FILE), { problem });
+  });
+}
+
+async function withFile(test: (path: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(`${folder}/auth.json`);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function configWith(password: string): string {
+  return JSON.stringify({ auths: { [MIRROR]: { username: "gilly", password } } });
+}
+
+Deno.test("a file is read again when it was written again, and not before", async () => {
+  await withFile(async (path) => {
+    const file = new AuthFile(path, MIRROR);
+    await Deno.writeTextFile(path, configWith("one"));
+    const first = await file.read();
+    assertEquals(first, { auth: { username: "gilly", password: "one" } });
+    assert(await file.read() === first, "an unchanged file was read again");
+    await Deno.writeTextFile(path, configWith("longer than before"));
+    assertEquals(await file.read(), { auth: { username: "gilly", password: "longer than before" } });
+  });
+});
+
+Deno.test("a file that was replaced by one of equal size and time is read again", async () => {
+  await withFile(async (path) => {
+    const file = new AuthFile(path, MIRROR);
+    const time = new Date("2020-05-16T01:11:53Z");
+    for (const password of ["one", "two"]) {
+      await Deno.writeTextFile(`${path}.${password}`, configWith(password));
+      await Deno.utime(`${path}.${password}`, time, time);
+      await Deno.rename(`${path}.${password}`, path);
+      assertEquals(await file.read(), { auth: { username: "gilly", password } });
+    }
+  });
+});
+
+Deno.test("a file that goes away and comes back costs only the time between", async () => {
+  await withFile(async (path) => {
+    const file = new AuthFile(path, MIRROR);
+    assertStringIncludes(problemOf(await file.read()), `cannot read ${path}: `);
+    await Deno.writeTextFile(path, configWith("one"));
+    assertEquals(await file.read(), { auth: { username: "gilly", password: "one" } });
+    await Deno.remove(path);
+    assertStringIncludes(problemOf(await file.read()), `cannot read ${path}: No such file`);
+    await Deno.writeTextFile(path, configWith("one"));
+    assertEquals(await file.read(), { auth: { username: "gilly", password: "one" } });
+  });
+});
+
+Deno.test("a file that becomes nonsense is a problem, and its old credentials are not used", async () => {
+  await withFile(async (path) => {
+    const file = new AuthFile(path, MIRROR);
+    await Deno.writeTextFile(path, configWith("one"));
+    await file.read();
+    await Deno.writeTextFile(path, configWith("one").slice(0, -1));
+    assertEquals(await file.read(), { problem: `${path} is not JSON` });
+  });
+});
+
+Deno.test("a folder in the file's place is a problem", async () => {
+  await withFile(async (path) => {
+    await Deno.mkdir(path);
+    assertStringIncludes(problemOf(await new AuthFile(path, MIRROR).read()), `cannot read ${path}: `);
+  });
+});

@@ -1,0 +1,192 @@
+// Holds lib/config_schema.ts and lib/config_values.ts to the sentences that they say, key by key.
+
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { ConfigError, parseConfig } from "../lib/config.ts";
+import { DEFAULTS } from "../lib/config_schema.ts";
+
+const KUBELET = "kubelet: {url: 'https://w:10250', tokenFile: /t}";
+const REGISTRIES = "registries: {gcr.io: m.example}";
+
+function mistakesIn(text: string): string[] {
+  return assertThrows(() => parseConfig(text, "c.yaml"), ConfigError).message.split("\n");
+}
+
+const DURATION = "such as 500ms, 5s, 5m or 1h";
+
+Deno.test("bounds belong to what they bound", () => {
+  const text = "repair: {backoff: {initial: 100ms, max: 24h}, noProgress: 1s}\npoll: {interval: 1h, jitter: 1}";
+  const { repair, poll } = parseConfig(`${KUBELET}\n${REGISTRIES}\n${text}`, "c.yaml");
+  assertEquals([repair.backoff, repair.noProgressSeconds], [{ initialSeconds: 0.1, maxSeconds: 86_400 }, 1]);
+  assertEquals(poll, { intervalSeconds: 3600, jitter: 1 });
+});
+
+/** Single lines, and what is said of them. */
+const LINES: readonly (readonly [line: string, mistake: string])[] = [
+  ["poll: {interval: 0.5}", `poll.interval: expected a duration from 1s to 1h, ${DURATION}, got the number 0.5`],
+  ["poll: {interval: 5 s}", `poll.interval: expected a duration from 1s to 1h, ${DURATION}, got "5 s"`],
+  ["poll: {interval: 2h}", `poll.interval: expected a duration from 1s to 1h, ${DURATION}, got "2h"`],
+  ["poll: {interval: [5s]}", `poll.interval: expected a duration from 1s to 1h, ${DURATION}, got a list`],
+  ["poll: {jitter: 1.1}", "poll.jitter: expected a number from 0 to 1, got the number 1.1"],
+  ["poll: {jitter: .nan}", "poll.jitter: expected a number from 0 to 1, got the number NaN"],
+  ["poll: 5s", "poll: expected a mapping of keys to values, got a text"],
+  ["repair: {mode: eager}", 'repair.mode: expected on-failure, got "eager"'],
+  ["repair: {concurrency: 1.5}", "repair.concurrency: expected a whole number from 1 to 64, got the number 1.5"],
+  ["repair: {noProgress: 900ms}", `repair.noProgress: expected a duration from 1s to 1h, ${DURATION}, got "900ms"`],
+  [
+    "repair: {backoff: {initial: 99ms}}",
+    `repair.backoff.initial: expected a duration from 100ms to 1h, ${DURATION}, got "99ms"`,
+  ],
+  [
+    "repair: {backoff: {max: 25h}}",
+    `repair.backoff.max: expected a duration from 1s to 24h, ${DURATION}, got "25h"`,
+  ],
+  ["repair: {no_progress: 60s}", "repair.no_progress: unknown key; did you mean noProgress?"],
+  ["repair: {backoff: {min: 1s}}", "repair.backoff.min: unknown key; did you mean max?"],
+  ["docker: {sockets: /x}", "docker.sockets: unknown key; did you mean socket?"],
+  [
+    "docker: {socket: docker.sock}",
+    'docker.socket: "docker.sock" is not absolute; expected the absolute path of a unix socket, such as /var/run/docker.sock',
+  ],
+  [
+    "docker: {socket: 'tcp://1.2.3.4:2375'}",
+    "docker.socket: is no unix socket, the only way to Docker that Gilly takes; expected the absolute path of a unix socket, such as /var/run/docker.sock",
+  ],
+  ["logging: {format: true}", "logging.format: expected text or json, got true"],
+  ["ledger: {file: ''}", "ledger.file: is an empty text; expected the path of a file"],
+  ["ledger: {file: ~/l}", 'ledger.file: "~/l" begins with ~, which is not expanded here; write the whole path'],
+  ["keep: nginx", "keep: expected a list of image references, got a text"],
+  ["keep: [null]", "keep[0]: is empty; expected an image reference"],
+  ["keep: [Foo]", 'keep[0]: invalid image reference "Foo": repository name must be lowercase'],
+  [
+    "exclude: {namespaces: [Kube]}",
+    'exclude.namespaces[0]: "Kube" is no namespace: expected one such as kube-system, or a pattern such as team-*',
+  ],
+  [
+    "exclude: {images: [on, true]}",
+    "exclude.images[1]: expected a pattern of images such as quay.io/team/*, got true; put it in quotes",
+  ],
+  ["mirrors: {m.example: {authfile: /a}}", 'mirrors."m.example".authfile: unknown key; did you mean authFile?'],
+  [
+    "mirrors: {m.example: {}, M.example: {}}",
+    'mirrors."M.example": is there twice, in another spelling; keep one of them',
+  ],
+  [
+    "mirrors: {m.example/path: {}}",
+    'mirrors."m.example/path": is more than a host; expected HOST or HOST:PORT of a mirror',
+  ],
+  [
+    "mirrors: {other.test: {}}",
+    'mirrors."other.test": is no mirror of any rule in registries; expected one of m.example',
+  ],
+  ["__proto__: {x: 1}", '"__proto__": unknown key; expected one of ' + Object.keys(DEFAULTS).join(", ")],
+];
+
+for (const [line, mistake] of LINES) {
+  Deno.test(`\`${line}\` is refused in plain words`, () => {
+    assertEquals(mistakesIn(`${KUBELET}\n${REGISTRIES}\n${line}`), [`c.yaml:3: ${mistake}`]);
+  });
+}
+
+Deno.test("a rule needs an origin of its own and at least one mirror", () => {
+  const mistakes = (rules: string) => mistakesIn(`${KUBELET}\nregistries:${rules}`);
+  assertEquals(mistakes(" {}"), [
+    "c.yaml:2: registries: is empty; expected at least one origin and its mirror, such as gcr.io: mirror.example",
+  ]);
+  assertEquals(mistakes(" {gcr.io: []}"), [
+    'c.yaml:2: registries."gcr.io": is an empty list; expected at least one mirror',
+  ]);
+  assertEquals(mistakes("\n  gcr.io:"), [
+    'c.yaml:3: registries."gcr.io": is empty; expected a mirror or a list of mirrors',
+  ]);
+  assertEquals(mistakes("\n  docker.io: m.example\n  index.docker.io: m.example"), [
+    'c.yaml:4: registries."index.docker.io": is the same origin as "docker.io"; keep one of them',
+  ]);
+});
+
+Deno.test("a rule remembers its line and takes one mirror or several", () => {
+  const { registries } = parseConfig(
+    `registries:\n  gcr.io: a.example\n  "*":\n    - b.example\n    - c.example/x\n${KUBELET}`,
+    "c",
+  );
+  assertEquals(registries, [
+    { origin: "gcr.io", mirrors: ["a.example"], line: 2 },
+    { origin: "*", mirrors: ["b.example", "c.example/x"], line: 3 },
+  ]);
+});
+
+/** Addresses of kubelets: undefined for a good one, else a part of what is said. */
+const ADDRESSES: readonly (readonly [url: string, said: string | undefined])[] = [
+  ["https://worker-1:10250", undefined],
+  ["https://worker-1.example:443/", undefined],
+  ["https://127.0.0.1:10250", undefined],
+  ["https://[::1]:10250", undefined],
+  ["HTTPS://Worker:1", undefined],
+  ["https://worker-1", "has no valid port, and none is guessed; the usual one makes it https://worker-1:10250"],
+  ["http://worker-1", "the usual one makes it http://worker-1:10255"],
+  ["https://worker-1:0", "has no valid port"],
+  ["https://worker-1:65536", "has no valid port"],
+  ["https://worker-1:", "has no valid port"],
+  ["https://worker-1:10250/pods", "has something behind the host and the port"],
+  ["https://worker-1:10250?a=b", "has something behind the host and the port"],
+  ["https://me:hunter2@worker-1:10250", "holds a user or a password"],
+  ["worker-1:10250", '"worker-1:10250" is no address of a kubelet'],
+  ["https://", "is no address of a kubelet"],
+  ["https://1.2.3:10250", "is no address of a kubelet"],
+  ["https://[::g]:10250", "is no address of a kubelet"],
+  ["ftp://worker-1:21", "is no address of a kubelet"],
+];
+
+for (const [url, said] of ADDRESSES) {
+  Deno.test(`\`${url}\` as the kubelet's address is ${said === undefined ? "taken" : "refused"}`, () => {
+    const credentials = /^https:/i.test(url) ? ", tokenFile: /t" : "";
+    const text = `kubelet: {url: '${url}'${credentials}}\n${REGISTRIES}`;
+    if (said === undefined) assertEquals(parseConfig(text, "c.yaml").kubelet.url, url.replace(/\/$/, ""));
+    else {
+      const [mistake = "", ...others] = mistakesIn(text).filter((line) => !line.includes("credentials;"));
+      assertEquals(others, []);
+      assertStringIncludes(mistake, said);
+      assert(!mistake.includes("hunter2"));
+    }
+  });
+}
+
+Deno.test("an address that is taken is one that fetch can use", () => {
+  const host = fc.oneof(
+    fc.domain(),
+    fc.ipV4(),
+    fc.ipV6().map((ip) => `[${ip}]`),
+    fc.stringMatching(/^[a-z0-9.-]{1,12}$/),
+  );
+  fc.assert(fc.property(host, fc.nat(70_000), (host, port) => {
+    const url = `https://${host}:${port}`;
+    const text = `kubelet: {url: '${url}', tokenFile: /t}\n${REGISTRIES}`;
+    try {
+      parseConfig(text, "c.yaml");
+    } catch (error) {
+      assert(error instanceof ConfigError);
+      return;
+    }
+    assert(URL.canParse(url) || host.includes("xn--"), url);
+  }));
+});
+
+Deno.test("credentials for the kubelet are a certificate with its key, or a token, and none with http", () => {
+  const said = (kubelet: string) => mistakesIn(`kubelet: {${kubelet}}\n${REGISTRIES}`).map((line) => line.slice(10));
+  const url = "url: 'https://w:1'";
+  const http = "url: 'http://w:1'";
+  assertEquals(said(url), ["kubelet: has no credentials; expected certFile and keyFile, or tokenFile"]);
+  assertEquals(said(`${url}, caFile: /c`), [
+    "kubelet: has no credentials; expected certFile and keyFile, or tokenFile",
+  ]);
+  assertEquals(said(`${url}, certFile: /c`), ["kubelet.certFile: needs its private key: add keyFile"]);
+  assertEquals(said(`${url}, keyFile: /k, tokenFile: /t`), ["kubelet.keyFile: needs its certificate: add certFile"]);
+  assertEquals(said(`${url}, certFile: /c, keyFile: /k, tokenFile: /t`), [
+    "kubelet.tokenFile: stands beside certFile and keyFile; keep either the certificate or the token",
+  ]);
+  assertEquals(said(`${http}, caFile: /c, tokenFile: /t`).map((line) => line.replace(/ over .*| with .*/, "")), [
+    "kubelet.caFile: has no use",
+    "kubelet.tokenFile: has no use",
+  ]);
+  assertEquals(parseConfig(`kubelet: {${http}}\n${REGISTRIES}`, "c.yaml").kubelet, { url: "http://w:1" });
+});

@@ -1,0 +1,289 @@
+// Holds lib/config.ts to what operators read: every mistake, where it is, and what to write instead.
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { parse } from "@std/yaml";
+import fc from "fast-check";
+import { type Config, ConfigError, parseConfig } from "../lib/config.ts";
+import { DEFAULTS } from "../lib/config_schema.ts";
+
+const EXAMPLE = Deno.readTextFileSync(new URL("../systemd/config.example.yaml", import.meta.url));
+const EXAMPLE_FILE = "/etc/gilly/config.yaml";
+
+const KUBELET = "kubelet: {url: 'https://w:10250', tokenFile: /t}";
+const REGISTRIES = "registries: {gcr.io: m.example}";
+
+function mistakesIn(text: string): string[] {
+  return assertThrows(() => parseConfig(text, "c.yaml"), ConfigError).message.split("\n");
+}
+
+/** The settings of a config that has, beside what must be there, these lines. */
+function withLines(...lines: string[]): Config {
+  return parseConfig([KUBELET, REGISTRIES, ...lines].join("\n"), EXAMPLE_FILE);
+}
+
+/** The example with everything in force that it shows commented out. */
+function uncommented(text: string): string {
+  return text.replace(/^# (?=[a-z]+:| )/gm, "").replace(/^ {2}# (?=registry\.|")/gm, "  ");
+}
+
+Deno.test("the example is valid once its certificates exist, and maps the three registries", () => {
+  const config = parseConfig(EXAMPLE, EXAMPLE_FILE);
+  assertEquals(config.registries.map(({ origin, mirrors }) => [origin, mirrors]), [
+    ["gcr.io", ["docker.repo.eng.netapp.com"]],
+    ["quay.io", ["docker.repo.eng.netapp.com"]],
+    ["k8s.gcr.io", ["docker.repo.eng.netapp.com"]],
+  ]);
+  assertEquals(config.kubelet, {
+    url: "https://localhost:10250",
+    caFile: "/etc/gilly/kubelet-ca.crt",
+    certFile: "/etc/gilly/kubelet-client.crt",
+    keyFile: "/etc/gilly/kubelet-client.key",
+  });
+});
+
+Deno.test("the example shows every key, and the defaults that it shows are the real ones", () => {
+  const shown = uncommented(EXAMPLE);
+  const { mirrors, ...config } = parseConfig(shown, EXAMPLE_FILE);
+  assertEquals(mirrors, {
+    "docker.repo.eng.netapp.com": { authFile: "/etc/gilly/docker-config.json", maxConcurrentPulls: 4 },
+  });
+  const { mirrors: _, registries: usual, ...asItIs } = parseConfig(EXAMPLE, EXAMPLE_FILE);
+  const { registries, ...uncovered } = config;
+  assertEquals(uncovered, asItIs);
+  assertEquals(registries.map(({ origin }) => origin).slice(0, usual.length), usual.map(({ origin }) => origin));
+  assertEquals(registries.length, usual.length + 3);
+
+  const { kubelet: _kubelet, registries: _registries, mirrors: _mirrors, ...defaults } = DEFAULTS;
+  const document = parse(shown, { schema: "core" }) as Record<string, unknown>;
+  for (const [key, value] of Object.entries(defaults)) assertEquals(document[key], value, key);
+  assertEquals(Object.keys(document).toSorted(), Object.keys(DEFAULTS).toSorted());
+});
+
+Deno.test("a config with the required keys alone gets every default", () => {
+  assertEquals(withLines(), {
+    file: EXAMPLE_FILE,
+    kubelet: { url: "https://w:10250", tokenFile: "/t" },
+    docker: { socket: "/var/run/docker.sock" },
+    registries: [{ origin: "gcr.io", mirrors: ["m.example"], line: 2 }],
+    mirrors: {},
+    exclude: { images: [], namespaces: [] },
+    keep: [],
+    repair: {
+      mode: "on-failure",
+      concurrency: 8,
+      backoff: { initialSeconds: 10, maxSeconds: 300 },
+      noProgressSeconds: 60,
+      onDigestChange: "warn",
+    },
+    poll: { intervalSeconds: 5, jitter: 0.1 },
+    ledger: { file: "/var/lib/gilly/ledger.jsonl" },
+    logging: { level: "info", format: "text" },
+  });
+});
+
+Deno.test("a key with nothing behind it means its default", () => {
+  const empty = ["exclude:", "keep:", "docker: {socket: }", "poll:\n  interval:", "repair: {backoff: }", "mirrors:"];
+  assertEquals(withLines(...empty), withLines());
+  assertEquals(withLines("mirrors: {m.example: }").mirrors, { "m.example": {} });
+});
+
+Deno.test("what is written is what is in force", () => {
+  const config = withLines(
+    "repair: {concurrency: 2, backoff: {initial: 500ms, max: 1h}, noProgress: 90, onDigestChange: refuse}",
+    "poll: {interval: 1.5s, jitter: 0}",
+    "docker: {socket: unix:///run/docker.sock}",
+    "exclude: {images: [quay.io/team/*], namespaces: [kube-system, team-*, 2020-01-01]}",
+    "keep: ['k8s.gcr.io/pause:3.2']",
+    "mirrors: {M.example: {maxConcurrentPulls: 1}}",
+    "logging: {level: debug, format: json}",
+  );
+  assertEquals(config.repair, {
+    mode: "on-failure",
+    concurrency: 2,
+    backoff: { initialSeconds: 0.5, maxSeconds: 3600 },
+    noProgressSeconds: 90,
+    onDigestChange: "refuse",
+  });
+  assertEquals(config.poll, { intervalSeconds: 1.5, jitter: 0 });
+  assertEquals(config.docker.socket, "/run/docker.sock");
+  assertEquals(config.exclude, { images: ["quay.io/team/*"], namespaces: ["kube-system", "team-*", "2020-01-01"] });
+  assertEquals(config.keep, ["k8s.gcr.io/pause:3.2"]);
+  assertEquals(config.mirrors, { "m.example": { maxConcurrentPulls: 1 } });
+  assertEquals(config.logging, { level: "debug", format: "json" });
+});
+
+Deno.test("relative paths begin at the folder of the config file", () => {
+  const text = [
+    "kubelet: {url: 'https://w:10250/', caFile: ./ca.crt, certFile: pki/c.crt, keyFile: ../c.key}",
+    REGISTRIES,
+    "mirrors: {m.example: {authFile: auth.json}}",
+    "ledger: {file: ledger.jsonl}",
+  ].join("\n");
+  const { kubelet, mirrors, ledger } = parseConfig(text, "/etc/gilly/config.yaml");
+  assertEquals(kubelet, {
+    url: "https://w:10250",
+    caFile: "/etc/gilly/ca.crt",
+    certFile: "/etc/gilly/pki/c.crt",
+    keyFile: "/etc/gilly/../c.key",
+  });
+  assertEquals(mirrors["m.example"]?.authFile, "/etc/gilly/auth.json");
+  assertEquals(ledger.file, "/etc/gilly/ledger.jsonl");
+  assertEquals(parseConfig(text, "config.yaml").kubelet.caFile, "ca.crt");
+});
+
+Deno.test("every mistake of a config is listed at once, with its line, its key and what was expected", () => {
+  const mistakes = mistakesIn(`# a worker
+kubelet:
+  url: https://worker-1
+  keyFile: /k
+registries:
+  gcr.io: https://m.example
+  quay.io: [m.example, 5]
+  "a b": m.example
+mirrors:
+  mm.example: {}
+repair:
+  concurrency: four
+  backoff: {initial: 10m, max: 5m}
+polling: 5
+keep:
+  - 1.10
+`);
+  const starts = [
+    'c.yaml:3: kubelet.url: "https://worker-1" has no valid port',
+    "c.yaml:4: kubelet.keyFile: needs its certificate",
+    'c.yaml:6: registries."gcr.io": "https://m.example" is no mirror: ',
+    'c.yaml:7: registries."quay.io"[1]: expected a mirror such as mirror.example/path, got the number 5',
+    'c.yaml:8: registries."a b": is no origin: ',
+    'c.yaml:10: mirrors."mm.example": is no mirror of any rule in registries; did you mean m.example?',
+    'c.yaml:12: repair.concurrency: expected a whole number from 1 to 64, got "four"',
+    "c.yaml:13: repair.backoff.max: 5m is shorter than initial, which is 10m",
+    "c.yaml:14: polling: unknown key; expected one of kubelet, ",
+    "c.yaml:16: keep[0]: expected an image reference, got the number 1.1; put it in quotes",
+  ];
+  assertEquals(mistakes.map((mistake, index) => mistake.slice(0, starts[index]?.length)), starts);
+});
+
+Deno.test("a mistake carries file, line and key apart from its sentence", () => {
+  const error = assertThrows(
+    () => parseConfig(`${KUBELET}\n${REGISTRIES}\nlogging: {level: loud}`, "c.yaml"),
+    ConfigError,
+  );
+  assertEquals(error.mistakes, [{
+    file: "c.yaml",
+    line: 3,
+    key: "logging.level",
+    message: 'expected debug, info, warning or error, got "loud"',
+  }]);
+});
+
+const NOTHING = "expected a mapping of keys to values, such as registries: and kubelet:";
+
+/** Whole files, and what is said of them. */
+const FILES: readonly (readonly [name: string, text: string, mistakes: readonly string[]])[] = [
+  ["an empty file", "", [`c.yaml: holds no settings; ${NOTHING}`]],
+  ["a file of comments", "# nothing\n", [`c.yaml: holds no settings; ${NOTHING}`]],
+  ["a list", "- gcr.io\n", [`c.yaml: is a list; ${NOTHING}`]],
+  ["a single value", "5\n", [`c.yaml: is a single value; ${NOTHING}`]],
+  ["an empty mapping", "{}", [
+    "c.yaml: kubelet.url: is missing; expected https://HOST:PORT, the kubelet of this host",
+    "c.yaml: registries: is missing; expected at least one origin and its mirror, such as gcr.io: mirror.example",
+  ]],
+  ["a key twice", "keep: []\nkeep: []", ["c.yaml:2: keep: a key is there twice; keep one of them"]],
+  ["a key twice in braces", "x: {a: 1, b: {a: 2}, a: 3}", ["c.yaml:1: a key is there twice; keep one of them"]],
+  ["tabs", "kubelet:\n\turl: x", ["c.yaml:2: is indented with a tab; expected spaces"]],
+  ["bare stars", "registries:\n  *.pkg.dev: m.example", [
+    'c.yaml:2: a name or value that begins with * must be in quotes, as in "*.pkg.dev"',
+  ]],
+  ["an unclosed bracket", "keep: [a,\n", [
+    "c.yaml:2: is not valid YAML (column 1): cannot read flow collection: unexpected end of the stream within a flow collection",
+  ]],
+  ["endless nesting", "keep: " + "[".repeat(50_000), ["c.yaml: is nested too deeply to be read"]],
+];
+
+for (const [name, text, mistakes] of FILES) {
+  Deno.test(`a file that is ${name} is refused in plain words`, () => assertEquals(mistakesIn(text), mistakes));
+}
+
+Deno.test("no secret that somebody wrote into the config reaches an error", () => {
+  const key = "-----BEGIN PRIVATE KEY-----\\nhunter2\\n-----END PRIVATE KEY-----";
+  const token = "eyJhbGciOiJodW50ZXIy.eyJodW50ZXIyIjoxfQ.hunter2";
+  const texts = [
+    `kubelet: {url: 'https://me:hunter2@w:1', keyFile: "${key}", tokenFile: ${token}, token: hunter2, password: hunter2}`,
+    "registries: {gcr.io: 'https://me:hunter2@m.example', 'me:hunter2@x.io': m.example, quay.io: ['me:hunter2@m.example']}",
+    `mirrors: {m.example: 'me:hunter2', 'https://me:hunter2@m': {auth: hunter2}}\nexclude: hunter2\ndocker: hunter2`,
+    `keep: ['me:hunter2@m.example/x', 'https://me:hunter2@m.example/x']\npassword: !hunter2 x`,
+    `keep: ['https://me:hunter2@m.example/x', '${token}', "${key}"]\nledger: {file: "${key}"}`,
+    "registries: {gcr.io: 'https://hunter2@m.example', 'https://hunter2@x.io': m.example}",
+    `registries: {gcr.io: "https://me:p@s'hunter2@m.example"}`,
+    "password: *hunter2",
+    "password: 'hunter2\nx: y",
+    "password: hunter2: x",
+  ];
+  for (const text of texts) {
+    const error = assertThrows(() => parseConfig(text, "c.yaml"), ConfigError);
+    const everything = `${error.message} ${JSON.stringify(error.mistakes)} ${error.stack} ${Deno.inspect(error.cause)}`;
+    assert(!everything.includes("hunter2"), everything);
+  }
+});
+
+function isConfigOrConfigError(text: string): void {
+  try {
+    assert(parseConfig(text, "c.yaml").registries.length > 0);
+  } catch (error) {
+    assert(error instanceof ConfigError, Deno.inspect(error));
+    assert(error.mistakes.length > 0);
+    const last = text.split(/\r\n?|\n/).length;
+    for (const { line, message } of error.mistakes) {
+      assert(message !== "" && !message.includes("Invalid input"), message);
+      assert(line === undefined || (line >= 1 && line <= last), `line ${line} of ${last}`);
+    }
+    assertEquals(error.message.split("\n").length, error.mistakes.length, "a mistake takes more than one line");
+  }
+}
+
+Deno.test("any text is a config or a ConfigError", () => {
+  fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 60 }), isConfigOrConfigError), { numRuns: 500 });
+});
+
+Deno.test("any values under the known keys are a config or a ConfigError", () => {
+  const value = fc.letrec((tie) => ({
+    any: fc.oneof(
+      { maxDepth: 3 },
+      fc.constantFrom("", "5s", "m.example", "https://w:1", "/x", "__proto__", "constructor", "*"),
+      fc.double(),
+      fc.boolean(),
+      fc.constant(null),
+      fc.string({ maxLength: 8 }),
+      fc.array(tie("any"), { maxLength: 3 }),
+      fc.dictionary(
+        fc.constantFrom("m.example", "authFile", "url", "backoff", "max", "images", "__proto__"),
+        tie("any"),
+      ),
+    ),
+  })).any;
+  const document = fc.dictionary(fc.constantFrom(...Object.keys(DEFAULTS), "toString"), value, { maxKeys: 11 });
+  fc.assert(fc.property(document, (data) => isConfigOrConfigError(JSON.stringify(data))), { numRuns: 1000 });
+});
+
+Deno.test("the example with a few characters or lines changed is a config or a ConfigError", () => {
+  const original = uncommented(EXAMPLE);
+  const lines = original.split("\n");
+  const edit = fc.record({
+    at: fc.nat(original.length),
+    cut: fc.nat(6),
+    put: fc.oneof(
+      fc.constantFrom("", ":", "\n", "- ", "  ", "\t", "#", "{", "]", '"', "*", "&a ", "null", "é"),
+      fc.string(),
+    ),
+  });
+  fc.assert(fc.property(fc.array(edit, { minLength: 1, maxLength: 4 }), (edits) => {
+    isConfigOrConfigError(
+      edits.reduce((text, { at, cut, put }) => text.slice(0, at) + put + text.slice(at + cut), original),
+    );
+  }));
+  fc.assert(fc.property(fc.nat(lines.length - 1), fc.nat(lines.length - 1), (from, to) => {
+    isConfigOrConfigError(lines.toSpliced(to, 0, ...lines.slice(from, from + 1)).join("\n"));
+    isConfigOrConfigError(lines.toSpliced(from, 1).join("\n"));
+  }));
+});

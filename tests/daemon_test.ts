@@ -1,0 +1,226 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Attempts } from "../lib/attempts.ts";
+import { ConfigError } from "../lib/config.ts";
+import type { Ground } from "../lib/cycle.ts";
+import { Daemon, type DaemonParts } from "../lib/daemon.ts";
+import { compileExclusions } from "../lib/exclude.ts";
+import { Journal } from "../lib/journal.ts";
+import { KubeletError } from "../lib/kubelet.ts";
+import { noLedger } from "../lib/ledger.ts";
+import { type PodList, readPodList } from "../lib/pod.ts";
+import { compileRules } from "../lib/registry_map.ts";
+import { type Bench, Repairs } from "../lib/repairs.ts";
+import { listOf, waitingPod } from "./fakes/pods.ts";
+import { image, MemoryRuntime, openDesk } from "./fakes/runtime.ts";
+
+type Sent = { ready?: true; reloading?: true; stopping?: true; status?: string; watchdog?: true };
+
+/** A daemon whose kubelet is `pods`, with everything it said and a way to wait for what it tells systemd. */
+function scene(pods: (signal: AbortSignal) => Promise<PodList>, runtime = new MemoryRuntime(), keep: string[] = []) {
+  const stop = new AbortController();
+  const said: string[] = [];
+  const sent: Sent[] = [];
+  const waiters = new Set<() => void>();
+  const journal = new Journal((level, tag, text) => said.push(`${level} [${tag}] ${text}`), Date.now);
+  const repairs = new Repairs({ listener: journal, now: Date.now, random: () => 0, signal: stop.signal });
+  const ground: Ground = { journal, repairs, now: Date.now };
+  let closed = 0;
+  const engine = { life: "first" };
+  const bench: Bench = {
+    tools: { runtime, mirrors: openDesk(), listener: journal },
+    attempts: new Attempts({ initialSeconds: 10, maxSeconds: 300 }),
+    ledger: noLedger,
+  };
+  const parts = (file = "config.yaml"): DaemonParts => ({
+    kubelet: { host: "https://node:10250", pods },
+    registries: compileRules([{ origin: "gcr.io", mirrors: ["m.example"] }]),
+    exclusions: compileExclusions({ images: [], namespaces: [] }),
+    bench,
+    keep: { images: keep, bench: { ...bench, attempts: new Attempts({ initialSeconds: 10, maxSeconds: 300 }) } },
+    imageStore: () => Promise.resolve("classic"),
+    engineLife: () => Promise.resolve(engine.life),
+    config: { file, poll: { intervalSeconds: 0.02, jitter: 0 } },
+    close: () => void closed++,
+  });
+  let reload: () => Promise<DaemonParts> = () => Promise.resolve(parts("new.yaml"));
+  const daemon = new Daemon({
+    ground,
+    parts: parts(),
+    serviceManager: {
+      send: (fields) => {
+        sent.push(fields);
+        for (const waiter of waiters) waiter();
+        return Promise.resolve();
+      },
+    },
+    random: () => 0.5,
+    reload: () => reload(),
+    signal: stop.signal,
+  });
+  /** Resolves when `condition` holds after something was sent to systemd. */
+  const until = async (condition: () => boolean) => {
+    while (!condition()) {
+      const next = Promise.withResolvers<void>();
+      waiters.add(next.resolve);
+      await next.promise;
+      waiters.delete(next.resolve);
+    }
+  };
+  return {
+    daemon,
+    stop: () => stop.abort(),
+    said,
+    sent,
+    until,
+    repairs,
+    engine,
+    closedCount: () => closed,
+    reloadWith: (fn: () => Promise<DaemonParts>) => void (reload = fn),
+  };
+}
+
+const list = (...pods: unknown[]) => readPodList(listOf(...pods));
+const fed = (sent: Sent[]) => sent.filter(({ watchdog }) => watchdog).length;
+
+Deno.test("readiness does not wait for the kubelet", async () => {
+  const it = scene(() => Promise.reject(new KubeletError("unreachable", "no answer from https://node:10250/pods")));
+  const running = it.daemon.run();
+  await it.until(() => fed(it.sent) > 1);
+  assertEquals(it.sent[0]?.ready, true);
+  assertStringIncludes(it.sent.at(-1)!.status!, "no answer from https://node:10250/pods");
+  it.stop();
+  await running;
+  assertEquals(it.said.filter((line) => line.startsWith("warning [GetPods]")).length, 1);
+});
+
+Deno.test("passes never overlap, however slow the kubelet is", async () => {
+  let inside = 0;
+  let most = 0;
+  const it = scene(async () => {
+    most = Math.max(most, ++inside);
+    await Promise.resolve();
+    inside--;
+    return list();
+  });
+  const running = it.daemon.run();
+  await it.until(() => fed(it.sent) > 5);
+  it.stop();
+  await running;
+  assertEquals(most, 1);
+});
+
+Deno.test("a pass that hangs does not feed the watchdog", async () => {
+  const asked = Promise.withResolvers<void>();
+  const it = scene((signal) => {
+    asked.resolve();
+    return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  });
+  const running = it.daemon.run();
+  await asked.promise;
+  assertEquals(fed(it.sent), 0);
+  it.stop();
+  await running;
+  assertEquals(fed(it.sent), 0);
+});
+
+Deno.test("a long pull feeds the watchdog on, is begun once, and ends with the stop", async () => {
+  const runtime = new MemoryRuntime({ "m.example/a/b:1": new Promise(() => {}) });
+  const it = scene(() => Promise.resolve(list(waitingPod("app", "gcr.io/a/b:1"))), runtime);
+  const running = it.daemon.run();
+  await it.until(() => fed(it.sent) > 5);
+  assertMatch(it.daemon.status(), /^Checked 1 pods \d+ s ago: 1 repairing, 0 unrepairable; 0 repaired since start$/);
+  assertEquals(runtime.calls.filter((call) => call.startsWith("pull")).length, 1);
+  it.stop();
+  await running;
+  assertEquals([it.repairs.count, it.sent.at(-1)?.stopping], [0, true]);
+});
+
+Deno.test("the status line counts what was repaired and what cannot be", async () => {
+  const runtime = new MemoryRuntime({ "m.example/a/b:1": { image: image("1") } });
+  const pods = [waitingPod("app", "gcr.io/a/b:1"), waitingPod("other", "ghcr.io/a/b:1")];
+  const it = scene(() => Promise.resolve(list(...pods)), runtime);
+  const running = it.daemon.run();
+  await it.until(() => it.repairs.repaired === 1 && fed(it.sent) > 2);
+  assertEquals(
+    it.daemon.status().replace(/\d+ s ago/, "N s ago"),
+    "Checked 2 pods N s ago: 0 repairing, 1 unrepairable; 1 repaired since start",
+  );
+  it.stop();
+  await running;
+});
+
+Deno.test("a failure nobody knew of costs one pass and is said as an error", async () => {
+  let asked = 0;
+  const it = scene(() => asked++ === 0 ? Promise.reject(new TypeError("surprise")) : Promise.resolve(list()));
+  const running = it.daemon.run();
+  await it.until(() => asked > 2);
+  it.stop();
+  await running;
+  assert(it.said.includes("error [Main] this pass failed: surprise"));
+});
+
+Deno.test("a reload puts the new config in force and tells systemd when it begins and ends", async () => {
+  const it = scene(() => Promise.resolve(list()));
+  const running = it.daemon.run();
+  await it.until(() => fed(it.sent) > 0);
+  it.sent.splice(0);
+  it.daemon.askReload();
+  await it.until(() => it.sent.some(({ ready }) => ready));
+  assertEquals(it.sent.filter((sent) => sent.reloading || sent.ready).map(({ reloading }) => reloading ?? false), [
+    true,
+    false,
+  ]);
+  assert(it.said.includes("info [Config] new.yaml is in force"));
+  it.stop();
+  await running;
+  assertEquals(it.closedCount(), 2);
+});
+
+Deno.test("a bad new config is refused in journal and status, and the old one stays until a good one comes", async () => {
+  const it = scene(() => Promise.resolve(list()));
+  it.reloadWith(() =>
+    Promise.reject(
+      new ConfigError([{ file: "config.yaml", line: 3, key: "poll.interval", message: "expected a duration" }]),
+    )
+  );
+  const running = it.daemon.run();
+  await it.until(() => fed(it.sent) > 0);
+  it.daemon.askReload();
+  await it.until(() => it.daemon.status().startsWith("config.yaml was refused, the old config stays in force; "));
+  const refused = it.said.find((line) => line.startsWith("error [Config]"));
+  assertStringIncludes(refused!, "config.yaml:3: poll.interval: expected a duration");
+  const before = fed(it.sent);
+  await it.until(() => fed(it.sent) > before + 2);
+  it.stop();
+  await running;
+});
+
+Deno.test("a kept image is pulled at start, and again when the Engine came back without it", async () => {
+  const runtime = new MemoryRuntime({ "m.example/pause:3.2": { image: image("pause") } });
+  const it = scene(() => Promise.resolve(list()), runtime, ["gcr.io/pause:3.2"]);
+  const running = it.daemon.run();
+  await it.until(() => it.repairs.repaired === 1);
+  assert(runtime.images.has("gcr.io/pause:3.2"));
+  await it.until(() => runtime.calls.at(-1) === "inspect gcr.io/pause:3.2" && !it.repairs.underWay("gcr.io/pause:3.2"));
+  const before = fed(it.sent);
+  const calls = runtime.calls.length;
+  await it.until(() => fed(it.sent) > before + 3);
+  assert(runtime.calls.length <= calls + 1, "a kept image that is there is not looked at with every pass");
+  runtime.images.clear();
+  it.engine.life = "second";
+  await it.until(() => it.repairs.repaired === 2);
+  assertEquals(it.said.filter((line) => line.includes("warning")), []);
+  it.stop();
+  await running;
+});
+
+Deno.test("a kept image without a rule is one warning", async () => {
+  const it = scene(() => Promise.resolve(list()), new MemoryRuntime(), ["ghcr.io/pause:3.2"]);
+  const running = it.daemon.run();
+  await it.until(() => fed(it.sent) > 3);
+  it.stop();
+  await running;
+  const warnings = it.said.filter((line) => line.startsWith("warning"));
+  assertEquals(warnings.length, 1);
+  assertStringIncludes(warnings[0]!, "cannot keep ghcr.io/pause:3.2: no-rule:");
+});

@@ -1,0 +1,214 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  classifyCallFailure,
+  classifyPullFailure,
+  plainText,
+  retryAfterSeconds,
+} from "../lib/runtime/docker_failure.ts";
+import type { RuntimeErrorKind } from "../lib/runtime/runtime.ts";
+
+const REFERENCE = "mirror.example/a/b:1";
+
+// Texts of Engines 20.10 to 29 on both image stores; most were captured, with the names replaced.
+const PULL_FAILURES: readonly (readonly [RuntimeErrorKind, number, string])[] = [
+  ["not-found", 404, "manifest for mirror.example/a/b:1 not found: manifest unknown: manifest unknown"],
+  [
+    "not-found",
+    404,
+    "manifest for mirror.example/a/b:1 not found: manifest unknown: The named manifest is not known to the registry.",
+  ],
+  ["not-found", 500, "manifest unknown"],
+  ["not-found", 500, "name unknown"],
+  ["not-found", 404, "repository mirror.example/a/b not found: name unknown: repository name not known to registry"],
+  [
+    "not-found",
+    500,
+    "error parsing HTTP 404 response body: invalid character '<' looking for beginning of value: \"<html></html>\"",
+  ],
+  ["not-found", 404, 'failed to resolve reference "mirror.example/a/b:1": mirror.example/a/b:1: not found'],
+  ["not-found", 200, "no matching manifest for linux/amd64 in the manifest list entries"],
+  ["not-found", 404, "no match for platform in manifest: not found"],
+  [
+    "denied",
+    404,
+    "pull access denied for mirror.example/a/b, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
+  ],
+  [
+    "denied",
+    404,
+    "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed",
+  ],
+  ["denied", 500, 'Head "https://mirror.example/v2/a/b/manifests/1": no basic auth credentials'],
+  ["denied", 500, "unauthorized: authentication required"],
+  ["denied", 500, "unauthorized"],
+  ["denied", 500, "denied"],
+  ["denied", 401, "authentication required"],
+  ["denied", 403, "Forbidden"],
+  ["denied", 500, 'Get "https://mirror.example/v2/a/b/manifests/1": unauthorized: incorrect username or password'],
+  [
+    "denied",
+    500,
+    "error parsing HTTP 403 response body: invalid character '<' looking for beginning of value: \"<html>Forbidden</html>\"",
+  ],
+  ["denied", 500, "unexpected status from HEAD request to https://mirror.example/v2/a/b/manifests/1: 403 Forbidden"],
+  ["rate-limited", 500, "toomanyrequests: You have reached your pull rate limit"],
+  ["rate-limited", 429, "Too Many Requests (HAP429)"],
+  [
+    "rate-limited",
+    500,
+    "error parsing HTTP 429 response body: invalid character 's' looking for beginning of value: \"slow down\"",
+  ],
+  [
+    "rate-limited",
+    500,
+    "unexpected status from HEAD request to https://mirror.example/v2/a/b/manifests/1: 429 Too Many Requests",
+  ],
+  ["rate-limited", 500, "denied: too many requests from this address"],
+  ["registry-down", 500, 'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused'],
+  ["registry-down", 500, 'Get "https://gcr.io/v2/": dial tcp: lookup gcr.io on 10.255.255.53:53: no such host'],
+  ["registry-down", 500, 'Get "https://gcr.io/v2/": dial tcp: lookup gcr.io on 10.0.0.2:53: server misbehaving'],
+  ["registry-down", 500, 'Get "https://gcr.io/v2/": dial tcp: lookup gcr.io: Temporary failure in name resolution'],
+  ["registry-down", 500, 'Get "https://gcr.io/v2/": dial tcp 142.250.1.82:443: i/o timeout'],
+  ["registry-down", 500, 'Get "https://gcr.io/v2/": net/http: TLS handshake timeout'],
+  [
+    "registry-down",
+    500,
+    'Get "https://gcr.io/v2/": net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)',
+  ],
+  ["registry-down", 500, 'Get "https://gcr.io/v2/": context deadline exceeded'],
+  ["registry-down", 500, 'Get "https://mirror.example/v2/": x509: certificate signed by unknown authority'],
+  [
+    "registry-down",
+    500,
+    'Get "https://mirror.example/v2/": tls: failed to verify certificate: x509: certificate has expired or is not yet valid',
+  ],
+  ["registry-down", 500, 'Get "https://mirror.example/v2/": http: server gave HTTP response to HTTPS client'],
+  [
+    "registry-down",
+    500,
+    'Get "https://mirror.example/v2/": proxyconnect tcp: dial tcp 10.0.0.9:3128: connect: permission denied',
+  ],
+  ["registry-down", 500, 'Get "https://mirror.example/v2/": EOF'],
+  [
+    "registry-down",
+    500,
+    'Get "https://auth.docker.io/token?scope=repository%3Aa%2Fb%3Apull": dial tcp 1.2.3.4:443: connect: no route to host',
+  ],
+  ["registry-down", 500, "received unexpected HTTP status: 503 Service Unavailable"],
+  ["registry-down", 500, "received unexpected HTTP status: 500 Internal Server Error"],
+  [
+    "registry-down",
+    500,
+    "unexpected status from HEAD request to https://mirror.example/v2/a/b/manifests/1: 502 Bad Gateway",
+  ],
+  ["registry-down", 503, ""],
+  ["registry-down", 200, "EOF"],
+  ["registry-down", 200, "unexpected EOF"],
+  ["registry-down", 200, "read tcp 10.0.0.1:5000->10.0.0.2:443: read: connection reset by peer"],
+  [
+    "registry-down",
+    200,
+    "error pulling image configuration: download failed after attempts=6: dial tcp 10.0.0.2:443: connect: connection refused",
+  ],
+  ["rejected", 400, "invalid reference format: repository name must be lowercase"],
+  ["rejected", 400, "invalid tag format"],
+  ["rejected", 403, "'scratch' is a reserved name"],
+  ["failed", 200, "failed to register layer: write /usr/lib/x.so: no space left on device"],
+  [
+    "failed",
+    200,
+    "filesystem layer verification failed for digest sha256:d1408ba658b3723a5f91862f9f3911e221931774107909bda5106ac52115a87a",
+  ],
+  ["failed", 500, "open /var/lib/docker/tmp/GetImageBlob1: permission denied"],
+  ["failed", 500, "error unmarshalling content: invalid character 'g' looking for beginning of value"],
+  ["failed", 500, "something new"],
+];
+
+Deno.test("what Docker says of a failed pull is told apart across its versions", () => {
+  for (const [kind, status, message] of PULL_FAILURES) {
+    assertEquals(classifyPullFailure({ status, message }, REFERENCE).kind, kind, `${status} ${message}`);
+  }
+});
+
+Deno.test("captured answers of a 20.10 Engine are told apart", async () => {
+  const answers = [
+    ["pull_unknown_tag", 404, "not-found"],
+    ["pull_refused", 500, "registry-down"],
+    ["pull_no_such_host", 500, "registry-down"],
+    ["pull_no_credentials", 500, "denied"],
+    ["pull_registry_429", 500, "rate-limited"],
+    ["pull_registry_503", 500, "registry-down"],
+  ] as const;
+  for (const [name, status, kind] of answers) {
+    const text = await Deno.readTextFile(new URL(`./testdata/${name}.json`, import.meta.url));
+    const { message } = JSON.parse(text) as { message: string };
+    assertEquals(classifyPullFailure({ status, message }, REFERENCE).kind, kind, message);
+  }
+});
+
+Deno.test("words in the image's own name decide nothing", () => {
+  for (const reference of ["m.example/denied/not-found:429", "m.example/toomanyrequests:EOF", "unauthorized/x509:no"]) {
+    const name = reference.slice(0, reference.lastIndexOf(":"));
+    const path = name.slice(name.indexOf("/") + 1);
+    const texts = [
+      `something new happened to ${reference}`,
+      `Get "https://m.example/v2/${path}/manifests/503": something new`,
+      `something new about ${name}`,
+    ];
+    for (const message of texts) {
+      assertEquals(classifyPullFailure({ status: 500, message }, reference).kind, "failed", message);
+    }
+  }
+});
+
+Deno.test("the time that a registry asks for is taken from the header or from the text", () => {
+  const cases = [
+    ["30", "toomanyrequests", 30],
+    [undefined, "toomanyrequests: retry-after: 826.926µs, allowed: 44000/minute", 826.926e-6],
+    [undefined, "toomanyrequests: Retry-After: 1m30s", 90],
+    [undefined, "Too Many Requests. Retry after 45 seconds.", 45],
+    [undefined, "toomanyrequests: retry after 12.", 12],
+    [undefined, "toomanyrequests: You have reached your pull rate limit", undefined],
+    ["Wed, 21 Oct 2026 07:28:00 GMT", "toomanyrequests", undefined],
+  ] as const;
+  for (const [retryAfter, message, seconds] of cases) {
+    const verdict = classifyPullFailure({ status: 429, message, retryAfter }, REFERENCE);
+    assertEquals(verdict.kind, "rate-limited");
+    if (seconds === undefined) assertEquals(verdict.retryAfterSeconds, undefined, message);
+    else {assert(
+        Math.abs((verdict.retryAfterSeconds ?? NaN) - seconds) < 1e-9,
+        `${message}: ${verdict.retryAfterSeconds}`,
+      );}
+  }
+});
+
+Deno.test("a duration is read as Go prints it, and nothing else is", () => {
+  for (const [text, seconds] of [["0", 0], ["120", 120], ["1h2m3s", 3723], ["250ms", 0.25], ["5s", 5]] as const) {
+    assertEquals(retryAfterSeconds(text), seconds, text);
+  }
+  for (const text of ["", "-1", "soon", "1e9", "5 s", "1.5", "99999999999"]) {
+    assertEquals(retryAfterSeconds(text), undefined, text);
+  }
+});
+
+Deno.test("a failed inspect or tag is told apart although 20.10 answers 500 where later Engines answer 400", () => {
+  const cases = [
+    ["not-found", 404, "No such image: a/b:1"],
+    ["failed", 404, "page not found"],
+    ["rejected", 400, "invalid reference format"],
+    ["rejected", 500, "invalid reference format: repository name must be lowercase"],
+    ["rejected", 500, "invalid tag format"],
+    ["rejected", 400, "refusing to create a tag with a digest reference"],
+    ["rejected", 301, "HTTP status 301"],
+    ["failed", 500, "layer does not exist"],
+    ["failed", 200, "HTTP status 200"],
+  ] as const;
+  for (const [kind, status, message] of cases) {
+    assertEquals(classifyCallFailure({ status, message }), kind, `${status} ${message}`);
+  }
+});
+
+Deno.test("a text from Docker becomes one line without control characters, of bounded length", () => {
+  assertEquals(plainText(" a\r\nb\tc\u001b[31m\u0085\u2028d "), "a b c [31m d");
+  assertEquals(plainText("x".repeat(5000)).length, 1001);
+});

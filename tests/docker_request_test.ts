@@ -1,0 +1,58 @@
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { negotiatedVersion, pathOf, pullQuery, registryAuthHeader } from "../lib/runtime/docker_request.ts";
+import { RuntimeError } from "../lib/runtime/runtime.ts";
+
+const DIGEST = `sha256:${"a".repeat(64)}`;
+
+Deno.test("the version is the smaller one of ours and the Engine's", () => {
+  const cases = [["1.30", "1.30"], ["1.41", "1.41"], ["1.51", "1.51"], ["1.55", "1.51"], ["2.0", "1.51"]] as const;
+  for (const [offered, version] of cases) assertEquals(negotiatedVersion("try", offered), version);
+  for (const offered of ["", "1", "1.x", "v1.41", "1.41/../.."]) {
+    assertEquals(negotiatedVersion("try", offered), undefined);
+  }
+});
+
+Deno.test("an Engine before 17.06 is refused with the version it needs", () => {
+  const error = assertThrows(() => negotiatedVersion("inspect a:1", "1.29"), RuntimeError);
+  assertEquals(error.kind, "failed");
+  assertEquals(
+    error.message,
+    "inspect a:1: the Docker Engine offers API 1.29, API 1.30 (Docker Engine 17.06) or newer is needed",
+  );
+});
+
+Deno.test("credentials are base64url of UTF-8 with padding", () => {
+  for (const password of ["p", "pa", "pas", "pass>>>???", "pässwörd→🐋"]) {
+    const header = registryAuthHeader({ username: "ann", password });
+    assertMatch(header, /^[A-Za-z0-9_-]+={0,2}$/);
+    assertEquals(header.length % 4, 0);
+    const bytes = Uint8Array.from(atob(header.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
+    assertEquals(JSON.parse(new TextDecoder().decode(bytes)), { username: "ann", password });
+  }
+});
+
+Deno.test("a pull asks for one tag or one digest", () => {
+  const cases = [
+    ["nginx:1", "nginx", "1"],
+    ["m.example:5000/a/b:1", "m.example:5000/a/b", "1"],
+    [`m.example:5000/a/b@${DIGEST}`, "m.example:5000/a/b", DIGEST],
+    [`m.example:5000/a/b:1@${DIGEST}`, "m.example:5000/a/b", DIGEST],
+  ] as const;
+  for (const [reference, fromImage, tag] of cases) {
+    assertEquals(Object.fromEntries(pullQuery("pull", reference)), { fromImage, tag });
+  }
+  for (
+    const reference of ["nginx", "m.example:5000/a", "m.example:5000/a:", "a@", ":1", "", "@sha256:abc", "a/../b:1"]
+  ) {
+    assertThrows(() => pullQuery("pull", reference), RuntimeError);
+  }
+});
+
+Deno.test("a reference stays within its part of the path", () => {
+  assertEquals(pathOf("try", `m.example:5000/a/b:1@${DIGEST}`), `m.example:5000/a/b:1@${DIGEST}`);
+  assertEquals(pathOf("try", "a?b#c%2e%2e\\d:1"), "a%3Fb%23c%252e%252e%5Cd:1");
+  for (const reference of ["", "/", "a//b", "../x", "a/./b", "a/..", "a b", "a\u0000", "ä", "x".repeat(1025)]) {
+    const error = assertThrows(() => pathOf("try", reference), RuntimeError);
+    assertEquals(error.kind, "rejected");
+  }
+});

@@ -1,0 +1,64 @@
+// Holds lib/errors.ts to telling a failure whole, on one line.
+
+import { assert, assertEquals } from "@std/assert";
+import { describeError, EXIT, UsageError } from "../lib/errors.ts";
+
+function chain(...messages: string[]): Error {
+  const [first, ...rest] = messages;
+  return rest.length === 0 ? new Error(first) : new Error(first, { cause: chain(...rest) });
+}
+
+/** What is thrown, and what is said. */
+const ERRORS: readonly (readonly [string, unknown, string])[] = [
+  ["one error", new Error("connection refused"), "connection refused"],
+  ["causes, outermost first", chain("cannot pull", "no answer", "refused"), "cannot pull: no answer: refused"],
+  [
+    "a cause that the error repeats already",
+    chain("cannot read a: not found", "not found"),
+    "cannot read a: not found",
+  ],
+  ["an equal cause", chain("refused", "refused"), "refused"],
+  ["a cause between two that say the same", chain("refused", "why", "refused"), "refused: why"],
+  ["an error without a message", chain("", "refused"), "refused"],
+  ["space around a message", chain(" cannot pull\n", "\trefused "), "cannot pull: refused"],
+  ["several lines", chain("a: one\nb: two\r\n\n  c: three", "why"), "a: one; b: two; c: three: why"],
+  ["a text that was thrown", "refused", "refused"],
+  ["a text as a cause", new Error("cannot pull", { cause: "refused" }), "cannot pull: refused"],
+  ["a number", 5, "5"],
+  ["false", false, "false"],
+  ["undefined", undefined, "unknown error"],
+  ["null", null, "unknown error"],
+  ["an empty error", new Error(), "unknown error"],
+  ["a null cause", new Error("refused", { cause: null }), "refused"],
+  [
+    "an aborted signal's reason",
+    AbortSignal.abort(new DOMException("stopped by a signal")).reason,
+    "stopped by a signal",
+  ],
+];
+
+for (const [name, error, said] of ERRORS) {
+  Deno.test(`${name} is described as "${said}"`, () => assertEquals(describeError(error), said));
+}
+
+Deno.test("an error that is its own cause is described once", () => {
+  const error = new Error("round and round");
+  error.cause = error;
+  assertEquals(describeError(error), "round and round");
+});
+
+Deno.test("a very long chain of causes ends after eight", () => {
+  const messages = Array.from({ length: 100 }, (_, index) => `<${index}>`);
+  assertEquals(describeError(chain(...messages)), messages.slice(0, 8).join(": "));
+});
+
+Deno.test("the exit codes are four, and the config's is the one systemd is told not to restart on", () => {
+  assertEquals(new Set(Object.values(EXIT)).size, 4);
+  assertEquals(EXIT, { ok: 0, failure: 1, usage: 2, config: 78 });
+});
+
+Deno.test("a usage error can be told from others", () => {
+  const error: Error = new UsageError("--config wants one FILE");
+  assert(error instanceof UsageError);
+  assertEquals(String(error), "UsageError: --config wants one FILE");
+});

@@ -1,0 +1,127 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { compileExclusions } from "../lib/exclude.ts";
+import { Journal, namePods } from "../lib/journal.ts";
+import type { Level } from "../lib/log.ts";
+import { readPodList } from "../lib/pod.ts";
+import { scanPods } from "../lib/pod_scan.ts";
+import { compileRules } from "../lib/registry_map.ts";
+import { makePlan } from "../lib/repair_plan.ts";
+import { listOf, waitingPod } from "./fakes/pods.ts";
+
+const MINUTE = 60_000;
+
+function scene() {
+  const said: [Level, string, string][] = [];
+  const clock = { now: 0 };
+  const journal = new Journal((level, tag, text) => said.push([level, tag, text]), () => clock.now);
+  const look = (...pods: unknown[]) => {
+    const list = readPodList(listOf(...pods));
+    const failures = scanPods(list.pods);
+    const plan = makePlan(failures, {
+      registries: compileRules([{ origin: "gcr.io", mirrors: ["m.example"] }]),
+      exclusions: compileExclusions({ images: [], namespaces: ["quiet"] }),
+      imageStore: undefined,
+      attempt: () => undefined,
+      underWay: () => false,
+      now: clock.now,
+    });
+    journal.looked(list, failures, plan);
+    return said.splice(0);
+  };
+  const heard = (level: Level) =>
+    said.splice(0).filter(([it]) => it === level).map(([, tag, text]) => `[${tag}] ${text}`);
+  return { said, clock, journal, look, heard };
+}
+
+Deno.test("an unchanged pass is said at debug, a changed one at info", () => {
+  const { look } = scene();
+  const levels = (entries: [Level, string, string][]) => new Set(entries.map(([level]) => level));
+  const pod = waitingPod("app", "gcr.io/a/b:1");
+  assertEquals(levels(look(pod)), new Set(["info", "debug"]));
+  assertEquals(levels(look(pod)), new Set(["debug"]));
+  assertEquals(levels(look(pod, waitingPod("two", "gcr.io/a/c:1"))).has("info"), true);
+});
+
+Deno.test("a waiting reason that goes to and fro is no news", () => {
+  const { look } = scene();
+  look(waitingPod("app", "gcr.io/a/b:1", { reason: "ErrImagePull" }));
+  const entries = look(waitingPod("app", "gcr.io/a/b:1", { reason: "ImagePullBackOff" }));
+  assertEquals(entries.filter(([level]) => level !== "debug"), []);
+});
+
+Deno.test("a container that no longer waits is said once", () => {
+  const { look } = scene();
+  look(waitingPod("app", "gcr.io/a/b:1"));
+  const text = "Container app in pod app no longer waits for gcr.io/a/b:1";
+  assertEquals(look().filter(([, , it]) => it === text).length, 1);
+  assertEquals(look().filter(([, , it]) => it === text).length, 0);
+});
+
+Deno.test("what needs a person is a warning with advice: once, then after 10, 30 and 60 minutes", () => {
+  const { look, clock } = scene();
+  const pod = waitingPod("app", "ghcr.io/a/b:1");
+  const warned: number[] = [];
+  for (let minute = 0; minute <= 200; minute++) {
+    clock.now = minute * MINUTE;
+    const warnings = look(pod).filter(([level]) => level === "warning");
+    if (warnings.length > 0) warned.push(minute);
+    for (const [, tag, text] of warnings) {
+      assertEquals(tag, "Plan");
+      assertStringIncludes(text, "cannot repair ghcr.io/a/b:1 for pod default/app: no-rule:");
+    }
+  }
+  assertEquals(warned, [0, 10, 40, 100]);
+});
+
+Deno.test("a pod that went away and came back is news", () => {
+  const { look } = scene();
+  const warnings = (entries: [Level, string, string][]) => entries.filter(([level]) => level === "warning").length;
+  const pod = waitingPod("app", "ghcr.io/a/b:1");
+  assertEquals([warnings(look(pod)), warnings(look(pod)), warnings(look()), warnings(look(pod))], [1, 0, 0, 1]);
+});
+
+Deno.test("what the operator excluded is not on the worklist", () => {
+  const { look } = scene();
+  const entries = look(waitingPod("app", "gcr.io/a/b:1", { namespace: "quiet" }));
+  assertEquals(entries.find(([, tag]) => tag === "Plan")?.[0], "info");
+});
+
+Deno.test("a kubelet that stays away is one warning, and its return is said", () => {
+  const { journal, heard } = scene();
+  journal.connected("https://node:10250");
+  assertEquals(heard("info"), ["[NewConnection] Established connection to kubelet", "[Main] host: https://node:10250"]);
+  journal.connected("https://node:10250");
+  assertEquals(heard("info"), []);
+  journal.kubeletFailed(new Error("refused"));
+  journal.kubeletFailed(new Error("refused"));
+  assertEquals(heard("warning"), ["[GetPods] skipped this pass: refused"]);
+  journal.connected("https://node:10250");
+  assertEquals(heard("info").length, 2);
+});
+
+Deno.test("a failing repair is one warning for each reason, though every text differs", () => {
+  const { journal, heard, clock } = scene();
+  const target = {
+    name: "gcr.io/a/b:1",
+    image: "gcr.io/a/b:1",
+    reference: { domain: "gcr.io", path: "a/b", tag: "1", digest: undefined },
+    rule: { origin: "gcr.io", mirrors: [] },
+    candidates: [],
+    failures: [],
+  };
+  const fail = (message: string, reason?: "denied") =>
+    journal.finished(target, { result: "failed", reason, message, attempts: [] }, 1, 10);
+  fail("took 1 s");
+  fail("took 2 s");
+  assertEquals(heard("warning").length, 1);
+  fail("took 3 s", "denied");
+  assertEquals(heard("warning").length, 1);
+  clock.now = 11 * MINUTE;
+  fail("took 4 s", "denied");
+  assertEquals(heard("warning").length, 1);
+});
+
+Deno.test("many pods are counted, not listed", () => {
+  const pods = Array.from({ length: 10 }, (_, index) => waitingPod(`p${index}`, "gcr.io/a/b:1"));
+  assertEquals(namePods(scanPods(readPodList(listOf(...pods)).pods)), "default/p0, default/p1, default/p2 and 7 more");
+});

@@ -1,0 +1,174 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { describeError } from "../lib/errors.ts";
+import { KubeletClient, KubeletError, type KubeletSettings } from "../lib/kubelet.ts";
+import { makeAuthority } from "./fakes/certificates.ts";
+import { type FakeKubelet, type KubeletOptions, startKubelet } from "./fakes/kubelet.ts";
+
+const authority = makeAuthority("tests");
+const NEVER = new AbortController().signal;
+
+interface Scene extends AsyncDisposable {
+  readonly kubelet: FakeKubelet;
+  readonly settings: KubeletSettings;
+  readonly dir: string;
+}
+
+async function scene(options: Partial<KubeletOptions> = {}): Promise<Scene> {
+  const dir = await Deno.makeTempDir();
+  const client = authority.issueClient({ commonName: "gilly" });
+  const settings = {
+    caFile: `${dir}/ca.pem`,
+    certFile: `${dir}/client.pem`,
+    keyFile: `${dir}/client.key`,
+  };
+  await Deno.writeTextFile(settings.caFile, authority.certificatePem);
+  await Deno.writeTextFile(settings.certFile, client.certificatePem);
+  await Deno.writeTextFile(settings.keyFile, client.keyPem);
+  const kubelet = startKubelet({
+    clientCa: authority.certificatePem,
+    serverCertificate: authority.issueServer({ dnsNames: ["localhost"] }),
+    pods: [{ name: "app", containers: [{ name: "app", image: "gcr.io/a/b:1" }] }],
+    ...options,
+  });
+  return {
+    kubelet,
+    settings: { url: kubelet.url, ...settings },
+    dir,
+    async [Symbol.asyncDispose]() {
+      await kubelet.close();
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+}
+
+async function ask(settings: KubeletSettings, timeoutMs?: number): Promise<string[]> {
+  const client = new KubeletClient(settings, timeoutMs);
+  try {
+    return (await client.pods(NEVER)).pods.map((pod) => pod.name);
+  } finally {
+    client.close();
+  }
+}
+
+Deno.test("the pods are got with a client certificate", async () => {
+  await using it = await scene({ clientCertificates: "required" });
+  assertEquals(await ask(it.settings), ["app"]);
+  assertEquals(it.kubelet.requests.map(({ path, identifiedBy }) => [path, identifiedBy]), [["/pods", "certificate"]]);
+});
+
+Deno.test("the pods are got with a token whose file ends in a newline", async () => {
+  await using it = await scene({ tokens: ["secret-token"] });
+  await Deno.writeTextFile(`${it.dir}/token`, "secret-token\n");
+  const { url, caFile } = it.settings;
+  assertEquals(await ask({ url, caFile: caFile!, tokenFile: `${it.dir}/token` }), ["app"]);
+});
+
+Deno.test("a kubelet whose certificate another authority signed is not trusted", async () => {
+  await using it = await scene({ serverCertificate: makeAuthority("other").issueServer({ dnsNames: ["localhost"] }) });
+  const error = await assertRejects(() => ask(it.settings), KubeletError, "no answer from");
+  assertEquals(error.kind, "unreachable");
+  assertStringIncludes(String((error.cause as Error).message), "certificate");
+});
+
+const ANSWERS = [
+  ["401", { status: 401 }, "unauthorized", "does not accept these credentials"],
+  ["403", { status: 403 }, "forbidden", "nodes/proxy"],
+  ["500", { status: 500 }, "unexpected", "answered 500"],
+  ["a redirect", { status: 301, body: "" }, "unexpected", "answered 301"],
+  ["HTML", { body: "<html>hello</html>", contentType: "text/html" }, "unexpected", "of text/html"],
+  ["half a JSON", { body: '{"kind":"PodList","items":[' }, "unexpected", "expected JSON"],
+  ["no pods", { body: '{"kind":"Status"}' }, "unexpected", 'got kind "Status"'],
+  ["nothing", { body: "" }, "unexpected", "expected JSON"],
+  ["an answer that breaks off", { body: '{"kind":"Pod', isBrokenOff: true }, "unreachable", "no answer from"],
+] as const;
+for (const [what, answer, kind, message] of ANSWERS) {
+  Deno.test(`a kubelet that answers ${what} is one error that says so, and the next answer counts again`, async () => {
+    await using it = await scene();
+    const client = new KubeletClient(it.settings);
+    it.kubelet.answerWith(answer);
+    const error = await assertRejects(() => client.pods(NEVER), KubeletError, message);
+    assertEquals(error.kind, kind);
+    it.kubelet.answerAsUsual();
+    assertEquals((await client.pods(NEVER)).pods.length, 1);
+    client.close();
+  });
+}
+
+Deno.test("a kubelet that says nothing is given up after the deadline", async () => {
+  await using it = await scene();
+  it.kubelet.answerWith({ after: "never" });
+  const error = await assertRejects(() => ask(it.settings, 100), KubeletError, "no answer from");
+  assertStringIncludes(String((error.cause as Error).message), "within 0.1 s");
+});
+
+Deno.test("nobody listening is an error that names the URL and the cause", async () => {
+  await using it = await scene();
+  const url = "https://localhost:1";
+  const error = await assertRejects(() => ask({ ...it.settings, url }), KubeletError, url);
+  assertStringIncludes(String((error.cause as Error).message).toLowerCase(), "connection refused");
+});
+
+Deno.test("a client certificate that is replaced on disk is used for the next request", async () => {
+  await using it = await scene({ clientCertificates: "required" });
+  const expired = authority.issueClient({
+    commonName: "gilly",
+    notBefore: new Date("2020-01-01"),
+    notAfter: new Date("2020-01-02"),
+  });
+  const good = await Deno.readTextFile(it.settings.certFile!);
+  const goodKey = await Deno.readTextFile(it.settings.keyFile!);
+  await Deno.writeTextFile(it.settings.certFile!, expired.certificatePem);
+  await Deno.writeTextFile(it.settings.keyFile!, expired.keyPem);
+  const client = new KubeletClient(it.settings);
+  await assertRejects(() => client.pods(NEVER), KubeletError);
+  await Deno.writeTextFile(it.settings.certFile!, good);
+  await Deno.writeTextFile(it.settings.keyFile!, goodKey);
+  assertEquals((await client.pods(NEVER)).pods.length, 1);
+  client.close();
+});
+
+Deno.test("a rotation caught half way keeps the old certificate in use", async () => {
+  await using it = await scene({ clientCertificates: "required" });
+  const client = new KubeletClient(it.settings);
+  await client.pods(NEVER);
+  await Deno.writeTextFile(it.settings.certFile!, "-----BEGIN CERT");
+  assertEquals((await client.pods(NEVER)).pods.length, 1);
+  client.close();
+});
+
+Deno.test("a kubelet with a new serving certificate of the same authority is trusted", async () => {
+  await using it = await scene();
+  const client = new KubeletClient(it.settings);
+  await client.pods(NEVER);
+  it.kubelet.useServerCertificate(authority.issueServer({ dnsNames: ["localhost"] }));
+  assertEquals((await client.pods(NEVER)).pods.length, 1);
+  client.close();
+});
+
+Deno.test("a key that does not parse is an error, and its content is not in it", async () => {
+  await using it = await scene();
+  await Deno.writeTextFile(it.settings.keyFile!, "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n");
+  const error = await assertRejects(() => ask(it.settings), KubeletError, "cannot use the credentials");
+  assertEquals(error.kind, "credentials");
+  assert(!describeError(error).includes("c2VjcmV0"));
+  assertStringIncludes(describeError(error), "the private key does not parse");
+});
+
+Deno.test("a key of another certificate is an error, and not the end of the process", async () => {
+  await using it = await scene();
+  await Deno.writeTextFile(it.settings.keyFile!, authority.issueClient({ commonName: "other" }).keyPem);
+  const error = await assertRejects(() => ask(it.settings), KubeletError);
+  assertStringIncludes(describeError(error), "the key does not belong to the certificate");
+});
+
+Deno.test("the stop signal ends a request with the signal's reason", async () => {
+  await using it = await scene();
+  it.kubelet.answerWith({ after: "never" });
+  const client = new KubeletClient(it.settings);
+  const stop = new AbortController();
+  const ending = assertRejects(() => client.pods(stop.signal), Error, "bye");
+  await it.kubelet.waitForRequest();
+  stop.abort(new Error("bye"));
+  await ending;
+  client.close();
+});

@@ -1,0 +1,175 @@
+// Holds lib/ledger.ts to whole lines, whatever came before, beside or between them.
+
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { type LedgerEntry, LedgerError, LedgerFile, noLedger, readLedger } from "../lib/ledger.ts";
+
+function entry(image: string, more: Partial<LedgerEntry> = {}): LedgerEntry {
+  return { time: "2020-05-16T01:11:53.000Z", result: "repaired", image, pods: ["default/app"], ...more };
+}
+
+async function withLedger(test: (path: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(`${folder}/ledger.jsonl`);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("what is appended is read back, oldest first", async () => {
+  await withLedger(async (path) => {
+    const whole = entry("gcr.io/a:1", {
+      reference: "gcr.io/a:1",
+      mirror: "mirror.example",
+      candidate: "mirror.example/a:1",
+      tagged: "gcr.io/a:1",
+      id: "sha256:1",
+      digest: "sha256:2",
+      bytes: 2 ** 40,
+      seconds: 1.5,
+    });
+    const ledger = new LedgerFile(path);
+    await ledger.append(whole);
+    await ledger.append(entry("gcr.io/b:1", { result: "unrepairable", reason: "no-rule", message: "add a rule" }));
+    const { entries, unreadable } = await readLedger(path);
+    assertEquals(entries[0], whole);
+    assertEquals(entries.map(({ image }) => image), ["gcr.io/a:1", "gcr.io/b:1"]);
+    assertEquals(unreadable, 0);
+  });
+});
+
+Deno.test("each entry is one line, also when its texts hold line ends", async () => {
+  await withLedger(async (path) => {
+    const message = "first\nsecond\r\nthird\u2028fourth";
+    await new LedgerFile(path).append(entry("a\nb", { message }));
+    const text = await Deno.readTextFile(path);
+    assertEquals(text.indexOf("\n"), text.length - 1);
+    assertEquals((await readLedger(path)).entries.map((it) => it.message), [message]);
+  });
+});
+
+Deno.test("a ledger that is not there yet is an empty one, and the first entry makes it", async () => {
+  await withLedger(async (path) => {
+    assertEquals(await readLedger(path), { entries: [], unreadable: 0 });
+    await new LedgerFile(path).append(entry("a"));
+    const { mode } = await Deno.stat(path);
+    assertEquals((mode ?? 0) & 0o027, 0, "others may read what the group may not write");
+  });
+});
+
+/** What a crash, a full disk or an editor may leave, and how many of its lines are readable and not. */
+const REMAINS: readonly (readonly [string, string, number, number])[] = [
+  ["half a line", '{"time":"2020-05-16T01:1', 0, 1],
+  ["a whole line without its end", JSON.stringify(entry("before")), 1, 0],
+  ["half a line after a whole one", `${JSON.stringify(entry("before"))}\n{"time`, 1, 1],
+  ["empty lines", "\n\n  \n", 0, 0],
+  ["a line end of Windows", `${JSON.stringify(entry("before"))}\r\n`, 1, 0],
+  ["lines that are JSON but no entries", '5\nnull\n[]\n{}\n"text"\n{"time":1,"result":"x","image":"y"}\n', 0, 6],
+  ["zeros, as a power cut leaves them", "\0\0\0\0", 0, 1],
+  ["replacement characters", "\u{fffd}\u{fffd}\n", 0, 1],
+];
+
+for (const [name, remains, readable, unreadable] of REMAINS) {
+  Deno.test(`${name} swallows no later entry and is not hidden`, async () => {
+    await withLedger(async (path) => {
+      await Deno.writeTextFile(path, remains);
+      const ledger = new LedgerFile(path);
+      await ledger.append(entry("after"));
+      await ledger.append(entry("later"));
+      const read = await readLedger(path);
+      assertEquals(read.entries.slice(readable).map(({ image }) => image), ["after", "later"]);
+      assertEquals([read.entries.length - 2, read.unreadable], [readable, unreadable]);
+    });
+  });
+}
+
+Deno.test("an entry without pods, or with something else in their place, has none", async () => {
+  await withLedger(async (path) => {
+    const { pods: _, ...bare } = entry("a");
+    await Deno.writeTextFile(path, `${JSON.stringify(bare)}\n${JSON.stringify({ ...bare, pods: "all" })}\n`);
+    assertEquals((await readLedger(path)).entries.map(({ pods }) => pods), [[], []]);
+  });
+});
+
+Deno.test("entries that are appended at once keep their order, and none is lost", async () => {
+  await withLedger(async (path) => {
+    const ledger = new LedgerFile(path);
+    const images = Array.from({ length: 50 }, (_, index) => `gcr.io/a:${index}`);
+    await Promise.all(images.map((image) => ledger.append(entry(image))));
+    assertEquals((await readLedger(path)).entries.map(({ image }) => image), images);
+  });
+});
+
+Deno.test("two writers of one file tear no line of each other", async () => {
+  await withLedger(async (path) => {
+    const writers = [new LedgerFile(path), new LedgerFile(path)];
+    const message = "m".repeat(5000);
+    await Promise.all(
+      writers.flatMap((writer, which) =>
+        Array.from({ length: 50 }, (_, index) => writer.append(entry(`gcr.io/${which}:${index}`, { message })))
+      ),
+    );
+    const { entries, unreadable } = await readLedger(path);
+    assertEquals([entries.length, unreadable], [100, 0]);
+    for (const which of [0, 1]) {
+      const own = entries.filter(({ image }) => image.startsWith(`gcr.io/${which}:`));
+      assertEquals(own.map(({ image }) => image), own.map((_, index) => `gcr.io/${which}:${index}`));
+    }
+  });
+});
+
+Deno.test("a file that was moved away by a rotation is made anew", async () => {
+  await withLedger(async (path) => {
+    const ledger = new LedgerFile(path);
+    await ledger.append(entry("old"));
+    await Deno.rename(path, `${path}.1`);
+    await ledger.append(entry("new"));
+    assertEquals((await readLedger(path)).entries.map(({ image }) => image), ["new"]);
+  });
+});
+
+Deno.test("a full disk is an error that names the file", async () => {
+  const error = await assertRejects(() => new LedgerFile("/dev/full").append(entry("a")), LedgerError);
+  assertStringIncludes(error.message, "cannot write the ledger /dev/full: No space left on device");
+  assert(error.cause instanceof Error);
+});
+
+Deno.test("a path that cannot be written is an error that names the file, and the next entry is tried again", async () => {
+  await withLedger(async (path) => {
+    const ledger = new LedgerFile(path);
+    await Deno.mkdir(path);
+    await assertRejects(() => ledger.append(entry("lost")), LedgerError, `cannot write the ledger ${path}: `);
+    await Deno.remove(path);
+    await ledger.append(entry("kept"));
+    assertEquals((await readLedger(path)).entries.map(({ image }) => image), ["kept"]);
+  });
+});
+
+Deno.test("a file in a folder that is missing cannot be written, but reads as empty", async () => {
+  await withLedger(async (path) => {
+    const missing = `${path}/missing/ledger.jsonl`;
+    await assertRejects(() => new LedgerFile(missing).append(entry("a")), LedgerError, missing);
+    assertEquals(await readLedger(missing), { entries: [], unreadable: 0 });
+  });
+});
+
+Deno.test("a ledger that cannot be read is an error that names the file", async () => {
+  await withLedger(async (path) => {
+    await Deno.mkdir(path);
+    await assertRejects(() => readLedger(path), LedgerError, `cannot read the ledger ${path}: `);
+  });
+});
+
+Deno.test("an entry is written as it was when it was appended", async () => {
+  await withLedger(async (path) => {
+    const pods = ["default/app"];
+    const written = new LedgerFile(path).append(entry("a", { pods }));
+    pods.push("default/other");
+    await written;
+    assertEquals((await readLedger(path)).entries[0]?.pods, ["default/app"]);
+  });
+});
+
+Deno.test("the ledger of passes that only look keeps nothing", async () => {
+  assertEquals(await noLedger.append(entry("a")), undefined);
+});

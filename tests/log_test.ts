@@ -1,0 +1,132 @@
+// Holds lib/log.ts to one entry a line, whatever the text holds, in both formats, with and without journald.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { configureLog, type Fields, type Level, log, type LogOptions, printable } from "../lib/log.ts";
+
+const LEVELS: readonly Level[] = ["debug", "info", "warning", "error"];
+
+/** The lines written while `say` runs. */
+function linesOf(options: Partial<LogOptions>, say: () => void): string[] {
+  const written: string[] = [];
+  const write = (line: Uint8Array) => void written.push(new TextDecoder("utf-8", { fatal: true }).decode(line));
+  configureLog({ level: "debug", format: "text", journald: true, write, ...options });
+  try {
+    say();
+  } finally {
+    configureLog({ level: "error", format: "text", journald: false, write: () => {} });
+  }
+  return written;
+}
+
+function lineOf(options: Partial<LogOptions>, tag: string, text: string, fields?: Fields): string {
+  const lines = linesOf(options, () => log("info", tag, text, fields));
+  assertEquals(lines.length, 1);
+  return lines[0]!;
+}
+
+function jsonOf(text: string, fields?: Fields): Record<string, unknown> {
+  return JSON.parse(lineOf({ format: "json", journald: false }, "Main", text, fields));
+}
+
+Deno.test("under journald a line has a syslog priority and no time", () => {
+  const say = () => LEVELS.forEach((level) => log(level, "GetPods", "Pulled 12 running pods."));
+  assertEquals(linesOf({}, say), [
+    "<7>[GetPods]  Pulled 12 running pods.\n",
+    "<6>[GetPods]  Pulled 12 running pods.\n",
+    "<4>[GetPods]  Pulled 12 running pods.\n",
+    "<3>[GetPods]  Pulled 12 running pods.\n",
+  ]);
+});
+
+Deno.test("elsewhere a line has the local time and no priority", () => {
+  assertMatch(
+    lineOf({ journald: false }, "Main", "host: https://worker:10250"),
+    /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d \[Main\] {2}host: https:\/\/worker:10250\n$/,
+  );
+});
+
+Deno.test("a tagged image has one space behind its tag, as it always had", () => {
+  assertEquals(lineOf({}, "TagImage", "tagged image: a to b"), "<6>[TagImage] tagged image: a to b\n");
+});
+
+Deno.test("a JSON line is one object, with its fields beside the message", () => {
+  const { time, ...rest } = jsonOf("pulling image: a", { image: "a", bytes: 5, pods: ["x", "y"] });
+  assertMatch(String(time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  assertEquals(rest, {
+    level: "info",
+    tag: "Main",
+    message: "pulling image: a",
+    image: "a",
+    bytes: 5,
+    pods: ["x", "y"],
+  });
+});
+
+Deno.test("a JSON line under journald has a priority before the object", () => {
+  assertMatch(lineOf({ format: "json" }, "Main", "text"), /^<6>\{.*"message":"text"\}\n$/);
+});
+
+for (const [index, level] of LEVELS.entries()) {
+  Deno.test(`level ${level} lets through what is at least as severe`, () => {
+    const say = () => LEVELS.forEach((severity) => log(severity, "Main", severity));
+    assertEquals(
+      linesOf({ level }, say).map((line) => line.replace(/^.* {2}/, "").trim()),
+      LEVELS.slice(index),
+    );
+  });
+}
+
+Deno.test("a later configuration replaces the one before", () => {
+  const before = linesOf({}, () => {
+    assertEquals(linesOf({ level: "error" }, () => log("info", "Main", "too mild")), []);
+    log("error", "Main", "the first writer is no longer in force");
+  });
+  assertEquals(before, []);
+});
+
+/** Texts that a pod, a registry or Docker may send, and what an operator sees instead. */
+const TEXTS: readonly (readonly [string, string, string])[] = [
+  ["a newline", "first\nsecond", "first\\nsecond"],
+  ["a line end of Windows", "first\r\nsecond", "first\\u000d\\nsecond"],
+  ["a forged priority", "x\n<0>[Main]  all is lost", "x\\n<0>[Main]  all is lost"],
+  ["a tab", "a\tb", "a b"],
+  ["an escape code", "\u001b[31mred\u001b[0m", "\\u001b[31mred\\u001b[0m"],
+  ["a bell and a backspace", "\u0007\b", "\\u0007\\u0008"],
+  ["a NUL", "a\0b", "a\\u0000b"],
+  ["a control of the second range", "a\u009b31mb\u0085c", "a\\u009b31mb\\u0085c"],
+  ["a line separator", "a\u2028b\u2029c", "a\\u2028b\\u2029c"],
+  ["a change of direction", "a\u202egpj.b\u2066c", "a\\u202egpj.b\\u2066c"],
+  ["a placeholder", "{text} {fields} {0} {} {{x}}", "{text} {fields} {0} {} {{x}}"],
+  ["a percent sign and a dollar", "%s %d ${text}", "%s %d ${text}"],
+  ["letters of the world", "größer 漢字 ✓ 🚀", "größer 漢字 ✓ 🚀"],
+  ["nothing", "", ""],
+];
+
+for (const [name, text, seen] of TEXTS) {
+  Deno.test(`a text with ${name} is one readable line in both formats`, () => {
+    assertEquals(lineOf({}, "Main", text), `<6>[Main]  ${seen}\n`);
+    assertEquals(jsonOf(text).message, seen);
+    assertEquals(jsonOf("text", { name: text, nested: { names: [text] } }).nested, { names: [seen] });
+  });
+}
+
+Deno.test("a text of a megabyte is cut once, and its length told, in both formats", () => {
+  const text = "x".repeat(2 ** 20);
+  const seen = `${"x".repeat(2000)}… (1048576 characters)`;
+  assertEquals(lineOf({}, "Main", text), `<6>[Main]  ${seen}\n`);
+  assertEquals(jsonOf(text, { image: text }).message, seen);
+  assertEquals(jsonOf(text, { image: text }).image, seen);
+});
+
+Deno.test("a text of just the greatest length is not cut", () => {
+  assertEquals(printable("x".repeat(2000)), "x".repeat(2000));
+});
+
+Deno.test("a megabyte of control characters stays a short line", () => {
+  assert(lineOf({ format: "json", journald: false }, "Main", "\u001b".repeat(2 ** 20)).length < 20_000);
+});
+
+Deno.test("a character that the cut would halve is still written as text", () => {
+  const line = lineOf({}, "Main", "x".repeat(1999) + "🚀".repeat(10));
+  assertMatch(line, /^<6>\[Main\] {2}x{1999}.… \(2019 characters\)\n$/u);
+});

@@ -1,0 +1,186 @@
+// Holds lib/mirror_desk.ts to what it knows of each mirror: rest, places, credentials.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { MirrorSettings } from "../lib/config.ts";
+import { Mirrors } from "../lib/mirror_desk.ts";
+import { RuntimeError, type RuntimeErrorKind } from "../lib/runtime/runtime.ts";
+
+const MIRROR = "mirror.example:5000";
+const OTHER = "other.example";
+const patient = new AbortController().signal;
+
+/** A desk with a clock that stands until it is moved, and the news it told. */
+function openDesk(options: { settings?: Record<string, MirrorSettings>; concurrency?: number } = {}) {
+  const clock = { now: 1_589_591_513_000 };
+  const news: string[] = [];
+  const desk = new Mirrors({
+    settings: options.settings ?? {},
+    concurrency: options.concurrency ?? 100,
+    now: () => clock.now,
+    random: () => 0,
+    onRest: (mirror, rest) => news.push(`${mirror} rests: ${rest.because}`),
+    onWake: (mirror) => news.push(`${mirror} wakes`),
+    onAuthProblem: (mirror, problem) => news.push(`${mirror}: ${problem}`),
+  });
+  return { desk, clock, news };
+}
+
+function failure(kind: RuntimeErrorKind, retryAfterSeconds?: number): RuntimeError {
+  return new RuntimeError(kind, "cannot pull", { cause: new Error(kind), retryAfterSeconds });
+}
+
+/** Whether a failure of this kind is about the mirror, and not about the image, the runtime or this host. */
+const KINDS: Readonly<Record<RuntimeErrorKind, boolean>> = {
+  "registry-down": true,
+  "rate-limited": true,
+  "stalled": true,
+  "unreachable": false,
+  "not-found": false,
+  "denied": false,
+  "rejected": false,
+  "failed": false,
+};
+
+for (const [kind, rests] of Object.entries(KINDS) as [RuntimeErrorKind, boolean][]) {
+  Deno.test(`a mirror ${rests ? "rests" : "does not rest"} after ${kind}`, () => {
+    const { desk, news } = openDesk();
+    desk.failed(MIRROR, failure(kind));
+    assertEquals(
+      desk.resting(MIRROR),
+      rests ? `${MIRROR} rests for another 5 s (cannot pull: ${kind})` : undefined,
+    );
+    assertEquals(news, rests ? [`${MIRROR} rests: cannot pull: ${kind}`] : []);
+    assertEquals(desk.resting(OTHER), undefined);
+  });
+}
+
+Deno.test("the seconds that a rest still lasts are rounded up, and never zero", () => {
+  const { desk, clock } = openDesk();
+  desk.failed(MIRROR, failure("registry-down"));
+  const seconds = () => /another (\d+) s/.exec(desk.resting(MIRROR) ?? "")?.[1];
+  const seen = [0, 1, 3999, 999].map((milliseconds) => {
+    clock.now += milliseconds;
+    return seconds();
+  });
+  assertEquals(seen, ["5", "5", "1", "1"]);
+  clock.now += 1;
+  assertEquals(desk.resting(MIRROR), undefined);
+});
+
+Deno.test("a mirror's own Retry-After is honoured", () => {
+  const { desk } = openDesk();
+  desk.failed(MIRROR, failure("rate-limited", 90));
+  assertEquals(desk.resting(MIRROR), `${MIRROR} rests for another 90 s (cannot pull: rate-limited)`);
+});
+
+Deno.test("a mirror that stays down is news once, until it delivered", () => {
+  const { desk, clock, news } = openDesk();
+  for (let count = 0; count < 5; count++) {
+    desk.failed(MIRROR, failure("registry-down"));
+    clock.now += 300_000;
+  }
+  desk.delivered(MIRROR);
+  desk.delivered(MIRROR);
+  desk.failed(MIRROR, failure("stalled"));
+  assertEquals(news, [
+    `${MIRROR} rests: cannot pull: registry-down`,
+    `${MIRROR} wakes`,
+    `${MIRROR} rests: cannot pull: stalled`,
+  ]);
+});
+
+Deno.test("a mirror that delivered is asked again at once", () => {
+  const { desk } = openDesk();
+  desk.failed(MIRROR, failure("registry-down"));
+  desk.delivered(MIRROR);
+  assertEquals(desk.resting(MIRROR), undefined);
+});
+
+/** Starts so many pulls from each mirror; answers how many of each run at once, and lets them end. */
+async function running(desk: Mirrors, mirrors: readonly string[], each: number): Promise<number[]> {
+  const gate = Promise.withResolvers<void>();
+  const counts = new Map(mirrors.map((mirror) => [mirror, 0]));
+  const pulls = mirrors.flatMap((mirror) =>
+    Array.from({ length: each }, () =>
+      desk.withPlace(mirror, patient, () => {
+        counts.set(mirror, counts.get(mirror)! + 1);
+        return gate.promise;
+      }))
+  );
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  const seen = [...counts.values()];
+  gate.resolve();
+  await Promise.all(pulls);
+  assertEquals([...counts.values()], mirrors.map(() => each), "not every pull had its turn");
+  return seen;
+}
+
+Deno.test("a mirror takes four pulls at once, unless its settings say otherwise", async () => {
+  const { desk } = openDesk({ settings: { [OTHER]: { maxConcurrentPulls: 2 } } });
+  assertEquals(await running(desk, [MIRROR, OTHER], 9), [4, 2]);
+});
+
+Deno.test("all mirrors together take no more than the whole concurrency", async () => {
+  const { desk } = openDesk({ concurrency: 5 });
+  const [first = 0, second = 0] = await running(desk, [MIRROR, OTHER], 9);
+  assertEquals(first + second, 5);
+});
+
+Deno.test("who waits for a slow mirror holds no place that another could use", async () => {
+  const { desk } = openDesk({ concurrency: 2, settings: { [MIRROR]: { maxConcurrentPulls: 1 } } });
+  assertEquals(await running(desk, [MIRROR, OTHER], 3), [1, 1]);
+});
+
+Deno.test("a pull that is stopped while it waits gives back the place it had", async () => {
+  const { desk } = openDesk({ concurrency: 1 });
+  const gate = Promise.withResolvers<void>();
+  const inside = desk.withPlace(OTHER, patient, () => gate.promise);
+  const stop = new AbortController();
+  const waiting = desk.withPlace(MIRROR, stop.signal, () => Promise.resolve("never"));
+  stop.abort(new Error("stopped by a signal"));
+  await assertRejects(() => waiting, Error, "stopped by a signal");
+  gate.resolve();
+  await inside;
+  assertEquals(await running(desk, [MIRROR], 4), [1]);
+});
+
+Deno.test("what a pull answers or throws is handed on", async () => {
+  const { desk } = openDesk();
+  assertEquals(await desk.withPlace(MIRROR, patient, () => Promise.resolve("pulled")), "pulled");
+  await assertRejects(
+    () => desk.withPlace(MIRROR, patient, () => Promise.reject(failure("not-found"))),
+    RuntimeError,
+    "cannot pull",
+  );
+});
+
+Deno.test("credentials come from the mirror's own file, and a mirror without one is asked without any", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const authFile = `${folder}/auth.json`;
+    const auths = { [MIRROR]: { username: "gilly", password: "s3cr3t" }, [OTHER]: { identitytoken: "t0ken" } };
+    await Deno.writeTextFile(authFile, JSON.stringify({ auths }));
+    const { desk, news } = openDesk({ settings: { [MIRROR]: { authFile }, [OTHER]: { maxConcurrentPulls: 1 } } });
+    assertEquals(await desk.credentials(MIRROR), { username: "gilly", password: "s3cr3t" });
+    assertEquals(await desk.credentials(OTHER), undefined);
+    assertEquals(await desk.credentials("unheard-of.example"), undefined);
+    assertEquals([desk.authFileOf(MIRROR), desk.authFileOf(OTHER)], [authFile, undefined]);
+    assertEquals(news, []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("credentials that cannot be used are a problem that is told, and the mirror is asked without any", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const authFile = `${folder}/auth.json`;
+    await Deno.writeTextFile(authFile, '{"auths": {"elsewhere.example": {"password": "s3cr3t"}}}');
+    const { desk, news } = openDesk({ settings: { [MIRROR]: { authFile } } });
+    assertEquals(await desk.credentials(MIRROR), undefined);
+    assertEquals(news, [`${MIRROR}: ${authFile} has no credentials for ${MIRROR}`]);
+    assert(!news.join().includes("s3cr3t"));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

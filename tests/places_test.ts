@@ -1,0 +1,174 @@
+// Holds lib/places.ts to its limit, its order, and to letting go of those who give up.
+
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { Places } from "../lib/places.ts";
+
+const patient = new AbortController().signal;
+
+/** A task that runs until it is told to end. */
+class Visit {
+  readonly #gate = Promise.withResolvers<void>();
+  readonly done: Promise<string>;
+  entered = false;
+
+  constructor(places: Places, name: string, signal = patient) {
+    this.done = places.with(signal, async () => {
+      this.entered = true;
+      await this.#gate.promise;
+      return name;
+    });
+    // Who is aborted is looked at later.
+    this.done.catch(() => {});
+  }
+
+  end(): void {
+    this.#gate.resolve();
+  }
+
+  fail(error: Error): void {
+    this.#gate.reject(error);
+  }
+}
+
+/** Lets every promise that can go on go on. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+}
+
+function entered(visits: readonly Visit[]): boolean[] {
+  return visits.map((visit) => visit.entered);
+}
+
+Deno.test("no more tasks run at once than there are places, and each answers for itself", async () => {
+  const places = new Places(2);
+  const visits = ["a", "b", "c", "d"].map((name) => new Visit(places, name));
+  await settle();
+  assertEquals(entered(visits), [true, true, false, false]);
+  for (const visit of visits) visit.end();
+  assertEquals(await Promise.all(visits.map((visit) => visit.done)), ["a", "b", "c", "d"]);
+});
+
+Deno.test("who waits is served in order, one for each place that is given back", async () => {
+  const places = new Places(1);
+  const visits = ["a", "b", "c"].map((name) => new Visit(places, name));
+  visits[0]!.end();
+  await visits[0]!.done;
+  await settle();
+  assertEquals(entered(visits), [true, true, false]);
+  visits[1]!.end();
+  await visits[1]!.done;
+  await settle();
+  assertEquals(entered(visits), [true, true, true]);
+  visits[2]!.end();
+  await visits[2]!.done;
+});
+
+Deno.test("nobody who comes in the moment a place is given back slips in before those who wait", async () => {
+  const places = new Places(1);
+  const first = new Visit(places, "first");
+  const waiting = new Visit(places, "waiting");
+  const late = first.done.then(() => new Visit(places, "late"));
+  first.end();
+  const visits = [waiting, await late];
+  await settle();
+  assertEquals(entered(visits), [true, false]);
+  for (const visit of visits) visit.end();
+  await Promise.all(visits.map((visit) => visit.done));
+});
+
+Deno.test("a task that fails gives its place back and its error on", async () => {
+  const places = new Places(1);
+  const failing = new Visit(places, "failing");
+  const next = new Visit(places, "next");
+  const error = new Error("no space left on device");
+  failing.fail(error);
+  assertStrictEquals(await assertRejects(() => failing.done, Error), error);
+  next.end();
+  assertEquals(await next.done, "next");
+});
+
+Deno.test("a task that throws before its first await gives its place back too", async () => {
+  const places = new Places(1);
+  await assertRejects(
+    () =>
+      places.with(patient, () => {
+        throw new RangeError("at once");
+      }),
+    RangeError,
+    "at once",
+  );
+  assertEquals(await places.with(patient, () => Promise.resolve("next")), "next");
+});
+
+Deno.test("who is aborted while waiting leaves with the signal's reason and never runs", async () => {
+  const places = new Places(1);
+  const inside = new Visit(places, "inside");
+  const stop = new AbortController();
+  const leaving = new Visit(places, "leaving", stop.signal);
+  const staying = new Visit(places, "staying");
+  const reason = new Error("stopped by a signal");
+  stop.abort(reason);
+  assertStrictEquals(await assertRejects(() => leaving.done, Error), reason);
+  inside.end();
+  await inside.done;
+  staying.end();
+  assertEquals(await staying.done, "staying");
+  assert(!leaving.entered);
+});
+
+Deno.test("when everyone in the line leaves, the place is free for the next who comes", async () => {
+  const places = new Places(1);
+  const inside = new Visit(places, "inside");
+  const stop = new AbortController();
+  const leaving = Array.from({ length: 5 }, (_, index) => new Visit(places, `${index}`, stop.signal));
+  stop.abort(new Error("stop"));
+  const results = await Promise.allSettled(leaving.map((visit) => visit.done));
+  assertEquals(results.map((result) => result.status), Array(5).fill("rejected"));
+  inside.end();
+  await inside.done;
+  assertEquals(await places.with(patient, () => Promise.resolve("next")), "next");
+});
+
+Deno.test("an abort after a waiter got its place takes no other waiter's turn", async () => {
+  const places = new Places(1);
+  const stop = new AbortController();
+  const first = new Visit(places, "first");
+  const served = new Visit(places, "served", stop.signal);
+  const last = new Visit(places, "last");
+  first.end();
+  await first.done;
+  await settle();
+  assertEquals(entered([served, last]), [true, false]);
+  stop.abort(new Error("too late to leave the line"));
+  await settle();
+  assert(!last.entered, "the task that was told to stop still holds its place");
+  served.end();
+  assertEquals(await served.done, "served");
+  last.end();
+  assertEquals(await last.done, "last");
+});
+
+Deno.test("an aborted signal gets no place, even a free one", async () => {
+  const places = new Places(1);
+  const visit = new Visit(places, "visit", AbortSignal.abort(new Error("stopped before")));
+  await assertRejects(() => visit.done, Error, "stopped before");
+  assert(!visit.entered);
+  assertEquals(await places.with(patient, () => Promise.resolve("next")), "next");
+});
+
+Deno.test("a thousand tasks over three places leave all three free", async () => {
+  const places = new Places(3);
+  let running = 0;
+  let most = 0;
+  await Promise.all(Array.from({ length: 1000 }, () =>
+    places.with(patient, async () => {
+      most = Math.max(most, ++running);
+      await Promise.resolve();
+      running--;
+    })));
+  const visits = ["a", "b", "c", "d"].map((name) => new Visit(places, name));
+  await settle();
+  assertEquals([most, ...entered(visits)], [3, true, true, true, false]);
+  for (const visit of visits) visit.end();
+  await Promise.all(visits.map((visit) => visit.done));
+});

@@ -1,0 +1,146 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { PodListError, readPodList } from "../lib/pod.ts";
+import { scanPods } from "../lib/pod_scan.ts";
+import { listOf, waitingPod } from "./fakes/pods.ts";
+
+Deno.test("an empty node answers null for items, and that is no pods", () => {
+  assertEquals(readPodList({ kind: "PodList", apiVersion: "v1", metadata: {}, items: null }), {
+    pods: [],
+    malformed: [],
+  });
+});
+
+for (
+  const [what, answer, message] of [
+    ["null", null, "got null"],
+    ["a string", "pods", "got a string"],
+    ["a list", [], "got a list"],
+    ["an error of the API", { kind: "Status", status: "Failure" }, 'got kind "Status"'],
+    ["an object without items", { kind: "PodList" }, "without items"],
+    ["items that are no list", { kind: "PodList", items: {} }, "got a object"],
+  ] as const
+) {
+  Deno.test(`an answer that is ${what} is refused and says what it is`, () => {
+    assertThrows(() => readPodList(answer), PodListError, message);
+  });
+}
+
+Deno.test("a malformed pod costs only itself", () => {
+  const good = waitingPod("good", "gcr.io/a/b:1");
+  const list = readPodList(listOf(7, good, null, { metadata: {} }, { metadata: { name: "bare" } }, { spec: {} }));
+  assertEquals(list.pods.map((pod) => pod.name), ["good"]);
+  assertEquals(list.malformed, [
+    "items[0]: expected a pod, got a number",
+    "items[2]: expected a pod, got null",
+    "items[3]: a pod without a name",
+    'items[4]: pod "bare" has no spec',
+    "items[5]: a pod without metadata",
+  ]);
+});
+
+Deno.test("containers and statuses of the wrong shape are passed over, the others are read", () => {
+  const pod = {
+    metadata: { name: "odd" },
+    spec: { containers: [null, { name: "no-image" }, { name: 3, image: "x" }, { name: "app", image: "gcr.io/a/b:1" }] },
+    status: { containerStatuses: [5, { name: "app", state: { waiting: { reason: "ErrImagePull" } } }] },
+  };
+  const [read] = readPodList(listOf(pod)).pods;
+  assertEquals(read?.namespace, "default");
+  assertEquals(read?.containers, [{
+    name: "app",
+    kind: "regular",
+    image: "gcr.io/a/b:1",
+    imagePullPolicy: undefined,
+    waiting: { reason: "ErrImagePull", message: "" },
+  }]);
+});
+
+Deno.test("init, regular and ephemeral containers are found in the order in which the kubelet starts them", () => {
+  const waiting = (name: string) => ({ name, state: { waiting: { reason: "ImagePullBackOff", message: "m" } } });
+  const pod = {
+    metadata: { name: "three", namespace: "ns", uid: "u" },
+    spec: {
+      initContainers: [{ name: "first", image: "gcr.io/a/init:1" }],
+      containers: [{ name: "second", image: "gcr.io/a/app:1" }],
+      ephemeralContainers: [{ name: "third", image: "gcr.io/a/debug:1" }],
+    },
+    status: {
+      phase: "Pending",
+      initContainerStatuses: [waiting("first")],
+      containerStatuses: [waiting("second")],
+      ephemeralContainerStatuses: [waiting("third")],
+    },
+  };
+  const failures = scanPods(readPodList(listOf(pod)).pods);
+  assertEquals(failures.map(({ kind, image }) => [kind, image]), [
+    ["init", "gcr.io/a/init:1"],
+    ["regular", "gcr.io/a/app:1"],
+    ["ephemeral", "gcr.io/a/debug:1"],
+  ]);
+});
+
+Deno.test("the manifest's spelling of the image counts, not the name the status shows", () => {
+  const pod = waitingPod("app", "gcr.io/a/b:1");
+  pod.status.containerStatuses[0]!.image = "some-other-name-of-it:latest";
+  assertEquals(scanPods(readPodList(listOf(pod)).pods)[0]?.image, "gcr.io/a/b:1");
+});
+
+for (const phase of ["Pending", "Running", "Unknown", ""]) {
+  Deno.test(`a container that waits for its image is found in a pod of phase ${JSON.stringify(phase)}`, () => {
+    const pod = waitingPod("app", "gcr.io/a/b:1", { phase });
+    assertEquals(scanPods(readPodList(listOf(pod)).pods).length, 1);
+  });
+}
+
+for (const [what, change] of [["Succeeded", "phase"], ["Failed", "phase"], ["being deleted", "deletion"]] as const) {
+  Deno.test(`a pod that is ${what} is left alone`, () => {
+    const pod = waitingPod("app", "gcr.io/a/b:1", change === "phase" ? { phase: what } : {});
+    if (change === "deletion") pod.metadata.deletionTimestamp = "2026-01-01T00:00:00Z";
+    assertEquals(scanPods(readPodList(listOf(pod)).pods), []);
+  });
+}
+
+const REASONS: readonly (readonly [string, boolean])[] = [
+  ["ErrImagePull", true],
+  ["ImagePullBackOff", true],
+  ["ErrImageNeverPull", true],
+  ["RegistryUnavailable", true],
+  ["InvalidImageName", true],
+  ["SignatureValidationFailed", false],
+  ["ImageInspectError", false],
+  ["ContainerCreating", false],
+  ["PodInitializing", false],
+  ["CrashLoopBackOff", false],
+  ["CreateContainerConfigError", false],
+  ["", false],
+];
+for (const [reason, looked] of REASONS) {
+  Deno.test(`waiting reason ${JSON.stringify(reason)} is ${looked ? "" : "not "}an image failure`, () => {
+    const pods = readPodList(listOf(waitingPod("app", "gcr.io/a/b:1", { reason }))).pods;
+    assertEquals(scanPods(pods).length, looked ? 1 : 0);
+  });
+}
+
+Deno.test("when an image volume is what fails, its reference is the one to repair", () => {
+  const pod = waitingPod("app", "gcr.io/a/app:1", {
+    message: 'Back-off pulling image "quay.io/data/model:2": ErrImagePull: no such host',
+  });
+  const withVolume = {
+    ...pod,
+    spec: {
+      ...pod.spec,
+      volumes: [{ name: "model", image: { reference: "quay.io/data/model:2", pullPolicy: "Always" } }],
+    },
+  };
+  const [failure] = scanPods(readPodList(listOf(withVolume)).pods);
+  assertEquals([failure?.image, failure?.imagePullPolicy], ["quay.io/data/model:2", "Always"]);
+});
+
+Deno.test("only the annotation's value false opts a pod out", () => {
+  const optedOut = (value: unknown) => {
+    const pod = waitingPod("app", "gcr.io/a/b:1");
+    pod.metadata.annotations = { "gilly.io/repair": value };
+    return readPodList(listOf(pod)).pods[0]?.optedOut;
+  };
+  assertEquals([optedOut("false"), optedOut("true"), optedOut(false), optedOut("False")], [true, false, false, false]);
+});

@@ -1,0 +1,128 @@
+// Holds lib/provenance.ts to noticing a name whose image changed, and an image that two origins share.
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { type Origin, Provenance } from "../lib/provenance.ts";
+
+const ONE = "sha256:" + "1".repeat(64);
+const TWO = "sha256:" + "2".repeat(64);
+
+function origin(reference: string, candidate: string, digest = ONE): Origin {
+  return { reference, candidate, digest };
+}
+
+function oddities(known: readonly Origin[], asked: Origin): string[] {
+  const provenance = new Provenance();
+  for (const one of known) provenance.learn(one);
+  return provenance.oddities(asked).map(({ kind }) => kind);
+}
+
+/** What is asserted, what was learnt before, what is asked, and the oddities found. */
+const CASES: readonly (readonly [string, readonly Origin[], Origin, readonly string[]])[] = [
+  ["a first repair is not odd", [], origin("gcr.io/a/b:1", "m.example/a/b:1"), []],
+  [
+    "the same image again is not odd",
+    [origin("gcr.io/a/b:1", "m.example/a/b:1")],
+    origin("gcr.io/a/b:1", "m.example/a/b:1"),
+    [],
+  ],
+  [
+    "the same image by way of another mirror is not odd",
+    [origin("gcr.io/a/b:1", "m.example/a/b:1")],
+    origin("gcr.io/a/b:1", "n.example/a/b:1"),
+    [],
+  ],
+  [
+    "a tag with another digest than before is odd",
+    [origin("gcr.io/a/b:1", "m.example/a/b:1")],
+    origin("gcr.io/a/b:1", "m.example/a/b:1", TWO),
+    ["digest-changed"],
+  ],
+  [
+    "only the newest digest of a tag counts",
+    [origin("gcr.io/a/b:1", "m.example/a/b:1"), origin("gcr.io/a/b:1", "m.example/a/b:1", TWO)],
+    origin("gcr.io/a/b:1", "m.example/a/b:1", TWO),
+    [],
+  ],
+  [
+    "two tags of one origin may be one image",
+    [origin("gcr.io/a/b:1", "m.example/a/b:1")],
+    origin("gcr.io/a/b:latest", "m.example/a/b:latest"),
+    [],
+  ],
+  [
+    "a tag and a digest of one origin may be one image",
+    [origin("gcr.io/a/b:1", "m.example/a/b:1")],
+    origin(`gcr.io/a/b@${ONE}`, `m.example/a/b@${ONE}`),
+    [],
+  ],
+  [
+    "one image of the mirror under two origins is odd",
+    [origin("gcr.io/a/b:1", "m.example/a/b:1")],
+    origin("quay.io/a/b:1", "m.example/a/b:1"),
+    ["shared-image"],
+  ],
+  [
+    "it is odd as well when the tags differ",
+    [origin("gcr.io/a/b:1", "m.example/a/b:1")],
+    origin("quay.io/a/b:2", "m.example/a/b:2"),
+    ["shared-image"],
+  ],
+  [
+    "origins that differ in the port alone are two",
+    [origin("r.example/a:1", "m.example/a:1")],
+    origin("r.example:5000/a:1", "m.example/a:1"),
+    ["shared-image"],
+  ],
+  [
+    "one image under two paths of the mirror is not odd: the mirror keeps the origins apart",
+    [origin("gcr.io/a/b:1", "m.example/gcr.io/a/b:1")],
+    origin("quay.io/a/b:1", "m.example/quay.io/a/b:1"),
+    [],
+  ],
+  [
+    "two images under one path of the mirror are not odd",
+    [origin("gcr.io/a/b:1", "m.example/a/b:1")],
+    origin("quay.io/a/b:2", "m.example/a/b:2", TWO),
+    [],
+  ],
+  [
+    "a name can be odd in both ways",
+    [origin("gcr.io/a/b:1", "m.example/a/b:1"), origin("quay.io/a/b:1", "m.example/a/b:1", TWO)],
+    origin("gcr.io/a/b:1", "m.example/a/b:1", TWO),
+    ["digest-changed", "shared-image"],
+  ],
+  [
+    "the origin that was given the image first stays its owner",
+    [origin("gcr.io/a/b:1", "m.example/a/b:1"), origin("quay.io/a/b:1", "m.example/a/b:1")],
+    origin("gcr.io/a/b:1", "m.example/a/b:1"),
+    [],
+  ],
+  [
+    "nonsense that somebody wrote into the ledger is nothing to stumble over",
+    [origin("", ""), origin("@@::", "@"), origin("__proto__", "constructor")],
+    origin("gcr.io/a/b:1", "m.example/a/b:1"),
+    [],
+  ],
+];
+
+for (const [sentence, known, asked, kinds] of CASES) {
+  Deno.test(sentence, () => assertEquals(oddities(known, asked), [...kinds]));
+}
+
+Deno.test("asking teaches nothing", () => {
+  const provenance = new Provenance();
+  provenance.oddities(origin("gcr.io/a/b:1", "m.example/a/b:1"));
+  assertEquals(provenance.oddities(origin("quay.io/a/b:1", "m.example/a/b:1", TWO)), []);
+});
+
+Deno.test("the messages name both sides", () => {
+  const provenance = new Provenance();
+  provenance.learn(origin("gcr.io/a/b:1", "m.example/a/b:1"));
+  const [changed] = provenance.oddities(origin("gcr.io/a/b:1", "n.example/a/b:1", TWO));
+  assertEquals(
+    changed?.message,
+    `gcr.io/a/b:1 was ${ONE} (from m.example/a/b:1) on this node and is now ${TWO} (from n.example/a/b:1)`,
+  );
+  const [shared] = provenance.oddities(origin("quay.io/a/b:1", "m.example/a/b:1"));
+  assertStringIncludes(shared!.message, `quay.io/a/b:1 and gcr.io/a/b:1 are one image, m.example/a/b@${ONE}`);
+});

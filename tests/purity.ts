@@ -1,0 +1,49 @@
+// Type-checks the thinkers with a compiler that knows the language alone: Deno, fetch, console and AbortSignal are unknown
+// names to it. Fails where a thinker uses one, and also where the known sinner tests/testdata/impure.ts gets away with it.
+
+import { THINKERS } from "./rooms.ts";
+
+const SINNER = "tests/testdata/impure.ts";
+
+/** A complaint of the compiler; `file` is a path in the project, `line` counts from 1. */
+interface Complaint {
+  readonly file: string;
+  readonly line: number;
+  readonly message: string;
+}
+
+async function check(files: readonly string[]): Promise<{ complaints: Complaint[]; output: string }> {
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["check", "--config", "tests/purity.json", ...files],
+    cwd: new URL("..", import.meta.url),
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  return { complaints: output.split(/^(?=TS\d+ \[ERROR\])/m).flatMap(readComplaint), output };
+}
+
+function readComplaint(text: string): Complaint[] {
+  const message = /^TS\d+ \[ERROR\]: (.*)/.exec(text)?.[1];
+  const place = /^\s+at (file:\S+):(\d+):\d+$/m.exec(text);
+  if (message === undefined || place === null) return [];
+  const root = new URL("..", import.meta.url).href;
+  return [{ file: place[1]!.replace(root, ""), line: Number(place[2]), message }];
+}
+
+/** The sinner's lines that the compiler let pass. */
+async function unnoticed(complaints: readonly Complaint[]): Promise<string[]> {
+  const noticed = new Set(complaints.filter(({ file }) => file === SINNER).map(({ line }) => line));
+  const text = await Deno.readTextFile(new URL(`../${SINNER}`, import.meta.url));
+  return text.split("\n").filter((line, index) => line.startsWith("export") && !noticed.has(index + 1));
+}
+
+const { complaints, output } = await check([...THINKERS, SINNER]);
+// Rooms whose types a thinker borrows are checked along with it, but they may know more than the language.
+const impure = complaints.filter(({ file }) => THINKERS.has(file));
+const passed = await unnoticed(complaints);
+for (const { file, line, message } of impure) console.error(`${file}:${line}: ${message}`);
+for (const line of passed) console.error(`The check does not work, it let this pass: ${line}`);
+if (passed.length > 0) console.error(output);
+if (impure.length > 0 || passed.length > 0) Deno.exit(1);
+console.log(`${THINKERS.size} thinkers know nothing but the language.`);

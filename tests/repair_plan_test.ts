@@ -1,0 +1,123 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { AttemptRecord } from "../lib/attempts.ts";
+import { compileExclusions } from "../lib/exclude.ts";
+import { parseReference } from "../lib/image_ref.ts";
+import { readPodList } from "../lib/pod.ts";
+import { scanPods } from "../lib/pod_scan.ts";
+import { compileRules } from "../lib/registry_map.ts";
+import { type Circumstances, effectivePolicy, isRefusal, lookupName, makePlan, planImage } from "../lib/repair_plan.ts";
+import { listOf, waitingPod } from "./fakes/pods.ts";
+
+const NOW = 1_000_000;
+const DIGEST = `sha256:${"ab".repeat(32)}`;
+
+function circumstances(changes: Partial<Circumstances> = {}): Circumstances {
+  return {
+    registries: compileRules([
+      { origin: "gcr.io", mirrors: ["mirror.example"], line: 3 },
+      { origin: "quay.io", mirrors: ["mirror.example", "mirror-2.example:5000/quay"], line: 4 },
+    ]),
+    exclusions: compileExclusions({ images: ["gcr.io/private/**"], namespaces: ["kube-*"] }),
+    imageStore: undefined,
+    attempt: () => undefined,
+    underWay: () => false,
+    now: NOW,
+    ...changes,
+  };
+}
+
+const failuresOf = (...pods: unknown[]) => scanPods(readPodList(listOf(...pods)).pods);
+
+Deno.test("ten pods that wait for one image are one repair, however they spell it", () => {
+  const pods = Array.from({ length: 10 }, (_, index) => waitingPod(`pod-${index}`, "gcr.io/a/b:1"));
+  const plan = makePlan(failuresOf(...pods), circumstances());
+  assertEquals(plan.repairs.length, 1);
+  assertEquals(plan.repairs[0]?.failures.length, 10);
+  assertEquals(plan.repairs[0]?.candidates.map((it) => it.reference), ["mirror.example/a/b:1"]);
+});
+
+const REFUSALS: readonly (readonly [string, ReturnType<typeof waitingPod>, string, string])[] = [
+  ["Always", waitingPod("p", "gcr.io/a/b:1", { imagePullPolicy: "Always" }), "policy-always", "set IfNotPresent"],
+  ["a registry without a rule", waitingPod("p", "ghcr.io/a/b:1"), "no-rule", '"ghcr.io: MIRROR" under registries'],
+  ["a mirror's own image", waitingPod("p", "mirror.example/a/b:1"), "no-rule", "is itself a mirror"],
+  ["an excluded image", waitingPod("p", "gcr.io/private/x/y:1"), "excluded", '"gcr.io/private/**"'],
+  ["an excluded namespace", waitingPod("p", "gcr.io/a/b:1", { namespace: "kube-system" }), "excluded", '"kube-*"'],
+  ["a name nothing can parse", waitingPod("p", "gcr.io/A/b:1"), "invalid-reference", "must be lowercase"],
+  ["an image ID", waitingPod("p", DIGEST), "invalid-reference", "image ID"],
+  [
+    "InvalidImageName",
+    waitingPod("p", "gcr.io/a/b:1", { reason: "InvalidImageName" }),
+    "invalid-reference",
+    "manifest",
+  ],
+];
+for (const [what, pod, reason, advice] of REFUSALS) {
+  Deno.test(`${what} is left alone as ${reason}, with advice`, () => {
+    const plan = makePlan(failuresOf(pod), circumstances());
+    assertEquals(plan.repairs, []);
+    assertEquals(plan.skips.map((skip) => skip.reason), [reason]);
+    assertStringIncludes(plan.skips[0]!.advice, advice);
+  });
+}
+
+Deno.test("a pod that opted out is excluded, and another pod with the same image is still repaired", () => {
+  const optedOut = waitingPod("quiet", "gcr.io/a/b:1");
+  optedOut.metadata.annotations = { "gilly.io/repair": "false" };
+  const plan = makePlan(failuresOf(optedOut, waitingPod("loud", "gcr.io/a/b:1")), circumstances());
+  assertEquals(plan.skips.map(({ reason }) => reason), ["excluded"]);
+  assertEquals(plan.repairs[0]?.failures.map(({ pod }) => pod.name), ["loud"]);
+});
+
+Deno.test("a digest is refused on the classic store, and planned on the containerd store or while the store is unknown", () => {
+  const failures = failuresOf(waitingPod("p", `gcr.io/a/b@${DIGEST}`));
+  const plan = makePlan(failures, circumstances({ imageStore: "classic" }));
+  assertEquals(plan.skips[0]?.reason, "digest-on-classic-store");
+  for (const imageStore of ["containerd", undefined] as const) {
+    const { repairs } = makePlan(failures, circumstances({ imageStore }));
+    assertEquals(repairs[0]?.candidates[0]?.reference, `mirror.example/a/b@${DIGEST}`);
+  }
+});
+
+Deno.test("an image that is being repaired, or whose time has not come, is not begun again", () => {
+  const failures = failuresOf(waitingPod("p", "gcr.io/a/b:1"));
+  const record: AttemptRecord = {
+    failures: 1,
+    nextTryAt: NOW + 1,
+    last: { result: "failed", reason: undefined, message: "", attempts: [] },
+  };
+  const early = makePlan(failures, circumstances({ attempt: () => record }));
+  assertEquals([early.repairs.length, early.waits.length], [0, 1]);
+  const due = makePlan(failures, circumstances({ attempt: () => record, now: record.nextTryAt }));
+  assertEquals([due.repairs.length, due.waits.length], [1, 0]);
+  const busy = makePlan(failures, circumstances({ underWay: (name) => name === "gcr.io/a/b:1" }));
+  assertEquals([busy.repairs.length, busy.repairing.length], [0, 1]);
+});
+
+Deno.test("name:tag@digest goes by its digest", () => {
+  const planned = planImage(`gcr.io/a/b:1@${DIGEST}`, circumstances());
+  assert(!isRefusal(planned));
+  assertEquals(planned.name, `gcr.io/a/b@${DIGEST}`);
+  assertEquals(planned.candidates[0]?.reference, `mirror.example/a/b@${DIGEST}`);
+});
+
+Deno.test("the name looked up is normalised and always has a tag or a digest", () => {
+  assertEquals(lookupName(parseReference("nginx")), "docker.io/library/nginx:latest");
+  assertEquals(lookupName(parseReference("gcr.io/pause:3")), "gcr.io/pause:3");
+});
+
+const POLICIES: readonly (readonly [string, string | undefined, string])[] = [
+  ["gcr.io/a/b:1", undefined, "IfNotPresent"],
+  ["gcr.io/a/b:latest", undefined, "Always"],
+  ["gcr.io/a/b", undefined, "Always"],
+  [`gcr.io/a/b@${DIGEST}`, undefined, "IfNotPresent"],
+  [`gcr.io/a/b:latest@${DIGEST}`, undefined, "Always"],
+  ["gcr.io/a/b:latest", "IfNotPresent", "IfNotPresent"],
+  ["gcr.io/a/b", "Never", "Never"],
+  ["gcr.io/a/b:1", "Always", "Always"],
+  ["gcr.io/a/b:1", "Sometimes", "IfNotPresent"],
+];
+for (const [image, policy, expected] of POLICIES) {
+  Deno.test(`the policy of ${image} with ${policy ?? "none"} in the manifest is ${expected}`, () => {
+    assertEquals(effectivePolicy(policy, parseReference(image)), expected);
+  });
+}

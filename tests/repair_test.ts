@@ -1,0 +1,217 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { compileExclusions } from "../lib/exclude.ts";
+import type { Attempt } from "../lib/outcome.ts";
+import { compileRules } from "../lib/registry_map.ts";
+import { repair, type RepairTools } from "../lib/repair.ts";
+import { isRefusal, planImage, type Target } from "../lib/repair_plan.ts";
+import { RuntimeError } from "../lib/runtime/runtime.ts";
+import { image, MemoryRuntime, openDesk } from "./fakes/runtime.ts";
+
+const DIGEST = `sha256:${"ab".repeat(32)}`;
+
+const registries = compileRules([
+  { origin: "gcr.io", mirrors: ["mirror.example"] },
+  { origin: "quay.io", mirrors: ["one.example", "two.example"] },
+]);
+
+function target(name: string): Target {
+  const exclusions = compileExclusions({ images: [], namespaces: [] });
+  const planned = planImage(name, { registries, exclusions, imageStore: undefined });
+  assert(!isRefusal(planned));
+  return planned;
+}
+
+function tools(runtime: MemoryRuntime, changes: Partial<RepairTools> = {}): RepairTools & { attempts: Attempt[] } {
+  const attempts: Attempt[] = [];
+  const listener = {
+    started: () => {},
+    pulling: () => {},
+    candidateFailed: (_target: Target, attempt: Attempt) => void attempts.push(attempt),
+    tagged: () => {},
+  };
+  return { runtime, mirrors: openDesk(), listener, signal: new AbortController().signal, attempts, ...changes };
+}
+
+Deno.test("a repair pulls from the mirror, tags by image id and verifies the original name", async () => {
+  const runtime = new MemoryRuntime({ "mirror.example/a/b/c:1": { image: image("1"), digest: DIGEST } });
+  const outcome = await repair(target("gcr.io/a/b/c:1"), tools(runtime));
+  assert(outcome.result === "repaired");
+  assertEquals([outcome.id, outcome.tagged, outcome.digest], ["sha256:1", "gcr.io/a/b/c:1", DIGEST]);
+  assertEquals(runtime.calls, [
+    "inspect gcr.io/a/b/c:1",
+    "pull mirror.example/a/b/c:1",
+    "inspect mirror.example/a/b/c:1",
+    "inspect gcr.io/a/b/c:1",
+    "tag sha256:1 gcr.io/a/b/c:1",
+    "inspect gcr.io/a/b/c:1",
+  ]);
+});
+
+Deno.test("a name with one path element is repaired like any other", async () => {
+  const runtime = new MemoryRuntime({ "mirror.example/pause:3": { image: image("1") } });
+  assertEquals((await repair(target("gcr.io/pause:3"), tools(runtime))).result, "repaired");
+  assert(runtime.images.has("gcr.io/pause:3"));
+});
+
+Deno.test("a name that exists already is left alone, and the mirror is not asked", async () => {
+  const runtime = new MemoryRuntime();
+  runtime.images.set("gcr.io/a/b:1", image("old"));
+  assertEquals(await repair(target("gcr.io/a/b:1"), tools(runtime)), { result: "already-present", id: "sha256:old" });
+  assertEquals(runtime.calls, ["inspect gcr.io/a/b:1"]);
+});
+
+Deno.test("a name that appears during the pull is not moved", async () => {
+  const runtime = new MemoryRuntime({ "mirror.example/a/b:1": { image: image("new") } });
+  const inspect = runtime.inspect.bind(runtime);
+  runtime.inspect = (reference) => {
+    if (reference === "mirror.example/a/b:1") runtime.images.set("gcr.io/a/b:1", image("theirs"));
+    return inspect(reference);
+  };
+  assertEquals(await repair(target("gcr.io/a/b:1"), tools(runtime)), {
+    result: "already-present",
+    id: "sha256:theirs",
+  });
+  assertEquals(runtime.images.get("gcr.io/a/b:1")?.id, "sha256:theirs");
+});
+
+Deno.test("the second mirror delivers when the first cannot, and the first's failure is told to the desk", async () => {
+  const down = new RuntimeError("registry-down", "pull one.example/a/b:1: connection refused");
+  const runtime = new MemoryRuntime({ "one.example/a/b:1": down, "two.example/a/b:1": { image: image("1") } });
+  const failed: string[] = [];
+  const given = tools(runtime, {
+    mirrors: openDesk({ failed: (mirror, error) => failed.push(`${mirror} ${error.kind}`) }),
+  });
+  const outcome = await repair(target("quay.io/a/b:1"), given);
+  assert(outcome.result === "repaired");
+  assertEquals(outcome.candidate.mirror, "two.example");
+  assertEquals(failed, ["one.example registry-down"]);
+  assertEquals(given.attempts.map(({ failure }) => failure), ["registry-down"]);
+});
+
+Deno.test("a resting mirror is passed over without a call", async () => {
+  const runtime = new MemoryRuntime({ "two.example/a/b:1": { image: image("1") } });
+  const resting = (mirror: string) => mirror === "one.example" ? "one.example rests for another 5 s" : undefined;
+  await repair(target("quay.io/a/b:1"), tools(runtime, { mirrors: openDesk({ resting }) }));
+  assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), ["pull two.example/a/b:1"]);
+});
+
+Deno.test("a mirror that went to rest while a repair stood in line is passed over too", async () => {
+  const runtime = new MemoryRuntime({});
+  let asked = 0;
+  const mirrors = openDesk({ resting: () => asked++ === 0 ? undefined : "it rests" });
+  const outcome = await repair(target("gcr.io/a/b:1"), tools(runtime, { mirrors }));
+  assert(outcome.result === "failed");
+  assertEquals(outcome.attempts.map(({ failure }) => failure), ["resting"]);
+  assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), []);
+});
+
+const AMOUNTS: readonly (readonly [RuntimeError["kind"][], string | undefined])[] = [
+  [["not-found", "not-found"], "not-in-mirror"],
+  [["denied", "denied"], "denied"],
+  [["not-found", "denied"], "denied"],
+  [["denied", "registry-down"], undefined],
+  [["not-found", "registry-down"], undefined],
+  [["stalled", "not-found"], undefined],
+  [["rejected", "failed"], undefined],
+];
+for (const [[first, second], reason] of AMOUNTS) {
+  Deno.test(`mirrors that fail with ${first} and ${second} amount to ${reason ?? "another try"}`, async () => {
+    const runtime = new MemoryRuntime({
+      "one.example/a/b:1": new RuntimeError(first!, "first"),
+      "two.example/a/b:1": new RuntimeError(second!, "second"),
+    });
+    const outcome = await repair(target("quay.io/a/b:1"), tools(runtime));
+    assert(outcome.result === "failed");
+    assertEquals([outcome.reason, outcome.message], [reason as typeof outcome.reason, "first; second"]);
+  });
+}
+
+Deno.test("an Engine that is gone ends the repair: the next mirror would fare no better", async () => {
+  const gone = new RuntimeError("unreachable", "no answer from the Docker Engine");
+  const runtime = new MemoryRuntime({ "one.example/a/b:1": gone });
+  const outcome = await repair(target("quay.io/a/b:1"), tools(runtime));
+  assert(outcome.result === "failed");
+  assertEquals(outcome.reason, undefined);
+  assertStringIncludes(outcome.message, "no answer from the Docker Engine");
+  assertEquals(runtime.calls, ["inspect quay.io/a/b:1", "pull one.example/a/b:1"]);
+});
+
+Deno.test("a pull that reports success but leaves no image is no repair", async () => {
+  const runtime = new MemoryRuntime({ "mirror.example/a/b:1": Promise.resolve({ digest: DIGEST, bytes: 0 }) });
+  const outcome = await repair(target("gcr.io/a/b:1"), tools(runtime));
+  assert(outcome.result === "failed");
+  assertStringIncludes(outcome.message, "the runtime does not have it");
+});
+
+Deno.test("a tag that resolves to another image is no repair", async () => {
+  const runtime = new MemoryRuntime({ "mirror.example/a/b:1": { image: image("1") } });
+  runtime.tagResolvesTo = image("2");
+  const outcome = await repair(target("gcr.io/a/b:1"), tools(runtime));
+  assert(outcome.result === "failed");
+  assertStringIncludes(outcome.message, "resolves to sha256:2");
+});
+
+Deno.test("a digest gets a tag of its own, and the name with the digest is what is verified", async () => {
+  const runtime = new MemoryRuntime({
+    [`mirror.example/a/b@${DIGEST}`]: { image: image("1", [DIGEST]), digest: DIGEST },
+  });
+  runtime.imageStore = "containerd";
+  const outcome = await repair(target(`gcr.io/a/b:7@${DIGEST}`), tools(runtime));
+  assert(outcome.result === "repaired");
+  assertEquals(outcome.tagged, "gcr.io/a/b:gilly-abababababab");
+  assertEquals(runtime.calls.at(-1), `inspect gcr.io/a/b@${DIGEST}`);
+});
+
+Deno.test("on a store that cannot alias a digest the attempt ends as digest-on-classic-store", async () => {
+  const runtime = new MemoryRuntime({
+    [`mirror.example/a/b@${DIGEST}`]: { image: image("1", [DIGEST]), digest: DIGEST },
+  });
+  const outcome = await repair(target(`gcr.io/a/b@${DIGEST}`), tools(runtime));
+  assert(outcome.result === "failed");
+  assertEquals(outcome.reason, "digest-on-classic-store");
+});
+
+Deno.test("a mirror that serves another digest than the one asked for gets nothing tagged", async () => {
+  const other = `sha256:${"cd".repeat(32)}`;
+  const runtime = new MemoryRuntime({
+    [`mirror.example/a/b@${DIGEST}`]: { image: image("1", [other]), digest: other },
+  });
+  const outcome = await repair(target(`gcr.io/a/b@${DIGEST}`), tools(runtime));
+  assert(outcome.result === "failed");
+  assertEquals(outcome.attempts.map(({ failure }) => failure), ["wrong-image"]);
+  assertEquals(runtime.calls.filter((call) => call.startsWith("tag")), []);
+});
+
+Deno.test("an objection to the digest leaves the name untagged", async () => {
+  const runtime = new MemoryRuntime({ "mirror.example/a/b:1": { image: image("1"), digest: DIGEST } });
+  const outcome = await repair(
+    target("gcr.io/a/b:1"),
+    tools(runtime, { objection: () => "another digest than before" }),
+  );
+  assert(outcome.result === "failed");
+  assertEquals(outcome.message, "another digest than before");
+  assertEquals(runtime.images.has("gcr.io/a/b:1"), false);
+});
+
+Deno.test("credentials go to the mirror they belong to and to no other", async () => {
+  const runtime = new MemoryRuntime({ "two.example/a/b:1": { image: image("1") } });
+  const credentials = (mirror: string) =>
+    Promise.resolve(mirror === "two.example" ? { username: "u", password: "p" } : undefined);
+  await repair(target("quay.io/a/b:1"), tools(runtime, { mirrors: openDesk({ credentials }) }));
+  assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), [
+    "pull one.example/a/b:1",
+    'pull two.example/a/b:1 as {"username":"u","password":"p"}',
+  ]);
+});
+
+Deno.test("the stop signal ends a pull, with the signal's reason and no outcome", async () => {
+  const runtime = new MemoryRuntime({ "mirror.example/a/b:1": new Promise(() => {}) });
+  const stop = new AbortController();
+  const ending = assertRejects(
+    () => repair(target("gcr.io/a/b:1"), tools(runtime, { signal: stop.signal })),
+    Error,
+    "bye",
+  );
+  stop.abort(new Error("bye"));
+  await ending;
+});
