@@ -4,6 +4,7 @@
 import { Attempts } from "./attempts.ts";
 import type { Config } from "./config.ts";
 import type { Ground, Parts } from "./cycle.ts";
+import { boundedRuntime } from "./bounded_runtime.ts";
 import { compileExclusions } from "./exclude.ts";
 import { Journal } from "./journal.ts";
 import { KubeletClient } from "./kubelet.ts";
@@ -21,8 +22,12 @@ import type { ImageStore, Runtime } from "./runtime/runtime.ts";
 export interface WiredParts extends Parts {
   readonly config: Config;
   readonly runtime: Runtime;
+  events: Runtime["events"];
   close(): void;
 }
+
+/** Looks and tags that the Engine gets at once. */
+const CALLS_AT_ONCE = 16;
 
 /** Milliseconds since the epoch. */
 export function now(): number {
@@ -42,10 +47,10 @@ export function makeGround(signal: AbortSignal): Ground {
 
 /** Wires the parts for a config. Reads the ledger for what is known of earlier repairs; connects to nothing. */
 export async function wire(config: Config, { journal }: Ground, options = { ledger: true }): Promise<WiredParts> {
-  const runtime = new DockerRuntime({
-    socket: config.docker.socket,
-    noProgressMs: 1000 * config.repair.noProgressSeconds,
-  });
+  const runtime = boundedRuntime(
+    new DockerRuntime({ socket: config.docker.socket, noProgressMs: 1000 * config.repair.noProgressSeconds }),
+    CALLS_AT_ONCE,
+  );
   const client = new KubeletClient(config.kubelet);
   const ledger = options.ledger ? new LedgerFile(config.ledger.file) : noLedger;
   const provenance = options.ledger ? await provenanceFrom(config, journal) : new Provenance();
@@ -70,7 +75,8 @@ export async function wire(config: Config, { journal }: Ground, options = { ledg
     bench,
     keep: { images: config.keep, bench: { ...bench, attempts: new Attempts(config.repair.backoff) } },
     imageStore: rememberedImageStore(runtime),
-    engineLife: () => lifeOf(config.docker.socket),
+    eager: config.repair.mode === "eager",
+    events: (options) => runtime.events(options),
     close() {
       client.close();
       runtime.close();
@@ -125,14 +131,4 @@ function rememberedImageStore(runtime: Runtime): (signal: AbortSignal) => Promis
     }
     return known?.store;
   };
-}
-
-/** An Engine that starts makes its socket anew. */
-async function lifeOf(socket: string): Promise<string | undefined> {
-  try {
-    const { ino, ctime } = await Deno.stat(socket);
-    return `${ino}:${ctime?.getTime()}`;
-  } catch {
-    return undefined;
-  }
 }

@@ -32,14 +32,18 @@ export interface Config {
   /** References of images to hold present always. */
   readonly keep: readonly string[];
   readonly repair: {
-    readonly mode: "on-failure";
+    /** `eager` repairs containers that wait to be created before the kubelet has failed on them. */
+    readonly mode: "on-failure" | "eager";
     readonly concurrency: number;
     readonly backoff: { readonly initialSeconds: number; readonly maxSeconds: number };
     readonly noProgressSeconds: number;
     readonly onDigestChange: "warn" | "refuse";
   };
-  /** `jitter` is the share of the interval, 0 to 1, by which a pause may differ. */
-  readonly poll: { readonly intervalSeconds: number; readonly jitter: number };
+  /**
+   * Seconds between passes: without the Engine's events, and with them; `jitter` is the share, 0 to 1, by which a pause
+   * may differ.
+   */
+  readonly poll: { readonly intervalSeconds: number; readonly safetySeconds: number; readonly jitter: number };
   readonly ledger: { readonly file: string };
   readonly logging: {
     readonly level: "debug" | "info" | "warning" | "error";
@@ -172,7 +176,7 @@ function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyS
       noProgressSeconds: repair.noProgress,
       onDigestChange: repair.onDigestChange,
     },
-    poll: { intervalSeconds: poll.interval, jitter: poll.jitter },
+    poll: { intervalSeconds: poll.interval, safetySeconds: poll.safety, jitter: poll.jitter },
     ledger: { file: resolvePath(ledger.file, file) },
     logging,
   };

@@ -30,7 +30,7 @@ export const DEFAULTS = {
     noProgress: "60s",
     onDigestChange: "warn",
   },
-  poll: { interval: "5s", jitter: 0.1 },
+  poll: { interval: "5s", safety: "60s", jitter: 0.1 },
   ledger: { file: "/var/lib/gilly/ledger.jsonl" },
   logging: { level: "info", format: "text" },
 } as const;
@@ -77,13 +77,13 @@ const SETTINGS = section({
   }),
   keep: list(text("an image reference", values.mistakeInReference), "a list of image references"),
   repair: section({
-    mode: choice(["on-failure"]),
+    mode: choice(["on-failure", "eager"]),
     concurrency: number(1, 64, "a whole number"),
     backoff: section({ initial: duration("100ms", "1h"), max: duration("1s", "24h") }),
     noProgress: duration("1s", "1h"),
     onDigestChange: choice(["warn", "refuse"]),
   }),
-  poll: section({ interval: duration("1s", "1h"), jitter: number(0, 1, "a number") }),
+  poll: section({ interval: duration("1s", "1h"), safety: duration("1s", "1h"), jitter: number(0, 1, "a number") }),
   ledger: section({ file: path("a file that Gilly may write") }),
   logging: section({ level: choice(["debug", "info", "warning", "error"]), format: choice(["text", "json"]) }),
 });

@@ -3,7 +3,7 @@
 import type { Exclusions } from "./exclude.ts";
 import type { Journal } from "./journal.ts";
 import type { PodList } from "./pod.ts";
-import { type Failure, scanPods } from "./pod_scan.ts";
+import { type Failure, isExpectant, scanPods } from "./pod_scan.ts";
 import type { RegistryMap } from "./registry_map.ts";
 import { makePlan, type Plan } from "./repair_plan.ts";
 import type { Bench, Repairs } from "./repairs.ts";
@@ -20,13 +20,13 @@ export interface Parts {
   readonly kubelet: PodSource;
   readonly registries: RegistryMap;
   readonly exclusions: Exclusions;
+  /** Repair containers that wait to be created before the kubelet has failed on them. */
+  readonly eager: boolean;
   readonly bench: Bench;
   /** Images to hold present, and where their repairs are noted: apart from those that pods wait for. */
   readonly keep: { readonly images: readonly string[]; readonly bench: Bench };
   /** How the Engine keeps images, or undefined while it does not answer. */
   imageStore(signal: AbortSignal): Promise<ImageStore | undefined>;
-  /** Differs from one life of the Engine to the next; undefined while it is not there. */
-  engineLife(): Promise<string | undefined>;
 }
 
 /** What stays the same from pass to pass, whatever the configuration. */
@@ -40,6 +40,8 @@ export interface Ground {
 export interface Pass {
   readonly podCount: number;
   readonly failures: readonly Failure[];
+  /** Containers that wait to be created, and may fail soon. */
+  readonly expectantCount: number;
   readonly plan: Plan;
 }
 
@@ -47,19 +49,25 @@ export interface Pass {
 export async function look(parts: Parts, ground: Ground, signal: AbortSignal): Promise<Pass> {
   const list = await parts.kubelet.pods(signal);
   ground.journal.connected(parts.kubelet.host);
-  const failures = scanPods(list.pods);
+  const { failures, expectant } = scanPods(list.pods);
+  const early = parts.eager ? expectant : [];
   // Only a digest makes the image store matter, and a pass that found nothing asks Docker nothing.
-  const digests = failures.some(({ image }) => image.includes("@"));
-  const plan = makePlan(failures, {
+  const digests = [...failures, ...early].some(({ image }) => image.includes("@"));
+  const plan = withoutExpectantSkips(makePlan([...failures, ...early], {
     registries: parts.registries,
     exclusions: parts.exclusions,
     imageStore: digests ? await parts.imageStore(signal) : undefined,
     attempt: (name) => parts.bench.attempts.get(name),
     underWay: (name) => ground.repairs.underWay(name),
     now: ground.now(),
-  });
+  }));
   ground.journal.looked(list, failures, plan);
-  return { podCount: list.pods.length, failures, plan };
+  return { podCount: list.pods.length, failures, expectantCount: expectant.length, plan };
+}
+
+// What cannot be repaired early may well be pulled by the kubelet; there is nothing to say before it failed.
+function withoutExpectantSkips(plan: Plan): Plan {
+  return { ...plan, skips: plan.skips.filter(({ failure }) => !isExpectant(failure)) };
 }
 
 /** One pass: looks, plans, and starts the repairs, which go on beside later passes. Throws as `look` does. */

@@ -3,8 +3,11 @@
 import { ConfigError } from "./config.ts";
 import { type Ground, type Parts, type Pass, pass } from "./cycle.ts";
 import { describeError } from "./errors.ts";
+import { sleep, watchEvents } from "./event_watch.ts";
 import { Keeper } from "./keep.ts";
 import { KubeletError } from "./kubelet.ts";
+import { type Aftermath, Rhythm, type Tempo } from "./rhythm.ts";
+import type { EventOptions } from "./runtime/runtime.ts";
 
 /** Tells the service manager; a no-op where there is none. */
 export interface ServiceManager {
@@ -17,12 +20,11 @@ export interface ServiceManager {
   }): Promise<void>;
 }
 
-/** Parts as a config wired them; `interval` and `jitter` of the poll are read before every pause. */
+/** Parts as a config wired them. */
 export interface DaemonParts extends Parts {
-  readonly config: {
-    readonly file: string;
-    readonly poll: { readonly intervalSeconds: number; readonly jitter: number };
-  };
+  readonly config: { readonly file: string; readonly poll: Tempo };
+  /** Follows the runtime's events, see Runtime. */
+  events(options: EventOptions): Promise<never>;
   close(): void;
 }
 
@@ -47,9 +49,13 @@ const LAST_WORDS_MS = 1000;
 export class Daemon {
   readonly #options: DaemonOptions;
   readonly #ground: Ground;
-  #parts: DaemonParts;
-  #reloadAsked = false;
   readonly #keeper = new Keeper();
+  readonly #rhythm = new Rhythm();
+  #parts: DaemonParts;
+  /** Ends the event stream of the parts in force. */
+  #unwatch = new AbortController();
+  #listening = false;
+  #reloadAsked = false;
   #wake: () => void = () => {};
   #last: { readonly pass: Pass; readonly at: number } | undefined;
   #trouble: string | undefined;
@@ -65,12 +71,14 @@ export class Daemon {
   async run(): Promise<void> {
     const { signal, serviceManager } = this.#options;
     await serviceManager.send({ ready: true, status: "Asking the kubelet for its pods" });
+    this.#watch();
     while (!signal.aborted) {
       if (this.#reloadAsked) await this.#reload();
       await this.#pass();
-      this.#keeper.tend(this.#parts, this.#ground, await this.#parts.engineLife(), signal);
+      this.#keeper.tend(this.#parts, this.#ground, signal);
       await this.#pause();
     }
+    this.#unwatch.abort();
     await serviceManager.send({ stopping: true, status: "Stopping" });
     await this.#keeper.idle();
     // The signal has ended every repair; a disk that hangs under the ledger must not keep the process.
@@ -84,46 +92,72 @@ export class Daemon {
     this.#wake();
   }
 
+  // Events are a hint, never the truth: they bring a pass forward, and nothing depends on their arriving.
+  #watch(): void {
+    const { signal, ground } = this.#options;
+    const parts = this.#parts;
+    const unwatch = this.#unwatch = new AbortController();
+    const hint = () => {
+      this.#rhythm.hint(ground.now());
+      this.#wake();
+    };
+    void watchEvents((options) => parts.events(options), {
+      opened: () => {
+        this.#listening = true;
+        ground.journal.eventsArrive();
+        this.#keeper.hurry();
+        hint();
+      },
+      broke: (error) => {
+        this.#listening = false;
+        ground.journal.eventsBroke(error);
+        hint();
+      },
+      happened: (event) => {
+        if (event === "image-removed") this.#keeper.hurry();
+        hint();
+      },
+    }, AbortSignal.any([signal, unwatch.signal]));
+  }
+
   async #pass(): Promise<void> {
     const { signal } = this.#options;
     try {
       const seen = await pass(this.#parts, this.#ground, signal);
       this.#last = { pass: seen, at: this.#ground.now() };
       this.#trouble = undefined;
+      this.#passed({ expectant: seen.expectantCount > 0, nextTryAt: nextTryOf(seen), failed: false });
     } catch (error) {
       if (signal.aborted) return;
       this.#trouble = describeError(error);
       if (error instanceof KubeletError) this.#ground.journal.kubeletFailed(error);
       else this.#ground.journal.unexpected(error);
+      this.#passed({ expectant: false, nextTryAt: undefined, failed: true });
     }
+  }
+
+  #passed(aftermath: Aftermath): void {
+    const { ground, random } = this.#options;
+    this.#rhythm.passed(ground.now(), aftermath, this.#parts.config.poll, this.#listening, random());
   }
 
   async #pause(): Promise<void> {
-    const { signal, random, serviceManager } = this.#options;
-    const { intervalSeconds, jitter } = this.#parts.config.poll;
-    const until = this.#ground.now() + 1000 * intervalSeconds * (1 + jitter * (2 * random() - 1));
+    const { signal, serviceManager, ground } = this.#options;
+    const start = ground.now();
     while (!signal.aborted && !this.#reloadAsked) {
       await serviceManager.send({ watchdog: true, status: this.status() });
-      const rest = until - this.#ground.now();
+      const now = ground.now();
       // A clock that was set back must not turn a pause of seconds into one of hours.
-      if (rest <= 0 || rest > 2000 * intervalSeconds) return;
-      await this.#sleep(Math.min(rest, SLICE_MS));
+      if (now >= this.#rhythm.dueAt || now < start) return;
+      await this.#sleep(Math.min(this.#rhythm.dueAt - now, SLICE_MS));
     }
   }
 
-  #sleep(ms: number): Promise<void> {
-    const { signal } = this.#options;
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", done);
-        this.#wake = () => {};
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      this.#wake = done;
-      signal.addEventListener("abort", done, { once: true });
-    });
+  async #sleep(ms: number): Promise<void> {
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    await sleep(ms, AbortSignal.any([this.#options.signal, woken.signal]));
+    this.#wake = () => {};
   }
 
   async #reload(): Promise<void> {
@@ -133,6 +167,8 @@ export class Daemon {
     try {
       const old = this.#parts;
       this.#parts = await reload();
+      this.#unwatch.abort();
+      this.#watch();
       this.#configTrouble = undefined;
       this.#ground.journal.reloaded(this.#parts.config.file);
       // Repairs that the old config began end with it.
@@ -163,6 +199,11 @@ export class Daemon {
     if (this.#configTrouble !== undefined) parts.unshift(this.#configTrouble);
     return parts.join("; ");
   }
+}
+
+function nextTryOf({ plan }: Pass): number | undefined {
+  const times = plan.waits.map(({ record }) => record.nextTryAt);
+  return times.length === 0 ? undefined : Math.min(...times);
 }
 
 function unrepairableCount({ plan }: Pass): number {

@@ -5,7 +5,7 @@ import { describeError } from "./errors.ts";
 import type { ImageRepairListener } from "./repairs.ts";
 import type { Attempt, Failed, Outcome } from "./outcome.ts";
 import type { PodList } from "./pod.ts";
-import type { Failure } from "./pod_scan.ts";
+import { type Failure, isExpectant } from "./pod_scan.ts";
 import type { Candidate } from "./registry_map.ts";
 import { Reminders } from "./reminders.ts";
 import type { Plan, Refusal, Repair, Skip, Target } from "./repair_plan.ts";
@@ -127,7 +127,7 @@ export class Journal implements ImageRepairListener {
       }
       case "already-present":
         return this.#remind(
-          "info",
+          repair.failures.every(isExpectant) ? "debug" : "info",
           repairKey(repair),
           "Repair",
           `${repair.image} is already present, left alone; ${pods} will start when the kubelet looks again`,
@@ -168,6 +168,17 @@ export class Journal implements ImageRepairListener {
 
   oddImage(message: string): void {
     this.#remind("warning", `odd:${message}`, "Provenance", message);
+  }
+
+  /** The Engine's events arrive. */
+  eventsArrive(): void {
+    if (this.#reminders.clear("events")) this.#say("info", "Events", "the Docker Engine's events arrive again");
+    else this.#say("debug", "Events", "the Docker Engine's events arrive");
+  }
+
+  /** The Engine's events do not arrive; passes follow the poll interval until they do. */
+  eventsBroke(error: unknown): void {
+    this.#remind("warning", "events", "Events", `polling until the events are back: ${describeError(error)}`);
   }
 
   /** An image of the `keep` list that the rules do not bring. */

@@ -7,18 +7,20 @@ import { isRefusal, planImage, type Target } from "./repair_plan.ts";
 /** How often images that were all there are looked at again, in milliseconds. */
 const INTERVAL_MS = 5 * 60_000;
 
-/** Looks after the `keep` list: at start, after the Engine came back, and every few minutes. */
+/** Looks after the `keep` list: at start, when told to hurry, and every few minutes. */
 export class Keeper {
   #nextLookAt = -Infinity;
-  #engine: string | undefined;
   #looking: Promise<void> | undefined;
 
-  /** Looks, when it is time to, beside the passes; `engine` tells one life of the Engine from the next. */
-  tend(parts: Parts, ground: Ground, engine: string | undefined, signal: AbortSignal): void {
-    if (parts.keep.images.length === 0 || this.#looking !== undefined) return;
-    if (ground.now() < this.#nextLookAt && engine === this.#engine) return;
-    this.#engine = engine;
+  /** Looks, when it is time to, beside the passes. */
+  tend(parts: Parts, ground: Ground, signal: AbortSignal): void {
+    if (parts.keep.images.length === 0 || this.#looking !== undefined || ground.now() < this.#nextLookAt) return;
     this.#looking = this.#look(parts, ground, signal).finally(() => this.#looking = undefined);
+  }
+
+  /** An image was removed, or the Engine came back: the next call looks. */
+  hurry(): void {
+    this.#nextLookAt = -Infinity;
   }
 
   /** Resolves when no look is under way. */

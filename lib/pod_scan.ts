@@ -17,6 +17,9 @@ export const CURABLE_REASONS: ReadonlySet<string> = new Set([
 /** The kubelet cannot parse the name; nothing can be pulled for it. */
 export const INVALID_NAME_REASON = "InvalidImageName";
 
+/** Before the first attempt to start a container ends, the kubelet gives one of these (pkg/kubelet/kubelet_pods.go). */
+const EXPECTANT_REASONS: ReadonlySet<string> = new Set(["ContainerCreating", "PodInitializing"]);
+
 /** A container (or a volume it mounts) that waits for an image. */
 export interface Failure {
   readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string; readonly phase: string };
@@ -30,20 +33,36 @@ export interface Failure {
   readonly optedOut: boolean;
 }
 
-/** Every container that waits with an image reason, in the order of the kubelet's list. */
-export function scanPods(pods: readonly Pod[]): Failure[] {
+/** What the pods wait for. */
+export interface Scan {
+  /** Every container that waits with an image reason, in the order of the kubelet's list. */
+  readonly failures: readonly Failure[];
+  /** Every container that waits to be created and has not failed: its image may be missing, or merely not tried yet. */
+  readonly expectant: readonly Failure[];
+}
+
+/** Sorts the waiting containers of the pods that have not ended. */
+export function scanPods(pods: readonly Pod[]): Scan {
   const failures: Failure[] = [];
+  const expectant: Failure[] = [];
   for (const pod of pods) {
     if (pod.ended) continue;
     for (const container of pod.containers) {
-      const waiting = container.waiting;
+      const { waiting } = container;
       if (waiting === undefined) continue;
-      if (!CURABLE_REASONS.has(waiting.reason) && waiting.reason !== INVALID_NAME_REASON) continue;
-      const wanted = failingVolume(pod.imageVolumes, waiting.message) ?? container;
-      failures.push(failureOf(pod, container, wanted, waiting));
+      if (EXPECTANT_REASONS.has(waiting.reason)) expectant.push(failureOf(pod, container, container, waiting));
+      else if (CURABLE_REASONS.has(waiting.reason) || waiting.reason === INVALID_NAME_REASON) {
+        const wanted = failingVolume(pod.imageVolumes, waiting.message) ?? container;
+        failures.push(failureOf(pod, container, wanted, waiting));
+      }
     }
   }
-  return failures;
+  return { failures, expectant };
+}
+
+/** Whether the kubelet has not failed on this image, as far as it says. */
+export function isExpectant({ reason }: Failure): boolean {
+  return EXPECTANT_REASONS.has(reason);
 }
 
 // When a mounted image is what fails, the container's own image is not even tried; only the message tells which it is.

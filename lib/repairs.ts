@@ -5,6 +5,7 @@ import type { Attempts } from "./attempts.ts";
 import type { Ledger, LedgerEntry } from "./ledger.ts";
 import type { Outcome } from "./outcome.ts";
 import { repair as repairImage, type RepairListener, type RepairTools } from "./repair.ts";
+import { isExpectant } from "./pod_scan.ts";
 import type { Repair } from "./repair_plan.ts";
 
 /** Hears a repair's steps and its end. */
@@ -90,6 +91,8 @@ export class Repairs {
     const record = attempts.note(repair.name, outcome, end, this.#random());
     const seconds = (end - start) / 1000;
     this.#listener.finished(repair, outcome, seconds, (record.nextTryAt - end) / 1000);
+    // An eager repair that found the image there is no news at all: most containers start so.
+    if (outcome.result === "already-present" && repair.failures.every(isExpectant)) return;
     // A name that stays present, or an image that stays missing, is one line and not one a try.
     if (known?.last.result === outcome.result && reasonOf(known.last) === reasonOf(outcome)) return;
     await ledger.append(entryFor(repair, outcome, seconds, end)).catch((error) => this.#listener.ledgerFailed(error));

@@ -18,7 +18,7 @@ Deno.test("bounds belong to what they bound", () => {
   const text = "repair: {backoff: {initial: 100ms, max: 24h}, noProgress: 1s}\npoll: {interval: 1h, jitter: 1}";
   const { repair, poll } = parseConfig(`${KUBELET}\n${REGISTRIES}\n${text}`, "c.yaml");
   assertEquals([repair.backoff, repair.noProgressSeconds], [{ initialSeconds: 0.1, maxSeconds: 86_400 }, 1]);
-  assertEquals(poll, { intervalSeconds: 3600, jitter: 1 });
+  assertEquals(poll, { intervalSeconds: 3600, safetySeconds: 60, jitter: 1 });
 });
 
 /** Single lines, and what is said of them. */
@@ -30,7 +30,7 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
   ["poll: {jitter: 1.1}", "poll.jitter: expected a number from 0 to 1, got the number 1.1"],
   ["poll: {jitter: .nan}", "poll.jitter: expected a number from 0 to 1, got the number NaN"],
   ["poll: 5s", "poll: expected a mapping of keys to values, got a text"],
-  ["repair: {mode: eager}", 'repair.mode: expected on-failure, got "eager"'],
+  ["repair: {mode: early}", 'repair.mode: expected on-failure or eager, got "early"'],
   ["repair: {concurrency: 1.5}", "repair.concurrency: expected a whole number from 1 to 64, got the number 1.5"],
   ["repair: {noProgress: 900ms}", `repair.noProgress: expected a duration from 1s to 1h, ${DURATION}, got "900ms"`],
   [

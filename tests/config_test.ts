@@ -75,7 +75,7 @@ Deno.test("a config with the required keys alone gets every default", () => {
       noProgressSeconds: 60,
       onDigestChange: "warn",
     },
-    poll: { intervalSeconds: 5, jitter: 0.1 },
+    poll: { intervalSeconds: 5, safetySeconds: 60, jitter: 0.1 },
     ledger: { file: "/var/lib/gilly/ledger.jsonl" },
     logging: { level: "info", format: "text" },
   });
@@ -104,7 +104,7 @@ Deno.test("what is written is what is in force", () => {
     noProgressSeconds: 90,
     onDigestChange: "refuse",
   });
-  assertEquals(config.poll, { intervalSeconds: 1.5, jitter: 0 });
+  assertEquals(config.poll, { intervalSeconds: 1.5, safetySeconds: 60, jitter: 0 });
   assertEquals(config.docker.socket, "/run/docker.sock");
   assertEquals(config.exclude, { images: ["quay.io/team/*"], namespaces: ["kube-system", "team-*", "2020-01-01"] });
   assertEquals(config.keep, ["k8s.gcr.io/pause:3.2"]);

@@ -1,6 +1,7 @@
 // The contract of a runtime, on the stand-in Engine always and on a real Engine where there is one.
 import { fakeFixture, realFixture } from "./contract/fixtures.ts";
 import { runtimeContract } from "./contract/runtime_contract.ts";
+import { missingForCurrentEngine, startCurrentEngine } from "./e2e/current_engine.ts";
 import { missingPrograms } from "./e2e/engine.ts";
 import { testIfPossible } from "./e2e/requirements.ts";
 
@@ -9,4 +10,14 @@ runtimeContract("DockerRuntime on the stand-in Engine, classic store,", () => fa
 runtimeContract("DockerRuntime on the stand-in Engine, containerd store,", () => fakeFixture("containerd"));
 
 const missing = [...missingPrograms(), ...(Deno.uid() === 0 ? [] : ["root"])];
-runtimeContract("DockerRuntime on a real Docker Engine", realFixture, (name, fn) => testIfPossible(name, missing, fn));
+runtimeContract(
+  "DockerRuntime on a real Docker Engine",
+  () => realFixture(),
+  (name, fn) => testIfPossible(name, missing, fn),
+);
+
+runtimeContract(
+  "DockerRuntime on a current Docker Engine with the containerd image store",
+  () => realFixture(startCurrentEngine),
+  (name, fn) => testIfPossible(name, [...missing, ...missingForCurrentEngine()], fn),
+);

@@ -25,7 +25,6 @@ function scene(pods: (signal: AbortSignal) => Promise<PodList>, runtime = new Me
   const repairs = new Repairs({ listener: journal, now: Date.now, random: () => 0, signal: stop.signal });
   const ground: Ground = { journal, repairs, now: Date.now };
   let closed = 0;
-  const engine = { life: "first" };
   const bench: Bench = {
     tools: { runtime, mirrors: openDesk(), listener: journal },
     attempts: new Attempts({ initialSeconds: 10, maxSeconds: 300 }),
@@ -38,8 +37,9 @@ function scene(pods: (signal: AbortSignal) => Promise<PodList>, runtime = new Me
     bench,
     keep: { images: keep, bench: { ...bench, attempts: new Attempts({ initialSeconds: 10, maxSeconds: 300 }) } },
     imageStore: () => Promise.resolve("classic"),
-    engineLife: () => Promise.resolve(engine.life),
-    config: { file, poll: { intervalSeconds: 0.02, jitter: 0 } },
+    eager: false,
+    events: (options) => runtime.events(options),
+    config: { file, poll: { intervalSeconds: 0.02, safetySeconds: 0.02, jitter: 0 } },
     close: () => void closed++,
   });
   let reload: () => Promise<DaemonParts> = () => Promise.resolve(parts("new.yaml"));
@@ -73,7 +73,6 @@ function scene(pods: (signal: AbortSignal) => Promise<PodList>, runtime = new Me
     sent,
     until,
     repairs,
-    engine,
     closedCount: () => closed,
     reloadWith: (fn: () => Promise<DaemonParts>) => void (reload = fn),
   };
@@ -195,7 +194,7 @@ Deno.test("a bad new config is refused in journal and status, and the old one st
   await running;
 });
 
-Deno.test("a kept image is pulled at start, and again when the Engine came back without it", async () => {
+Deno.test("a kept image is pulled at start, and again after an event says that images went away", async () => {
   const runtime = new MemoryRuntime({ "m.example/pause:3.2": { image: image("pause") } });
   const it = scene(() => Promise.resolve(list()), runtime, ["gcr.io/pause:3.2"]);
   const running = it.daemon.run();
@@ -207,7 +206,7 @@ Deno.test("a kept image is pulled at start, and again when the Engine came back 
   await it.until(() => fed(it.sent) > before + 3);
   assert(runtime.calls.length <= calls + 1, "a kept image that is there is not looked at with every pass");
   runtime.images.clear();
-  it.engine.life = "second";
+  runtime.happen("image-removed");
   await it.until(() => it.repairs.repaired === 2);
   assertEquals(it.said.filter((line) => line.includes("warning")), []);
   it.stop();

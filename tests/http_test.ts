@@ -249,7 +249,7 @@ Deno.test("an abort while a body comes is thrown as the signal's own reason", as
 });
 
 Deno.test("an abort before a body is read is thrown as the signal's own reason", async () => {
-  await withRawServer(HALF, "silence", async (server) => {
+  await withRawServer("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", "silence", async (server) => {
     const response = await send(request(server));
     const signal = AbortSignal.abort(new Error("stopped before"));
     await assertRejects(() => readBody(response, { ...LIMITS, signal }), Error, "stopped before");

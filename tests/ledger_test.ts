@@ -53,7 +53,7 @@ Deno.test("a ledger that is not there yet is an empty one, and the first entry m
     assertEquals(await readLedger(path), { entries: [], unreadable: 0 });
     await new LedgerFile(path).append(entry("a"));
     const { mode } = await Deno.stat(path);
-    assertEquals((mode ?? 0) & 0o027, 0, "others may read what the group may not write");
+    assertEquals((mode ?? 0) & 0o027, 0, "others may read it, or the group write it");
   });
 });
 

@@ -71,7 +71,7 @@ Deno.test("init, regular and ephemeral containers are found in the order in whic
       ephemeralContainerStatuses: [waiting("third")],
     },
   };
-  const failures = scanPods(readPodList(listOf(pod)).pods);
+  const failures = scanPods(readPodList(listOf(pod)).pods).failures;
   assertEquals(failures.map(({ kind, image }) => [kind, image]), [
     ["init", "gcr.io/a/init:1"],
     ["regular", "gcr.io/a/app:1"],
@@ -82,13 +82,13 @@ Deno.test("init, regular and ephemeral containers are found in the order in whic
 Deno.test("the manifest's spelling of the image counts, not the name the status shows", () => {
   const pod = waitingPod("app", "gcr.io/a/b:1");
   pod.status.containerStatuses[0]!.image = "some-other-name-of-it:latest";
-  assertEquals(scanPods(readPodList(listOf(pod)).pods)[0]?.image, "gcr.io/a/b:1");
+  assertEquals(scanPods(readPodList(listOf(pod)).pods).failures[0]?.image, "gcr.io/a/b:1");
 });
 
 for (const phase of ["Pending", "Running", "Unknown", ""]) {
   Deno.test(`a container that waits for its image is found in a pod of phase ${JSON.stringify(phase)}`, () => {
     const pod = waitingPod("app", "gcr.io/a/b:1", { phase });
-    assertEquals(scanPods(readPodList(listOf(pod)).pods).length, 1);
+    assertEquals(scanPods(readPodList(listOf(pod)).pods).failures.length, 1);
   });
 }
 
@@ -96,7 +96,7 @@ for (const [what, change] of [["Succeeded", "phase"], ["Failed", "phase"], ["bei
   Deno.test(`a pod that is ${what} is left alone`, () => {
     const pod = waitingPod("app", "gcr.io/a/b:1", change === "phase" ? { phase: what } : {});
     if (change === "deletion") pod.metadata.deletionTimestamp = "2026-01-01T00:00:00Z";
-    assertEquals(scanPods(readPodList(listOf(pod)).pods), []);
+    assertEquals(scanPods(readPodList(listOf(pod)).pods).failures, []);
   });
 }
 
@@ -117,7 +117,7 @@ const REASONS: readonly (readonly [string, boolean])[] = [
 for (const [reason, looked] of REASONS) {
   Deno.test(`waiting reason ${JSON.stringify(reason)} is ${looked ? "" : "not "}an image failure`, () => {
     const pods = readPodList(listOf(waitingPod("app", "gcr.io/a/b:1", { reason }))).pods;
-    assertEquals(scanPods(pods).length, looked ? 1 : 0);
+    assertEquals(scanPods(pods).failures.length, looked ? 1 : 0);
   });
 }
 
@@ -132,7 +132,7 @@ Deno.test("when an image volume is what fails, its reference is the one to repai
       volumes: [{ name: "model", image: { reference: "quay.io/data/model:2", pullPolicy: "Always" } }],
     },
   };
-  const [failure] = scanPods(readPodList(listOf(withVolume)).pods);
+  const [failure] = scanPods(readPodList(listOf(withVolume)).pods).failures;
   assertEquals([failure?.image, failure?.imagePullPolicy], ["quay.io/data/model:2", "Always"]);
 });
 

@@ -26,7 +26,7 @@ function circumstances(changes: Partial<Circumstances> = {}): Circumstances {
   };
 }
 
-const failuresOf = (...pods: unknown[]) => scanPods(readPodList(listOf(...pods)).pods);
+const failuresOf = (...pods: unknown[]) => scanPods(readPodList(listOf(...pods)).pods).failures;
 
 Deno.test("ten pods that wait for one image are one repair, however they spell it", () => {
   const pods = Array.from({ length: 10 }, (_, index) => waitingPod(`pod-${index}`, "gcr.io/a/b:1"));

@@ -19,6 +19,8 @@ export const THINKERS: ReadonlySet<string> = new Set([
   "lib/registry_map.ts",
   "lib/reminders.ts",
   "lib/repair_plan.ts",
+  "lib/rhythm.ts",
+  "lib/runtime/docker_events.ts",
   "lib/runtime/docker_failure.ts",
   "lib/yaml_position.ts",
 ]);
@@ -33,9 +35,12 @@ export const DOORS: ReadonlySet<string> = new Set([
   "lib/ledger.ts",
   "lib/log.ts",
   "lib/runtime/docker.ts",
+  "lib/runtime/docker_connection.ts",
   "lib/runtime/docker_request.ts",
+  "lib/runtime/lines.ts",
   "lib/runtime/pull_stream.ts",
   "lib/runtime/runtime.ts",
+  "lib/runtime/watchdog.ts",
   "lib/sd_notify.ts",
   "lib/version.ts",
 ]);

@@ -1,17 +1,24 @@
-// The door to one Docker Engine, over its unix socket. It knows five routes and no more: ping, info, look at an image,
-// pull one, tag one. It must never send anything that deletes or changes what it was not asked for.
-import { HttpError, readBody, send } from "../http.ts";
-import { classifyCallFailure, classifyPullFailure, type EngineFailure, plainText } from "./docker_failure.ts";
-import { negotiatedVersion, pathOf, pullQuery, registryAuthHeader } from "./docker_request.ts";
+// The door to one Docker Engine, over its unix socket. It knows seven routes and no more: ping, info, events, look at
+// an image here or at its registry, pull one, tag one. It must never send anything that deletes or changes what it was not asked for.
+import { causeText, DockerConnection } from "./docker_connection.ts";
+import { classifyPullFailure, type EngineFailure, plainText } from "./docker_failure.ts";
+import { pathOf, pullQuery, registryAuthHeader } from "./docker_request.ts";
 import { type PullLine, PullTally, readPullLines } from "./pull_stream.ts";
+import { EVENT_FILTERS, EVENT_LINE_LIMIT, parseEvent } from "./docker_events.ts";
+import { readLines } from "./lines.ts";
 import {
+  type EventOptions,
   type LocalImage,
+  type LookUpOptions,
   type PulledImage,
   type PullOptions,
+  type RegistryAuth,
+  type RemoteImage,
   type Runtime,
   RuntimeError,
   type RuntimeInfo,
 } from "./runtime.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** Where the Engine is and how long to wait for it. */
 export interface DockerOptions {
@@ -23,34 +30,23 @@ export interface DockerOptions {
   readonly callTimeoutMs?: number;
 }
 
-const ERROR_BODY_LIMIT = 64 * 1024;
-const ANSWER_LIMIT = 8 * 1024 * 1024;
-
 /** A Docker Engine as a Runtime. Needs no connection until the first call, and survives restarts of the Engine. */
 export class DockerRuntime implements Runtime {
-  readonly #socket: string;
   readonly #noProgressMs: number;
   readonly #callTimeoutMs: number;
-  readonly #client: Deno.HttpClient;
-  #apiVersion: string | undefined;
-  #closed = false;
+  readonly #connection: DockerConnection;
 
-  constructor(options: DockerOptions) {
-    this.#socket = options.socket;
-    this.#noProgressMs = options.noProgressMs;
-    this.#callTimeoutMs = options.callTimeoutMs ?? 30_000;
-    // No connection is kept: one that an Engine restart left half dead would fail the next call.
-    this.#client = Deno.createHttpClient({
-      proxy: { transport: "unix", path: options.socket },
-      poolMaxIdlePerHost: 0,
-    });
+  constructor({ socket, noProgressMs, callTimeoutMs = 30_000 }: DockerOptions) {
+    this.#noProgressMs = noProgressMs;
+    this.#callTimeoutMs = callTimeoutMs;
+    this.#connection = new DockerConnection(socket, callTimeoutMs);
   }
 
   /** Asks the Engine who it is and which image store it has. */
   async info(signal: AbortSignal): Promise<RuntimeInfo> {
-    const attempt = `ask the Docker Engine at ${this.#socket} about itself`;
-    const response = await this.#call(attempt, "GET", "/info", { signal });
-    const info = await this.#json(attempt, response, signal);
+    const attempt = `ask the Docker Engine at ${this.#connection.socket} about itself`;
+    const response = await this.#connection.call(attempt, "GET", "/info", { signal });
+    const info = await this.#connection.json(attempt, response, signal);
     const driverStatus = Array.isArray(info.DriverStatus) ? info.DriverStatus : [];
     const isSnapshotter = driverStatus.some((row) =>
       Array.isArray(row) && row[0] === "driver-type" && String(row[1]).startsWith("io.containerd.snapshotter")
@@ -58,7 +54,7 @@ export class DockerRuntime implements Runtime {
     return {
       name: "Docker Engine",
       version: typeof info.ServerVersion === "string" ? info.ServerVersion : "unknown",
-      apiVersion: this.#apiVersion ?? "unknown",
+      apiVersion: this.#connection.apiVersion ?? "unknown",
       imageStore: isSnapshotter ? "containerd" : "classic",
     };
   }
@@ -66,13 +62,15 @@ export class DockerRuntime implements Runtime {
   /** `reference` needs an explicit tag or digest: Docker takes a bare `cafe` for the beginning of an image id. */
   async inspect(reference: string, signal: AbortSignal): Promise<LocalImage | undefined> {
     const attempt = `inspect ${plainText(reference)}`;
-    const response = await this.#call(attempt, "GET", `/images/${pathOf(attempt, reference)}/json`, { signal });
+    const response = await this.#connection.call(attempt, "GET", `/images/${pathOf(attempt, reference)}/json`, {
+      signal,
+    });
     if (response.status === 404) {
-      const error = await this.#callError(attempt, response, signal);
+      const error = await this.#connection.callError(attempt, response, signal);
       if (error.kind === "not-found") return undefined;
       throw error;
     }
-    const image = await this.#json(attempt, response, signal);
+    const image = await this.#connection.json(attempt, response, signal);
     if (typeof image.Id !== "string" || image.Id === "") {
       throw new RuntimeError("failed", `${attempt}: the Docker Engine's answer has no image id`);
     }
@@ -90,8 +88,10 @@ export class DockerRuntime implements Runtime {
       throw new RuntimeError("rejected", `${attempt}: the name is incomplete`);
     }
     const query = new URLSearchParams({ repo: target.name, tag: target.tag });
-    const response = await this.#call(attempt, "POST", `/images/${pathOf(attempt, source)}/tag?${query}`, { signal });
-    if (response.status !== 201) throw await this.#callError(attempt, response, signal);
+    const response = await this.#connection.call(attempt, "POST", `/images/${pathOf(attempt, source)}/tag?${query}`, {
+      signal,
+    });
+    if (response.status !== 201) throw await this.#connection.callError(attempt, response, signal);
     await response.body?.cancel();
   }
 
@@ -102,12 +102,16 @@ export class DockerRuntime implements Runtime {
     const watchdog = new Watchdog(this.#noProgressMs);
     const signal = AbortSignal.any([options.signal, watchdog.signal]);
     try {
-      const headers = options.auth === undefined ? {} : { "X-Registry-Auth": registryAuthHeader(options.auth) };
-      await this.#negotiate(attempt, options.signal);
+      const headers = authHeaders(options.auth);
+      await this.#connection.negotiate(attempt, options.signal);
       watchdog.feed();
-      const response = await this.#call(attempt, "POST", `/images/create?${query}`, { signal, headers, patient: true });
+      const response = await this.#connection.call(attempt, "POST", `/images/create?${query}`, {
+        signal,
+        headers,
+        patient: true,
+      });
       if (response.status !== 200 || response.body === null) {
-        throw pullError(attempt, reference, await this.#failure(attempt, response, signal));
+        throw pullError(attempt, reference, await this.#connection.failure(attempt, response, signal));
       }
       const tally = await this.#readProgress(attempt, response.body, (line) => {
         watchdog.feed();
@@ -125,10 +129,53 @@ export class DockerRuntime implements Runtime {
     }
   }
 
+  /** The Engine asks the registry, by its own proxies and authorities; nothing is downloaded. (API 1.30) */
+  async lookUp(reference: string, options: LookUpOptions): Promise<RemoteImage | undefined> {
+    const attempt = `look up ${plainText(reference)}`;
+    const path = `/distribution/${pathOf(attempt, reference)}/json`;
+    const watchdog = new Watchdog(this.#callTimeoutMs);
+    const signal = AbortSignal.any([options.signal, watchdog.signal]);
+    try {
+      await this.#connection.negotiate(attempt, options.signal);
+      watchdog.feed();
+      const headers = authHeaders(options.auth);
+      const response = await this.#connection.call(attempt, "GET", path, { signal, headers, patient: true });
+      if (response.status === 200) return remoteImage(attempt, await this.#connection.json(attempt, response, signal));
+      const error = pullError(attempt, reference, await this.#connection.failure(attempt, response, signal));
+      if (error.kind === "not-found") return undefined;
+      throw error;
+    } catch (error) {
+      options.signal.throwIfAborted();
+      if (!watchdog.signal.aborted) throw error;
+      // The Engine lives, as its ping has shown: it is the registry that stays silent.
+      throw new RuntimeError("stalled", `${attempt}: no answer for ${this.#callTimeoutMs / 1000} s, given up`);
+    } finally {
+      watchdog.end();
+    }
+  }
+
+  async events({ signal, onOpen, onEvent }: EventOptions): Promise<never> {
+    const attempt = `follow the events of the Docker Engine at ${this.#connection.socket}`;
+    const query = new URLSearchParams({ filters: EVENT_FILTERS });
+    const response = await this.#connection.call(attempt, "GET", `/events?${query}`, { signal });
+    if (response.status !== 200 || response.body === null) {
+      throw await this.#connection.callError(attempt, response, signal);
+    }
+    onOpen();
+    const tooLong = () => new Error(`an event is longer than ${EVENT_LINE_LIMIT} bytes`);
+    try {
+      for await (const line of readLines(response.body, EVENT_LINE_LIMIT, tooLong)) {
+        const event = parseEvent(line);
+        if (event !== undefined) onEvent(event);
+      }
+    } catch (cause) {
+      throw this.#connection.unreachable(attempt, cause, signal);
+    }
+    throw this.#connection.unreachable(attempt, new Error("the Engine ended the stream"), signal);
+  }
+
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#client.close();
+    this.#connection.close();
   }
 
   async #readProgress(
@@ -146,10 +193,10 @@ export class DockerRuntime implements Runtime {
         if (next.done) return tally;
         changed = tally.add(next.value);
       } catch (cause) {
-        this.#apiVersion = undefined;
+        this.#connection.forgetVersion();
         throw new RuntimeError(
           "unreachable",
-          `${attempt}: the answer of the Docker Engine broke off: ${textOf(cause)}`,
+          `${attempt}: the answer of the Docker Engine broke off: ${causeText(cause)}`,
           {
             cause,
           },
@@ -157,138 +204,6 @@ export class DockerRuntime implements Runtime {
       }
       if (changed) onChange(next.value);
     }
-  }
-
-  // One request under the negotiated version, and once more when the Engine was exchanged for another under us.
-  async #call(
-    attempt: string,
-    method: "GET" | "POST",
-    path: string,
-    options: { readonly signal: AbortSignal; readonly headers?: Record<string, string>; readonly patient?: boolean },
-  ): Promise<Response> {
-    for (let isRetry = false;; isRetry = true) {
-      const version = await this.#negotiate(attempt, options.signal);
-      const response = await this.#send(attempt, method, `/v${version}${path}`, options);
-      if (response.status !== 400) return response;
-      const failure = await this.#failure(attempt, response, options.signal);
-      if (isRetry || !/client version \S+ is too (?:new|old)/.test(failure.message)) {
-        throw new RuntimeError("rejected", `${attempt}: ${failure.message}`);
-      }
-      this.#apiVersion = undefined;
-    }
-  }
-
-  // GET, not HEAD: Engines answer HEAD /_ping only from API 1.40 on.
-  async #negotiate(attempt: string, signal: AbortSignal): Promise<string> {
-    if (this.#apiVersion !== undefined) return this.#apiVersion;
-    const response = await this.#send(attempt, "GET", "/_ping", { signal });
-    if (response.status !== 200) {
-      // Its own status must not be taken for that of an image: a 404 here is no missing image.
-      const { message } = await this.#failure(attempt, response, signal);
-      throw new RuntimeError(
-        "unreachable",
-        `${attempt}: ${this.#socket} does not answer as a Docker Engine: ${message}`,
-      );
-    }
-    await response.body?.cancel();
-    const offered = response.headers.get("Api-Version") ?? "";
-    const version = negotiatedVersion(attempt, offered);
-    if (version === undefined) {
-      throw new RuntimeError(
-        "failed",
-        `${attempt}: ${this.#socket} does not answer as a Docker Engine (no Api-Version)`,
-      );
-    }
-    return this.#apiVersion = version;
-  }
-
-  async #send(
-    attempt: string,
-    method: "GET" | "POST",
-    path: string,
-    options: { readonly signal: AbortSignal; readonly headers?: Record<string, string>; readonly patient?: boolean },
-  ): Promise<Response> {
-    if (this.#closed) {
-      throw new RuntimeError("unreachable", `${attempt}: the connection to the Docker Engine was closed`);
-    }
-    const { signal, headers = {}, patient = false } = options;
-    try {
-      return await send({
-        url: `http://docker${path}`,
-        client: this.#client,
-        method,
-        headers,
-        signal,
-        ...(!patient && { headersTimeoutMs: this.#callTimeoutMs }),
-      });
-    } catch (cause) {
-      throw this.#unreachable(attempt, cause, signal);
-    }
-  }
-
-  async #body(attempt: string, response: Response, signal: AbortSignal, limit: number): Promise<string> {
-    try {
-      const bytes = await readBody(response, { limit, timeoutMs: this.#callTimeoutMs, signal });
-      return new TextDecoder().decode(bytes);
-    } catch (cause) {
-      throw this.#unreachable(attempt, cause, signal);
-    }
-  }
-
-  // What answers next time may be another Engine, so its version is asked for again.
-  #unreachable(attempt: string, cause: unknown, signal: AbortSignal): unknown {
-    if (signal.aborted) return signal.reason;
-    this.#apiVersion = undefined;
-    const message = `${attempt}: no usable answer from the Docker Engine at ${this.#socket}: ${textOf(cause)}`;
-    return new RuntimeError("unreachable", message, { cause: cause instanceof HttpError ? cause.cause : cause });
-  }
-
-  async #json(attempt: string, response: Response, signal: AbortSignal): Promise<Record<string, unknown>> {
-    if (response.status !== 200) throw await this.#callError(attempt, response, signal);
-    const text = await this.#body(attempt, response, signal, ANSWER_LIMIT);
-    const value = parseObject(text);
-    if (value !== undefined) return value;
-    throw new RuntimeError("failed", `${attempt}: the Docker Engine's answer is not a JSON object`);
-  }
-
-  async #failure(attempt: string, response: Response, signal: AbortSignal): Promise<EngineFailure> {
-    const text = await this.#body(attempt, response, signal, ERROR_BODY_LIMIT);
-    const message = parseObject(text)?.message;
-    return {
-      status: response.status,
-      message: plainText(typeof message === "string" ? message : text) || `HTTP status ${response.status}`,
-      retryAfter: response.headers.get("Retry-After") ?? undefined,
-    };
-  }
-
-  async #callError(attempt: string, response: Response, signal: AbortSignal): Promise<RuntimeError> {
-    const failure = await this.#failure(attempt, response, signal);
-    return new RuntimeError(classifyCallFailure(failure), `${attempt}: ${failure.message}`);
-  }
-}
-
-/** Aborts its signal when it was not fed for `limitMs`. */
-class Watchdog {
-  readonly #controller = new AbortController();
-  readonly #limitMs: number;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(limitMs: number) {
-    this.#limitMs = limitMs;
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  feed(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#controller.abort(), this.#limitMs);
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-    this.#controller.abort();
   }
 }
 
@@ -325,20 +240,17 @@ function reportProgress(line: PullLine, onProgress: NonNullable<PullOptions["onP
   });
 }
 
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
-  } catch {
-    return undefined;
-  }
+function authHeaders(auth: RegistryAuth | undefined): Record<string, string> {
+  return auth === undefined ? {} : { "X-Registry-Auth": registryAuthHeader(auth) };
+}
+
+function remoteImage(attempt: string, { Descriptor }: Record<string, unknown>): RemoteImage {
+  const digest = typeof Descriptor === "object" && Descriptor !== null && "digest" in Descriptor && Descriptor.digest;
+  if (typeof digest === "string") return { digest: plainText(digest) };
+  throw new RuntimeError("failed", `${attempt}: the Docker Engine's answer has no digest`);
 }
 
 // Null in the answers of some Engines.
 function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((text) => typeof text === "string") : [];
-}
-
-function textOf(cause: unknown): string {
-  return plainText(cause instanceof Error ? cause.message : String(cause));
 }

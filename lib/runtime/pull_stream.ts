@@ -1,6 +1,8 @@
 // The progress of a pull as the Docker Engine streams it: one JSON object a line, ended CRLF. Bytes in, typed lines and
 // a tally out; it knows neither sockets nor clocks. (moby, pkg/jsonmessage and pkg/streamformatter)
 
+import { readLines } from "./lines.ts";
+
 /** What arrived is not the progress of a pull: no JSON, an endless line, or a line that breaks off. */
 export class PullStreamError extends Error {
   override name = "PullStreamError";
@@ -19,7 +21,6 @@ export interface PullLine {
 
 const LINE_LIMIT = 1024 * 1024;
 const LAYER_LIMIT = 4096;
-const NEWLINE = 0x0a;
 
 /**
  * Reads the stream line by line; blank lines are passed over, a last line needs no line end. A line longer than
@@ -29,27 +30,11 @@ export async function* readPullLines(
   stream: AsyncIterable<Uint8Array>,
   lineLimit = LINE_LIMIT,
 ): AsyncGenerator<PullLine, void, undefined> {
-  let pieces: Uint8Array[] = [];
-  let size = 0;
-  const keep = (piece: Uint8Array) => {
-    size += piece.byteLength;
-    if (size > lineLimit) throw new PullStreamError(`a line of the progress is longer than ${lineLimit} bytes`);
-    pieces.push(piece);
-  };
-  for await (const chunk of stream) {
-    let start = 0;
-    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
-      keep(chunk.subarray(start, end));
-      const line = parsePullLine(textOf(pieces));
-      if (line !== undefined) yield line;
-      pieces = [];
-      size = 0;
-      start = end + 1;
-    }
-    keep(chunk.subarray(start));
+  const tooLong = () => new PullStreamError(`a line of the progress is longer than ${lineLimit} bytes`);
+  for await (const text of readLines(stream, lineLimit, tooLong)) {
+    const line = parsePullLine(text);
+    if (line !== undefined) yield line;
   }
-  const line = parsePullLine(textOf(pieces));
-  if (line !== undefined) yield line;
 }
 
 /** One line as text; undefined for a blank one. Throws PullStreamError when it is not a JSON object. */
@@ -131,11 +116,6 @@ function errorOf(value: Record<string, unknown>): string | undefined {
   if (isRecord(detail) && typeof detail.message === "string" && detail.message !== "") return detail.message;
   if (typeof value.error === "string" && value.error !== "") return value.error;
   return detail === undefined && value.error === undefined ? undefined : "the Engine reported an error without a text";
-}
-
-function textOf(pieces: readonly Uint8Array[]): string {
-  const decoder = new TextDecoder();
-  return pieces.map((piece) => decoder.decode(piece, { stream: true })).join("") + decoder.decode();
 }
 
 function excerpt(text: string): string {

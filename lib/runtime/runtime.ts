@@ -42,11 +42,20 @@ export interface PullOptions {
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
+/** What goes with one look-up. */
+export type LookUpOptions = Pick<PullOptions, "signal" | "auth">;
+
+/** An image as a registry has it. */
+export interface RemoteImage {
+  /** Digest of the manifest or index: `sha256:…`. */
+  readonly digest: string;
+}
+
 /** What a pull brought. */
 export interface PulledImage {
   /** Digest of the manifest or index that the registry served: `sha256:…`. */
   readonly digest: string | undefined;
-  /** Sum of the sizes of the layers that were downloaded, in bytes; 0 when everything was there. */
+  /** Sum of the sizes of the layers that were downloaded, in bytes, as far as the runtime told them. */
   readonly bytes: number;
 }
 
@@ -90,15 +99,33 @@ export class RuntimeError extends Error {
   }
 }
 
+/**
+ * Something that may make an image wanted or absent: a pod's sandbox started, a pod's container ended (and will be started
+ * again), a name or an image was removed. A hint, never the truth.
+ */
+export type RuntimeEvent = "sandbox-started" | "container-died" | "image-removed";
+
+/** How to follow the events. */
+export interface EventOptions {
+  readonly signal: AbortSignal;
+  /** From now on events arrive. */
+  readonly onOpen: () => void;
+  readonly onEvent: (event: RuntimeEvent) => void;
+}
+
 /** Every method throws only RuntimeError, or the signal's reason when it was aborted. */
 export interface Runtime {
   info(signal: AbortSignal): Promise<RuntimeInfo>;
   /** The image a reference resolves to locally, or undefined. The reference needs an explicit tag or digest. */
   inspect(reference: string, signal: AbortSignal): Promise<LocalImage | undefined>;
+  /** Asks a registry what it has under a reference with an explicit tag or digest; undefined when it has no such image. */
+  lookUp(reference: string, options: LookUpOptions): Promise<RemoteImage | undefined>;
   /** Pulls one reference with an explicit tag or digest. Resolves only when the runtime said the image is complete. */
   pull(reference: string, options: PullOptions): Promise<PulledImage>;
   /** Gives the image `source` the additional name `name:tag`. The runtime overwrites silently: check first. */
   tag(source: string, target: { readonly name: string; readonly tag: string }, signal: AbortSignal): Promise<void>;
+  /** Hands over events as they happen. It ends only by throwing: the stream broke, or the signal was aborted. */
+  events(options: EventOptions): Promise<never>;
   /** Closes connections; later calls fail. */
   close(): void;
 }

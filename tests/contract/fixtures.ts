@@ -50,12 +50,12 @@ export async function fakeFixture(imageStore: "classic" | "containerd"): Promise
   };
 }
 
-/** DockerRuntime on a real dockerd with a real registry. */
-export async function realFixture(): Promise<RuntimeFixture> {
+/** DockerRuntime on a real dockerd, the one on the PATH unless `start` brings another, with a real registry. */
+export async function realFixture(start = startEngine): Promise<RuntimeFixture> {
   const dir = await Deno.makeTempDir({ prefix: "gilly-contract-" });
   await using begun = new AsyncDisposableStack();
   begun.defer(() => Deno.remove(dir, { recursive: true }));
-  const engine = await startEngine(`${dir}/engine`);
+  const engine = await start(`${dir}/engine`);
   begun.defer(() => engine.remove());
   const registry = await startRegistry(`${dir}/registry`);
   begun.defer(() => registry.remove());

@@ -64,11 +64,31 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
       assertEquals(await runtime.inspect(name, never()), undefined, name);
     }
   }],
+  ["a look-up tells what a registry has, and leaves nothing behind", async ({ runtime, served, missing, digest }) => {
+    assertEquals(await runtime.lookUp(served, { signal: never() }), { digest });
+    assertEquals(await runtime.lookUp(`${repositoryOf(served)}@${digest}`, { signal: never() }), { digest });
+    assertEquals(await runtime.lookUp(missing, { signal: never() }), undefined);
+    assertEquals(await runtime.lookUp(`${repositoryOf(served)}/no/such:1`, { signal: never() }), undefined);
+    assertEquals(await runtime.inspect(served, never()), undefined);
+  }],
+  ["a look-up fails as a pull does", async ({ runtime, refused, guarded, auth }) => {
+    await assertFails("registry-down", `look up ${refused}: `, () => runtime.lookUp(refused, { signal: never() }));
+    await assertFails("denied", `look up ${guarded}: `, () => runtime.lookUp(guarded, { signal: never() }));
+    const wrong = { username: "alice", password: "not-the-password" };
+    const asking = () => runtime.lookUp(guarded, { signal: never(), auth: wrong });
+    assert(!(await assertFails("denied", "look up", asking)).message.includes(wrong.password));
+    assertMatch((await runtime.lookUp(guarded, { signal: never(), auth }))?.digest ?? "", /^sha256:[0-9a-f]{64}$/);
+    const missing = `${repositoryOf(guarded)}:no-such-tag`;
+    assertEquals(await runtime.lookUp(missing, { signal: never(), auth }), undefined);
+    await assertFails("rejected", "look up", () => runtime.lookUp("a//b:1", { signal: never() }));
+  }],
   ["a pulled reference resolves and has the digest that was told", async ({ runtime, served, digest }) => {
     const progress: PullProgress[] = [];
     const pulled = await runtime.pull(served, { signal: never(), onProgress: (step) => progress.push(step) });
     assertEquals(pulled.digest, digest);
-    assert(pulled.bytes > 0);
+    // The containerd image store tells no size of a layer that came within a tenth of a second.
+    const isQuiet = (await runtime.info(never())).imageStore === "containerd";
+    assert(pulled.bytes > 0 || isQuiet);
     assert(progress.some(({ layer, status }) => /^[0-9a-f]{12}$/.test(layer) && status === "Pull complete"));
     const image = await runtime.inspect(served, never());
     assertMatch(image?.id ?? "", /^sha256:[0-9a-f]{64}$/);
@@ -165,10 +185,29 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
     assertEquals(await assertRejects(() => runtime.pull(served, { signal }), Error), reason);
     assertEquals(await assertRejects(() => runtime.info(signal), Error), reason);
   }],
+  ["a name that goes away is an event, and the stream ends with the signal", async ({ runtime, served, forget }) => {
+    await runtime.pull(served, { signal: never() });
+    const stop = new AbortController();
+    const opened = Promise.withResolvers<void>();
+    const heard = Promise.withResolvers<string>();
+    const following = runtime.events({ signal: stop.signal, onOpen: opened.resolve, onEvent: heard.resolve });
+    const ending = assertRejects(() => following, Error, "enough");
+    await opened.promise;
+    await forget(served);
+    assertEquals(await heard.promise, "image-removed");
+    stop.abort(new Error("enough"));
+    await ending;
+    await runtime.pull(served, { signal: never() });
+  }],
   ["while it is down calls are unreachable, and afterwards they work again", async (fixture) => {
     const { runtime, served } = fixture;
     const before = await runtime.inspect(served, never());
+    const opened = Promise.withResolvers<void>();
+    const following = fixture.runtime.events({ signal: never(), onOpen: opened.resolve, onEvent: () => {} });
+    const broken = assertRejects(() => following, RuntimeError, "follow the events");
+    await opened.promise;
     await fixture.stop();
+    assertEquals((await broken).kind, "unreachable");
     await assertFails("unreachable", `inspect ${served}: `, () => runtime.inspect(served, never()));
     await assertFails("unreachable", `pull ${served}: `, () => runtime.pull(served, { signal: never() }));
     await fixture.start();

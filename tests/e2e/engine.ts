@@ -31,15 +31,20 @@ export interface RealEngine {
   remove(): Promise<void>;
 }
 
-/** Starts dockerd under `dir` and resolves once it answers; `args` are added to its command line. */
+/**
+ * Starts dockerd under `dir` and resolves once it answers; `args` are added to its command line, and `launcher` is a
+ * command line that ends by becoming the one that follows it.
+ */
 export async function startEngine(
   dir: string,
-  options: { readonly args?: readonly string[] } = {},
+  options: { readonly args?: readonly string[]; readonly launcher?: readonly string[] } = {},
 ): Promise<RealEngine> {
   await Deno.mkdir(dir, { recursive: true });
   const socket = `${dir}/docker.sock`;
   const logFile = `${dir}/dockerd.log`;
-  const daemon = new Daemon("dockerd", [
+  const [program = "dockerd", ...rest] = [...(options.launcher ?? []), "dockerd"];
+  const daemon = new Daemon(program, [
+    ...rest,
     ...["--data-root", `${dir}/data`, "--exec-root", `${dir}/exec`, "--pidfile", `${dir}/dockerd.pid`],
     ...["-H", `unix://${socket}`, "--bridge=none", "--iptables=false", ...(options.args ?? [])],
   ], logFile);
@@ -163,7 +168,7 @@ export async function pushImage(
   const { name, tag } = splitTag(reference);
   const headers = { "X-Registry-Auth": btoa(JSON.stringify(user)).replaceAll("+", "-").replaceAll("/", "_") };
   const answer = await callEngine(engine, "POST", `/images/${name}/push?tag=${tag}`, { headers });
-  const digest = /"Digest":"(sha256:[0-9a-f]{64})"/.exec(answer)?.[1];
+  const digest = /: digest: (sha256:[0-9a-f]{64}) size/.exec(answer)?.[1];
   if (digest === undefined) throw new Error(`pushing ${reference}: ${answer}`);
   return digest;
 }

@@ -8,12 +8,18 @@ export interface Ending {
   readonly milliseconds: number;
 }
 
+/** What to start in place of the compiled program; `args` come before its own. */
+export interface Launch extends Pick<Deno.CommandOptions, "cwd" | "env" | "clearEnv"> {
+  readonly program: string;
+  readonly args: readonly string[];
+}
+
 interface Waiter {
   readonly pattern: RegExp;
   readonly found: PromiseWithResolvers<string>;
 }
 
-/** A process of dist/gilly. */
+/** A process of dist/gilly, or of another build. */
 export class Gilly {
   /** Every line it has written to standard error, oldest first. */
   readonly journal: string[] = [];
@@ -22,9 +28,16 @@ export class Gilly {
   #waiters: Waiter[] = [];
   #ended = false;
 
-  /** Starts it with these arguments; what it writes is also appended to `logFile`. */
-  constructor(args: readonly string[], logFile: string) {
-    this.#child = new Deno.Command(GILLY, { args: [...args], stdin: "null", stdout: "null", stderr: "piped" }).spawn();
+  /** Starts it with these arguments; what it writes is also appended to `logFile`. `launch` may start another build. */
+  constructor(args: readonly string[], logFile = "/dev/null", launch: Launch = { program: GILLY, args: [] }) {
+    const { program, args: first, ...options } = launch;
+    this.#child = new Deno.Command(program, {
+      ...options,
+      args: [...first, ...args],
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
     this.#read = this.#readJournal(logFile);
   }
 

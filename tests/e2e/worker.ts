@@ -41,8 +41,16 @@ const POLL_MS = 200;
 const DEFAULT_TIMEOUT_MS = 90_000;
 const START_TIMEOUT_MS = 60_000;
 
+/** What a worker is made of besides its kubelet. */
+export interface WorkerOptions {
+  /** One when left out. */
+  readonly mirrors?: 1 | 2;
+  /** The Engine on the PATH when left out. */
+  readonly startEngine?: typeof startEngine;
+}
+
 /** Starts a worker; `dir` is its own. Throws when it cannot, after cleaning up. */
-export async function startWorker(options: { readonly mirrors?: 1 | 2 } = {}): Promise<Worker> {
+export async function startWorker(options: WorkerOptions = {}): Promise<Worker> {
   const binary = kubeletBinary();
   if (binary === undefined) throw new Error("no kubelet: KUBELET_BIN is not set");
   await using parts = new AsyncDisposableStack();
@@ -56,7 +64,7 @@ export async function startWorker(options: { readonly mirrors?: 1 | 2 } = {}): P
   }
   const wrapper = new URL("./oom_wrap.sh", import.meta.url).pathname;
   const args = ["--add-runtime", `wrap=${wrapper}`, "--default-runtime", "wrap"];
-  const engine = await soon("Docker Engine", startEngine(`${dir}/engine`, { args }));
+  const engine = await soon("Docker Engine", (options.startEngine ?? startEngine)(`${dir}/engine`, { args }));
   parts.defer(() => endEngine(engine));
   await makeSleeper(engine, PAUSE_IMAGE, PAUSE_IMAGE);
   const certificates = await writeCertificates(dir);
@@ -68,7 +76,7 @@ export async function startWorker(options: { readonly mirrors?: 1 | 2 } = {}): P
 
 /** Runs `use` with a worker of its own and stops it afterwards; when `use` fails, the ends of all logs are printed. */
 export async function withWorker(
-  options: { readonly mirrors?: 1 | 2 },
+  options: WorkerOptions,
   use: (worker: Worker) => Promise<void>,
 ): Promise<void> {
   const worker = await startWorker(options);

@@ -1,5 +1,6 @@
 // A strict stand-in for a Docker Engine on a unix socket, with registries that it pulls from. It keeps a journal of every
 // call and answers 404 to any it was not told to expect. Wordings and statuses are those of Engine 20.10.
+import { EventStreams } from "./engine_events.ts";
 import { type FakeImage, type FakeReference, ImageStore, parseFakeReference } from "./image_store.ts";
 import { PullScript } from "./pull_script.ts";
 import { askRegistry, type FakeRegistry, message } from "./registries.ts";
@@ -68,6 +69,8 @@ export class FakeDockerEngine {
   readonly unexpected: string[] = [];
   /** Number of all calls since the start, also of those that have left the journal. */
   calls = 0;
+  /** Whoever follows the events; tests may tell more. */
+  readonly events = new EventStreams();
   /** The most pulls that ever ran at once. */
   mostPulling = 0;
   intercept: Intercept | undefined;
@@ -132,6 +135,7 @@ export class FakeDockerEngine {
   /** Takes a name away, and the image with its last name, as the kubelet's garbage collection does. */
   remove(reference: string): void {
     this.#store.remove(parsed(reference));
+    this.events.tell({ Type: "image", Action: "untag", Actor: { ID: reference, Attributes: { name: reference } } });
     if (this.#store.size === 0) this.#layers.clear();
   }
 
@@ -199,7 +203,8 @@ export class FakeDockerEngine {
     call.status = response.status;
     response.headers.set("Api-Version", this.#options.apiVersion ?? "1.41");
     response.headers.set("Server", `Docker/${this.#options.version ?? "20.10.24"} (linux)`);
-    if (call.path !== "/images/create" || response.status !== 200) end("complete");
+    const streams = call.path === "/images/create" || call.path === "/events";
+    if (!streams || response.status !== 200) end("complete");
     return response;
   }
 
@@ -225,6 +230,11 @@ export class FakeDockerEngine {
     const source = /^\/images\/(.+)\/tag$/.exec(path)?.[1];
     if (source !== undefined && method === "POST" && this.#hasOnly(call, ["repo", "tag"])) {
       return this.#tag(source, call.query.repo ?? "", call.query.tag ?? "");
+    }
+    const lookedUp = /^\/distribution\/(.+)\/json$/.exec(path)?.[1];
+    if (lookedUp !== undefined && method === "GET") return this.#lookUp(lookedUp, call, left);
+    if (path === "/events" && method === "GET" && this.#hasOnly(call, ["filters"])) {
+      return this.events.open(left, () => end("aborted"));
     }
     if (path === "/images/create" && method === "POST" && this.#hasOnly(call, ["fromImage", "tag"])) {
       return this.#pull(call, left, end);
@@ -269,6 +279,17 @@ export class FakeDockerEngine {
     const image = this.#store.inspect(name);
     if (image === undefined) return message(404, `no such image: ${name}: No such image: ${name}`);
     return Response.json({ ...image, Os: "linux", Architecture: "amd64" });
+  }
+
+  async #lookUp(name: string, call: EngineCall, left: AbortSignal): Promise<Response> {
+    const reference = parseFakeReference(name);
+    if (reference === undefined) return message(400, "invalid reference format");
+    const registry = this.registries[reference.host];
+    if (registry?.state === "silent") await aborted(left);
+    const found = askRegistry(registry, reference, call.headers["x-registry-auth"]);
+    if (found instanceof Response) return found;
+    const mediaType = "application/vnd.docker.distribution.manifest.v2+json";
+    return Response.json({ Descriptor: { mediaType, digest: found.digest, size: 500 }, Platforms: [] });
   }
 
   #tag(source: string, repo: string, tag: string): Response {

@@ -1,5 +1,7 @@
 // Runs main.ts as a child with the very permissions that the compiled binary has.
 
+import { Gilly, type Launch } from "../e2e/gilly.ts";
+
 /** How a run ended. */
 export interface Run {
   readonly code: number;
@@ -26,13 +28,28 @@ export function withoutServiceManager(): Record<string, string> {
 
 /** Runs the program with these arguments to its end. */
 export async function runProgram(argv: readonly string[]): Promise<Run> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", ...await permissions(), "main.ts", ...argv],
+  const { program, args, ...options } = await launch();
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    ...options,
+    args: [...args, ...argv],
+    stdin: "null",
+  })
+    .output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Starts the program with these arguments; its journal can be waited for. */
+export async function startProgram(argv: readonly string[]): Promise<Gilly> {
+  return new Gilly(argv, undefined, await launch());
+}
+
+async function launch(): Promise<Launch> {
+  return {
+    program: Deno.execPath(),
+    args: ["run", "--quiet", ...await permissions(), "main.ts"],
     cwd: PROJECT,
     env: { ...withoutServiceManager(), NO_COLOR: "1" },
     clearEnv: true,
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  };
 }

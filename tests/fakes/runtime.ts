@@ -3,11 +3,15 @@
 
 import type { MirrorDesk } from "../../lib/repair.ts";
 import {
+  type EventOptions,
   type LocalImage,
+  type LookUpOptions,
   type PulledImage,
   type PullOptions,
+  type RemoteImage,
   type Runtime,
   RuntimeError,
+  type RuntimeEvent,
   type RuntimeInfo,
 } from "../../lib/runtime/runtime.ts";
 
@@ -25,6 +29,10 @@ export class MemoryRuntime implements Runtime {
   beforeTag: () => void = () => {};
   /** What a tag resolves to afterwards, in place of its source. */
   tagResolvesTo: LocalImage | undefined;
+  /** Tells whoever follows the events. */
+  happen: (event: RuntimeEvent) => void = () => {};
+  /** Ends the stream of events as an Engine that restarts does. */
+  breakEvents: () => void = () => {};
   imageStore: RuntimeInfo["imageStore"] = "classic";
 
   constructor(pulls: Record<string, PullScript> = {}) {
@@ -41,6 +49,15 @@ export class MemoryRuntime implements Runtime {
     this.calls.push(`inspect ${reference}`);
     if (this.failures.inspect) return Promise.reject(this.failures.inspect);
     return Promise.resolve(this.images.get(reference));
+  }
+
+  lookUp(reference: string, { signal }: LookUpOptions): Promise<RemoteImage | undefined> {
+    this.calls.push(`look up ${reference}`);
+    if (signal.aborted) return Promise.reject(signal.reason);
+    const script = this.pulls[reference];
+    if (script instanceof RuntimeError) return Promise.reject(script);
+    const digest = script === undefined || script instanceof Promise ? undefined : script.digest;
+    return Promise.resolve(digest === undefined ? undefined : { digest });
   }
 
   async pull(reference: string, { signal, auth }: PullOptions): Promise<PulledImage> {
@@ -72,6 +89,21 @@ export class MemoryRuntime implements Runtime {
     return Promise.resolve();
   }
 
+  events({ signal, onOpen, onEvent }: EventOptions): Promise<never> {
+    onOpen();
+    return new Promise((_, reject) => {
+      const end = (reason: unknown) => {
+        this.happen = () => {};
+        signal.removeEventListener("abort", abort);
+        reject(reason);
+      };
+      const abort = () => end(signal.reason);
+      signal.addEventListener("abort", abort, { once: true });
+      this.breakEvents = () => end(new RuntimeError("unreachable", "the stream of events broke"));
+      this.happen = onEvent;
+    });
+  }
+
   close(): void {
     this.calls.push("close");
   }
@@ -87,6 +119,7 @@ export function openDesk(changes: Partial<MirrorDesk> = {}): MirrorDesk {
   return {
     resting: () => undefined,
     credentials: () => Promise.resolve(undefined),
+    credentialsInWords: (mirror) => `${mirror} was asked without credentials`,
     withPlace: (_mirror, _signal, pull) => pull(),
     delivered: () => {},
     failed: () => {},

@@ -1,0 +1,55 @@
+// Follows the runtime's events for as long as the daemon runs. When the stream breaks it says so and tries again; nobody
+// depends on an event arriving.
+
+import type { EventOptions, RuntimeEvent } from "./runtime/runtime.ts";
+
+/** Pauses before the stream is opened again, in milliseconds: the first, and the longest. */
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 10_000;
+
+/** Who hears of the stream and its events. */
+export interface EventListener {
+  opened(): void;
+  broke(error: unknown): void;
+  happened(event: RuntimeEvent): void;
+}
+
+/** Follows `events` until the signal is aborted; resolves then, and never throws. */
+export async function watchEvents(
+  events: (options: EventOptions) => Promise<never>,
+  listener: EventListener,
+  signal: AbortSignal,
+): Promise<void> {
+  let pause = FIRST_PAUSE_MS;
+  while (!signal.aborted) {
+    try {
+      await events({
+        signal,
+        onOpen: () => {
+          pause = FIRST_PAUSE_MS;
+          listener.opened();
+        },
+        onEvent: (event) => listener.happened(event),
+      });
+    } catch (error) {
+      if (signal.aborted) return;
+      listener.broke(error);
+    }
+    await sleep(pause, signal);
+    pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+  }
+}
+
+/** Resolves after `ms` milliseconds, or as soon as the signal is aborted. */
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done, { once: true });
+    if (signal.aborted) done();
+  });
+}

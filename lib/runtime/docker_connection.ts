@@ -1,0 +1,171 @@
+// One HTTP connection after another to a Docker Engine: the negotiated version, deadlines, bounded bodies, and failures
+// that say what was attempted. It knows no route but the ping.
+
+import { HttpError, readBody, send } from "../http.ts";
+import { classifyCallFailure, type EngineFailure, plainText } from "./docker_failure.ts";
+import { negotiatedVersion } from "./docker_request.ts";
+import { RuntimeError } from "./runtime.ts";
+
+const ERROR_BODY_LIMIT = 64 * 1024;
+const ANSWER_LIMIT = 8 * 1024 * 1024;
+
+/** How a call is sent; `patient` ones wait for their answer as long as the signal allows. */
+export interface CallOptions {
+  readonly signal: AbortSignal;
+  readonly headers?: Record<string, string>;
+  readonly patient?: boolean;
+}
+
+/** Speaks HTTP with the Engine at a unix socket. Every method throws RuntimeError, or the signal's reason. */
+export class DockerConnection {
+  readonly socket: string;
+  readonly #callTimeoutMs: number;
+  readonly #client: Deno.HttpClient;
+  #apiVersion: string | undefined;
+  #closed = false;
+
+  constructor(socket: string, callTimeoutMs: number) {
+    this.socket = socket;
+    this.#callTimeoutMs = callTimeoutMs;
+    // No connection is kept: one that an Engine restart left half dead would fail the next call.
+    this.#client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket }, poolMaxIdlePerHost: 0 });
+  }
+
+  /** The negotiated version, once there is one. */
+  get apiVersion(): string | undefined {
+    return this.#apiVersion;
+  }
+
+  /** What answers next time may be another Engine: its version is asked for again. */
+  forgetVersion(): void {
+    this.#apiVersion = undefined;
+  }
+
+  /** Lets go of the client; later calls fail. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#client.close();
+  }
+
+  /** One request under the negotiated version, and once more when the Engine was exchanged for another under us. */
+  async call(
+    attempt: string,
+    method: "GET" | "POST",
+    path: string,
+    options: CallOptions,
+  ): Promise<Response> {
+    for (let isRetry = false;; isRetry = true) {
+      const version = await this.negotiate(attempt, options.signal);
+      const response = await this.#send(attempt, method, `/v${version}${path}`, options);
+      if (response.status !== 400) return response;
+      const failure = await this.failure(attempt, response, options.signal);
+      if (isRetry || !/client version \S+ is too (?:new|old)/.test(failure.message)) {
+        throw new RuntimeError("rejected", `${attempt}: ${failure.message}`);
+      }
+      this.#apiVersion = undefined;
+    }
+  }
+
+  // GET, not HEAD: Engines answer HEAD /_ping only from API 1.40 on.
+  async negotiate(attempt: string, signal: AbortSignal): Promise<string> {
+    if (this.#apiVersion !== undefined) return this.#apiVersion;
+    const response = await this.#send(attempt, "GET", "/_ping", { signal });
+    if (response.status !== 200) {
+      // Its own status must not be taken for that of an image: a 404 here is no missing image.
+      const { message } = await this.failure(attempt, response, signal);
+      throw new RuntimeError(
+        "unreachable",
+        `${attempt}: ${this.socket} does not answer as a Docker Engine: ${message}`,
+      );
+    }
+    await response.body?.cancel();
+    const offered = response.headers.get("Api-Version") ?? "";
+    const version = negotiatedVersion(attempt, offered);
+    if (version === undefined) {
+      throw new RuntimeError(
+        "failed",
+        `${attempt}: ${this.socket} does not answer as a Docker Engine (no Api-Version)`,
+      );
+    }
+    return this.#apiVersion = version;
+  }
+
+  async #send(
+    attempt: string,
+    method: "GET" | "POST",
+    path: string,
+    options: CallOptions,
+  ): Promise<Response> {
+    if (this.#closed) {
+      throw new RuntimeError("unreachable", `${attempt}: the connection to the Docker Engine was closed`);
+    }
+    const { signal, headers = {}, patient = false } = options;
+    try {
+      return await send({
+        url: `http://docker${path}`,
+        client: this.#client,
+        method,
+        headers,
+        signal,
+        ...(!patient && { headersTimeoutMs: this.#callTimeoutMs }),
+      });
+    } catch (cause) {
+      throw this.unreachable(attempt, cause, signal);
+    }
+  }
+
+  async #body(attempt: string, response: Response, signal: AbortSignal, limit: number): Promise<string> {
+    try {
+      const bytes = await readBody(response, { limit, timeoutMs: this.#callTimeoutMs, signal });
+      return new TextDecoder().decode(bytes);
+    } catch (cause) {
+      throw this.unreachable(attempt, cause, signal);
+    }
+  }
+
+  // What answers next time may be another Engine, so its version is asked for again.
+  unreachable(attempt: string, cause: unknown, signal: AbortSignal): unknown {
+    if (signal.aborted) return signal.reason;
+    this.#apiVersion = undefined;
+    const message = `${attempt}: no usable answer from the Docker Engine at ${this.socket}: ${causeText(cause)}`;
+    return new RuntimeError("unreachable", message, { cause: cause instanceof HttpError ? cause.cause : cause });
+  }
+
+  async json(attempt: string, response: Response, signal: AbortSignal): Promise<Record<string, unknown>> {
+    if (response.status !== 200) throw await this.callError(attempt, response, signal);
+    const text = await this.#body(attempt, response, signal, ANSWER_LIMIT);
+    const value = parseObject(text);
+    if (value !== undefined) return value;
+    throw new RuntimeError("failed", `${attempt}: the Docker Engine's answer is not a JSON object`);
+  }
+
+  async failure(attempt: string, response: Response, signal: AbortSignal): Promise<EngineFailure> {
+    const text = await this.#body(attempt, response, signal, ERROR_BODY_LIMIT);
+    const message = parseObject(text)?.message;
+    return {
+      status: response.status,
+      message: plainText(typeof message === "string" ? message : text) || `HTTP status ${response.status}`,
+      retryAfter: response.headers.get("Retry-After") ?? undefined,
+    };
+  }
+
+  async callError(attempt: string, response: Response, signal: AbortSignal): Promise<RuntimeError> {
+    const failure = await this.failure(attempt, response, signal);
+    return new RuntimeError(classifyCallFailure(failure), `${attempt}: ${failure.message}`);
+  }
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a cause says, on one line. */
+export function causeText(cause: unknown): string {
+  return plainText(cause instanceof Error ? cause.message : String(cause));
+}

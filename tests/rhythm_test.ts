@@ -1,0 +1,97 @@
+import { assert, assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
+import { type Aftermath, Rhythm } from "../lib/rhythm.ts";
+
+const TEMPO = { intervalSeconds: 5, safetySeconds: 60, jitter: 0 };
+const QUIET: Aftermath = { expectant: false, nextTryAt: undefined, failed: false };
+const EXPECTANT: Aftermath = { ...QUIET, expectant: true };
+const MIDDLE = 0.5;
+
+/** Passes whenever one is due, from `start` until `end`, each taking `passMs`; hints come at the given times. */
+function play(options: { hints?: number[]; aftermath?: Aftermath; listening?: boolean; start?: number; end: number }) {
+  const { hints = [], aftermath = QUIET, listening = true, start = 0, end } = options;
+  const rhythm = new Rhythm();
+  const passes: number[] = [];
+  rhythm.passed(start, aftermath, TEMPO, listening, MIDDLE);
+  let now = start;
+  while (now < end) {
+    const hint = hints.find((time) => time > now) ?? Infinity;
+    now = Math.min(Math.max(now, rhythm.dueAt), hint, end);
+    if (now === hint) rhythm.hint(now);
+    if (now >= end || now < rhythm.dueAt) continue;
+    passes.push(now - start);
+    rhythm.passed(now, aftermath, TEMPO, listening, MIDDLE);
+  }
+  return passes;
+}
+
+Deno.test("the first pass is due at once", () => {
+  assertLessOrEqual(new Rhythm().dueAt, 0);
+});
+
+Deno.test("without events passes follow the poll interval", () => {
+  assertEquals(play({ listening: false, end: 21_000 }), [5000, 10_000, 15_000, 20_000]);
+});
+
+Deno.test("while events arrive a quiet node is looked at once a minute", () => {
+  assertEquals(play({ end: 130_000 }), [60_000, 120_000]);
+});
+
+Deno.test("a kubelet that gave no pods is asked at the poll interval, events or not", () => {
+  assertEquals(play({ aftermath: { ...QUIET, failed: true }, end: 11_000 }), [5000, 10_000]);
+});
+
+Deno.test("an event wakes a pass at once, and a burst of passes follows it", () => {
+  const passes = play({ hints: [10_000], end: 14_000 });
+  assertEquals(passes[0], 10_000);
+  assertEquals(passes[1], 10_300);
+  assertGreaterOrEqual(passes.length, 8);
+});
+
+Deno.test("after the burst a node on which nothing is about to start is quiet again", () => {
+  const passes = play({ hints: [10_000], end: 60_000 });
+  assertEquals(passes.filter((at) => at > 14_000), []);
+});
+
+Deno.test("while a container is about to start, a failure is found within a sixth of the time since the event", () => {
+  const passes = play({ hints: [1000], aftermath: EXPECTANT, end: 40_000 });
+  for (const [index, at] of passes.entries()) {
+    const next = passes[index + 1];
+    if (next === undefined || at < 1000) continue;
+    assertLessOrEqual(next - at, Math.max(300, (next - 1000) / 6));
+  }
+});
+
+Deno.test("a container that never starts costs no more than the poll interval", () => {
+  const passes = play({ hints: [1000], aftermath: EXPECTANT, end: 600_000 }).filter((at) => at > 300_000);
+  assertEquals(new Set(passes.slice(1).map((at, index) => Math.round(at - passes[index]!))), new Set([5000]));
+});
+
+Deno.test("a hundred pods that start within five seconds cost a handful of passes", () => {
+  const hints = Array.from({ length: 100 }, (_, index) => 1000 + index * 50);
+  const passes = play({ hints, aftermath: EXPECTANT, end: 6000 });
+  assertLessOrEqual(passes.length, 10);
+  assertEquals(passes[0], 1000);
+});
+
+Deno.test("pods that start far apart are each looked at within 100 ms", () => {
+  const hints = [10_000, 20_000, 30_000, 40_000];
+  const passes = play({ hints, end: 50_000 });
+  for (const hint of hints) assert(passes.some((at) => at >= hint && at - hint <= 100), `no pass after ${hint}`);
+});
+
+Deno.test("an image that is to be tried again is tried at its time, but never in a loop", () => {
+  const rhythm = new Rhythm();
+  rhythm.passed(1000, { ...QUIET, nextTryAt: 11_000 }, TEMPO, true, MIDDLE);
+  assertEquals(rhythm.dueAt, 11_000);
+  rhythm.passed(11_000, { ...QUIET, nextTryAt: 11_000 }, TEMPO, true, MIDDLE);
+  assertEquals(rhythm.dueAt, 11_500);
+});
+
+Deno.test("the jitter spreads the polls by its share, both ways", () => {
+  const due = (random: number) => {
+    const rhythm = new Rhythm();
+    rhythm.passed(0, QUIET, { ...TEMPO, jitter: 0.1 }, false, random);
+    return Math.round(rhythm.dueAt);
+  };
+  assertEquals([due(0), due(0.5), due(1)], [4500, 5000, 5500]);
+});
