@@ -1,37 +1,55 @@
 // Config in, wired parts out: the only file that names concrete doors as values, and the only one that reads the clock
 // or rolls dice.
 
+import { AskedMirrors } from "./asked_mirrors.ts";
 import { Attempts } from "./attempts.ts";
 import type { Config } from "./config.ts";
 import type { Ground, Parts } from "./cycle.ts";
 import { boundedRuntime } from "./bounded_runtime.ts";
+import { CountingJournal } from "./counting_journal.ts";
 import { compileExclusions } from "./exclude.ts";
 import { Journal } from "./journal.ts";
 import { KubeletClient } from "./kubelet.ts";
-import { type Ledger, LedgerFile, noLedger, readLedger } from "./ledger.ts";
+import { type Ledger, type LedgerEntry, LedgerFile, ledgerLines, noLedger } from "./ledger.ts";
 import { log } from "./log.ts";
+import { measuredRuntime } from "./measured_runtime.ts";
+import { Metrics } from "./metrics.ts";
+import { MetricsDesk } from "./metrics_desk.ts";
 import { Mirrors } from "./mirror_desk.ts";
+import type { MirrorFacts } from "./node_state.ts";
 import { Provenance } from "./provenance.ts";
+import { Refusals } from "./refusals.ts";
 import { compileRules } from "./registry_map.ts";
 import type { RepairTools } from "./repair.ts";
 import { Repairs } from "./repairs.ts";
 import { DockerRuntime } from "./runtime/docker.ts";
 import type { ImageStore, Runtime } from "./runtime/runtime.ts";
+import { VERSION } from "./version.ts";
+import { entryOnTheWall } from "./wall_clock.ts";
 
 /** Parts that hold connections. */
 export interface WiredParts extends Parts {
   readonly config: Config;
   readonly runtime: Runtime;
   events: Runtime["events"];
+  readonly mirrors: MirrorFacts;
   close(): void;
 }
 
 /** Looks and tags that the Engine gets at once. */
 const CALLS_AT_ONCE = 16;
 
-/** Milliseconds since the epoch. */
+/**
+ * Milliseconds since the epoch by a clock that nobody can set: right when the program began, and steady from then on. A
+ * rest of seconds must not become one of a day when the host's clock is put right.
+ */
 export function now(): number {
-  return Date.now();
+  return Math.round(performance.timeOrigin + performance.now());
+}
+
+/** Milliseconds by which the clock on the wall is ahead of `now`; see wall_clock.ts. */
+export function wallSkew(): number {
+  return Date.now() - now();
 }
 
 /** A number in [0, 1). */
@@ -39,21 +57,45 @@ export function random(): number {
   return Math.random();
 }
 
-/** What lives as long as the process; `signal` ends every repair. */
-export function makeGround(signal: AbortSignal): Ground {
-  const journal = new Journal(log, now);
+/** What lives as long as the process; `signal` ends every repair, and the desk's metrics count what is said. */
+export function makeGround(signal: AbortSignal, metrics?: MetricsDesk): Ground {
+  const journal = metrics === undefined ? new Journal(log, now) : new CountingJournal(log, now, metrics);
   return { journal, repairs: new Repairs({ listener: journal, now, random, signal }), now };
 }
 
+/** Metrics that follow the config. Their package is loaded when a config first wants them: many never do. */
+export function makeMetricsDesk(): MetricsDesk {
+  const load = async () => {
+    const residentBytes = () => Deno.memoryUsage().rss;
+    return new Metrics(await import("prom-client"), { version: VERSION, deno: Deno.version.deno, now, residentBytes });
+  };
+  return new MetricsDesk({ load, say: (level, text) => log(level, "Metrics", text), now });
+}
+
+/** What a wiring may leave out. */
+export interface WireOptions {
+  readonly ledger: boolean;
+  /** Whose meter hears the Engine. */
+  readonly metrics?: MetricsDesk;
+}
+
 /** Wires the parts for a config. Reads the ledger for what is known of earlier repairs; connects to nothing. */
-export async function wire(config: Config, { journal }: Ground, options = { ledger: true }): Promise<WiredParts> {
-  const runtime = boundedRuntime(
-    new DockerRuntime({ socket: config.docker.socket, noProgressMs: 1000 * config.repair.noProgressSeconds }),
-    CALLS_AT_ONCE,
-  );
+export async function wire(
+  config: Config,
+  { journal }: Ground,
+  options: WireOptions = { ledger: true },
+): Promise<WiredParts> {
+  const engine = new DockerRuntime({
+    socket: config.docker.socket,
+    noProgressMs: 1000 * config.repair.noProgressSeconds,
+  });
+  const { metrics } = options;
+  const heard = metrics === undefined ? engine : measuredRuntime(engine, metrics.meter, now);
+  const runtime = boundedRuntime(heard, CALLS_AT_ONCE);
   const client = new KubeletClient(config.kubelet);
-  const ledger = options.ledger ? new LedgerFile(config.ledger.file) : noLedger;
-  const provenance = options.ledger ? await provenanceFrom(config, journal) : new Provenance();
+  const ledger = options.ledger ? new LedgerFile(config.ledger.file, config.ledger) : noLedger;
+  const memory = { provenance: new Provenance(), refusals: new Refusals() };
+  if (options.ledger) await recall(config.ledger.file, memory, journal);
   const mirrors = new Mirrors({
     settings: config.mirrors,
     concurrency: config.repair.concurrency,
@@ -64,15 +106,23 @@ export async function wire(config: Config, { journal }: Ground, options = { ledg
     onAuthProblem: (mirror, problem) => journal.authProblem(mirror, problem),
   });
   const attempts = new Attempts(config.repair.backoff);
-  const tools = { runtime, mirrors, listener: journal, objection: objectionOf(config, provenance, journal) };
-  const bench = { tools, attempts, ledger: learning(ledger, provenance) };
+  const listener = new AskedMirrors(journal);
+  const tools = { runtime, mirrors, listener, objection: objectionOf(config, memory.provenance, journal) };
+  const bench = { tools, attempts, ledger: learning(ledger, memory) };
+  const registries = compileRules(config.registries);
   return {
     config,
     runtime,
     kubelet: { host: config.kubelet.url, pods: (signal) => client.pods(signal) },
-    registries: compileRules(config.registries),
+    registries,
     exclusions: compileExclusions(config.exclude),
     bench,
+    refusals: memory.refusals,
+    mirrors: {
+      hosts: [...new Set(registries.mirrors.map(({ host }) => host))],
+      rests: () => mirrors.rests(),
+      asked: (name) => listener.of(name),
+    },
     keep: { images: config.keep, bench: { ...bench, attempts: new Attempts(config.repair.backoff) } },
     imageStore: rememberedImageStore(runtime),
     eager: config.repair.mode === "eager",
@@ -84,27 +134,35 @@ export async function wire(config: Config, { journal }: Ground, options = { ledg
   };
 }
 
-async function provenanceFrom(config: Config, journal: Journal): Promise<Provenance> {
-  const provenance = new Provenance();
+/** What is known of earlier repairs and refusals. */
+interface Memory {
+  readonly provenance: Provenance;
+  readonly refusals: Refusals;
+}
+
+/** Learns from the whole ledger, and never holds more than a piece of it. */
+async function recall(file: string, memory: Memory, journal: Journal): Promise<void> {
   try {
-    const { entries } = await readLedger(config.ledger.file);
-    for (const { result, reference, candidate, digest } of entries) {
-      if (result === "repaired" && reference && candidate && digest) provenance.learn({ reference, candidate, digest });
+    for await (const lines of ledgerLines(file)) {
+      for (const { entry } of lines) if (entry !== undefined) learn(memory, entry);
     }
   } catch (error) {
     journal.ledgerFailed(error);
   }
-  return provenance;
 }
 
-function learning(ledger: Ledger, provenance: Provenance): Ledger {
+function learn({ provenance, refusals }: Memory, entry: LedgerEntry): void {
+  const { result, reference, candidate, digest } = entry;
+  if (result === "repaired" && reference && candidate && digest) provenance.learn({ reference, candidate, digest });
+  refusals.learn(entry);
+}
+
+function learning(ledger: Ledger, memory: Memory): Ledger {
   return {
     append(entry) {
-      const { result, reference, candidate, digest } = entry;
-      if (result === "repaired" && reference && candidate && digest) {
-        provenance.learn({ reference, candidate, digest });
-      }
-      return ledger.append(entry);
+      const told = entryOnTheWall(entry, wallSkew());
+      learn(memory, told);
+      return ledger.append(told);
     },
   };
 }

@@ -3,6 +3,7 @@
 
 import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
+import { type CertificateFacts, certificateFacts } from "./certificate_facts.ts";
 
 /** A certificate or key that TLS could not use; the message says which of the two and why. */
 export class ClientCertificateError extends Error {
@@ -27,6 +28,11 @@ export function checkClientCertificate(certificatePem: string, keyPem: string): 
   // A certificate holds its public key in this very encoding (RFC 5280, subjectPublicKeyInfo).
   const publicKey = createPublicKey(key).export({ type: "spki", format: "der" });
   if (leaf.indexOf(publicKey) === -1) throw new ClientCertificateError("the key does not belong to the certificate");
+}
+
+/** What every certificate of a PEM text says of itself, in its order, at least one. Throws ClientCertificateError. */
+export function readCertificates(pem: string): CertificateFacts[] {
+  return certificatesIn(pem).map((block) => certificateFacts(new X509Certificate(block)));
 }
 
 /** The PEM certificates in a text, at least one, each of which parses. Throws ClientCertificateError. */

@@ -5,7 +5,7 @@ import { mistakeInFile, mistakeInPair, reasonOf } from "./config_files.ts";
 import type { FileKind } from "./config_files.ts";
 import { checkSettings, hostOfMirror, valueAt } from "./config_schema.ts";
 import type { Settings } from "./config_schema.ts";
-import { quoted } from "./config_values.ts";
+import { type ListenAddress, quoted } from "./config_values.ts";
 import { isMapping, readYamlMapping } from "./config_yaml.ts";
 import type { RegistryRule } from "./registry_map.ts";
 import { locateKeys } from "./yaml_position.ts";
@@ -44,11 +44,20 @@ export interface Config {
    * may differ.
    */
   readonly poll: { readonly intervalSeconds: number; readonly safetySeconds: number; readonly jitter: number };
-  readonly ledger: { readonly file: string };
+  /** The file moves aside when it would grow beyond `maxBytes`; `keep` of those that did stay. */
+  readonly ledger: { readonly file: string; readonly maxBytes: number; readonly keep: number };
+  readonly metrics: MetricsSettings;
   readonly logging: {
     readonly level: "debug" | "info" | "warning" | "error";
     readonly format: "text" | "json";
   };
+}
+
+/** Where metrics are shown; nowhere when both are left out. */
+export interface MetricsSettings {
+  readonly listen?: ListenAddress;
+  /** Path of a file for node_exporter's textfile collector; it ends in .prom. */
+  readonly textfile?: string;
 }
 
 /** What may be said of one mirror. */
@@ -145,7 +154,7 @@ function examine(text: string, file: string): Examination {
 }
 
 function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyStep[]) => number | undefined): Config {
-  const { kubelet, docker, exclude, keep, repair, poll, ledger, logging } = settings;
+  const { kubelet, docker, exclude, keep, repair, poll, ledger, metrics, logging } = settings;
   const resolve = (path: string | null | undefined) => typeof path === "string" ? resolvePath(path, file) : undefined;
   return {
     file,
@@ -177,7 +186,8 @@ function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyS
       onDigestChange: repair.onDigestChange,
     },
     poll: { intervalSeconds: poll.interval, safetySeconds: poll.safety, jitter: poll.jitter },
-    ledger: { file: resolvePath(ledger.file, file) },
+    ledger: { file: resolvePath(ledger.file, file), maxBytes: ledger.maxSize, keep: ledger.keep },
+    metrics: given({ listen: metrics.listen, textfile: resolve(metrics.textfile) }),
     logging,
   };
 }

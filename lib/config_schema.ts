@@ -4,7 +4,7 @@
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import * as z from "zod";
 import * as values from "./config_values.ts";
-import { quoted, secondsOf } from "./config_values.ts";
+import { bytesOf, quoted, secondsOf } from "./config_values.ts";
 import { isMapping } from "./config_yaml.ts";
 import type { Mapping } from "./config_yaml.ts";
 import { canonicalOrigin, mistakeInMirror, mistakeInOrigin } from "./registry_map.ts";
@@ -31,7 +31,8 @@ export const DEFAULTS = {
     onDigestChange: "warn",
   },
   poll: { interval: "5s", safety: "60s", jitter: 0.1 },
-  ledger: { file: "/var/lib/gilly/ledger.jsonl" },
+  ledger: { file: "/var/lib/gilly/ledger.jsonl", maxSize: "10MiB", keep: 5 },
+  metrics: { listen: "off", textfile: "off" },
   logging: { level: "info", format: "text" },
 } as const;
 
@@ -84,11 +85,22 @@ const SETTINGS = section({
     onDigestChange: choice(["warn", "refuse"]),
   }),
   poll: section({ interval: duration("1s", "1h"), safety: duration("1s", "1h"), jitter: number(0, 1, "a number") }),
-  ledger: section({ file: path("a file that Gilly may write") }),
+  ledger: section({
+    file: path("a file that Gilly may write"),
+    maxSize: size("4KiB", "1GiB"),
+    keep: number(1, 100, "a whole number"),
+  }),
+  metrics: section({
+    listen: z.custom<string | number>((value) => values.mistakeInListen(value) === undefined, {
+      error: ({ input }) => values.mistakeInListen(input),
+    }).transform(values.listenAddressOf),
+    textfile: text("off, or the path of a file that ends in .prom", values.mistakeInTextfile)
+      .transform((value) => value === values.OFF ? undefined : value),
+  }),
   logging: section({ level: choice(["debug", "info", "warning", "error"]), format: choice(["text", "json"]) }),
 });
 
-/** The checked values of the file, with defaults, in YAML's spelling; durations are seconds. */
+/** The checked values of the file, with defaults, in YAML's spelling; durations are seconds, sizes bytes. */
 export type Settings = z.output<typeof SETTINGS>;
 
 /** Checks a parsed YAML mapping. There are settings exactly when there is no mistake. */
@@ -162,6 +174,17 @@ function duration(shortest: string, longest: string) {
   const expected = `a duration from ${shortest} to ${longest}, such as 500ms, 5s, 5m or 1h`;
   return z.custom<string | number>(fits, { error: ({ input }) => unexpected(expected, input) })
     .transform((value) => secondsOf(value) ?? 0);
+}
+
+function size(smallest: string, largest: string) {
+  const [lowest = 0, highest = 0] = [smallest, largest].map(bytesOf);
+  const fits = (value: unknown) => {
+    const bytes = bytesOf(value);
+    return bytes !== undefined && bytes >= lowest && bytes <= highest;
+  };
+  const expected = `a size from ${smallest} to ${largest}, such as 512KiB or 10MiB`;
+  return z.custom<string>(fits, { error: ({ input }) => unexpected(expected, input) })
+    .transform((value) => bytesOf(value) ?? 0);
 }
 
 function withDefaults(value: unknown, defaults: unknown): unknown {

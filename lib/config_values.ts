@@ -54,6 +54,53 @@ export function mistakeInSocket(value: string): string | undefined {
   return mistakeInPath(path);
 }
 
+/** What stands for a feature that is not wanted. */
+export const OFF = "off";
+
+/** Where to listen; an IPv6 address stands without brackets. */
+export interface ListenAddress {
+  readonly hostname: string;
+  readonly port: number;
+}
+
+/**
+ * The address of `9464`, `:9464`, `127.0.0.1:9464`, `[::1]:9464` or `localhost:9464`. A port alone is one of the loopback
+ * address, so that opening it to others takes writing their address out. Undefined for anything else, `off` among it.
+ */
+export function listenAddressOf(value: unknown): ListenAddress | undefined {
+  if (typeof value !== "string" && typeof value !== "number") return undefined;
+  const [, host = "", digits = ""] = /^(?:(\[[^\]]*\]|[^:]*):)?([0-9]{1,5})$/.exec(String(value)) ?? [];
+  const hostname = host === "" ? "127.0.0.1" : host.replace(/^\[(.*)\]$/, "$1");
+  const port = Number(digits);
+  const known = host.startsWith("[")
+    ? regexes.ipv6.test(hostname)
+    : hostname === "localhost" || regexes.ipv4.test(hostname);
+  return known && port >= 1 && port <= 65535 ? { hostname, port } : undefined;
+}
+
+/** What is wrong with the address at which metrics are served. */
+export function mistakeInListen(value: unknown): string | undefined {
+  if (value === OFF || listenAddressOf(value) !== undefined) return undefined;
+  const expected =
+    "expected off, a port of the loopback address such as 9464, or an address and a port such as 10.0.0.5:9464";
+  if (Array.isArray(value)) return `${expected}, got a list; put an IPv6 address in quotes: "[::1]:9464"`;
+  if (typeof value === "object") return `${expected}, got a mapping`;
+  if (typeof value !== "string") return `${expected}, got ${typeof value === "number" ? "the number " : ""}${value}`;
+  return value.startsWith("*:")
+    ? `${expected}; every address of this host is 0.0.0.0:PORT`
+    : `${expected}, got ${quoted(value)}`;
+}
+
+/** What is wrong with a file for node_exporter's textfile collector, which reads nothing but *.prom. */
+export function mistakeInTextfile(value: string): string | undefined {
+  if (value === OFF) return undefined;
+  const mistake = mistakeInPath(value);
+  if (mistake !== undefined) return mistake;
+  return /[^/]\.prom$/.test(value)
+    ? undefined
+    : `${quoted(value)} does not end in .prom, which is all node_exporter reads`;
+}
+
 /** What is wrong with a mirror (see mistakeInMirror), with the value. */
 export function mistakeInMirrorName(value: string): string | undefined {
   const mistake = mistakeInMirror(value);
@@ -89,6 +136,14 @@ export function secondsOf(value: unknown): number | undefined {
   if (typeof value !== "string" || amount === undefined) return undefined;
   const secondsIn: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600 };
   return Number(amount) * (secondsIn[unit ?? "s"] ?? 1);
+}
+
+/** Bytes of a size: `512KiB`, `10MiB` or `1GiB`; undefined for anything else, a bare number too. */
+export function bytesOf(value: unknown): number | undefined {
+  const [, amount, unit] = /^([0-9]+(?:\.[0-9]+)?)(KiB|MiB|GiB)$/.exec(String(value)) ?? [];
+  if (typeof value !== "string" || unit === undefined) return undefined;
+  const bytesIn: Record<string, number> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+  return Math.round(Number(amount) * bytesIn[unit]!);
 }
 
 /** The path of a socket that may have been written as a URL. */

@@ -6,6 +6,7 @@ import type { PodList } from "./pod.ts";
 import { type Failure, isExpectant, scanPods } from "./pod_scan.ts";
 import type { RegistryMap } from "./registry_map.ts";
 import { makePlan, type Plan } from "./repair_plan.ts";
+import type { Refusals } from "./refusals.ts";
 import type { Bench, Repairs } from "./repairs.ts";
 import type { ImageStore } from "./runtime/runtime.ts";
 
@@ -23,6 +24,8 @@ export interface Parts {
   /** Repair containers that wait to be created before the kubelet has failed on them. */
   readonly eager: boolean;
   readonly bench: Bench;
+  /** What the ledger knows of refusals. */
+  readonly refusals: Refusals;
   /** Images to hold present, and where their repairs are noted: apart from those that pods wait for. */
   readonly keep: { readonly images: readonly string[]; readonly bench: Bench };
   /** How the Engine keeps images, or undefined while it does not answer. */
@@ -70,12 +73,13 @@ function withoutExpectantSkips(plan: Plan): Plan {
   return { ...plan, skips: plan.skips.filter(({ failure }) => !isExpectant(failure)) };
 }
 
-/** One pass: looks, plans, and starts the repairs, which go on beside later passes. Throws as `look` does. */
+/** One pass: looks, plans, records refusals, and starts the repairs, which go on beside later passes. Throws as `look` does. */
 export async function pass(parts: Parts, ground: Ground, signal: AbortSignal): Promise<Pass> {
   const seen = await look(parts, ground, signal);
-  const { repairs, repairing, waits } = seen.plan;
+  const { repairs, repairing, waits, skips } = seen.plan;
   const wanted = [...repairs, ...repairing, ...waits.map((wait) => wait.repair)];
   parts.bench.attempts.keepOnly(new Set(wanted.map(({ name }) => name)));
+  ground.repairs.record(parts.refusals.fresh(skips, ground.now()), parts.bench.ledger);
   for (const repair of repairs) ground.repairs.start(repair, parts.bench);
   return seen;
 }

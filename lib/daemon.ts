@@ -6,6 +6,7 @@ import { describeError } from "./errors.ts";
 import { sleep, watchEvents } from "./event_watch.ts";
 import { Keeper } from "./keep.ts";
 import { KubeletError } from "./kubelet.ts";
+import { type MirrorFacts, type NodeState, nodeState, statusLine } from "./node_state.ts";
 import { type Aftermath, Rhythm, type Tempo } from "./rhythm.ts";
 import type { EventOptions } from "./runtime/runtime.ts";
 
@@ -25,7 +26,13 @@ export interface DaemonParts extends Parts {
   readonly config: { readonly file: string; readonly poll: Tempo };
   /** Follows the runtime's events, see Runtime. */
   events(options: EventOptions): Promise<never>;
+  readonly mirrors: MirrorFacts;
   close(): void;
+}
+
+/** Where the state goes that others may read; nothing in it throws. */
+export interface StateSink {
+  publish(state: NodeState): void;
 }
 
 /** What the daemon is made of. */
@@ -36,6 +43,9 @@ export interface DaemonOptions {
   readonly random: () => number;
   /** Wires a config that was read again. Throws ConfigError. */
   readonly reload: () => Promise<DaemonParts>;
+  /** The version of the program, its process, and when it began (milliseconds). */
+  readonly process: { readonly gilly: string; readonly pid: number; readonly startedAt: number };
+  readonly stateFile: StateSink;
   readonly signal: AbortSignal;
 }
 
@@ -71,6 +81,7 @@ export class Daemon {
   async run(): Promise<void> {
     const { signal, serviceManager } = this.#options;
     await serviceManager.send({ ready: true, status: "Asking the kubelet for its pods" });
+    this.#options.stateFile.publish(this.#state());
     this.#watch();
     while (!signal.aborted) {
       if (this.#reloadAsked) await this.#reload();
@@ -122,30 +133,34 @@ export class Daemon {
 
   async #pass(): Promise<void> {
     const { signal } = this.#options;
+    const start = this.#ground.now();
     try {
       const seen = await pass(this.#parts, this.#ground, signal);
       this.#last = { pass: seen, at: this.#ground.now() };
       this.#trouble = undefined;
-      this.#passed({ expectant: seen.expectantCount > 0, nextTryAt: nextTryOf(seen), failed: false });
+      this.#passed({ expectant: seen.expectantCount > 0, nextTryAt: nextTryOf(seen), failed: false }, start);
     } catch (error) {
       if (signal.aborted) return;
       this.#trouble = describeError(error);
       if (error instanceof KubeletError) this.#ground.journal.kubeletFailed(error);
       else this.#ground.journal.unexpected(error);
-      this.#passed({ expectant: false, nextTryAt: undefined, failed: true });
+      this.#passed({ expectant: false, nextTryAt: undefined, failed: true }, start);
     }
   }
 
-  #passed(aftermath: Aftermath): void {
+  #passed(aftermath: Aftermath, start: number): void {
     const { ground, random } = this.#options;
+    ground.journal.passed(!aftermath.failed, (ground.now() - start) / 1000);
     this.#rhythm.passed(ground.now(), aftermath, this.#parts.config.poll, this.#listening, random());
   }
 
   async #pause(): Promise<void> {
-    const { signal, serviceManager, ground } = this.#options;
+    const { signal, serviceManager, stateFile, ground } = this.#options;
     const start = ground.now();
     while (!signal.aborted && !this.#reloadAsked) {
-      await serviceManager.send({ watchdog: true, status: this.status() });
+      const state = this.#state();
+      stateFile.publish(state);
+      await serviceManager.send({ watchdog: true, status: statusLine(state, ground.now()) });
       const now = ground.now();
       // A clock that was set back must not turn a pause of seconds into one of hours.
       if (now >= this.#rhythm.dueAt || now < start) return;
@@ -184,30 +199,28 @@ export class Daemon {
 
   /** One line of state: `Checked 12 pods 3 s ago: 1 repairing, 0 unrepairable; 41 repaired since start`. */
   status(): string {
-    const { repairs } = this.#ground;
-    const parts = [];
-    if (this.#last !== undefined) {
-      const { pass, at } = this.#last;
-      const age = Math.max(0, Math.round((this.#ground.now() - at) / 1000));
-      const waiting = pass.plan.waits.filter(({ record }) => record.last.result === "failed").length;
-      const states = [`${repairs.count} repairing`, ...(waiting > 0 ? [`${waiting} waiting`] : [])];
-      states.push(`${unrepairableCount(pass)} unrepairable`);
-      parts.push(`Checked ${pass.podCount} pods ${age} s ago: ${states.join(", ")}`);
-    }
-    parts.push(`${repairs.repaired} repaired since start`);
-    if (this.#trouble !== undefined) parts.unshift(this.#trouble);
-    if (this.#configTrouble !== undefined) parts.unshift(this.#configTrouble);
-    return parts.join("; ");
+    return statusLine(this.#state(), this.#ground.now());
+  }
+
+  #state(): NodeState {
+    const { repairs, now } = this.#ground;
+    const { config, bench, mirrors } = this.#parts;
+    return nodeState({
+      ...this.#options.process,
+      now: now(),
+      configFile: config.file,
+      last: this.#last,
+      trouble: { pass: this.#trouble, config: this.#configTrouble },
+      repairs,
+      attempt: (name) => bench.attempts.get(name),
+      mirrors,
+    });
   }
 }
 
 function nextTryOf({ plan }: Pass): number | undefined {
   const times = plan.waits.map(({ record }) => record.nextTryAt);
   return times.length === 0 ? undefined : Math.min(...times);
-}
-
-function unrepairableCount({ plan }: Pass): number {
-  return new Set(plan.skips.map(({ failure }) => failure.image)).size;
 }
 
 async function atMost(ms: number, work: Promise<void>): Promise<void> {

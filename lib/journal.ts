@@ -200,6 +200,11 @@ export class Journal implements ImageRepairListener {
     else this.#say("error", "Config", `refused ${file}, the old config stays in force: ${mistakes}`);
   }
 
+  /** A pass ended; `good` when the kubelet gave its pods. */
+  passed(good: boolean, seconds: number): void {
+    this.#say("debug", "Main", `this pass ${good ? "took" : "failed after"} ${seconds.toFixed(2)} s`);
+  }
+
   /** Something went wrong that no room knew of; the pass is lost, the daemon is not. */
   unexpected(error: unknown): void {
     this.#remind("error", "unexpected", "Main", `this pass failed: ${describeError(error)}`);

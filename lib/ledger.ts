@@ -1,7 +1,8 @@
-// The ledger: one JSON object a line for everything that was done or refused. Only ever appended to; whatever happens to
-// it, repairs go on.
+// The ledger: one JSON object a line for everything that was done or refused, in files that follow each other. Only ever
+// appended to; whatever happens to it, repairs go on.
 
 import { describeError } from "./errors.ts";
+import { makeRoom, openSequence } from "./rotation.ts";
 
 /** What happened to one image. Times are ISO 8601, durations seconds, sizes bytes. No secret ever stands here. */
 export interface LedgerEntry {
@@ -12,6 +13,8 @@ export interface LedgerEntry {
   readonly reference?: string;
   readonly pods: readonly string[];
   readonly reason?: string;
+  /** What a person can do about it. */
+  readonly advice?: string;
   readonly message?: string;
   readonly mirror?: string;
   /** The reference that was pulled from the mirror. */
@@ -34,72 +37,147 @@ export interface Ledger {
   append(entry: LedgerEntry): Promise<void>;
 }
 
+/** How large the file grows before it is moved aside, and how many that were moved aside stay. */
+export interface LedgerLimits {
+  readonly maxBytes: number;
+  readonly keep: number;
+}
+
 /** A ledger that keeps nothing, for passes that only look. */
 export const noLedger: Ledger = { append: () => Promise.resolve() };
+
+/** The version of the lines; a line without one is of this version too. */
+export const LEDGER_VERSION = 1;
+
+/** A line longer than this is none of ours, and reading it must not cost memory without end. */
+const LONGEST_LINE = 1 << 20;
+
+const USUAL_LIMITS: LedgerLimits = { maxBytes: 10 * 1024 * 1024, keep: 5 };
 
 /** Appends to `file`, which is made (0640) on the first line; its folder must exist. */
 export class LedgerFile implements Ledger {
   readonly file: string;
+  readonly #limits: LedgerLimits;
   #tail: Promise<void> = Promise.resolve();
 
-  constructor(file: string) {
+  constructor(file: string, limits: LedgerLimits = USUAL_LIMITS) {
     this.file = file;
+    this.#limits = limits;
   }
 
   append(entry: LedgerEntry): Promise<void> {
-    const line = `${JSON.stringify(entry)}\n`;
+    const line = `${JSON.stringify({ version: LEDGER_VERSION, ...entry })}\n`;
     // One after the other: two writes at once could tear each other's line.
-    const written = this.#tail.then(() => this.#write(line));
+    const written = this.#tail.then(() => this.#write(new TextEncoder().encode(line)));
     this.#tail = written.catch(() => {});
     return written;
   }
 
-  async #write(line: string): Promise<void> {
+  async #write(line: Uint8Array): Promise<void> {
+    const failure = await makeRoom(this.file, line.byteLength, this.#limits).catch((error) =>
+      new LedgerError(`cannot rotate the ledger ${this.file}: ${describeError(error)}`, { cause: error })
+    );
     try {
-      using file = await Deno.open(this.file, { read: true, append: true, create: true, mode: 0o640 });
-      const torn = await endsTorn(file);
-      // A crash or a full disk may have left half a line; it must not swallow this one.
-      await writeAll(file, new TextEncoder().encode(torn ? `\n${line}` : line));
+      await appendLine(this.file, line);
     } catch (error) {
       throw new LedgerError(`cannot write the ledger ${this.file}: ${describeError(error)}`, { cause: error });
     }
+    if (failure) throw failure;
   }
 }
 
-/** Every whole entry of a ledger file, oldest first; lines that are torn or not ours are counted, not hidden. */
-export async function readLedger(file: string): Promise<{ entries: LedgerEntry[]; unreadable: number }> {
-  let text: string;
+/** What stands in a line: an entry, `newer` when a later version wrote it, or undefined when it cannot be read. */
+export interface LedgerLine {
+  readonly entry: LedgerEntry | undefined;
+  readonly newer: boolean;
+}
+
+/**
+ * Every line of the whole sequence, oldest first, in batches so that no more than one of them is held at once. Throws
+ * LedgerError; a ledger that is not there is an empty one.
+ */
+export async function* ledgerLines(file: string): AsyncGenerator<readonly LedgerLine[], void, undefined> {
+  let files: Deno.FsFile[] = [];
   try {
-    text = await Deno.readTextFile(file);
+    files = await openSequence(file);
+    for (const open of files) yield* linesOf(open);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return { entries: [], unreadable: 0 };
     throw new LedgerError(`cannot read the ledger ${file}: ${describeError(error)}`, { cause: error });
+  } finally {
+    for (const open of files) open.close();
   }
-  const entries: LedgerEntry[] = [];
-  let unreadable = 0;
-  for (const line of text.split("\n")) {
-    if (line.trim() === "") continue;
-    const entry = parseEntry(line);
-    if (entry === undefined) unreadable++;
-    else entries.push(entry);
-  }
-  return { entries, unreadable };
 }
 
-function parseEntry(line: string): LedgerEntry | undefined {
+/** Every entry of the whole sequence, oldest first; lines that are torn or not ours are counted, not hidden. */
+export async function readLedger(
+  file: string,
+): Promise<{ entries: LedgerEntry[]; unreadable: number; newer: number }> {
+  const found = { entries: [] as LedgerEntry[], unreadable: 0, newer: 0 };
+  for await (const lines of ledgerLines(file)) {
+    for (const { entry, newer } of lines) {
+      if (newer) found.newer++;
+      if (entry !== undefined) found.entries.push(entry);
+      else if (!newer) found.unreadable++;
+    }
+  }
+  return found;
+}
+
+async function* linesOf(file: Deno.FsFile): AsyncGenerator<readonly LedgerLine[], void, undefined> {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(1 << 16);
+  let rest = "";
+  for (let size = await file.read(buffer); size !== null; size = await file.read(buffer)) {
+    const texts = (rest + decoder.decode(buffer.subarray(0, size), { stream: true })).split("\n");
+    rest = texts.pop()!;
+    // What was cut cannot be whole again, so that the line will count as unreadable.
+    if (rest.length > LONGEST_LINE) rest = rest.slice(0, LONGEST_LINE);
+    yield texts.filter((text) => text.trim() !== "").map(readLine);
+  }
+  if (rest.trim() !== "") yield [readLine(rest)];
+}
+
+const TEXTS = ["reference", "reason", "advice", "message", "mirror", "candidate", "tagged", "id", "digest"] as const;
+const NUMBERS = ["bytes", "seconds"] as const;
+
+// People edit ledgers, and later versions write them: each field is taken when it is what it should be.
+function readLine(line: string): LedgerLine {
   try {
-    const entry = JSON.parse(line);
-    const whole = typeof entry?.time === "string" && typeof entry.result === "string" &&
-      typeof entry.image === "string";
-    return whole ? { ...entry, pods: Array.isArray(entry.pods) ? entry.pods : [] } : undefined;
+    const found = JSON.parse(line);
+    const newer = Number(found.version) > LEDGER_VERSION;
+    const { time, result, image, pods } = found;
+    if (![time, result, image].every((it) => typeof it === "string")) return { entry: undefined, newer };
+    const texts = TEXTS.filter((name) => typeof found[name] === "string");
+    const numbers = NUMBERS.filter((name) => Number.isFinite(found[name]));
+    const named = Array.isArray(pods) ? pods.filter((pod) => typeof pod === "string") : [];
+    const rest = Object.fromEntries([...texts, ...numbers].map((name) => [name, found[name]]));
+    return { entry: { time, result, image, pods: named, ...rest }, newer };
   } catch {
-    return undefined;
+    return { entry: undefined, newer: false };
+  }
+}
+
+async function appendLine(path: string, line: Uint8Array): Promise<void> {
+  using file = await Deno.open(path, { read: true, append: true, create: true, mode: 0o640 });
+  const size = await file.seek(0, Deno.SeekMode.End);
+  if (size === 0) await giveToOwnerOfFolder(path);
+  // A crash or a full disk may have left half a line; it must not swallow this one.
+  if (size > 0 && await endsTorn(file)) await writeAll(file, new Uint8Array([0x0a, ...line]));
+  else await writeAll(file, line);
+}
+
+// A `gilly once` by root may be who makes the file, and the daemon must be able to go on with it.
+async function giveToOwnerOfFolder(path: string): Promise<void> {
+  try {
+    const folder = await Deno.stat(path.includes("/") ? path.replace(/[^/]+$/, "") : ".");
+    const { isFile, uid } = await Deno.lstat(path);
+    if (isFile && uid === 0 && folder.uid !== uid) await Deno.chown(path, folder.uid, folder.gid);
+  } catch {
+    // Then it stays whose it is, and the daemon will say what it cannot write.
   }
 }
 
 async function endsTorn(file: Deno.FsFile): Promise<boolean> {
-  const end = await file.seek(0, Deno.SeekMode.End);
-  if (end === 0) return false;
   await file.seek(-1, Deno.SeekMode.End);
   const last = new Uint8Array(1);
   await file.read(last);

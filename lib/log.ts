@@ -2,6 +2,7 @@
 // Nothing else writes to standard error but main.ts.
 
 import { configureSync, getLogger, type LogLevel, type LogRecord } from "@logtape/logtape";
+import { printable } from "./printable.ts";
 
 /** Levels of the config, least severe first; each has its syslog priority. */
 export type Level = "debug" | "info" | "warning" | "error";
@@ -22,9 +23,6 @@ export interface LogOptions {
 /** sd-daemon(3): a line that begins with <N> has syslog priority N. */
 const PRIORITY: Record<LogLevel, number> = { trace: 7, debug: 7, info: 6, warning: 4, error: 3, fatal: 2 };
 
-/** Longer texts are cut: a name from a pod may be a megabyte. */
-const LONGEST_TEXT = 2000;
-
 /** Puts these options in force for every later entry; called again on reload. */
 export function configureLog(options: LogOptions): void {
   const encoder = new TextEncoder();
@@ -43,17 +41,6 @@ export function configureLog(options: LogOptions): void {
 export function log(level: Level, tag: string, text: string, fields: Fields = {}): void {
   // LogTape fills {placeholders} in messages; a name from a pod must not become one.
   getLogger(["gilly", tag])[level]("{text}", { text, fields });
-}
-
-/** Control characters, and what terminals and viewers take for line ends or direction changes, made visible. */
-export function printable(text: string): string {
-  const cut = text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}… (${text.length} characters)` : text;
-  // deno-lint-ignore no-control-regex
-  return cut.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (character) => {
-    if (character === "\n") return "\\n";
-    if (character === "\t") return " ";
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
 }
 
 function textLine(record: LogRecord, journald: boolean): string {

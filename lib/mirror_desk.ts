@@ -1,6 +1,6 @@
 // Everything Gilly holds about its mirrors while it runs: which rest, how many pulls each takes, whose credentials.
 
-import { AuthFile } from "./auth_file.ts";
+import { AuthFile, type AuthLookup } from "./auth_file.ts";
 import type { MirrorSettings } from "./config.ts";
 import { describeError } from "./errors.ts";
 import { MirrorRests, type Rest } from "./mirror_rests.ts";
@@ -35,6 +35,8 @@ export class Mirrors implements MirrorDesk {
   readonly #all: Places;
   readonly #perMirror = new Map<string, Places>();
   readonly #authFiles = new Map<string, AuthFile>();
+  /** What the last look into each file came to. */
+  readonly #lookups = new Map<string, AuthLookup>();
 
   constructor(options: MirrorsOptions) {
     this.#options = options;
@@ -50,20 +52,30 @@ export class Mirrors implements MirrorDesk {
     return rest && `${mirror} rests for another ${Math.ceil((rest.until - now) / 1000)} s (${rest.because})`;
   }
 
-  /** The file that a mirror's credentials come from, for advice. */
-  authFileOf(mirror: string): string | undefined {
-    return this.#options.settings[mirror]?.authFile;
-  }
-
   async credentials(mirror: string): Promise<RegistryAuth | undefined> {
     const file = this.#authFiles.get(mirror);
     if (file === undefined) return undefined;
     const found = await file.read();
+    this.#lookups.set(mirror, found);
     if ("problem" in found) {
       this.#options.onAuthProblem(mirror, found.problem);
       return undefined;
     }
     return found.auth;
+  }
+
+  /** Every mirror that failed and has not delivered since, resting or not. */
+  rests(): ReadonlyMap<string, Rest> {
+    return this.#rests.all();
+  }
+
+  credentialsInWords(mirror: string): string {
+    const file = this.#options.settings[mirror]?.authFile;
+    if (file === undefined) return `${mirror} was asked without credentials: it has no authFile under mirrors`;
+    const lookup = this.#lookups.get(mirror);
+    return lookup !== undefined && "problem" in lookup
+      ? `${mirror} was asked without credentials: ${lookup.problem}`
+      : `${mirror} was asked with the credentials of ${file}`;
   }
 
   async withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>): Promise<T> {

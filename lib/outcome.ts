@@ -74,12 +74,10 @@ export function failedOutcome(attempts: readonly Attempt[]): Failed {
     : attempts.some((it) => it.failure === "denied") && attempts.every(final)
     ? "denied"
     : undefined;
-  return {
-    result: "failed",
-    reason,
-    message: attempts.map((it) => it.message).join("; ") || "no mirror can hold a name like this",
-    attempts,
-  };
+  const told = attempts.map((it) => it.message).join("; ") || "no mirror can hold a name like this";
+  const tried = attempts.map((it) => it.candidate.reference).join(", ");
+  const message = reason === undefined ? told : adviceOn(reason, reason === "not-in-mirror" ? tried : told);
+  return { result: "failed", reason, message, attempts };
 }
 
 /** What a person can do about a container that stays as it is, in one sentence. */

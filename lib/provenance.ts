@@ -16,6 +16,9 @@ export interface Oddity {
   readonly message: string;
 }
 
+/** Names that are remembered; beyond that the half that was given an image longest ago is forgotten. */
+const MOST_NAMES = 10_000;
+
 /** What this node was given so far, by name and by image. */
 export class Provenance {
   readonly #byReference = new Map<string, Origin>();
@@ -24,9 +27,12 @@ export class Provenance {
 
   /** Notes a repair; the newest one about a reference counts. */
   learn(origin: Origin): void {
+    this.#byReference.delete(origin.reference);
     this.#byReference.set(origin.reference, origin);
     const image = imageOf(origin);
     if (!this.#byImage.has(image)) this.#byImage.set(image, origin.reference);
+    forgetOldest(this.#byReference);
+    forgetOldest(this.#byImage);
   }
 
   /** What is odd about giving `origin.reference` this image; asked before it is learnt. */
@@ -50,6 +56,15 @@ export class Provenance {
       });
     }
     return found;
+  }
+}
+
+// Many at once: to find the first of a map is slow after each deletion at its front.
+function forgetOldest(map: Map<string, unknown>): void {
+  if (map.size <= MOST_NAMES) return;
+  for (const key of map.keys()) {
+    if (map.size <= MOST_NAMES / 2) return;
+    map.delete(key);
   }
 }
 

@@ -30,6 +30,8 @@ export interface MirrorDesk {
   /** Why the mirror must not be asked now, or undefined. */
   resting(mirror: string): string | undefined;
   credentials(mirror: string): Promise<RegistryAuth | undefined>;
+  /** With whose credentials the mirror was last asked, for a person to whom it said no. */
+  credentialsInWords(mirror: string): string;
   /** Runs `pull` when the mirror has a free place. */
   withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>): Promise<T>;
   delivered(mirror: string): void;
@@ -100,7 +102,8 @@ async function tryCandidate(
     // A runtime that is gone is gone for every mirror.
     if (error.kind === "unreachable") throw error;
     tools.mirrors.failed(candidate.mirror, error);
-    return give(error.kind, describeError(error));
+    const told = error.kind === "denied" ? `; ${tools.mirrors.credentialsInWords(candidate.mirror)}` : "";
+    return give(error.kind, describeError(error) + told);
   }
 }
 

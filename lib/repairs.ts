@@ -25,6 +25,7 @@ export interface Bench {
 /** The repairs of this process, one at a time for each image. */
 export class Repairs {
   readonly #underWay = new Map<string, Promise<void>>();
+  #recording: Promise<void> = Promise.resolve();
   readonly #listener: ImageRepairListener;
   readonly #now: () => number;
   readonly #random: () => number;
@@ -76,9 +77,15 @@ export class Repairs {
     this.#underWay.set(repair.name, run);
   }
 
-  /** Resolves when every repair that is under way now has ended. */
+  /** Writes down what was not even begun, beside the passes. */
+  record(entries: readonly LedgerEntry[], ledger: Ledger): void {
+    const written = entries.map((entry) => this.#append(entry, ledger));
+    this.#recording = Promise.all([this.#recording, ...written]).then(() => {});
+  }
+
+  /** Resolves when every repair that is under way now has ended, and what was recorded is written. */
   async drained(): Promise<void> {
-    await Promise.all(this.#underWay.values());
+    await Promise.all([this.#recording, ...this.#underWay.values()]);
   }
 
   async #run(repair: Repair, { tools, attempts, ledger }: Bench): Promise<void> {
@@ -95,7 +102,11 @@ export class Repairs {
     if (outcome.result === "already-present" && repair.failures.every(isExpectant)) return;
     // A name that stays present, or an image that stays missing, is one line and not one a try.
     if (known?.last.result === outcome.result && reasonOf(known.last) === reasonOf(outcome)) return;
-    await ledger.append(entryFor(repair, outcome, seconds, end)).catch((error) => this.#listener.ledgerFailed(error));
+    await this.#append(entryFor(repair, outcome, seconds, end), ledger);
+  }
+
+  async #append(entry: LedgerEntry, ledger: Ledger): Promise<void> {
+    await ledger.append(entry).catch((error) => this.#listener.ledgerFailed(error));
   }
 }
 

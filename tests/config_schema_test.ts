@@ -21,6 +21,9 @@ Deno.test("bounds belong to what they bound", () => {
   assertEquals(poll, { intervalSeconds: 3600, safetySeconds: 60, jitter: 1 });
 });
 
+const LISTEN =
+  "expected off, a port of the loopback address such as 9464, or an address and a port such as 10.0.0.5:9464";
+
 /** Single lines, and what is said of them. */
 const LINES: readonly (readonly [line: string, mistake: string])[] = [
   ["poll: {interval: 0.5}", `poll.interval: expected a duration from 1s to 1h, ${DURATION}, got the number 0.5`],
@@ -52,8 +55,29 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
     "docker: {socket: 'tcp://1.2.3.4:2375'}",
     "docker.socket: is no unix socket, the only way to Docker that Gilly takes; expected the absolute path of a unix socket, such as /var/run/docker.sock",
   ],
+  ["metrics: {listen: 0}", `metrics.listen: ${LISTEN}, got the number 0`],
+  ["metrics: {listen: 70000}", `metrics.listen: ${LISTEN}, got the number 70000`],
+  ["metrics: {listen: true}", `metrics.listen: ${LISTEN}, got true`],
+  ["metrics: {listen: worker-1:9464}", `metrics.listen: ${LISTEN}, got "worker-1:9464"`],
+  ["metrics: {listen: '*:9464'}", `metrics.listen: ${LISTEN}; every address of this host is 0.0.0.0:PORT`],
+  ["metrics: {listen: '::1:9464'}", `metrics.listen: ${LISTEN}, got "::1:9464"`],
+  ["metrics: {listen: [1]}", `metrics.listen: ${LISTEN}, got a list; put an IPv6 address in quotes: "[::1]:9464"`],
+  ["metrics: {port: 9464}", "metrics.port: unknown key; expected one of listen, textfile"],
+  [
+    "metrics: {textfile: /x/gilly.txt}",
+    'metrics.textfile: "/x/gilly.txt" does not end in .prom, which is all node_exporter reads',
+  ],
   ["logging: {format: true}", "logging.format: expected text or json, got true"],
   ["ledger: {file: ''}", "ledger.file: is an empty text; expected the path of a file"],
+  [
+    "ledger: {maxSize: 10MB}",
+    'ledger.maxSize: expected a size from 4KiB to 1GiB, such as 512KiB or 10MiB, got "10MB"',
+  ],
+  [
+    "ledger: {maxSize: 10000000}",
+    "ledger.maxSize: expected a size from 4KiB to 1GiB, such as 512KiB or 10MiB, got the number 10000000",
+  ],
+  ["ledger: {keep: 0}", "ledger.keep: expected a whole number from 1 to 100, got the number 0"],
   ["ledger: {file: ~/l}", 'ledger.file: "~/l" begins with ~, which is not expanded here; write the whole path'],
   ["keep: nginx", "keep: expected a list of image references, got a text"],
   ["keep: [null]", "keep[0]: is empty; expected an image reference"],
@@ -114,6 +138,26 @@ Deno.test("a rule remembers its line and takes one mirror or several", () => {
     { origin: "*", mirrors: ["b.example", "c.example/x"], line: 3 },
   ]);
 });
+
+/** Where metrics are served, as YAML has it, and what it comes to. */
+const LISTENS: readonly (readonly [yaml: string, hostname: string | undefined])[] = [
+  ["off", undefined],
+  ["", undefined],
+  ["9464", "127.0.0.1"],
+  ["'9464'", "127.0.0.1"],
+  [":9464", "127.0.0.1"],
+  ["localhost:9464", "localhost"],
+  ["0.0.0.0:9464", "0.0.0.0"],
+  ["'[::1]:9464'", "::1"],
+  ["'[::]:9464'", "::"],
+];
+
+for (const [yaml, hostname] of LISTENS) {
+  Deno.test(`\`metrics: {listen: ${yaml}}\` serves ${hostname ?? "nowhere"}`, () => {
+    const { metrics } = parseConfig(`${KUBELET}\n${REGISTRIES}\nmetrics:\n  listen: ${yaml}`, "c.yaml");
+    assertEquals(metrics, hostname === undefined ? {} : { listen: { hostname, port: 9464 } });
+  });
+}
 
 /** Addresses of kubelets: undefined for a good one, else a part of what is said. */
 const ADDRESSES: readonly (readonly [url: string, said: string | undefined])[] = [

@@ -76,7 +76,8 @@ Deno.test("a config with the required keys alone gets every default", () => {
       onDigestChange: "warn",
     },
     poll: { intervalSeconds: 5, safetySeconds: 60, jitter: 0.1 },
-    ledger: { file: "/var/lib/gilly/ledger.jsonl" },
+    ledger: { file: "/var/lib/gilly/ledger.jsonl", maxBytes: 10 * 2 ** 20, keep: 5 },
+    metrics: {},
     logging: { level: "info", format: "text" },
   });
 });
@@ -95,6 +96,7 @@ Deno.test("what is written is what is in force", () => {
     "exclude: {images: [quay.io/team/*], namespaces: [kube-system, team-*, 2020-01-01]}",
     "keep: ['k8s.gcr.io/pause:3.2']",
     "mirrors: {M.example: {maxConcurrentPulls: 1}}",
+    "metrics: {listen: 10.0.0.5:9464, textfile: /var/lib/node_exporter/gilly.prom}",
     "logging: {level: debug, format: json}",
   );
   assertEquals(config.repair, {
@@ -109,6 +111,10 @@ Deno.test("what is written is what is in force", () => {
   assertEquals(config.exclude, { images: ["quay.io/team/*"], namespaces: ["kube-system", "team-*", "2020-01-01"] });
   assertEquals(config.keep, ["k8s.gcr.io/pause:3.2"]);
   assertEquals(config.mirrors, { "m.example": { maxConcurrentPulls: 1 } });
+  assertEquals(config.metrics, {
+    listen: { hostname: "10.0.0.5", port: 9464 },
+    textfile: "/var/lib/node_exporter/gilly.prom",
+  });
   assertEquals(config.logging, { level: "debug", format: "json" });
 });
 

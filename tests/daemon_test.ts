@@ -8,6 +8,8 @@ import { Journal } from "../lib/journal.ts";
 import { KubeletError } from "../lib/kubelet.ts";
 import { noLedger } from "../lib/ledger.ts";
 import { type PodList, readPodList } from "../lib/pod.ts";
+import type { NodeState } from "../lib/node_state.ts";
+import { Refusals } from "../lib/refusals.ts";
 import { compileRules } from "../lib/registry_map.ts";
 import { type Bench, Repairs } from "../lib/repairs.ts";
 import { listOf, waitingPod } from "./fakes/pods.ts";
@@ -20,6 +22,7 @@ function scene(pods: (signal: AbortSignal) => Promise<PodList>, runtime = new Me
   const stop = new AbortController();
   const said: string[] = [];
   const sent: Sent[] = [];
+  const states: NodeState[] = [];
   const waiters = new Set<() => void>();
   const journal = new Journal((level, tag, text) => said.push(`${level} [${tag}] ${text}`), Date.now);
   const repairs = new Repairs({ listener: journal, now: Date.now, random: () => 0, signal: stop.signal });
@@ -39,6 +42,8 @@ function scene(pods: (signal: AbortSignal) => Promise<PodList>, runtime = new Me
     imageStore: () => Promise.resolve("classic"),
     eager: false,
     events: (options) => runtime.events(options),
+    refusals: new Refusals(),
+    mirrors: { hosts: ["m.example"], rests: () => new Map(), asked: () => undefined },
     config: { file, poll: { intervalSeconds: 0.02, safetySeconds: 0.02, jitter: 0 } },
     close: () => void closed++,
   });
@@ -55,6 +60,8 @@ function scene(pods: (signal: AbortSignal) => Promise<PodList>, runtime = new Me
     },
     random: () => 0.5,
     reload: () => reload(),
+    process: { gilly: "0.0.0", pid: 1, startedAt: 0 },
+    stateFile: { publish: (state) => void states.push(state) },
     signal: stop.signal,
   });
   /** Resolves when `condition` holds after something was sent to systemd. */
@@ -71,6 +78,7 @@ function scene(pods: (signal: AbortSignal) => Promise<PodList>, runtime = new Me
     stop: () => stop.abort(),
     said,
     sent,
+    states,
     until,
     repairs,
     closedCount: () => closed,

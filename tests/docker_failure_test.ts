@@ -146,6 +146,26 @@ Deno.test("captured answers of a 20.10 Engine are told apart", async () => {
   }
 });
 
+/** One answer that an Engine gave when a registry misbehaved in a certain way, and what is to be made of it. */
+interface CapturedAnswer {
+  readonly engine: string;
+  /** What the registry answered, where, and with what kind of body; a Retry-After header always went with it. */
+  readonly registry: string;
+  readonly status: number;
+  readonly message: string;
+  readonly kind: RuntimeErrorKind;
+}
+
+Deno.test("captured answers of two Engines to the same misbehaviour of a registry come to the same", async () => {
+  const text = await Deno.readTextFile(new URL("./testdata/pull_answers.json", import.meta.url));
+  const answers = JSON.parse(text) as CapturedAnswer[];
+  for (const { engine, registry, status, message, kind } of answers) {
+    const verdict = classifyPullFailure({ status, message }, REFERENCE);
+    assertEquals(verdict, { kind, retryAfterSeconds: undefined }, `${engine}, ${registry}: ${message}`);
+  }
+  assertEquals(new Set(answers.map(({ engine }) => engine)).size, 2);
+});
+
 Deno.test("words in the image's own name decide nothing", () => {
   for (const reference of ["m.example/denied/not-found:429", "m.example/toomanyrequests:EOF", "unauthorized/x509:no"]) {
     const name = reference.slice(0, reference.lastIndexOf(":"));

@@ -50,7 +50,7 @@ Deno.test("each entry is one line, also when its texts hold line ends", async ()
 
 Deno.test("a ledger that is not there yet is an empty one, and the first entry makes it", async () => {
   await withLedger(async (path) => {
-    assertEquals(await readLedger(path), { entries: [], unreadable: 0 });
+    assertEquals(await readLedger(path), { entries: [], unreadable: 0, newer: 0 });
     await new LedgerFile(path).append(entry("a"));
     const { mode } = await Deno.stat(path);
     assertEquals((mode ?? 0) & 0o027, 0, "others may read it, or the group write it");
@@ -124,7 +124,7 @@ Deno.test("a file that was moved away by a rotation is made anew", async () => {
     await ledger.append(entry("old"));
     await Deno.rename(path, `${path}.1`);
     await ledger.append(entry("new"));
-    assertEquals((await readLedger(path)).entries.map(({ image }) => image), ["new"]);
+    assertEquals(JSON.parse(await Deno.readTextFile(path)).image, "new");
   });
 });
 
@@ -149,7 +149,7 @@ Deno.test("a file in a folder that is missing cannot be written, but reads as em
   await withLedger(async (path) => {
     const missing = `${path}/missing/ledger.jsonl`;
     await assertRejects(() => new LedgerFile(missing).append(entry("a")), LedgerError, missing);
-    assertEquals(await readLedger(missing), { entries: [], unreadable: 0 });
+    assertEquals(await readLedger(missing), { entries: [], unreadable: 0, newer: 0 });
   });
 });
 
@@ -172,4 +172,42 @@ Deno.test("an entry is written as it was when it was appended", async () => {
 
 Deno.test("the ledger of passes that only look keeps nothing", async () => {
   assertEquals(await noLedger.append(entry("a")), undefined);
+});
+
+Deno.test("a line of a newer version is counted, and shown as far as it is known", async () => {
+  await withLedger(async (path) => {
+    const newer = { version: 2, time: "2030-01-01T00:00:00Z", result: "postponed", image: "a", pods: ["b/c"], mood: 1 };
+    await Deno.writeTextFile(path, `${JSON.stringify(newer)}\n{"version":2,"what":"else"}\n`);
+    await new LedgerFile(path).append(entry("ours"));
+    const { entries, unreadable, newer: count } = await readLedger(path);
+    assertEquals(entries.map(({ image, result }) => `${image} ${result}`), ["a postponed", "ours repaired"]);
+    assertEquals([unreadable, count], [0, 2]);
+  });
+});
+
+Deno.test("a field that is not what it should be is left out, and nothing else of its line", async () => {
+  await withLedger(async (path) => {
+    const edited = { ...entry("a"), bytes: "many", seconds: 1, mirror: null, digest: "sha256:1", pods: ["b/c", 5] };
+    await Deno.writeTextFile(path, `${JSON.stringify(edited)}\n`);
+    assertEquals((await readLedger(path)).entries, [entry("a", { seconds: 1, digest: "sha256:1", pods: ["b/c"] })]);
+  });
+});
+
+Deno.test("a line without end costs its own length at most, and the lines after it are read", async () => {
+  await withLedger(async (path) => {
+    await Deno.writeTextFile(path, `{"time":"${"x".repeat(3 << 20)}"}\n`);
+    await new LedgerFile(path).append(entry("after"));
+    const { entries, unreadable } = await readLedger(path);
+    assertEquals([entries.map(({ image }) => image), unreadable], [["after"], 1]);
+  });
+});
+
+Deno.test("characters of several bytes are whole, wherever the pieces that are read end", async () => {
+  await withLedger(async (path) => {
+    const ledger = new LedgerFile(path);
+    for (let index = 0; index < 100; index++) await ledger.append(entry("a", { message: "€".repeat(1000 + index) }));
+    const { entries, unreadable } = await readLedger(path);
+    assertEquals([entries.length, unreadable], [100, 0]);
+    assertEquals(entries.filter(({ message }, index) => message !== "€".repeat(1000 + index)), []);
+  });
 });

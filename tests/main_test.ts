@@ -33,7 +33,7 @@ Deno.test("once repairs a pod, with the journal's tags in their order, and write
     "[PullImage]  pulling image: mirror.example/sgryczan/ansible-runner:0.0.0",
     "[TagImage] tagged image: mirror.example/sgryczan/ansible-runner:0.0.0 to gcr.io/sgryczan/ansible-runner:0.0.0",
   ]);
-  assertMatch(lines.at(-1)!, /^\[Repair\]  repaired gcr\.io\/sgryczan\/ansible-runner:0\.0\.0 for default\/myapp in /);
+  assertMatch(lines.at(-1)!, /^\[Repair\] {2}repaired gcr\.io\/sgryczan\/ansible-runner:0\.0\.0 for default\/myapp in /);
   const ledger = await Deno.readTextFile(node.ledgerFile);
   const entry = JSON.parse(ledger) as LedgerEntry;
   assertEquals([entry.result, entry.mirror, entry.pods], ["repaired", "mirror.example", ["default/myapp"]]);
@@ -106,7 +106,9 @@ Deno.test("explain prints an array of objects, also for what cannot be repaired"
   const { code, stdout } = await runProgram(["explain", "--json", "--config", node.configFile, ...images]);
   assertEquals(code, 0);
   const [first, second, third] = JSON.parse(stdout);
-  const { line: _line, ...rest } = first;
+  const { line, decides, local, ledger, ...rest } = first;
+  assertEquals(decides, { key: 'registries."quay.io"', line });
+  assertEquals([local, ledger], [{ state: "absent" }, { entries: 0, last: null }]);
   assertEquals(rest, {
     image: "quay.io/a/b",
     reference: "quay.io/a/b:latest",

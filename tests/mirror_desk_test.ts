@@ -164,7 +164,9 @@ Deno.test("credentials come from the mirror's own file, and a mirror without one
     assertEquals(await desk.credentials(MIRROR), { username: "gilly", password: "s3cr3t" });
     assertEquals(await desk.credentials(OTHER), undefined);
     assertEquals(await desk.credentials("unheard-of.example"), undefined);
-    assertEquals([desk.authFileOf(MIRROR), desk.authFileOf(OTHER)], [authFile, undefined]);
+    assertEquals(desk.credentialsInWords(MIRROR), `${MIRROR} was asked with the credentials of ${authFile}`);
+    const without = `${OTHER} was asked without credentials: it has no authFile under mirrors`;
+    assertEquals(desk.credentialsInWords(OTHER), without);
     assertEquals(news, []);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -178,7 +180,9 @@ Deno.test("credentials that cannot be used are a problem that is told, and the m
     await Deno.writeTextFile(authFile, '{"auths": {"elsewhere.example": {"password": "s3cr3t"}}}');
     const { desk, news } = openDesk({ settings: { [MIRROR]: { authFile } } });
     assertEquals(await desk.credentials(MIRROR), undefined);
-    assertEquals(news, [`${MIRROR}: ${authFile} has no credentials for ${MIRROR}`]);
+    const problem = `${authFile} has no credentials for ${MIRROR}`;
+    assertEquals(news, [`${MIRROR}: ${problem}`]);
+    assertEquals(desk.credentialsInWords(MIRROR), `${MIRROR} was asked without credentials: ${problem}`);
     assert(!news.join().includes("s3cr3t"));
   } finally {
     await Deno.remove(folder, { recursive: true });

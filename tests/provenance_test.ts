@@ -126,3 +126,13 @@ Deno.test("the messages name both sides", () => {
   const [shared] = provenance.oddities(origin("quay.io/a/b:1", "m.example/a/b:1"));
   assertStringIncludes(shared!.message, `quay.io/a/b:1 and gcr.io/a/b:1 are one image, m.example/a/b@${ONE}`);
 });
+
+Deno.test("of more names than anybody has the oldest are forgotten, and the newest are not", () => {
+  const provenance = new Provenance();
+  for (let number = 0; number < 30_000; number++) {
+    provenance.learn(origin(`gcr.io/a:${number}`, `m.example/a:${number}`));
+  }
+  const kindsAbout = (number: number) =>
+    provenance.oddities(origin(`gcr.io/a:${number}`, `m.example/a:${number}`, TWO)).map(({ kind }) => kind);
+  assertEquals([kindsAbout(0), kindsAbout(29_999), kindsAbout(26_000)], [[], ["digest-changed"], ["digest-changed"]]);
+});

@@ -105,7 +105,7 @@ Deno.test("a mirror that went to rest while a repair stood in line is passed ove
   assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), []);
 });
 
-const AMOUNTS: readonly (readonly [RuntimeError["kind"][], string | undefined])[] = [
+const AMOUNTS: readonly (readonly [RuntimeError["kind"][], "not-in-mirror" | "denied" | undefined])[] = [
   [["not-found", "not-found"], "not-in-mirror"],
   [["denied", "denied"], "denied"],
   [["not-found", "denied"], "denied"],
@@ -122,9 +122,29 @@ for (const [[first, second], reason] of AMOUNTS) {
     });
     const outcome = await repair(target("quay.io/a/b:1"), tools(runtime));
     assert(outcome.result === "failed");
-    assertEquals([outcome.reason, outcome.message], [reason as typeof outcome.reason, "first; second"]);
+    assertEquals(outcome.reason, reason);
+    const told = outcome.message.replaceAll(/; \S+ was asked without credentials/g, "");
+    const names = "one.example/a/b:1, two.example/a/b:1";
+    const withAdvice = {
+      "not-in-mirror": `no mirror has this image: put one of these there: ${names}`,
+      "denied": "the mirror wants credentials, or other ones: first; second",
+    };
+    assertEquals(told, reason === undefined ? "first; second" : withAdvice[reason]);
   });
 }
+
+Deno.test("a mirror that says no is named together with the credentials that it was asked with", async () => {
+  const runtime = new MemoryRuntime({ "mirror.example/a/b:1": new RuntimeError("denied", "pull: unauthorized") });
+  const credentialsInWords = (mirror: string) => `${mirror} was asked with the credentials of /etc/gilly/auth.json`;
+  const outcome = await repair(target("gcr.io/a/b:1"), tools(runtime, { mirrors: openDesk({ credentialsInWords }) }));
+  assert(outcome.result === "failed");
+  assertEquals(outcome.reason, "denied");
+  assertEquals(
+    outcome.message,
+    "the mirror wants credentials, or other ones: pull: unauthorized; " +
+      "mirror.example was asked with the credentials of /etc/gilly/auth.json",
+  );
+});
 
 Deno.test("an Engine that is gone ends the repair: the next mirror would fare no better", async () => {
   const gone = new RuntimeError("unreachable", "no answer from the Docker Engine");

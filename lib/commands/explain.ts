@@ -1,13 +1,21 @@
-// `gilly explain`: what the rules make of an image, without asking anybody.
+// `gilly explain`: what becomes of an image, and why: the line of the config that decides, the candidates, what is local
+// and what the ledger knows. It pulls nothing and asks no mirror.
 
+import { makeGround, now, wire, type WiredParts } from "../app.ts";
+import { hang } from "../checks.ts";
 import type { Command, Output } from "../cli.ts";
-import { loadConfig } from "../config.ts";
-import { EXIT, UsageError } from "../errors.ts";
-import { compileExclusions } from "../exclude.ts";
-import { formatReference, InvalidReferenceError, parseReference } from "../image_ref.ts";
-import { compileRules, matchRule, type RegistryMap } from "../registry_map.ts";
-import { isRefusal, planImage } from "../repair_plan.ts";
+import { type Config, loadConfig } from "../config.ts";
+import { describeError, EXIT, UsageError } from "../errors.ts";
+import { formatReference, InvalidReferenceError, parseReference, type Reference } from "../image_ref.ts";
+import { Journal } from "../journal.ts";
+import { type LedgerEntry, ledgerLines } from "../ledger.ts";
+import { printable } from "../printable.ts";
+import { matchRule } from "../registry_map.ts";
+import { isRefusal, lookupName, planImage, type Refusal } from "../repair_plan.ts";
+import { localTime } from "../units.ts";
+import { type KeyStep, locateKeys } from "../yaml_position.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
+import { sizeOf } from "./terminal.ts";
 
 /** What `explain --json` prints of each image. */
 export interface Explanation {
@@ -19,20 +27,39 @@ export interface Explanation {
   readonly rule: string | null;
   /** Line of that rule in the config. */
   readonly line: number | null;
+  /** The key of the config that decides what becomes of the image, and its line; null when no key does. */
+  readonly decides: { readonly key: string; readonly line: number | null } | null;
   /** Full references at the mirrors, in order. */
   readonly candidates: readonly string[];
   /** Set when it cannot be repaired. */
   readonly reason?: string;
   readonly advice?: string;
+  /** What the Docker Engine has under this name; null when the name does not parse. */
+  readonly local: Local | null;
+  /** What was done about it before; null when the name does not parse. */
+  readonly ledger: Remembered | null;
 }
+
+/** What the Engine has under a name; `names` are all of its image's names, tags first. */
+type Local =
+  | { readonly state: "present"; readonly id: string; readonly names: readonly string[] }
+  | { readonly state: "absent" }
+  | { readonly state: "unknown"; readonly because: string };
+
+/** The ledger's entries about an image. */
+type Remembered =
+  | { readonly entries: number; readonly last: LedgerEntry | null }
+  | { readonly entries: null; readonly because: string };
 
 export const explainCommand: Command = {
   name: "explain",
   operands: "IMAGE…",
-  summary: "which rule matches an image, and the candidates in order",
+  summary: "which rule matches an image, what is local, what the ledger knows",
   description: [
-    "Prints for each image its normalised reference, the rule of the config that matches it and the",
-    "references that would be pulled, in order; or why it cannot be repaired. It asks nobody.",
+    "Prints for each image its normalised reference, the line of the config that",
+    "decides, and the references that would be pulled, in order; or why it cannot be",
+    "repaired. Then what the Docker Engine has under that name, and what the ledger",
+    "knows of it. Nothing is pulled and no mirror is asked.",
   ].join("\n"),
   example: "gilly explain gcr.io/sgryczan/ansible-runner:0.0.0",
   flags: [CONFIG_FLAG, JSON_FLAG],
@@ -41,43 +68,88 @@ export const explainCommand: Command = {
       throw new UsageError("gilly explain wants at least one IMAGE; see gilly explain --help");
     }
     const config = await loadConfig(configFileOf(args));
-    const registries = compileRules(config.registries);
-    const exclusions = compileExclusions(config.exclude);
-    const explanations = args.words.map((image) =>
-      explain(image, planImage(image, { registries, exclusions, imageStore: undefined }), registries)
-    );
-    if (args.flags.json === true) output.write(`${JSON.stringify(explanations, null, 2)}\n`);
-    else for (const explanation of explanations) print(explanation, config.file, output);
-    return EXIT.ok;
+    const { signal } = new AbortController();
+    const ground = { ...makeGround(signal), journal: new Journal(() => {}, now) };
+    const parts = await wire(config, ground, { ledger: false });
+    try {
+      const lineOf = locateKeys(await Deno.readTextFile(config.file));
+      const explanations = await Promise.all(args.words.map((image) => explain(image, parts, lineOf, signal)));
+      if (args.flags.json === true) output.write(`${JSON.stringify(explanations, null, 2)}\n`);
+      else for (const explanation of explanations) print(explanation, config, output);
+      return EXIT.ok;
+    } finally {
+      parts.close();
+    }
   },
 };
 
-function explain(image: string, planned: ReturnType<typeof planImage>, registries: RegistryMap): Explanation {
-  if (!isRefusal(planned)) {
-    const { rule, candidates } = planned;
-    return {
-      image,
-      reference: formatReference(planned.reference),
-      rule: rule.origin,
-      line: rule.line ?? null,
-      candidates: candidates.map((candidate) => candidate.reference),
-    };
-  }
-  const { reason, advice } = planned;
+type LineOf = (path: readonly KeyStep[]) => number | undefined;
+
+async function explain(image: string, parts: WiredParts, lineOf: LineOf, signal: AbortSignal): Promise<Explanation> {
   const reference = normalised(image);
-  const match = reference === undefined ? undefined : matchRule(registries, reference).rule;
+  const imageStore = reference?.digest === undefined ? undefined : await parts.imageStore(signal);
+  const planned = planImage(image, { ...parts, imageStore });
+  const match = reference === undefined ? undefined : matchRule(parts.registries, reference);
+  const name = reference === undefined ? undefined : lookupName(reference);
   return {
     image,
     reference: reference === undefined ? null : formatReference(reference),
-    rule: match?.origin ?? null,
-    line: match?.line ?? null,
-    candidates: [],
-    reason,
-    advice,
+    rule: match?.rule?.origin ?? null,
+    line: match?.rule?.line ?? null,
+    decides: decidingKey(reference, isRefusal(planned) ? planned : undefined, parts, lineOf),
+    ...(isRefusal(planned)
+      ? { candidates: [], reason: planned.reason, advice: planned.advice }
+      : { candidates: planned.candidates.map((candidate) => candidate.reference) }),
+    local: name === undefined ? null : await localImage(name, parts, signal),
+    ledger: name === undefined ? null : await remembered(name, image, parts.config.ledger.file),
   };
 }
 
-function normalised(image: string): ReturnType<typeof parseReference> | undefined {
+function decidingKey(
+  reference: Reference | undefined,
+  refusal: Refusal | undefined,
+  { config, registries, exclusions }: WiredParts,
+  lineOf: LineOf,
+): Explanation["decides"] {
+  if (reference === undefined) return null;
+  if (refusal?.reason === "excluded") {
+    const index = config.exclude.images.indexOf(exclusions.image(reference) ?? "");
+    return { key: `exclude.images[${index}]`, line: lineOf(["exclude", "images", index]) ?? null };
+  }
+  const match = matchRule(registries, reference);
+  const rule = match.rule ?? (match.because === "is-mirror" ? match.mirrorOf : undefined);
+  if (rule === undefined) return { key: "registries", line: lineOf(["registries"]) ?? null };
+  return { key: `registries.${JSON.stringify(rule.origin)}`, line: rule.line ?? null };
+}
+
+async function localImage(name: string, { runtime }: WiredParts, signal: AbortSignal): Promise<Local> {
+  try {
+    const image = await runtime.inspect(name, signal);
+    if (image === undefined) return { state: "absent" };
+    return { state: "present", id: image.id, names: [...image.tags, ...image.digests] };
+  } catch (error) {
+    return { state: "unknown", because: describeError(error) };
+  }
+}
+
+async function remembered(name: string, image: string, file: string): Promise<Remembered> {
+  let entries = 0;
+  let last: LedgerEntry | null = null;
+  try {
+    for await (const lines of ledgerLines(file)) {
+      for (const { entry } of lines) {
+        if (entry === undefined || (entry.reference ?? entry.image) !== (entry.reference ? name : image)) continue;
+        entries++;
+        last = entry;
+      }
+    }
+    return { entries, last };
+  } catch (error) {
+    return { entries: null, because: describeError(error) };
+  }
+}
+
+function normalised(image: string): Reference | undefined {
   try {
     return parseReference(image);
   } catch (error) {
@@ -86,16 +158,42 @@ function normalised(image: string): ReturnType<typeof parseReference> | undefine
   }
 }
 
-function print(
-  { image, reference, rule, line, candidates, reason, advice }: Explanation,
-  file: string,
-  output: Output,
-) {
-  output.write(`${image}\n`);
-  if (reference !== null) output.write(`  reference   ${reference}\n`);
-  if (rule !== null) output.write(`  rule        ${rule}${line === null ? "" : `  (${file}:${line})`}\n`);
+function print(explanation: Explanation, { file }: Config, output: Output): void {
+  const { image, reference, rule, decides, candidates, reason, advice, local, ledger } = explanation;
+  const width = sizeOf(Deno.stdout)?.columns;
+  const row = (title: string, text: string) => {
+    const lines = hang(`  ${title.padEnd(10)}  `, printable(text), width);
+    output.write(lines.map((line) => `${line}\n`).join(""));
+  };
+  output.write(`${printable(image)}\n`);
+  if (reference !== null) row("reference", reference);
+  if (rule !== null) row("rule", rule);
+  if (decides !== null) row("decided by", `${file}${decides.line === null ? "" : `:${decides.line}`}: ${decides.key}`);
   for (const [index, candidate] of candidates.entries()) {
-    output.write(`  ${index === 0 ? "candidates" : "          "}  ${index + 1}. ${candidate}\n`);
+    row(index === 0 ? "candidates" : "", `${index + 1}. ${candidate}`);
   }
-  if (reason !== undefined) output.write(`  ${reason}: ${advice}\n`);
+  if (reason !== undefined) row("no repair", `${reason}: ${advice}`);
+  if (local !== null) row("local", localText(local));
+  if (ledger !== null) row("ledger", ledgerText(ledger));
+}
+
+function localText(local: Local): string {
+  switch (local.state) {
+    case "present":
+      return [`present, ${local.id}`, ...local.names].join(", ");
+    case "absent":
+      return "absent";
+    case "unknown":
+      return `unknown: ${local.because}`;
+  }
+}
+
+function ledgerText(ledger: Remembered): string {
+  if (ledger.entries === null) return `unknown: ${ledger.because}`;
+  const { entries, last } = ledger;
+  if (last === null) return "nothing about this image";
+  const from = last.candidate === undefined ? "" : ` from ${last.candidate}`;
+  const why = [last.reason, last.message].filter((text) => text !== undefined).map((text) => `: ${text}`).join("");
+  const count = entries === 1 ? "1 entry" : `${entries} entries, the last`;
+  return `${count}: ${last.result}${from} at ${localTime(last.time)}${why}`;
 }

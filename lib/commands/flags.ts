@@ -3,6 +3,7 @@
 import type { Arguments, Flag } from "../cli.ts";
 import { type Config, loadConfig } from "../config.ts";
 import { configureLog } from "../log.ts";
+import { printable } from "../printable.ts";
 
 /** Where the config is when nobody says otherwise. */
 export const DEFAULT_CONFIG_FILE = "/etc/gilly/config.yaml";
@@ -33,6 +34,11 @@ export function startLog({ logging }: Pick<Config, "logging">): void {
 /** Whether standard error is journald's (systemd.exec(5), JOURNAL_STREAM); a terminal that inherited the name is not. */
 export function underJournald(): boolean {
   return Deno.env.get("JOURNAL_STREAM") !== undefined && !Deno.stderr.isTerminal();
+}
+
+/** Says on standard error what is odd about a result that is printed all the same. */
+export function tell(text: string): void {
+  writeToStandardError(new TextEncoder().encode(`gilly: ${printable(text)}\n`));
 }
 
 function writeToStandardError(line: Uint8Array): void {

@@ -1,11 +1,15 @@
 // `gilly run`: the daemon, from a checked config to the signal that ends it.
 
-import { makeGround, random, wire } from "../app.ts";
+import { makeGround, makeMetricsDesk, now, random, wallSkew, wire } from "../app.ts";
+import { certificateExpiries } from "../certificate_expiry.ts";
 import type { Command } from "../cli.ts";
-import { loadConfig } from "../config.ts";
+import { type Config, loadConfig } from "../config.ts";
 import { Daemon } from "../daemon.ts";
 import { describeError, EXIT } from "../errors.ts";
 import { openNotifier } from "../sd_notify.ts";
+import { StateFile, stateFileIn } from "../state_file.ts";
+import { VERSION } from "../version.ts";
+import { stateOnTheWall } from "../wall_clock.ts";
 import { CONFIG_FLAG, configFileOf, loadConfigAndLog, startLog } from "./flags.ts";
 
 export const runCommand: Command = {
@@ -21,21 +25,40 @@ export const runCommand: Command = {
   async run(args) {
     const config = await loadConfigAndLog(args);
     const stop = new AbortController();
-    const ground = makeGround(stop.signal);
+    const metrics = makeMetricsDesk();
+    const ground = makeGround(stop.signal, metrics);
+    const runtimeDirectory = Deno.env.get("RUNTIME_DIRECTORY");
     const notifier = openNotifier({
       socketPath: Deno.env.get("NOTIFY_SOCKET"),
-      runtimeDirectory: Deno.env.get("RUNTIME_DIRECTORY"),
+      runtimeDirectory,
       onFailure: (error) => ground.journal.plain("warning", "Main", describeError(error)),
     });
+    const stateFile = new StateFile(stateFileIn(runtimeDirectory), (error) => {
+      const level = runtimeDirectory === undefined ? "info" : "warning";
+      ground.journal.plain(level, "Main", `gilly status will know nothing of this daemon: ${describeError(error)}`);
+    });
+    const putInForce = async (config: Config) => {
+      const parts = await wire(config, ground, { ledger: true, metrics });
+      await metrics.follow(config.metrics, () => certificateExpiries(config.kubelet));
+      return parts;
+    };
     const daemon = new Daemon({
       ground,
-      parts: await wire(config, ground),
+      parts: await putInForce(config),
       serviceManager: notifier,
       random,
       reload: async () => {
         const fresh = await loadConfig(configFileOf(args));
         startLog(fresh);
-        return wire(fresh, ground);
+        return putInForce(fresh);
+      },
+      process: { gilly: VERSION, pid: Deno.pid, startedAt: now() },
+      stateFile: {
+        publish(state) {
+          const told = stateOnTheWall(state, wallSkew());
+          stateFile.publish(told);
+          metrics.publish(told);
+        },
       },
       signal: stop.signal,
     });
@@ -51,6 +74,8 @@ export const runCommand: Command = {
       Deno.removeSignalListener("SIGTERM", end);
       Deno.removeSignalListener("SIGINT", end);
       Deno.removeSignalListener("SIGHUP", reload);
+      await stateFile.close();
+      await metrics.close();
       notifier.close();
     }
   },

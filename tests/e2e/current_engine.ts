@@ -22,10 +22,10 @@ export function missingForCurrentEngine(): string[] {
 /** As startEngine, with Debian sid's programs and the containerd image store. The first call takes half a minute. */
 export async function startCurrentEngine(
   dir: string,
-  options: { readonly args?: readonly string[] } = {},
+  options: { readonly args?: readonly string[]; readonly launcher?: readonly string[] } = {},
 ): Promise<RealEngine> {
   const args = ["--feature", "containerd-snapshotter=true", ...(options.args ?? [])];
-  return await startEngine(dir, { args, launcher: [...PRIVATE_USR, await currentTree()] });
+  return await startEngine(dir, { args, launcher: [...(options.launcher ?? []), ...PRIVATE_USR, await currentTree()] });
 }
 
 /**

@@ -48,13 +48,17 @@ export async function startEngine(
     ...["--data-root", `${dir}/data`, "--exec-root", `${dir}/exec`, "--pidfile", `${dir}/dockerd.pid`],
     ...["-H", `unix://${socket}`, "--bridge=none", "--iptables=false", ...(options.args ?? [])],
   ], logFile);
-  const start = async () => {
-    await Deno.remove(`${dir}/dockerd.pid`).catch(() => {});
-    await daemon.start("API listen on");
-  };
   const stop = async (signal: Deno.Signal) => {
     await daemon.stop(signal);
     await endLeftover("containerd", `${dir}/exec/containerd/containerd.pid`);
+    await Deno.remove(`${dir}/dockerd.pid`).catch(() => {});
+  };
+  const start = async () => {
+    // dockerd gives its containerd 15 s, which is seldom too little: once, while the disk is busy with other things.
+    await daemon.start("API listen on").catch(async () => {
+      await stop("SIGKILL");
+      await daemon.start("API listen on");
+    });
   };
   await start();
   return {

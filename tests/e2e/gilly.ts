@@ -14,6 +14,13 @@ export interface Launch extends Pick<Deno.CommandOptions, "cwd" | "env" | "clear
   readonly args: readonly string[];
 }
 
+/** Runs dist/gilly to its end; what it printed, and its exit code. */
+export async function runGilly(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(GILLY, { args: [...args], stdin: "null" }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
 interface Waiter {
   readonly pattern: RegExp;
   readonly found: PromiseWithResolvers<string>;
@@ -39,6 +46,15 @@ export class Gilly {
       stderr: "piped",
     }).spawn();
     this.#read = this.#readJournal(logFile);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Sends a signal that does not end it. */
+  signal(signal: Deno.Signal): void {
+    this.#child.kill(signal);
   }
 
   /** The first line that matches, as soon as it is there; throws when the process ends or the time is over before. */

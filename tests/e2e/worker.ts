@@ -45,6 +45,8 @@ const START_TIMEOUT_MS = 60_000;
 export interface WorkerOptions {
   /** One when left out. */
   readonly mirrors?: 1 | 2;
+  /** The mirror with this index admits REGISTRY_USER alone. */
+  readonly guarded?: number;
   /** The Engine on the PATH when left out. */
   readonly startEngine?: typeof startEngine;
 }
@@ -58,7 +60,8 @@ export async function startWorker(options: WorkerOptions = {}): Promise<Worker> 
   parts.defer(() => removeEverythingUnder(dir));
   const mirrors: RealRegistry[] = [];
   for (let index = 0; index < (options.mirrors ?? 1); index++) {
-    const mirror = await soon("a mirror", startRegistry(`${dir}/mirror-${index}`));
+    const credentials = index === options.guarded;
+    const mirror = await soon("a mirror", startRegistry(`${dir}/mirror-${index}`, { credentials }));
     parts.defer(() => mirror.stop());
     mirrors.push(mirror);
   }

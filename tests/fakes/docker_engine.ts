@@ -1,5 +1,6 @@
 // A strict stand-in for a Docker Engine on a unix socket, with registries that it pulls from. It keeps a journal of every
 // call and answers 404 to any it was not told to expect. Wordings and statuses are those of Engine 20.10.
+import { CallGates } from "./call_gates.ts";
 import { EventStreams } from "./engine_events.ts";
 import { type FakeImage, type FakeReference, ImageStore, parseFakeReference } from "./image_store.ts";
 import { PullScript } from "./pull_script.ts";
@@ -74,6 +75,8 @@ export class FakeDockerEngine {
   /** The most pulls that ever ran at once. */
   mostPulling = 0;
   intercept: Intercept | undefined;
+  /** Where any call can be held; pulls also by `hold`, at points of their own. */
+  readonly gates = new CallGates<EngineCall>();
 
   #options: FakeEngineOptions;
   readonly #store: ImageStore;
@@ -199,7 +202,9 @@ export class FakeDockerEngine {
     const left = AbortSignal.any([request.signal, stopped]);
     left.addEventListener("abort", () => end("aborted"), { once: true });
     this.#tell();
+    await this.gates.pass("before", call, left);
     const response = await (this.intercept?.(call, request) ?? this.#route(call, left, end));
+    await this.gates.pass("after", call, left);
     call.status = response.status;
     response.headers.set("Api-Version", this.#options.apiVersion ?? "1.41");
     response.headers.set("Server", `Docker/${this.#options.version ?? "20.10.24"} (linux)`);

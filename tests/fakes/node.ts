@@ -1,6 +1,6 @@
 // A whole worker of stand-ins in one folder: a kubelet, a Docker Engine with registries, certificates and a config file.
 
-import { makeAuthority } from "./certificates.ts";
+import { type ClientCertificateOptions, makeAuthority } from "./certificates.ts";
 import { type FakeDockerEngine, type FakeEngineOptions, type FakeImage, startDockerEngine } from "./docker_engine.ts";
 import { type FakeKubelet, startKubelet } from "./kubelet.ts";
 import type { PodDescription } from "./kubelet_pods.ts";
@@ -10,8 +10,12 @@ export interface FakeNodeOptions {
   /** What is on the node already. */
   readonly images?: Readonly<Record<string, FakeImage>>;
   readonly engine?: Partial<Omit<FakeEngineOptions, "socket">>;
+  /** What the client certificate is other than `CN=gilly`, valid for a day. */
+  readonly client?: Partial<ClientCertificateOptions>;
   /** YAML that goes into the config as it is; rules for gcr.io and quay.io when left out. */
   readonly config?: string;
+  /** `ledger.jsonl` in the node's folder when left out. */
+  readonly ledgerFile?: string;
 }
 
 export interface FakeNode extends AsyncDisposable {
@@ -42,9 +46,9 @@ export async function startNode(options: FakeNodeOptions = {}): Promise<FakeNode
     isPresent: (reference) => engine.has(reference),
   });
   await kubelet.advance(4);
-  const client = cluster.issueClient({ commonName: "gilly" });
+  const client = cluster.issueClient({ commonName: "gilly", ...options.client });
   const configFile = `${dir}/config.yaml`;
-  const ledgerFile = `${dir}/ledger.jsonl`;
+  const ledgerFile = options.ledgerFile ?? `${dir}/ledger.jsonl`;
   await Promise.all([
     Deno.writeTextFile(`${dir}/ca.crt`, cluster.certificatePem),
     Deno.writeTextFile(`${dir}/client.crt`, client.certificatePem),

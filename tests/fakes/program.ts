@@ -26,9 +26,9 @@ export function withoutServiceManager(): Record<string, string> {
   return rest;
 }
 
-/** Runs the program with these arguments to its end. */
-export async function runProgram(argv: readonly string[]): Promise<Run> {
-  const { program, args, ...options } = await launch();
+/** Runs the program with these arguments, and more in its environment, to its end. */
+export async function runProgram(argv: readonly string[], env: Record<string, string> = {}): Promise<Run> {
+  const { program, args, ...options } = await launch(env);
   const { code, stdout, stderr } = await new Deno.Command(program, {
     ...options,
     args: [...args, ...argv],
@@ -39,17 +39,18 @@ export async function runProgram(argv: readonly string[]): Promise<Run> {
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** Starts the program with these arguments; its journal can be waited for. */
-export async function startProgram(argv: readonly string[]): Promise<Gilly> {
-  return new Gilly(argv, undefined, await launch());
+/** Starts the program with these arguments, and more in its environment; its journal can be waited for. */
+export async function startProgram(argv: readonly string[], env: Record<string, string> = {}): Promise<Gilly> {
+  return new Gilly(argv, undefined, await launch(env));
 }
 
-async function launch(): Promise<Launch> {
+/** How to start the program, with more in its environment. */
+export async function launch(env: Record<string, string> = {}): Promise<Launch> {
   return {
     program: Deno.execPath(),
     args: ["run", "--quiet", ...await permissions(), "main.ts"],
     cwd: PROJECT,
-    env: { ...withoutServiceManager(), NO_COLOR: "1" },
+    env: { ...withoutServiceManager(), NO_COLOR: "1", ...env },
     clearEnv: true,
   };
 }

@@ -1,0 +1,25 @@
+// What a certificate says of itself, read from the texts in which OpenSSL and Node.js print it. A thinker.
+
+/** Times are milliseconds since the epoch. */
+export interface CertificateFacts {
+  /** Empty when the subject has none. */
+  readonly commonName: string;
+  /** To the API server these are groups (kubernetes, authentication/request/x509). */
+  readonly organizations: readonly string[];
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** The facts of a certificate whose subject is printed one attribute a line, `O=…`, or several joined by ` + `. */
+export function certificateFacts(
+  { subject, validFrom, validTo }: { readonly subject: string; readonly validFrom: string; readonly validTo: string },
+): CertificateFacts {
+  const attributes = subject.split(/\n| \+ (?=\w+=)/).map((text) => /^(\w+)=(.*)$/.exec(text)?.slice(1) ?? []);
+  const valuesOf = (name: string) => attributes.filter(([key]) => key === name).map(([, value = ""]) => value);
+  return {
+    commonName: valuesOf("CN")[0] ?? "",
+    organizations: valuesOf("O"),
+    notBefore: Date.parse(validFrom),
+    notAfter: Date.parse(validTo),
+  };
+}

@@ -1,0 +1,108 @@
+// Judges the config and the files it names: are they readable, do they belong together, how long do they last, and do
+// they open more than Gilly needs. A thinker: it is told what stands in them, never a secret.
+
+import { counted, fail, type Finding, ok, several, warn } from "./checks.ts";
+import type { CertificateFacts } from "./certificate_facts.ts";
+
+const DAY_MS = 86_400_000;
+
+/** A certificate that lasts no longer than this is a warning. */
+export const FEW_DAYS = 14;
+
+/** What is enough for GET /pods: 1.20 asks for nodes/proxy, kubelets from 1.33 on take nodes/pods alone. */
+export const ENOUGH = "get on nodes/pods is enough from Kubernetes 1.33 on, get on nodes/proxy before";
+
+/** Groups whose members may do everything in the cluster (kubeadm, certlist.go and its ClusterRoleBindings). */
+const ADMINISTRATORS: ReadonlySet<string> = new Set(["system:masters", "kubeadm:cluster-admins"]);
+
+/** kubeadm's certificate of the API server, which system:kubelet-api-admin lets do anything with every kubelet. */
+const API_SERVER = "kube-apiserver-kubelet-client";
+
+/** A mistake of the config, as ConfigError has them. */
+export interface Mistake {
+  readonly file: string;
+  readonly line: number | undefined;
+  readonly key: string;
+  readonly message: string;
+}
+
+/** A config that is in order. */
+export function judgeConfig({ file, registries }: { file: string; registries: readonly unknown[] }): Finding {
+  return ok("config", `${file} is in order, with ${counted(registries.length, "rule")}`);
+}
+
+/** A config that is refused, mistake by mistake. */
+export function judgeMistakes(mistakes: readonly Mistake[]): Finding[] {
+  return mistakes.map(({ file, line, key, message }) => {
+    const place = line === undefined ? file : `${file}:${line}`;
+    return fail(
+      "config",
+      [place, key, message].filter((part) => part !== "").join(": "),
+      line === undefined ? "add it" : "mend that line",
+    );
+  });
+}
+
+/** A file that the config names and that cannot be used; what the mistake says stands under its key. */
+export function judgeFileMistake({ file, line, key, message }: Mistake): Finding {
+  return fail(key, message, `mend the file, or change ${line === undefined ? file : `${file}:${line}`}`);
+}
+
+/** The authorities that the kubelet's certificate is checked against. One that still lasts is enough. */
+export function judgeAuthorities(file: string, certificates: readonly CertificateFacts[], now: number): Finding {
+  const name = "kubelet.caFile";
+  const last = Math.max(...certificates.map(({ notAfter }) => notAfter));
+  const expired = certificates.filter(({ notAfter }) => notAfter <= now).length;
+  const some = expired > 0 && expired < certificates.length ? `, ${expired} of them expired` : "";
+  const message = `${file} has ${counted(certificates.length, "certificate")}${some}, ${expiry(last, now)}`;
+  const remedy = `put the current CA of the kubelet's serving certificate into ${file}; it is read again by itself`;
+  if (last <= now) return fail(name, message, remedy);
+  return isSoon(last, now) ? warn(name, message, remedy) : ok(name, message);
+}
+
+/** The certificate by which Gilly proves itself to the kubelet. */
+export function judgeClientCertificate(file: string, leaf: CertificateFacts, now: number): Finding {
+  const name = "kubelet.certFile";
+  const message = `${file} is ${nameOf(leaf)}, ${expiry(leaf.notAfter, now)}`;
+  const remedy = `put a new certificate and its key into the place of the old ones; they are read again by themselves`;
+  if (leaf.notBefore > now) {
+    return fail(name, `${file} is not valid before ${dateOf(leaf.notBefore)}`, "check this host's clock");
+  }
+  if (leaf.notAfter <= now) return fail(name, message, remedy);
+  return isSoon(leaf.notAfter, now) ? warn(name, message, remedy) : ok(name, message);
+}
+
+/** Whether the certificate opens more than the list of this node's pods, as far as its subject tells. */
+export function judgeRights(leaf: CertificateFacts): Finding {
+  const name = "kubelet rights";
+  const groups = leaf.organizations.filter((group) => ADMINISTRATORS.has(group));
+  const remedy = `issue a certificate for a user of its own: ${ENOUGH}`;
+  if (groups.length > 0) {
+    const message = `the certificate is one of ${several(groups)}, who may do everything in the cluster`;
+    return warn(name, message, remedy);
+  }
+  if (leaf.commonName === API_SERVER) {
+    return warn(name, "the certificate is the API server's own, which may run commands in every container", remedy);
+  }
+  const groupsOf = leaf.organizations.length === 0 ? "" : ` of ${several(leaf.organizations)}`;
+  return ok(name, `${leaf.commonName || "the certificate"}${groupsOf} is no known administrator; ${ENOUGH}`);
+}
+
+/** `expires in 9 days (2026-12-02)`. */
+export function expiry(notAfter: number, now: number): string {
+  const days = Math.floor(Math.abs(notAfter - now) / DAY_MS);
+  const span = days === 0 ? "less than a day" : counted(days, "day");
+  return notAfter <= now ? `expired ${span} ago (${dateOf(notAfter)})` : `expires in ${span} (${dateOf(notAfter)})`;
+}
+
+function isSoon(notAfter: number, now: number): boolean {
+  return notAfter - now < FEW_DAYS * DAY_MS;
+}
+
+function dateOf(time: number): string {
+  return new Date(time).toISOString().slice(0, 10);
+}
+
+function nameOf({ commonName, organizations }: CertificateFacts): string {
+  return [...organizations.map((name) => `O=${name}`), `CN=${commonName}`].join(", ");
+}

@@ -1,0 +1,165 @@
+// Judges the mirrors and what depends on them: are they reachable, do they take the credentials, do they have what is to
+// be kept, and could the rules live in the runtime itself. A thinker: answers and failures in, findings out.
+
+import { fail, type Failed, type Finding, ok, warn } from "./checks.ts";
+import { type MirrorState, type NodeState, statusLine } from "./node_state.ts";
+import { canonicalOrigin, type RegistryRule } from "./registry_map.ts";
+import type { Refusal } from "./repair_plan.ts";
+import type { RuntimeInfo } from "./runtime/runtime.ts";
+
+/** A question to one mirror. */
+export interface Probe {
+  /** The mirror's host, as candidates carry it. */
+  readonly mirror: string;
+  /** A name at that mirror, below the path of the first rule that uses it, which no image has. */
+  readonly reference: string;
+}
+
+/** What stands behind a mirror's path in a probe. A healthy mirror answers that it has no such image. */
+const NOBODYS_IMAGE = "gilly-check/no-such-image:none";
+
+/** One probe for each mirror of the rules, in their order. */
+export function probesOf(rules: readonly RegistryRule[]): Probe[] {
+  const probes = new Map<string, Probe>();
+  for (const { origin, mirrors } of rules) {
+    const registry = canonicalOrigin(origin).replace(/\/.*$/, "").replace(/^\*\./, "gilly-check.").replace(
+      "*",
+      "docker.io",
+    )
+      .replace(/:[0-9]+$/, "");
+    for (const place of mirrors.map((mirror) => canonicalOrigin(mirror).replaceAll("{registry}", registry))) {
+      const mirror = place.replace(/\/.*$/, "");
+      if (!probes.has(mirror)) probes.set(mirror, { mirror, reference: `${place}/${NOBODYS_IMAGE}` });
+    }
+  }
+  return [...probes.values()];
+}
+
+/** Credentials that a mirror was asked with. */
+export interface Credentials {
+  readonly file: string;
+  /** Why there are none in the file. */
+  readonly problem?: string | undefined;
+}
+
+/** A mirror that answered the probe: it has no such image, as it should. */
+export function judgeMirror(mirror: string, credentials: Credentials | undefined): Finding {
+  const name = nameOf(mirror);
+  if (credentials === undefined) return ok(name, "reachable, and answers without credentials");
+  if (credentials.problem === undefined) return ok(name, `reachable, and takes the credentials of ${credentials.file}`);
+  return warn(name, `reachable, but asked without credentials: ${credentials.problem}`, `mend ${credentials.file}`);
+}
+
+/** A mirror that did not. */
+export function judgeMirrorFailure(mirror: string, failure: Failed, credentials: Credentials | undefined): Finding {
+  const { problem } = credentials ?? {};
+  const text = problem === undefined ? failure.text : `${failure.text}; asked without credentials: ${problem}`;
+  const name = nameOf(mirror);
+  switch (failure.kind) {
+    case "denied":
+      return judgeDenial(mirror, text, credentials);
+    case "rate-limited":
+      return warn(name, `reachable, but too many questions were asked: ${text}`, "wait; repairs go on by themselves");
+    case "stalled":
+      return fail(name, text, "is the mirror up, and does a firewall drop what is sent to it?");
+    case "registry-down":
+      return fail(name, text, adviceOn(mirror, text));
+    default:
+      return fail(name, text, "journalctl -u docker may tell more");
+  }
+}
+
+function judgeDenial(mirror: string, text: string, credentials: Credentials | undefined): Finding {
+  const name = nameOf(mirror);
+  const remedy = credentials === undefined
+    ? `name credentials for it: mirrors."${mirror}".authFile, in the form of Docker's config.json`
+    : `check what ${credentials.file} has for ${mirror}`;
+  // Some registries say "denied" of every name that they do not have, to whoever asks.
+  if (/\bdenied\b/i.test(text)) return warn(name, `reachable, but tells nothing of unknown names: ${text}`, remedy);
+  const refused = credentials !== undefined && credentials.problem === undefined;
+  return fail(
+    name,
+    `${refused ? `the credentials of ${credentials.file} are refused` : "wants credentials"}: ${text}`,
+    remedy,
+  );
+}
+
+/** Where to look when the Engine cannot reach a mirror, by what it says. */
+function adviceOn(mirror: string, text: string): string {
+  if (/x509|certificate/i.test(text)) return `put the mirror's CA into /etc/docker/certs.d/${mirror}/ca.crt`;
+  if (/HTTP response to HTTPS client/.test(text)) {
+    return `the mirror speaks plain HTTP: name ${mirror} in insecure-registries of /etc/docker/daemon.json`;
+  }
+  if (/no such host|name resolution|server misbehaving/i.test(text)) {
+    return "check the mirror's name, and this host's DNS";
+  }
+  if (/proxyconnect/i.test(text)) return "check the proxy of the Docker Engine: systemctl show docker -p Environment";
+  return "is the mirror up, and may this host reach it?";
+}
+
+/** What the running daemon says of itself, and the mirrors that it passes over; `now` is milliseconds since the epoch. */
+export function judgeDaemon(state: NodeState, now: number): Finding[] {
+  const { trouble: { pass, config }, mirrors, configFile } = state;
+  const line = statusLine(state, now);
+  const itself = config !== null
+    ? warn("daemon", line, `mend ${configFile}; then systemctl reload gilly`)
+    : pass !== null
+    ? warn("daemon", line, "see the kubelet above; the daemon tries again by itself")
+    : ok("daemon", line);
+  return [itself, ...mirrors.filter((mirror) => mirror.state !== "up").map((mirror) => judgeRest(mirror, now))];
+}
+
+/** No daemon, and how one knows. */
+export function judgeNoDaemon(because: string): Finding {
+  return warn("daemon", `none runs: ${because}`, "systemctl status gilly");
+}
+
+function judgeRest({ mirror, restsUntil, because }: MirrorState, now: number): Finding {
+  const seconds = restsUntil === null ? 0 : Math.ceil((Date.parse(restsUntil) - now) / 1000);
+  const rest = seconds > 0 ? `is not asked for another ${seconds} s` : "failed, and is to be asked again";
+  const message = `${rest}: ${because ?? "no reason is known"}`;
+  return warn(`rest of ${mirror}`, message, "the daemon asks it again by itself; see the mirror above");
+}
+
+/** How an image of the `keep` list stands: present, or the first mirror that has it, or why it cannot be had. */
+export type Kept =
+  | { readonly state: "present" }
+  | { readonly state: "absent"; readonly mirror: string }
+  | { readonly state: "lost"; readonly because: string }
+  | { readonly state: "refused"; readonly refusal: Refusal };
+
+/** One image that is to be kept present. */
+export function judgeKept(image: string, kept: Kept): Finding {
+  const name = `keep ${image}`;
+  switch (kept.state) {
+    case "present":
+      return ok(name, "present");
+    case "absent":
+      return warn(name, `not here yet; ${kept.mirror} has it`, `the daemon pulls it, or: gilly pull ${image}`);
+    case "lost":
+      return fail(name, `not here, and no mirror has it: ${kept.because}`, "put it into a mirror");
+    case "refused":
+      return fail(name, `cannot be kept: ${kept.refusal.reason}`, kept.refusal.advice);
+  }
+}
+
+/**
+ * Whether the Engine itself could use the mirrors. With the containerd image store it reads hosts.toml since 28.0 (moby,
+ * daemon/hosts.go); the classic store takes mirrors of docker.io alone.
+ */
+export function judgePermanentFix({ version, imageStore }: RuntimeInfo): Finding {
+  const name = "permanent fix";
+  if (imageStore === "containerd" && Number(version.split(".")[0]) >= 28) {
+    return ok(
+      name,
+      "this Engine reads mirrors from /etc/docker/certs.d/HOST/hosts.toml",
+      "gilly export docker writes them",
+    );
+  }
+  const why = imageStore === "classic" ? "the classic image store takes mirrors for docker.io alone" : "it is too old";
+  return ok(name, `none in this Engine: ${why}; Gilly stands in`);
+}
+
+function nameOf(mirror: string): string {
+  return `mirror ${mirror}`;
+}

@@ -1,0 +1,177 @@
+// Judges the node itself: does its kubelet answer us with pods, does its Docker Engine answer, and what of this node's
+// containers is out of reach. A thinker: answers and failures in, findings out.
+
+import { ENOUGH } from "./check_files.ts";
+import { counted, fail, type Failed, type Finding, ok, several, warn } from "./checks.ts";
+import type { UnrepairableReason } from "./outcome.ts";
+import type { Pod, PodList } from "./pod.ts";
+import { type Circumstances, effectivePolicy, isRefusal, planImage } from "./repair_plan.ts";
+import type { RuntimeInfo } from "./runtime/runtime.ts";
+
+/** A kubelet that answered: reached, trusted, understood. */
+export function judgeKubelet(url: string, { pods, malformed }: PodList): Finding[] {
+  const answered = [ok("kubelet", `${url} answers`)];
+  if (url.startsWith("https:")) {
+    answered.push(ok("kubelet certificate", `trusted, and made out to ${hostOf(url)}`));
+  }
+  const understood = `${counted(pods.length, "pod")} understood`;
+  if (malformed.length === 0) return [...answered, ok("kubelet pods", understood)];
+  const message = `${understood}, ${malformed.length} not: ${several(malformed)}`;
+  return [...answered, warn("kubelet pods", message, "these pods are left out; the others are repaired")];
+}
+
+/** A kubelet that gave no pods; `caFile` is where its authorities are, `failure.text` what TLS, HTTP or we said of it. */
+export function judgeKubeletFailure(url: string, failure: Failed, caFile: string | undefined): Finding[] {
+  const { kind, text } = failure;
+  const flaw = /invalid peer certificate: (.*)$/.exec(text)?.[1];
+  if (flaw !== undefined) {
+    return [ok("kubelet", `${url} answers`), judgeServingCertificate(url, flaw, caFile)];
+  }
+  if (kind === "unauthorized" || /received fatal alert: /.test(text)) {
+    return [fail("kubelet access", text, "use a client certificate of the kubelet's --client-ca-file, or its token")];
+  }
+  if (kind === "forbidden") return [fail("kubelet access", text, `let the user see pods: ${ENOUGH}`)];
+  if (kind === "unexpected") {
+    return [
+      fail("kubelet pods", text, "is this the kubelet's port? It is 10250 unless the kubelet's config says otherwise"),
+    ];
+  }
+  if (kind === "credentials") {
+    return [fail("kubelet access", text, "mend the files that kubelet.* of the config names")];
+  }
+  return [
+    fail("kubelet", `${url} does not answer: ${text}`, "is it running, and is this its port? systemctl status kubelet"),
+  ];
+}
+
+/** What is wrong with the certificate that the kubelet shows; `flaw` is rustls's word for it. */
+function judgeServingCertificate(url: string, flaw: string, caFile: string | undefined): Finding {
+  const name = "kubelet certificate";
+  const host = hostOf(url);
+  if (/UnknownIssuer/.test(flaw)) {
+    const into = caFile === undefined ? "name its CA in kubelet.caFile" : `put its CA into ${caFile}`;
+    const message = `${host} shows a certificate that ${
+      caFile ?? "the system's list of authorities"
+    } does not vouch for`;
+    return fail(
+      name,
+      message,
+      `${into}: the cluster's CA, or /var/lib/kubelet/pki/kubelet.crt where the kubelet made its own`,
+    );
+  }
+  const names = [...flaw.matchAll(/(?:DnsName|IpAddress)\("?([^")]+)"?\)/g)].map(([, name = ""]) => name);
+  if (/not valid for name/.test(flaw)) {
+    const others = names.length === 0 ? "another name" : several(names);
+    const advice = names[0] === undefined ? "a name of its certificate" : url.replace(host, names[0]);
+    return fail(name, `${host} shows a certificate made out to ${others}`, `write ${advice} into kubelet.url`);
+  }
+  if (/expired/.test(flaw)) {
+    const remedy =
+      "renew it; one that the kubelet made itself (/var/lib/kubelet/pki/kubelet.crt) comes anew when it is " +
+      "moved away and the kubelet restarts";
+    return fail(name, `${host} shows a certificate that has expired: ${flaw}`, remedy);
+  }
+  return fail(name, `${host} shows a certificate that cannot be used: ${flaw}`, "check it, and this host's clock");
+}
+
+/** A Docker Engine that answered. */
+export function judgeEngine(socket: string, { name, version, apiVersion, imageStore }: RuntimeInfo): Finding[] {
+  return [
+    ok("docker socket", `${socket} answers`),
+    ok("docker engine", `${name} ${version}, API ${apiVersion}`),
+    ok("image store", imageStore === "containerd" ? "containerd's" : "the classic one (a graph driver)"),
+  ];
+}
+
+/** An Engine that did not; `group` is the socket's group, by name if it has one. */
+export function judgeEngineFailure(socket: string, { text }: Failed, group: string | undefined): Finding[] {
+  const name = "docker socket";
+  if (/permission denied/i.test(text)) {
+    const which = group ?? "docker";
+    const message = `${socket} may not be opened: it belongs to the group ${which}, which this user is not in`;
+    const remedy =
+      `for the service: SupplementaryGroups=${which} (systemctl edit gilly); for a person: usermod -aG ${which}`;
+    return [fail(name, message, remedy)];
+  }
+  if (/no such file/i.test(text)) {
+    return [
+      fail(name, `${socket} does not exist`, "is Docker running (systemctl status docker), and docker.socket right?"),
+    ];
+  }
+  if (/connection refused/i.test(text)) {
+    return [fail(name, `nobody listens at ${socket}`, "start Docker: systemctl status docker")];
+  }
+  return [fail("docker engine", text, "systemctl status docker; journalctl -u docker")];
+}
+
+/** A container that is left alone, as the plan has it. */
+export interface LeftAlone {
+  /** `namespace/name` of its pod. */
+  readonly pod: string;
+  readonly reason: UnrepairableReason;
+  readonly advice: string;
+}
+
+/** What the pods wait for now, and whether it can be repaired. */
+export function judgeWaiting(pods: number, waiting: number, leftAlone: readonly LeftAlone[]): Finding {
+  const name = "waiting pods";
+  if (waiting === 0) return ok(name, `no container of ${counted(pods, "pod")} waits for an image`);
+  const subject = `${counted(waiting, "container")} of ${counted(pods, "pod")} ${waiting === 1 ? "waits" : "wait"}`;
+  // The operator who excluded it knows.
+  const lost = leftAlone.filter(({ reason }) => reason !== "excluded");
+  const excluded = leftAlone.length - lost.length;
+  const message = `${subject} for an image${excluded > 0 ? `, ${excluded} of them excluded` : ""}`;
+  if (lost.length === 0) return ok(name, `${message}; the daemon repairs what no one excluded`);
+  const reasons = new Set(lost.map(({ reason }) => reason));
+  const advice = reasons.size === 1 ? lost[0]!.advice : "gilly once --dry-run says what to do about each";
+  const which = several([...new Set(lost.map(({ pod, reason }) => `${pod} (${reason})`))]);
+  return warn(name, `${message}; cannot be repaired: ${which}`, advice);
+}
+
+/** What no local image can cure: containers of this node with the policy Always, or with digests on a classic store. */
+export function judgeReach(
+  pods: readonly Pod[],
+  circumstances: Pick<Circumstances, "registries" | "exclusions" | "imageStore">,
+): Finding[] {
+  const always: string[] = [];
+  const digests: string[] = [];
+  for (const { pod, image, policy } of containersOf(pods)) {
+    const planned = planImage(image, { ...circumstances, imageStore: undefined });
+    // What no rule covers is pulled from where it comes from, and needs no repair.
+    if (isRefusal(planned)) continue;
+    if (effectivePolicy(policy, planned.reference) === "Always") always.push(pod);
+    else if (planned.reference.digest !== undefined) digests.push(pod);
+  }
+  return [judgeAlways(always), ...judgeDigests(digests, circumstances.imageStore)];
+}
+
+function containersOf(pods: readonly Pod[]) {
+  return pods.filter(({ ended, optedOut }) => !ended && !optedOut).flatMap(({ namespace, name, containers }) =>
+    containers.map(({ image, imagePullPolicy }) => ({ pod: `${namespace}/${name}`, image, policy: imagePullPolicy }))
+  );
+}
+
+function judgeAlways(pods: readonly string[]): Finding {
+  const name = "imagePullPolicy Always";
+  const beyond = "cannot be repaired, since the kubelet pulls whatever is present";
+  if (pods.length === 0) return ok(name, `${beyond}; no container here has it under a rule`);
+  return warn(name, `${beyond}; ${affected(pods)}`, "set IfNotPresent, or pin a tag");
+}
+
+function judgeDigests(pods: readonly string[], store: Circumstances["imageStore"]): Finding[] {
+  const name = "digests";
+  if (store === undefined) return [];
+  if (store === "containerd") return [ok(name, "name@sha256:… can be repaired on this image store")];
+  const beyond = "name@sha256:… cannot be repaired on the classic image store";
+  if (pods.length === 0) return [ok(name, `${beyond}; no container here has one under a rule`)];
+  return [warn(name, `${beyond}; ${affected(pods)}`, "use a tag, or an Engine with the containerd image store")];
+}
+
+function affected(pods: readonly string[]): string {
+  const verb = pods.length === 1 ? "has" : "have";
+  return `${counted(pods.length, "container")} here ${verb} it: ${several([...new Set(pods)])}`;
+}
+
+function hostOf(url: string): string {
+  return /^https?:\/\/(\[[^\]]*\]|[^:/]*)/i.exec(url)?.[1] ?? url;
+}

@@ -1,0 +1,70 @@
+// What `gilly check` finds: what was looked at, how it stands, and the next step; as lines for people and for scripts.
+// A thinker: the judges beside it (check_*.ts) say what is so, this room only gives it a shape.
+
+import { wrap } from "./sheet.ts";
+
+/** `warn` works today and may not tomorrow; `fail` keeps repairs from working. */
+export type Verdict = "ok" | "warn" | "fail";
+
+/** One thing that was looked at. `name` stays the same from run to run, the texts are one sentence each. */
+export interface Finding {
+  readonly name: string;
+  readonly verdict: Verdict;
+  readonly message: string;
+  /** What to do, when there is something. */
+  readonly remedy?: string;
+}
+
+/** How a call failed: the kind of KubeletError or RuntimeError, and all that the error and its causes say. */
+export interface Failed {
+  readonly kind: string;
+  readonly text: string;
+}
+
+/** A finding of each verdict. */
+export const ok = (name: string, message: string, remedy?: string): Finding => finding("ok", name, message, remedy);
+/** See `ok`. */
+export const warn = (name: string, message: string, remedy?: string): Finding => finding("warn", name, message, remedy);
+/** See `ok`. */
+export const fail = (name: string, message: string, remedy?: string): Finding => finding("fail", name, message, remedy);
+
+/** The worst verdict among the findings. */
+export function worstOf(findings: readonly Finding[]): Verdict {
+  const verdicts = new Set(findings.map(({ verdict }) => verdict));
+  return verdicts.has("fail") ? "fail" : verdicts.has("warn") ? "warn" : "ok";
+}
+
+/**
+ * The findings as text: `verdict  name: message`, the remedy on the next line, and a sum at the end. Lines are folded at
+ * `width` columns; without a width each text is one line, for grep.
+ */
+export function renderFindings(findings: readonly Finding[], width: number | undefined): string {
+  const lines = findings.flatMap(({ name, verdict, message, remedy }) => [
+    ...hang(`${verdict.padEnd(4)}  `, `${name}: ${message}`, width),
+    ...(remedy === undefined ? [] : hang("      → ", remedy, width)),
+  ]);
+  const count = (verdict: Verdict) => findings.filter((finding) => finding.verdict === verdict).length;
+  return [...lines, "", `${count("ok")} ok, ${count("warn")} warn, ${count("fail")} fail`, ""].join("\n");
+}
+
+/** A text behind `head`, folded at `width` columns so that it hangs below itself; one line without a width. */
+export function hang(head: string, text: string, width: number | undefined): string[] {
+  if (width === undefined) return [head + text];
+  const [first = "", ...rest] = wrap(text, width - head.length);
+  return [head + first, ...rest.map((line) => " ".repeat(head.length) + line)];
+}
+
+/** `1 pod`, `2 pods`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** The first few of a list, and how many more there are. */
+export function several(items: readonly string[], most = 3): string {
+  const more = items.length - most;
+  return items.slice(0, most).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+function finding(verdict: Verdict, name: string, message: string, remedy: string | undefined): Finding {
+  return { name, verdict, message, ...(remedy === undefined ? {} : { remedy }) };
+}

@@ -1,0 +1,259 @@
+// Looks at everything a repair depends on, in its order, and hands what it saw to the judges (check_*.ts). It changes
+// nothing: no image is pulled, no name is given, nothing is written.
+
+import { AuthFile } from "./auth_file.ts";
+import type { CertificateFacts } from "./certificate_facts.ts";
+import * as files from "./check_files.ts";
+import * as mirrors from "./check_mirrors.ts";
+import * as node from "./check_node.ts";
+import { fail, type Failed, type Finding, ok, warn } from "./checks.ts";
+import { readCertificates } from "./client_certificate.ts";
+import { type Config, ConfigError, type ConfigMistake, loadConfig, parseConfig } from "./config.ts";
+import { type Ground, look, type Parts } from "./cycle.ts";
+import { describeError } from "./errors.ts";
+import { KubeletError } from "./kubelet.ts";
+import { printable } from "./printable.ts";
+import type { PodList } from "./pod.ts";
+import { isRefusal, planImage, type Target } from "./repair_plan.ts";
+import { isAlive, readStateText } from "./state_file.ts";
+import { readNodeState } from "./state_reader.ts";
+import { type RegistryAuth, type Runtime, RuntimeError, type RuntimeInfo } from "./runtime/runtime.ts";
+
+/** What a check of the config came to. */
+export interface ConfigCheck {
+  /** There unless the text itself is refused; a file that it names may still be unusable. */
+  readonly config: Config | undefined;
+  readonly findings: readonly Finding[];
+  /** Every certificate, key and token that the config names is one, so that TLS can try them. */
+  readonly usable: boolean;
+}
+
+/** Checks the config at this path and every file that it names, at `now` (milliseconds since the epoch). */
+export async function checkConfig(file: string, now: number): Promise<ConfigCheck> {
+  try {
+    const config = await loadConfig(file);
+    return await checkFiles(config, [], now);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const config = await parsedAnyway(file);
+    if (config !== undefined) return await checkFiles(config, error.mistakes, now);
+    return { config, findings: tidy(files.judgeMistakes(error.mistakes)), usable: false };
+  }
+}
+
+async function parsedAnyway(file: string): Promise<Config | undefined> {
+  try {
+    return parseConfig(await Deno.readTextFile(file), file);
+  } catch {
+    return undefined;
+  }
+}
+
+async function checkFiles(
+  config: Config,
+  mistakes: readonly ConfigMistake[],
+  now: number,
+): Promise<ConfigCheck> {
+  const { certFile, caFile, keyFile, tokenFile } = config.kubelet;
+  const broken = new Set(mistakes.map(({ key }) => key));
+  const found = [...mistakes.map(files.judgeFileMistake)];
+  const certificates = async (key: string, file: string | undefined): Promise<CertificateFacts[] | undefined> => {
+    if (file === undefined || broken.has(key)) return undefined;
+    try {
+      return readCertificates(await Deno.readTextFile(file));
+    } catch (error) {
+      found.push(fail(key, `${file} cannot be used: ${describeError(error)}`, "put a PEM certificate there"));
+      return undefined;
+    }
+  };
+  const authorities = await certificates("kubelet.caFile", caFile);
+  const [own] = await certificates("kubelet.certFile", certFile) ?? [];
+  const usable = !found.some(({ name }) => name.startsWith("kubelet."));
+  if (authorities !== undefined) found.push(files.judgeAuthorities(caFile!, authorities, now));
+  if (own !== undefined) found.push(files.judgeClientCertificate(certFile!, own, now));
+  if (own !== undefined && !broken.has("kubelet.keyFile")) {
+    found.push(ok("kubelet.keyFile", `${keyFile} belongs to the certificate`));
+  }
+  if (own !== undefined) found.push(files.judgeRights(own));
+  if (tokenFile !== undefined && !broken.has("kubelet.tokenFile")) {
+    found.push(ok("kubelet.tokenFile", `${tokenFile} holds a token; ${files.ENOUGH}`));
+  }
+  return { config, findings: tidy([files.judgeConfig(config), ...found]), usable };
+}
+
+/** What a check of the node is made of. */
+export interface NodeParts extends Parts {
+  readonly config: Config;
+  readonly runtime: Runtime;
+}
+
+/**
+ * Checks the kubelet, the Engine, the mirrors and the `keep` list. `usable` says that the kubelet's files can be used;
+ * otherwise it is not asked. Throws only the signal's reason.
+ */
+export async function checkNode(
+  parts: NodeParts,
+  ground: Ground,
+  options: { readonly usable: boolean; readonly signal: AbortSignal },
+): Promise<Finding[]> {
+  const { signal } = options;
+  const unasked: KubeletCheck = { findings: [notAsked("kubelet", "the files for it cannot be used")] };
+  const [kubelet, engine] = await Promise.all([
+    options.usable ? checkKubelet(parts, signal) : unasked,
+    checkEngine(parts, signal),
+  ]);
+  const findings = [...kubelet.findings, ...engine.findings];
+  if (kubelet.list !== undefined) {
+    findings.push(await checkWaiting(parts, ground, kubelet.list, signal));
+    findings.push(...node.judgeReach(kubelet.list.pods, { ...parts, imageStore: engine.info?.imageStore }));
+  }
+  if (engine.info === undefined) {
+    const unaskedToo = mirrors.probesOf(parts.config.registries).map(({ mirror }) =>
+      notAsked(`mirror ${mirror}`, "the Docker Engine does not answer")
+    );
+    return tidy([...findings, ...unaskedToo]);
+  }
+  const [reachable, kept] = await Promise.all([checkMirrors(parts, signal), checkKept(parts, signal)]);
+  return tidy([...findings, ...reachable, ...kept, mirrors.judgePermanentFix(engine.info)]);
+}
+
+interface KubeletCheck {
+  readonly findings: readonly Finding[];
+  /** What the kubelet answered. */
+  readonly list?: PodList;
+}
+
+async function checkKubelet(parts: NodeParts, signal: AbortSignal): Promise<KubeletCheck> {
+  const { url, caFile } = parts.config.kubelet;
+  try {
+    const list = await parts.kubelet.pods(signal);
+    return { findings: node.judgeKubelet(url, list), list };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof KubeletError)) throw error;
+    // Where it happened is said already; what is left is why.
+    const text = describeError(error.kind === "unreachable" || error.kind === "credentials" ? error.cause : error);
+    return { findings: node.judgeKubeletFailure(url, { kind: error.kind, text }, caFile) };
+  }
+}
+
+async function checkWaiting(parts: Parts, ground: Ground, list: PodList, signal: AbortSignal): Promise<Finding> {
+  const kubelet = { host: parts.kubelet.host, pods: () => Promise.resolve(list) };
+  const { failures, plan } = await look({ ...parts, kubelet }, ground, signal);
+  const leftAlone = plan.skips.map(({ failure: { pod }, reason, advice }) => (
+    { pod: `${pod.namespace}/${pod.name}`, reason, advice }
+  ));
+  return node.judgeWaiting(list.pods.length, failures.length, leftAlone);
+}
+
+async function checkEngine(
+  { config, runtime }: NodeParts,
+  signal: AbortSignal,
+): Promise<{ findings: Finding[]; info?: RuntimeInfo }> {
+  const { socket } = config.docker;
+  try {
+    const info = await runtime.info(signal);
+    return { findings: node.judgeEngine(socket, info), info };
+  } catch (error) {
+    return { findings: node.judgeEngineFailure(socket, failureOf(error, signal), await groupOf(socket)) };
+  }
+}
+
+/** The socket's group: its name, or its number where it has none. */
+async function groupOf(socket: string): Promise<string | undefined> {
+  try {
+    const { gid } = await Deno.stat(socket);
+    const groups = (await Deno.readTextFile("/etc/group")).split("\n").map((line) => line.split(":"));
+    return groups.find(([, , id]) => Number(id) === gid)?.[0] ?? String(gid);
+  } catch {
+    return undefined;
+  }
+}
+
+async function checkMirrors({ config, runtime }: NodeParts, signal: AbortSignal): Promise<Finding[]> {
+  return await Promise.all(
+    mirrors.probesOf(config.registries).map(async ({ mirror, reference }) => {
+      const { auth, credentials } = await credentialsFor(config, mirror);
+      try {
+        await runtime.lookUp(reference, { signal, auth });
+        return mirrors.judgeMirror(mirror, credentials);
+      } catch (error) {
+        return mirrors.judgeMirrorFailure(mirror, failureOf(error, signal), credentials);
+      }
+    }),
+  );
+}
+
+async function credentialsFor(
+  config: Config,
+  mirror: string,
+): Promise<{ auth?: RegistryAuth; credentials?: mirrors.Credentials }> {
+  const file = config.mirrors[mirror]?.authFile;
+  if (file === undefined) return {};
+  const found = await new AuthFile(file, mirror).read();
+  return "auth" in found
+    ? { auth: found.auth, credentials: { file } }
+    : { credentials: { file, problem: found.problem } };
+}
+
+/** Asks the daemon's state file how the daemon fares; `now` is milliseconds since the epoch. */
+export async function checkDaemon(stateFile: string, now: number): Promise<Finding[]> {
+  try {
+    const text = await readStateText(stateFile);
+    if (text === undefined) return [mirrors.judgeNoDaemon(`there is no ${stateFile}`)];
+    const { state } = readNodeState(text);
+    if (state === undefined) return [mirrors.judgeNoDaemon(`${stateFile} says nothing of one`)];
+    if (await isAlive(state.pid) === false) return [mirrors.judgeNoDaemon(`pid ${state.pid} of ${stateFile} is gone`)];
+    return tidy(mirrors.judgeDaemon(state, now));
+  } catch (error) {
+    return [mirrors.judgeNoDaemon(`${stateFile} cannot be read: ${describeError(error)}`)];
+  }
+}
+
+async function checkKept(parts: NodeParts, signal: AbortSignal): Promise<Finding[]> {
+  const imageStore = await parts.imageStore(signal);
+  return await Promise.all(parts.config.keep.map(async (image) => {
+    const planned = planImage(image, { ...parts, imageStore });
+    if (isRefusal(planned)) return mirrors.judgeKept(image, { state: "refused", refusal: planned });
+    return mirrors.judgeKept(image, await howKept(parts, planned, signal));
+  }));
+}
+
+async function howKept({ config, runtime }: NodeParts, target: Target, signal: AbortSignal): Promise<mirrors.Kept> {
+  const tried: string[] = [];
+  try {
+    if (await runtime.inspect(target.name, signal) !== undefined) return { state: "present" };
+  } catch (error) {
+    return { state: "lost", because: failureOf(error, signal).text };
+  }
+  for (const { mirror, reference } of target.candidates) {
+    try {
+      const { auth } = await credentialsFor(config, mirror);
+      if (await runtime.lookUp(reference, { signal, auth }) !== undefined) return { state: "absent", mirror };
+      tried.push(`${mirror} has no ${reference}`);
+    } catch (error) {
+      tried.push(failureOf(error, signal).text);
+    }
+  }
+  return { state: "lost", because: tried.join("; ") };
+}
+
+function failureOf(error: unknown, signal: AbortSignal): Failed {
+  signal.throwIfAborted();
+  if (!(error instanceof RuntimeError)) throw error;
+  // What was attempted on what stands in the finding's name.
+  return { kind: error.kind, text: describeError(error).replace(/^(?:look up|inspect) \S+: /, "") };
+}
+
+function notAsked(name: string, because: string): Finding {
+  return warn(name, `not asked, since ${because}`, "mend that first, then check again");
+}
+
+// Answers come from elsewhere: one finding stays one line whatever they hold.
+function tidy(findings: readonly Finding[]): Finding[] {
+  return findings.map(({ remedy, ...rest }) => ({
+    ...rest,
+    message: printable(rest.message),
+    ...(remedy === undefined ? {} : { remedy: printable(remedy) }),
+  }));
+}

@@ -1,0 +1,60 @@
+// `gilly check`: is this node ready? Everything a repair depends on, one line each.
+
+import { makeGround, now, wire } from "../app.ts";
+import { renderFindings, worstOf } from "../checks.ts";
+import { checkConfig, checkDaemon, checkNode } from "../checkup.ts";
+import type { Command } from "../cli.ts";
+import { EXIT } from "../errors.ts";
+import { Journal } from "../journal.ts";
+import { stateFileIn } from "../state_file.ts";
+import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
+import { sizeOf } from "./terminal.ts";
+
+export const checkCommand: Command = {
+  name: "check",
+  summary: "is this node ready? config, certificates, kubelet, Docker, mirrors",
+  description: [
+    "Looks at everything a repair depends on: the config and the files it names, the",
+    "kubelet and its certificate, the Docker Engine, each mirror and its credentials",
+    "(asked by way of the Engine), the images to keep, what cannot be repaired on this",
+    "node, and the running daemon. Every line begins with ok, warn or fail; the next",
+    "step stands below it. Nothing is changed. What may be read is what the user who",
+    "runs it may read: for the daemon's view run it as the daemon's user.",
+    "",
+    "Exit code: 0 when nothing fails (a warning is no failure), 1 when something does,",
+    "78 when the config itself is refused, so that nothing else could be checked.",
+  ].join("\n"),
+  example: "gilly check --config /etc/gilly/config.yaml",
+  flags: [
+    CONFIG_FLAG,
+    { name: "state-file", value: "FILE", help: `the daemon's state file (default ${stateFileIn(undefined)})` },
+    JSON_FLAG,
+  ],
+  async run(args, output) {
+    const checked = await checkConfig(configFileOf(args), now());
+    const findings = [...checked.findings];
+    const { config } = checked;
+    if (config !== undefined) {
+      const { signal } = new AbortController();
+      // The journal would say what the findings say already.
+      const ground = { ...makeGround(signal), journal: new Journal(() => {}, now) };
+      const parts = await wire(config, ground, { ledger: false });
+      try {
+        findings.push(...await checkNode(parts, ground, { usable: checked.usable, signal }));
+      } finally {
+        parts.close();
+      }
+      const stateFile = args.flags["state-file"];
+      findings.push(
+        ...await checkDaemon(
+          typeof stateFile === "string" ? stateFile : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY")),
+          now(),
+        ),
+      );
+    }
+    if (args.flags.json === true) output.write(`${JSON.stringify(findings, null, 2)}\n`);
+    else output.write(renderFindings(findings, sizeOf(Deno.stdout)?.columns));
+    if (config === undefined) return EXIT.config;
+    return worstOf(findings) === "fail" ? EXIT.failure : EXIT.ok;
+  },
+};

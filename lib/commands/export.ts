@@ -1,0 +1,115 @@
+// `gilly export`: the rules as the permanent fix of another runtime.
+
+import { levenshteinDistance } from "@std/text/levenshtein-distance";
+import type { Command } from "../cli.ts";
+import { type Config, loadConfig } from "../config.ts";
+import { EXIT, UsageError } from "../errors.ts";
+import { describeLeftOut, type Exported } from "../export/exported.ts";
+import { type Format, FORMATS, isFormat } from "../export/formats.ts";
+import { findAuthorities, type PlacedFile, placeFiles } from "../export/place.ts";
+import { compileRules } from "../registry_map.ts";
+import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
+
+/** What `export --json` prints. */
+export interface ExportReport extends Exported {
+  readonly format: Format;
+  /** Where the files were written; left out without --output. */
+  readonly placed?: readonly PlacedFile[];
+}
+
+/** Where registries have their authorities, the format's own folder first. */
+const CERTIFICATE_FOLDERS: Readonly<Record<Format, readonly string[]>> = {
+  containerd: ["/etc/containerd/certs.d", "/etc/docker/certs.d"],
+  docker: ["/etc/docker/certs.d"],
+  // Its readers look into their own folder and Docker's by themselves.
+  "registries.conf": [],
+  k3s: ["/etc/docker/certs.d"],
+};
+
+export const exportCommand: Command = {
+  name: "export",
+  operands: "FORMAT",
+  summary: "the rules as the permanent fix of another runtime",
+  description: [
+    "Prints the rules of the config as complete files for a runtime that can have",
+    "mirrors of its own. FORMAT is one of:",
+    "",
+    "  containerd       certs.d/HOST/hosts.toml, for containerd 1.5 and later",
+    "  docker           the same for Docker Engine 28 with the containerd image store",
+    "  registries.conf  a drop-in file for podman, skopeo and CRI-O",
+    "  k3s              registries.yaml, for k3s and RKE2",
+    "",
+    "What a format cannot express is said on standard error and in the files. With",
+    "--output the files are written below DIR, as they would lie below /; a file",
+    "there with other contents is refused, and files of former rules stay.",
+  ].join("\n"),
+  example: "gilly export containerd --output fix",
+  flags: [
+    CONFIG_FLAG,
+    { name: "output", value: "DIR", help: "write the files below DIR instead" },
+    { name: "force", help: "overwrite files there that differ" },
+    JSON_FLAG,
+  ],
+  async run(args, output) {
+    const format = formatOf(args.words);
+    const folder = args.flags.output;
+    if (args.flags.force === true && typeof folder !== "string") throw new UsageError("--force wants --output DIR too");
+    const config = await loadConfig(configFileOf(args));
+    const exported = await exportConfig(config, format);
+    if (exported.files.length === 0) {
+      say(warnings(exported));
+      throw new Error(`no rule of ${config.file} can be expressed for ${format}`);
+    }
+    const placed = typeof folder === "string"
+      ? await placeFiles(exported.files, folder, { force: args.flags.force === true })
+      : undefined;
+    if (args.flags.json === true) {
+      const report: ExportReport = { format, ...exported, ...(placed && { placed }) };
+      output.write(`${JSON.stringify(report, null, 2)}\n`);
+      return EXIT.ok;
+    }
+    if (placed === undefined) output.write(exported.files.map(({ content }) => content).join("\n"));
+    else for (const { path, state } of placed) output.write(`${state.padEnd("overwritten".length)}  ${path}\n`);
+    say([...warnings(exported), ...exported.next.map((sentence) => `then: ${sentence}`)]);
+    return EXIT.ok;
+  },
+};
+
+function formatOf(words: readonly string[]): Format {
+  const [word, second] = words;
+  const known = Object.keys(FORMATS);
+  const list = known.join(", ");
+  if (word === undefined) throw new UsageError(`gilly export wants a FORMAT: ${list}; see gilly export --help`);
+  if (!isFormat(word)) {
+    throw new UsageError(`unknown format ${JSON.stringify(word)}${nearest(word, known)} expected one of ${list}`);
+  }
+  if (second !== undefined) {
+    throw new UsageError(`gilly export takes one FORMAT; ${JSON.stringify(second)} is too many`);
+  }
+  return word;
+}
+
+function nearest(word: string, known: readonly string[]): string {
+  const close = known.find((name) => levenshteinDistance(word, name) <= 2);
+  return close === undefined ? ";" : `, did you mean ${close}?`;
+}
+
+async function exportConfig({ file, registries, mirrors, exclude }: Config, format: Format): Promise<Exported> {
+  const hosts = new Set(compileRules(registries).mirrors.map(({ host }) => host));
+  return FORMATS[format]({
+    rules: registries,
+    source: file,
+    withCredentials: Object.keys(mirrors).filter((host) => mirrors[host]?.authFile !== undefined),
+    excluded: exclude.images,
+    authorities: await findAuthorities(hosts, CERTIFICATE_FOLDERS[format]),
+  });
+}
+
+function warnings({ leftOut, notes }: Exported): string[] {
+  return [...leftOut.map(describeLeftOut), ...notes].map((sentence) => `warning: ${sentence}`);
+}
+
+function say(sentences: readonly string[]): void {
+  const text = new TextEncoder().encode(sentences.map((sentence) => `gilly: ${sentence}\n`).join(""));
+  for (let written = 0; written < text.byteLength;) written += Deno.stderr.writeSync(text.subarray(written));
+}

@@ -1,0 +1,98 @@
+// `gilly history`: the ledger as a table, or as JSON.
+
+import { now } from "../app.ts";
+import type { Arguments, Command, Output } from "../cli.ts";
+import { parseConfig } from "../config.ts";
+import { DEFAULTS } from "../config_schema.ts";
+import { EXIT, UsageError } from "../errors.ts";
+import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../history.ts";
+import { type LedgerEntry, ledgerLines } from "../ledger.ts";
+import { CONFIG_FLAG, configFileOf, JSON_FLAG, tell } from "./flags.ts";
+import { sizeOf } from "./terminal.ts";
+
+export const historyCommand: Command = {
+  name: "history",
+  summary: "what was repaired or refused on this node, from the ledger",
+  description: [
+    "Prints every entry of the ledger, oldest first, with the files that rotation put aside: when, the",
+    "result, the image, its pods, the mirror it came from, digest, size and how long it took.",
+    "In --pod and --image a * stands for anything; without one, --image finds any part of a name.",
+  ].join("\n"),
+  example: "gilly history --since 2h --pod kube-system/coredns-*",
+  flags: [
+    CONFIG_FLAG,
+    { name: "ledger", value: "FILE", help: "the ledger (default: the one that the config names)" },
+    { name: "since", value: "TIME", help: "only what came later: 30m, 2h, 7d, 2026-11-01, 2026-11-01T12:00:00Z" },
+    { name: "pod", value: "POD", help: "only entries of this pod: NAME or NAMESPACE/NAME" },
+    { name: "image", value: "IMAGE", help: "only entries of images with this in their name" },
+    JSON_FLAG,
+  ],
+  async run(args, output) {
+    const query = queryOf(args);
+    const file = await ledgerFileOf(args);
+    const odd = { unreadable: 0, newer: 0 };
+    const entries = matching(file, query, odd);
+    if (args.flags.json === true) await printJson(entries, output);
+    else await printTable(entries, file, query, output);
+    if (odd.unreadable > 0) tell(`left out of ${file}: ${counted(odd.unreadable)} that cannot be read`);
+    if (odd.newer > 0) tell(`shown as far as it is known, of ${file}: ${counted(odd.newer)} of a newer Gilly`);
+    return EXIT.ok;
+  },
+};
+
+function queryOf({ flags }: Arguments): HistoryQuery {
+  const text = (name: string) => typeof flags[name] === "string" ? flags[name] : undefined;
+  const since = text("since");
+  const time = since === undefined ? undefined : sinceTime(since, now());
+  if (since !== undefined && time === undefined) {
+    const expected = "a span such as 30m, 2h or 7d, or a time such as 2026-11-01 or 2026-11-01T12:00:00Z";
+    throw new UsageError(`--since wants ${expected}, got ${JSON.stringify(since.slice(0, 80))}`);
+  }
+  return { since: time, pod: text("pod"), image: text("image") };
+}
+
+// Only the ledger's place is wanted: missing certificates, and even a missing config, are no reason to show nothing.
+async function ledgerFileOf(args: Arguments): Promise<string> {
+  if (typeof args.flags.ledger === "string") return args.flags.ledger;
+  const file = configFileOf(args);
+  try {
+    return parseConfig(await Deno.readTextFile(file), file).ledger.file;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound) || args.flags.config !== undefined) throw error;
+    return DEFAULTS.ledger.file;
+  }
+}
+
+async function* matching(file: string, query: HistoryQuery, odd: { unreadable: number; newer: number }) {
+  const matches = historyFilter(query);
+  for await (const lines of ledgerLines(file)) {
+    for (const { entry, newer } of lines) {
+      if (newer) odd.newer++;
+      else if (entry === undefined) odd.unreadable++;
+      if (entry !== undefined && matches(entry)) yield entry;
+    }
+  }
+}
+
+async function printTable(entries: AsyncIterable<LedgerEntry>, file: string, query: HistoryQuery, output: Output) {
+  const found = await Array.fromAsync(entries);
+  if (found.length > 0) {
+    for (const line of historyLines(found, query, sizeOf(Deno.stdout)?.columns ?? Infinity)) output.write(`${line}\n`);
+    return;
+  }
+  const asked = Object.values(query).some((it) => it !== undefined);
+  output.write(asked ? `Nothing in ${file} matches.\n` : `Nothing stands in ${file} yet.\n`);
+}
+
+async function printJson(entries: AsyncIterable<LedgerEntry>, output: Output): Promise<void> {
+  let before = "[";
+  for await (const entry of entries) {
+    output.write(`${before}\n${JSON.stringify(entry)}`);
+    before = ",";
+  }
+  output.write(before === "[" ? "[]\n" : "\n]\n");
+}
+
+function counted(lines: number): string {
+  return lines === 1 ? "1 line" : `${lines} lines`;
+}

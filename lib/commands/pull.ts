@@ -1,0 +1,172 @@
+// `gilly pull`: the same repair as the daemon's, for images that a person names, with its progress.
+
+import { makeGround, now, wire, type WiredParts } from "../app.ts";
+import type { Command, Output } from "../cli.ts";
+import { loadConfig } from "../config.ts";
+import { EXIT, UsageError } from "../errors.ts";
+import { Journal } from "../journal.ts";
+import type { Outcome } from "../outcome.ts";
+import { printable } from "../printable.ts";
+import { repair, type RepairListener } from "../repair.ts";
+import { isRefusal, planImage, type Refusal } from "../repair_plan.ts";
+import { entryFor } from "../repairs.ts";
+import { sizeText, tookText } from "../units.ts";
+import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
+import { PullScreen } from "./pull_screen.ts";
+
+/** What `pull --json` prints of each image. */
+export interface PullResult {
+  /** As it was given. */
+  readonly image: string;
+  readonly result: "repaired" | "already-present" | "failed" | "refused";
+  /** Normalised, or null when it does not parse or no rule has it. */
+  readonly reference: string | null;
+  readonly reason?: string;
+  readonly message?: string;
+  /** The reference that was pulled from the mirror. */
+  readonly candidate?: string;
+  readonly id?: string;
+  readonly digest?: string;
+  readonly bytes?: number;
+  readonly seconds?: number;
+}
+
+export const pullCommand: Command = {
+  name: "pull",
+  operands: "IMAGE…",
+  summary: "repair these images now, with progress",
+  description: [
+    "Does for each IMAGE what the daemon does for an image that a pod waits for: pulls",
+    "it from the first mirror that has it, gives it its own name and checks that the",
+    "name resolves. An image that is here already is left alone. On a terminal each",
+    "layer has a bar; elsewhere progress is plain lines on standard error. What was",
+    "done is recorded in the ledger.",
+    "",
+    "Exit code: 0 when every image is here afterwards, 1 when one is not, 130 after",
+    "Ctrl-C, which stops the pulls and leaves no half image.",
+  ].join("\n"),
+  example: "gilly pull gcr.io/sgryczan/ansible-runner:0.0.0",
+  flags: [CONFIG_FLAG, { name: "plain", help: "plain lines, also on a terminal" }, JSON_FLAG],
+  async run(args, output) {
+    if (args.words.length === 0) throw new UsageError("gilly pull wants at least one IMAGE; see gilly pull --help");
+    const json = args.flags.json === true;
+    const config = await loadConfig(configFileOf(args));
+    const stop = stopOnSignals();
+    const screen = new PullScreen(Deno.stderr, { plain: args.flags.plain === true, quiet: json });
+    const journal = new Journal((level, _tag, text) => {
+      if (level === "warning" || level === "error") screen.note(`${level}: ${text}`);
+    }, now);
+    const parts = await wire(config, { ...makeGround(stop.signal), journal });
+    const results: PullResult[] = [];
+    try {
+      await Promise.all([...new Set(args.words)].map(async (image) => {
+        const result = await pullOne(image, parts, { listener: screen, journal, signal: stop.signal });
+        results.push(result);
+        screen.above(() => json || print(result, output, screen));
+      }));
+    } catch (error) {
+      if (stop.code === undefined) throw error;
+      const missing = args.words.filter((word) => !results.some(({ image }) => image === word));
+      screen.note(`interrupted: ${[...new Set(missing)].join(", ")} not repaired`);
+      return stop.code;
+    } finally {
+      screen.close();
+      stop.end();
+      parts.close();
+    }
+    if (json) output.write(`${JSON.stringify(inOrder(args.words, results), null, 2)}\n`);
+    return results.every(({ result }) => result === "repaired" || result === "already-present")
+      ? EXIT.ok
+      : EXIT.failure;
+  },
+};
+
+/** The first signal stops the pulls; a second one ends the process as if nobody listened. */
+function stopOnSignals(): { readonly signal: AbortSignal; readonly code: number | undefined; end(): void } {
+  const controller = new AbortController();
+  let code: number | undefined;
+  const stopWith = (exitCode: number) => () => {
+    code = exitCode;
+    end();
+    controller.abort(new DOMException("stopped by a signal", "AbortError"));
+  };
+  // 128 and the signal's number, as shells count.
+  const [interrupt, terminate] = [stopWith(130), stopWith(143)];
+  const end = () => {
+    Deno.removeSignalListener("SIGINT", interrupt);
+    Deno.removeSignalListener("SIGTERM", terminate);
+  };
+  Deno.addSignalListener("SIGINT", interrupt);
+  Deno.addSignalListener("SIGTERM", terminate);
+  return {
+    signal: controller.signal,
+    get code() {
+      return code;
+    },
+    end,
+  };
+}
+
+async function pullOne(
+  image: string,
+  parts: WiredParts,
+  { listener, journal, signal }: {
+    readonly listener: RepairListener;
+    readonly journal: Journal;
+    readonly signal: AbortSignal;
+  },
+): Promise<PullResult> {
+  const imageStore = image.includes("@") ? await parts.imageStore(signal) : undefined;
+  const target = planImage(image, { ...parts, imageStore });
+  if (isRefusal(target)) return refused(image, target);
+  const { tools, ledger } = parts.bench;
+  const start = now();
+  const outcome = await repair(target, { ...tools, listener, signal });
+  const seconds = (now() - start) / 1000;
+  const entry = entryFor({ ...target, failures: [] }, outcome, seconds, now());
+  if (outcome.result !== "already-present") {
+    await ledger.append(entry).catch((error) => journal.ledgerFailed(error));
+  }
+  return resultOf(image, target.name, outcome, seconds);
+}
+
+function refused(image: string, { reason, advice }: Refusal): PullResult {
+  return { image, result: "refused", reference: null, reason, message: advice };
+}
+
+function resultOf(image: string, reference: string, outcome: Outcome, seconds: number): PullResult {
+  switch (outcome.result) {
+    case "repaired": {
+      const { candidate, id, digest, bytes } = outcome;
+      const from = { candidate: candidate.reference, id, ...(digest === undefined ? {} : { digest }), bytes, seconds };
+      return { image, result: "repaired", reference, ...from };
+    }
+    case "already-present":
+      return { image, result: "already-present", reference, id: outcome.id };
+    case "failed": {
+      const reason = outcome.reason === undefined ? {} : { reason: outcome.reason };
+      return { image, result: "failed", reference, ...reason, message: outcome.message, seconds };
+    }
+  }
+}
+
+function print(result: PullResult, output: Output, screen: PullScreen): void {
+  const { image, candidate, bytes = 0, seconds = 0, digest, id = "", reason, message = "" } = result;
+  const lines = (verdict: string, ...texts: readonly string[]) =>
+    texts.map((text, index) => `${index === 0 ? `${verdict.padEnd(8)} ` : "        "}${printable(text)}\n`).join("");
+  switch (result.result) {
+    case "repaired": {
+      const from = `from ${candidate}, ${sizeText(bytes)} in ${tookText(seconds)}`;
+      return output.write(lines("repaired", image, from, digest ?? id));
+    }
+    case "already-present":
+      return output.write(lines("present", image, id));
+    case "failed":
+    case "refused":
+      screen.note(`${reason === undefined ? image : `${image}: ${reason}`}: ${message}`, "failed   ");
+  }
+}
+
+function inOrder(words: readonly string[], results: readonly PullResult[]): PullResult[] {
+  return [...new Set(words)].flatMap((word) => results.filter(({ image }) => image === word));
+}

@@ -1,0 +1,107 @@
+// Where `gilly pull` shows its progress: bars in place on a terminal, lines elsewhere. It listens to repairs and writes to
+// one stream; results go elsewhere, and are printed above the bars.
+
+import type { Attempt } from "../outcome.ts";
+import { hang } from "../checks.ts";
+import { printable } from "../printable.ts";
+import { LiveRegion, PlainProgress, PullBoard } from "../progress.ts";
+import type { Candidate } from "../registry_map.ts";
+import type { RepairListener } from "../repair.ts";
+import type { Target } from "../repair_plan.ts";
+import type { PullProgress } from "../runtime/runtime.ts";
+import { sizeOf } from "./terminal.ts";
+
+/** Milliseconds between two drawings: often enough to see it move, too seldom to cost anything. */
+const FRAME_MS = 100;
+
+/** What of a terminal, a pipe or a file is needed. */
+export interface Stream {
+  isTerminal(): boolean;
+  writeSync(bytes: Uint8Array): number;
+}
+
+/** Shows repairs as they go on. */
+export class PullScreen implements RepairListener {
+  readonly #stream: Stream;
+  readonly #quiet: boolean;
+  readonly #isLive: boolean;
+  readonly #board = new PullBoard();
+  readonly #region = new LiveRegion();
+  readonly #plain = new PlainProgress();
+  readonly #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** `plain` writes lines on a terminal too; `quiet` leaves out progress where there is no terminal. */
+  constructor(stream: Stream, options: { readonly plain: boolean; readonly quiet: boolean }) {
+    this.#stream = stream;
+    this.#isLive = stream.isTerminal() && !options.plain;
+    this.#quiet = options.quiet;
+    this.#timer = this.#isLive ? setInterval(() => this.#draw(), FRAME_MS) : undefined;
+  }
+
+  started(_target: Target): void {}
+
+  pulling({ image }: Target, { reference }: Candidate): void {
+    this.#board.begin(image, printable(`${image} from ${reference}`));
+    this.#step(`${image}: pulling ${reference}`);
+  }
+
+  progress({ image }: Target, _candidate: Candidate, progress: PullProgress): void {
+    const line = this.#plain.line(image, progress);
+    this.#board.advance(image, { ...progress, layer: printable(progress.layer) });
+    if (line !== undefined) this.#step(line);
+  }
+
+  candidateFailed({ image }: Target, { message }: Attempt): void {
+    this.#board.end(image);
+    this.note(`${image}: no image: ${message}`);
+  }
+
+  tagged({ image }: Target): void {
+    this.#board.end(image);
+  }
+
+  /** A sentence that stays; on a terminal it is folded so that it hangs behind `head`. */
+  note(text: string, head = ""): void {
+    const width = this.#isLive ? this.#size().columns : undefined;
+    const lines = hang(head, printable(text), width);
+    this.above(() => this.write(lines.map((line) => `${line}\n`).join("")));
+  }
+
+  /** Lets `print` write whole lines, to whatever ends up on the same terminal, above the bars. */
+  above(print: () => void): void {
+    if (this.#isLive) this.write(this.#region.redraw([], this.#size().columns));
+    print();
+    if (this.#isLive) this.#draw();
+  }
+
+  /** Writes as it is. A reader that went away does not end the pulls. */
+  write(text: string): void {
+    const bytes = new TextEncoder().encode(text);
+    try {
+      for (let written = 0; written < bytes.byteLength;) written += this.#stream.writeSync(bytes.subarray(written));
+    } catch {
+      // There is nowhere left to say so.
+    }
+  }
+
+  /** Takes the bars away. */
+  close(): void {
+    clearInterval(this.#timer);
+    if (this.#isLive) this.write(this.#region.redraw([], this.#size().columns));
+  }
+
+  /** Progress that only matters where no bar shows it. */
+  #step(line: string): void {
+    if (!this.#isLive && !this.#quiet) this.write(`${printable(line)}\n`);
+  }
+
+  #draw(): void {
+    const size = this.#size();
+    const lines = this.#board.lines(size);
+    if (!this.#region.shows(lines)) this.write(this.#region.redraw(lines, size.columns));
+  }
+
+  #size(): { columns: number; rows: number } {
+    return sizeOf(this.#stream) ?? { columns: 80, rows: 24 };
+  }
+}

@@ -1,0 +1,140 @@
+// `gilly status`: what the running daemon knows, from its state file; nobody is asked.
+
+import { now } from "../app.ts";
+import type { Command, Output } from "../cli.ts";
+import { describeError, EXIT } from "../errors.ts";
+import { sleep } from "../event_watch.ts";
+import type { NodeState } from "../node_state.ts";
+import { isAlive, readStateText, stateFileIn, watchStateFile } from "../state_file.ts";
+import { readNodeState } from "../state_reader.ts";
+import { statusLines } from "../status_text.ts";
+import { spanText } from "../units.ts";
+import { JSON_FLAG, tell } from "./flags.ts";
+import { sizeOf } from "./terminal.ts";
+
+/** The exit code when no daemon runs, as `systemctl status` has it (LSB, "program is not running"). */
+const NOT_RUNNING = 3;
+
+/** A daemon writes every ten seconds, and systemd kills one whose loop hangs for sixty. */
+const STALE_AFTER_SECONDS = 90;
+
+/** Ages and times of next tries move on by themselves. */
+const REDRAW_MS = 2000;
+
+export const statusCommand: Command = {
+  name: "status",
+  summary: "the running daemon's failing containers, their states, and its mirrors",
+  description: [
+    "Prints the daemon's own line of state, then every failing container with what becomes of it, the",
+    "next try and the mirror, then the mirrors and their rests. It reads the state file of the daemon,",
+    "asks nobody, and needs no root. Exit 0 when a daemon runs, 3 when none does.",
+    "With --watch it prints again on every change until Ctrl-C, with --json one object a line.",
+  ].join("\n"),
+  example: "gilly status --watch",
+  flags: [
+    JSON_FLAG,
+    { name: "watch", help: "stay, and show every change" },
+    { name: "state-file", value: "FILE", help: `the state file (default ${stateFileIn(undefined)})` },
+  ],
+  async run({ flags }, output) {
+    const file = typeof flags["state-file"] === "string"
+      ? flags["state-file"]
+      : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY"));
+    const json = flags.json === true;
+    if (flags.watch === true) return await watch(file, json, output);
+    const seen = await look(file);
+    for (const problem of seen.problems) tell(`${file}: ${problem}`);
+    output.write(json ? `${JSON.stringify(asJson(seen), null, 2)}\n` : `${linesOf(seen).join("\n")}\n`);
+    return seen.state === undefined ? NOT_RUNNING : EXIT.ok;
+  },
+};
+
+/** What the file says, if a daemon stands behind it; else why none does. */
+type Seen =
+  & { readonly problems: readonly string[] }
+  & ({ readonly state: NodeState } | { readonly state: undefined; readonly because: string });
+
+async function look(file: string): Promise<Seen> {
+  const none = (because: string, problems: readonly string[] = []) => ({ state: undefined, because, problems });
+  const text = await readStateText(file);
+  if (text === undefined) return none(`there is no ${file}`);
+  const { state, problems } = readNodeState(text);
+  if (state === undefined) return none(`${file} says nothing of one`, problems);
+  const age = (now() - Date.parse(state.writtenAt)) / 1000;
+  const alive = await isAlive(state.pid);
+  const wrote = `pid ${state.pid}, which wrote ${file} ${spanText(age)} ago,`;
+  if (alive === false) return none(`${wrote} is gone`, problems);
+  if (age > STALE_AFTER_SECONDS) return none(`${wrote} has said nothing since: see journalctl -u gilly`, problems);
+  return { state, problems };
+}
+
+function asJson(seen: Seen): unknown {
+  return seen.state === undefined
+    ? { running: false, because: seen.because, problems: seen.problems }
+    : { running: true, ...seen.state, ...(seen.problems.length > 0 && { problems: seen.problems }) };
+}
+
+function linesOf(seen: Seen): string[] {
+  return seen.state === undefined
+    ? [`no daemon runs: ${seen.because}`]
+    : statusLines(seen.state, now(), sizeOf(Deno.stdout)?.columns ?? Infinity);
+}
+
+async function watch(file: string, json: boolean, output: Output): Promise<number> {
+  const stop = new AbortController();
+  const end = () => stop.abort();
+  Deno.addSignalListener("SIGINT", end);
+  Deno.addSignalListener("SIGTERM", end);
+  const screen = !json && Deno.stdout.isTerminal();
+  const show = screen ? onScreen(output) : inLines(json, output);
+  let changed = new AbortController();
+  let watching = false;
+  try {
+    while (!stop.signal.aborted) {
+      changed = new AbortController();
+      if (!watching) {
+        watching = true;
+        void watchStateFile(file, () => changed.abort(), stop.signal).finally(() => watching = false);
+      }
+      show(
+        await look(file).catch((error): Seen => (
+          { state: undefined, because: `cannot read ${file}: ${describeError(error)}`, problems: [] }
+        )),
+      );
+      await sleep(REDRAW_MS, AbortSignal.any([stop.signal, changed.signal]));
+    }
+    if (screen) output.write("\n");
+    return EXIT.ok;
+  } finally {
+    Deno.removeSignalListener("SIGINT", end);
+    Deno.removeSignalListener("SIGTERM", end);
+  }
+}
+
+/** Draws over what was drawn before, as much of it as there are lines on the terminal. */
+function onScreen(output: Output): (seen: Seen) => void {
+  output.write("\x1b[2J");
+  return (seen) => {
+    const { rows } = sizeOf(Deno.stdout) ?? { rows: 24 };
+    const lines = [...seen.problems.map((problem) => `(${problem})`), ...linesOf(seen)];
+    const room = Math.max(2, rows - 1);
+    const shown = lines.length <= room
+      ? lines
+      : [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more lines: gilly status shows them`];
+    output.write(`\x1b[H${shown.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`);
+  };
+}
+
+/** Writes what is new below what was written before; ages alone are no news. */
+function inLines(json: boolean, output: Output): (seen: Seen) => void {
+  let last: string | undefined;
+  return (seen) => {
+    const news = JSON.stringify(
+      seen.state === undefined ? seen : { ...seen.state, writtenAt: "", lastGoodPassAt: "" },
+    );
+    if (news === last) return;
+    const gap = last === undefined ? "" : "\n";
+    last = news;
+    output.write(json ? `${JSON.stringify(asJson(seen))}\n` : `${gap}${linesOf(seen).join("\n")}\n`);
+  };
+}

@@ -1,0 +1,180 @@
+// hosts.toml, one file a registry, as containerd reads it (containerd, docs/hosts.md) and Docker's Engine with the
+// containerd image store since 28.0 (moby, daemon/hosts.go). A thinker. The format knows hosts and `_default`, no paths.
+
+import {
+  comment,
+  commonNotes,
+  describeLeftOut,
+  describeStray,
+  type Exported,
+  type ExportInput,
+  type ExportRule,
+  followsFrom,
+  header,
+  insteadOf,
+  isOpen,
+  leaveOut,
+  type LeftOut,
+  nameOf,
+  type Place,
+  prepareRules,
+  urlOf,
+} from "./exported.ts";
+
+/** Who reads the files. */
+interface Reader {
+  readonly command: string;
+  /** The folder of the registries' folders. */
+  readonly root: string;
+  readonly next: (live: readonly ExportRule[]) => readonly string[];
+  readonly credentials: (mirrors: string) => string;
+}
+
+const CONTAINERD: Reader = {
+  command: "gilly export containerd",
+  root: "/etc/containerd/certs.d",
+  next: () => [
+    'containerd reads these files if its config.toml says config_path = "/etc/containerd/certs.d" under ' +
+    `[plugins."io.containerd.grpc.v1.cri".registry], in containerd 2 [plugins."io.containerd.cri.v1.images".registry]`,
+    "setting config_path needs a restart of containerd, a change of these files does not",
+  ],
+  credentials: (mirrors) =>
+    `credentials are not exported: give containerd those of ${mirrors} in config.toml, in a table ` +
+    "registry.configs.HOST.auth beside config_path",
+};
+
+const DOCKER: Reader = {
+  command: "gilly export docker",
+  root: "/etc/docker/certs.d",
+  next: (live) => [
+    "Docker reads these files from Engine 28.0 on, and only with the containerd image store " +
+    '(docker info says "driver-type: io.containerd.snapshotter.v1"); no restart is needed',
+    ...classicStore(live),
+  ],
+  credentials: (mirrors) =>
+    `the Engine asks mirrors without credentials: ${mirrors} must let everybody pull, or its images still need Gilly`,
+};
+
+/** The rules as containerd's files. */
+export function exportContainerd(input: ExportInput): Exported {
+  return exportHosts(input, CONTAINERD);
+}
+
+/** The rules as files of a Docker Engine with the containerd image store. */
+export function exportDocker(input: ExportInput): Exported {
+  return exportHosts(input, DOCKER);
+}
+
+function exportHosts(input: ExportInput, reader: Reader): Exported {
+  const { live, dead, spared } = prepareRules(input.rules);
+  const expressed = live.filter((rule) => rule.path === "" && rule.kind !== "suffix" && !isOpen(rule));
+  const remarks = new Map(expressed.map((rule) => [rule, [] as string[]]));
+  const leftOut: LeftOut[] = [...dead];
+  for (const rule of live.filter((rule) => !expressed.includes(rule))) {
+    const { catcher, words } = insteadOf(rule, expressed);
+    if (catcher !== undefined && followsFrom(rule, catcher)) continue;
+    const entry = leaveOut(rule.rule, `${reasonFor(rule)}; ${words}`);
+    leftOut.push(entry);
+    if (catcher !== undefined) remarks.get(catcher)?.push(`${describeLeftOut(entry)}.`);
+  }
+  const notes = commonNotes(input);
+  for (const rule of expressed.filter(({ kind }) => kind === "host")) {
+    for (const place of spared.filter(({ host }) => host === rule.host)) {
+      const note = describeStray(nameOf(place), rule);
+      notes.push(note);
+      remarks.get(rule)?.push(`${note}.`);
+    }
+  }
+  const named = input.withCredentials.filter((mirror) => expressed.some(({ mirrors }) => hasHost(mirrors, mirror)));
+  if (named.length > 0) notes.push(reader.credentials(named.join(", ")));
+  const files = expressed.map((rule) => {
+    const path = pathOf(reader, rule.host);
+    const text = header(path, reader.command, input) + comment(...remarks.get(rule) ?? [], TRUST);
+    return {
+      path,
+      content: `${text}${serverOf(rule)}${rule.mirrors.map((place) => mirrorEntry(place, input)).join("")}`,
+    };
+  });
+  const guards = guardedHosts(expressed, spared).map((host) => {
+    const path = pathOf(reader, host);
+    return { path, content: guard(header(path, reader.command, input), host, input) };
+  });
+  return { files: [...files, ...guards], leftOut, notes, next: reader.next(expressed) };
+}
+
+const TRUST = "Mirrors are taken to speak HTTPS with a certificate that this host trusts. One with an authority of " +
+  'its own needs a line ca = "/path/of/ca.crt" below capabilities; for plain HTTP write http:// instead.';
+
+function pathOf({ root }: Reader, host: string): string {
+  return `${root}/${host === "" ? "_default" : host}/hosts.toml`;
+}
+
+/** Without a server `_default` falls back to the registry that the image names; with one, to that one for all. */
+function serverOf({ kind, host }: ExportRule): string {
+  return kind === "every" ? "" : `server = ${quote(urlOf(host))}\n`;
+}
+
+function mirrorEntry({ host, path }: Place, { authorities }: ExportInput): string {
+  const files = authorities[host] ?? [];
+  return [
+    "",
+    `[host.${quote(path === "" ? urlOf(host) : `${urlOf(host)}/v2/${path}`)}]`,
+    '  capabilities = ["pull", "resolve"]',
+    ...(files.length === 0 ? [] : [`  ca = [${files.map(quote).join(", ")}]`]),
+    // Without it containerd would append a second /v2.
+    ...(path === "" ? [] : ["  override_path = true"]),
+    "",
+  ].join("\n");
+}
+
+/** Mirrors that `_default` would send elsewhere first. One that asks only itself, under the same name, is no trouble. */
+function guardedHosts(expressed: readonly ExportRule[], spared: readonly Place[]): string[] {
+  const fallback = expressed.find(({ kind }) => kind === "every");
+  if (fallback === undefined) return [];
+  const [only, second] = fallback.mirrors;
+  const hosts = [...new Set(spared.map(({ host }) => host))];
+  return hosts.filter((host) =>
+    !expressed.some((rule) => rule.host === host) &&
+    !(second === undefined && only?.host === host && only.path === "")
+  );
+}
+
+function guard(beginning: string, host: string, { authorities }: ExportInput): string {
+  const files = authorities[host] ?? [];
+  const why = `${host} is a mirror: its own images come from itself, whatever _default says. Beside this file ` +
+    'certificate files in this folder are no longer looked at: name them in a line ca = "/path/of/ca.crt".';
+  return [
+    `${beginning}${comment(why)}server = ${quote(urlOf(host))}`,
+    "",
+    `[host.${quote(urlOf(host))}]`,
+    '  capabilities = ["pull", "resolve", "push"]',
+    ...(files.length === 0 ? [] : [`  ca = [${files.map(quote).join(", ")}]`]),
+    "",
+  ].join("\n");
+}
+
+function reasonFor({ kind, path, rule }: ExportRule): string {
+  if (path !== "") return "hosts.toml knows hosts, not paths";
+  if (kind === "suffix") {
+    return `hosts.toml knows no wildcard: write a rule for each host below ${rule.origin.slice(2)}`;
+  }
+  return "_default is the same for every registry and cannot fill in {registry}: write a rule for each registry";
+}
+
+/** The classic store can have mirrors of Docker Hub alone, and none with a path (dockerd, --registry-mirror). */
+function classicStore(expressed: readonly ExportRule[]): string[] {
+  const hub = expressed.find(({ host }) => host === "docker.io") ?? expressed.find(({ kind }) => kind === "every");
+  const mirrors = hub?.mirrors.filter(({ path }) => path === "").map(({ host }) => urlOf(host)) ?? [];
+  const sentence = "with the classic image store the Engine ignores them and can have mirrors of docker.io alone";
+  if (mirrors.length === 0) return [sentence];
+  return [`${sentence}: in /etc/docker/daemon.json, "registry-mirrors": ${JSON.stringify(mirrors)}`];
+}
+
+function hasHost(places: readonly Place[], host: string): boolean {
+  return places.some((place) => place.host === host);
+}
+
+/** A TOML basic string; what stands in it is as plain in JSON. */
+function quote(text: string): string {
+  return JSON.stringify(text);
+}

@@ -1,0 +1,157 @@
+// registries.yaml as k3s and RKE2 read it (docs.k3s.io, Private Registry Configuration). A thinker. The format knows
+// hosts and `*`, an endpoint with a path, and rewrites of repository names that all endpoints of a host share.
+
+import {
+  comment,
+  commonNotes,
+  describeLeftOut,
+  describeStray,
+  type Exported,
+  type ExportInput,
+  type ExportRule,
+  followsFrom,
+  header,
+  insteadOf,
+  isOpen,
+  isWithin,
+  leaveOut,
+  type LeftOut,
+  nameOf,
+  type Place,
+  prepareRules,
+  urlOf,
+} from "./exported.ts";
+
+const PATH = "/etc/rancher/k3s/registries.yaml";
+
+/** One entry of `mirrors:`. */
+interface Entry {
+  readonly rule: ExportRule;
+  /** Rules for paths on the same host, as rewrites. */
+  readonly rewritten: readonly ExportRule[];
+}
+
+/** The rules as the one file that k3s has. */
+export function exportK3s(input: ExportInput): Exported {
+  const { live, dead, spared } = prepareRules(input.rules);
+  const whole = live.filter((rule) => rule.path === "" && rule.kind !== "suffix" && !isOpen(rule));
+  const entries = whole.map((rule) => ({ rule, rewritten: rewritable(rule, live) }));
+  const held = entries.flatMap(({ rule, rewritten }) => [rule, ...rewritten]);
+  const leftOut: LeftOut[] = [
+    ...dead,
+    ...live.filter((rule) => !held.includes(rule)).flatMap((rule) => {
+      const { catcher, words } = insteadOf(rule, whole);
+      const implied = catcher !== undefined && followsFrom(rule, catcher);
+      return implied ? [] : [leaveOut(rule.rule, `${reasonFor(rule, live)}; ${words}`)];
+    }),
+  ];
+  const mirrors = [...new Set(held.flatMap((rule) => rule.mirrors.map(({ host }) => host)))];
+  const named = input.withCredentials.filter((mirror) => mirrors.includes(mirror));
+  const notes = [...commonNotes(input), ...strays(whole, spared)];
+  if (named.length > 0) {
+    notes.push(`credentials are not exported: those of ${named.join(", ")} belong under configs, in auth`);
+  }
+  const remarks = [...leftOut.map(describeLeftOut), ...notes].map((sentence) => `${sentence}.`);
+  const content = header(PATH, "gilly export k3s", input) + comment(...remarks, TRUST) +
+    "mirrors:\n" + entries.map(entryText).join("") + configsText(mirrors, input);
+  return {
+    files: entries.length === 0 ? [] : [{ path: PATH, content }],
+    leftOut,
+    notes,
+    next: [
+      `k3s reads ${PATH} when it starts (systemctl restart k3s, or k3s-agent), RKE2 /etc/rancher/rke2/registries.yaml`,
+      "there is one such file alone: what an existing one says under configs has to be carried over",
+    ],
+  };
+}
+
+const TRUST = "Mirrors are taken to speak HTTPS with a certificate that this host trusts. One with an authority of " +
+  "its own needs configs.HOST.tls.ca_file; for plain HTTP write http:// instead.";
+
+/**
+ * Rules for paths on the rule's host that rewrites express exactly. Of several rewrites that match k3s takes any, so
+ * none may overlap with another, nor with the host's own.
+ */
+function rewritable(rule: ExportRule, live: readonly ExportRule[]): ExportRule[] {
+  if (rule.kind !== "host" || rule.mirrors.some(({ path }) => path !== "")) return [];
+  const ofHost = live.filter((other) => other.kind === "host" && other.host === rule.host && other.path !== "");
+  const hosts = hostsOf(rule);
+  return ofHost.filter((other) =>
+    hostsOf(other) === hosts && commonPath(other) !== undefined &&
+    !ofHost.some((third) => third !== other && (isWithin(third.path, other.path) || isWithin(other.path, third.path)))
+  );
+}
+
+function hostsOf({ mirrors }: ExportRule): string {
+  return mirrors.map(({ host }) => host).join(" ");
+}
+
+/** The path that all mirrors of a rule have; undefined when they differ. */
+function commonPath({ mirrors }: ExportRule): string | undefined {
+  const [first, ...rest] = mirrors;
+  return first !== undefined && rest.every(({ path }) => path === first.path) ? first.path : undefined;
+}
+
+function entryText({ rule, rewritten }: Entry): string {
+  const common = commonPath(rule);
+  const rewrites = [
+    ...(common ? [["^(.*)$", `${common}/$1`]] : []),
+    ...rewritten.filter((other) => commonPath(other) !== other.path).map((other) => {
+      const path = commonPath(other);
+      return [`^${escape(other.path)}/(.*)$`, path ? `${path}/$1` : "$1"];
+    }),
+  ];
+  const endpoints = rule.mirrors.map(({ host, path }) =>
+    path === "" || common !== undefined ? urlOf(host) : `${urlOf(host)}/v2/${path}`
+  );
+  return [
+    `  ${quote(rule.kind === "every" ? "*" : rule.host)}:`,
+    "    endpoint:",
+    ...endpoints.map((endpoint) => `      - ${quote(endpoint)}`),
+    ...(rewrites.length === 0 ? [] : ["    rewrite:"]),
+    ...rewrites.map(([from = "", to = ""]) => `      ${quote(from)}: ${quote(to)}`),
+    "",
+  ].join("\n");
+}
+
+function configsText(mirrors: readonly string[], { authorities }: ExportInput): string {
+  const entries = mirrors.flatMap((host) => {
+    const [file] = authorities[host] ?? [];
+    return file === undefined ? [] : [`  ${quote(host)}:\n    tls:\n      ca_file: ${quote(file)}\n`];
+  });
+  return entries.length === 0 ? "" : `configs:\n${entries.join("")}`;
+}
+
+function reasonFor(rule: ExportRule, live: readonly ExportRule[]): string {
+  const { kind, host, path } = rule;
+  if (kind === "suffix") return `k3s knows no wildcard but *: write a rule for each host below ${host.slice(1)}`;
+  if (path === "" || kind === "every") return "* cannot fill in {registry}: write a rule for each registry";
+  const whole = live.find((other) => other.kind === "host" && other.host === host && other.path === "");
+  if (whole === undefined) {
+    return `k3s has mirrors of whole hosts: write a rule for ${host} with the same mirrors, and the path is rewritten`;
+  }
+  return `k3s rewrites a path only on the mirrors that ${host} has too, without a path of their own, and only one path ` +
+    "that lies in no other";
+}
+
+/** Mirrors whose own images are asked of other mirrors first: an endpoint that is the registry itself does not count. */
+function strays(whole: readonly ExportRule[], spared: readonly Place[]): string[] {
+  const every = whole.find(({ kind }) => kind === "every");
+  const [only, second] = every?.mirrors ?? [];
+  const notes = spared.flatMap((place) => {
+    const own = whole.find(({ host }) => host === place.host);
+    if (own !== undefined) return [describeStray(nameOf(place), own)];
+    if (every === undefined || (second === undefined && only?.host === place.host && only.path === "")) return [];
+    return [describeStray(place.host, every)];
+  });
+  return [...new Set(notes)];
+}
+
+function escape(path: string): string {
+  return path.replaceAll(".", "\\.");
+}
+
+/** A double-quoted YAML scalar, which has JSON's escapes. */
+function quote(text: string): string {
+  return JSON.stringify(text);
+}

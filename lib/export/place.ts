@@ -1,0 +1,96 @@
+// Exported files and the disk: what is there already is never overwritten unasked, and nothing is ever deleted.
+// A door to the file system.
+
+import type { ExportedFile } from "./exported.ts";
+
+/** A file that lies where it was asked for. */
+export interface PlacedFile {
+  /** Its path under the folder. */
+  readonly path: string;
+  readonly state: "written" | "overwritten" | "unchanged";
+}
+
+/** Files could not be placed; what the message says was attempted. Nothing was written when they exist already. */
+export class PlaceError extends Error {
+  override name = "PlaceError";
+}
+
+/**
+ * Writes files under a folder as under the root: `/etc/a` becomes `FOLDER/etc/a`. A file with other contents is refused
+ * unless `force`, and then none is written. Throws PlaceError.
+ */
+export async function placeFiles(
+  files: readonly ExportedFile[],
+  folder: string,
+  options: { readonly force: boolean },
+): Promise<PlacedFile[]> {
+  const root = folder.replace(/\/+$/, "");
+  const placed: (PlacedFile & { readonly content: string })[] = [];
+  for (const { path, content } of files) {
+    const target = `${root}${path}`;
+    const present = await read(target);
+    const state = present === undefined ? "written" : present === content ? "unchanged" : "overwritten";
+    placed.push({ path: target, state, content });
+  }
+  const changed = placed.filter(({ state }) => state === "overwritten").map(({ path }) => path);
+  if (changed.length > 0 && !options.force) {
+    throw new PlaceError(`refused to overwrite ${changed.join(", ")}: the contents differ; --force overwrites them`);
+  }
+  for (const { path, state, content } of placed) if (state !== "unchanged") await write(path, content);
+  return placed.map(({ path, state }) => ({ path, state }));
+}
+
+/**
+ * The certificate authorities that registries have in folders such as `/etc/docker/certs.d/HOST` (Docker's pattern:
+ * `*.crt`), sorted by name; of several folders the first that has any counts. What cannot be read counts as none.
+ */
+export async function findAuthorities(
+  hosts: Iterable<string>,
+  folders: readonly string[],
+): Promise<Record<string, readonly string[]>> {
+  const found: Record<string, readonly string[]> = {};
+  for (const host of hosts) {
+    for (const folder of folders) {
+      const files = await certificatesIn(`${folder}/${host}`);
+      if (files.length > 0) found[host] ??= files;
+    }
+  }
+  return found;
+}
+
+async function certificatesIn(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(folder)) if (name.endsWith(".crt")) files.push(`${folder}/${name}`);
+  } catch {
+    return [];
+  }
+  return files.sort();
+}
+
+async function read(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new PlaceError(`reading ${path}, which would be overwritten`, { cause: error });
+  }
+}
+
+// A runtime may look at any moment, so a file is there whole or not at all.
+async function write(path: string, content: string): Promise<void> {
+  const partial = `${path}.part`;
+  try {
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    await Deno.writeTextFile(partial, content);
+    await Deno.rename(partial, path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) {
+      throw new PlaceError(
+        `Gilly itself may not write ${path}: give --output another folder and copy from there, as root: cp -r FOLDER/. /`,
+        { cause: error },
+      );
+    }
+    throw new PlaceError(`writing ${path}`, { cause: error });
+  }
+}

@@ -1,0 +1,107 @@
+// registries.conf as podman, skopeo and CRI-O read it (containers-registries.conf(5), version 2), as one drop-in file
+// that leaves the distribution's own settings alone. A thinker. The format knows paths and `*.host`, but not `*`.
+
+import {
+  comment,
+  commonNotes,
+  describeLeftOut,
+  type Exported,
+  type ExportInput,
+  type ExportRule,
+  header,
+  insteadOf,
+  isOpen,
+  isWithin,
+  leaveOut,
+  nameOf,
+  type Place,
+  prepareRules,
+} from "./exported.ts";
+
+const PATH = "/etc/containers/registries.conf.d/50-gilly.conf";
+
+/** The rules as one file of registries.conf.d. */
+export function exportRegistriesConf(input: ExportInput): Exported {
+  const { live, dead, spared } = prepareRules(input.rules);
+  const expressed = live.filter((rule) => reasonAgainst(rule) === undefined);
+  const leftOut = [
+    ...dead,
+    ...live.filter((rule) => !expressed.includes(rule)).map((rule) =>
+      leaveOut(rule.rule, `${reasonAgainst(rule)}; ${insteadOf(rule, expressed).words}`)
+    ),
+  ];
+  const notes = [...commonNotes(input), ...ties(expressed)];
+  const named = input.withCredentials.filter((mirror) =>
+    expressed.some(({ mirrors }) => mirrors.some(({ host }) => host === mirror))
+  );
+  if (named.length > 0) {
+    notes.push(`credentials are not exported: log in to ${named.join(", ")} (containers-auth.json(5))`);
+  }
+  const remarks = [...leftOut.map(describeLeftOut), ...notes].map((sentence) => `${sentence}.`);
+  const content = header(PATH, "gilly export registries.conf", input) + comment(...remarks, TRUST) +
+    expressed.map(entry).join("") + guards(expressed, spared).map(guard).join("");
+  return {
+    files: expressed.length === 0 ? [] : [{ path: PATH, content }],
+    leftOut,
+    notes,
+    next: ["podman and skopeo read the file at once, CRI-O when it is reloaded (systemctl reload crio)"],
+  };
+}
+
+const TRUST = "Mirrors are taken to speak HTTPS; an authority of their own belongs into " +
+  "/etc/containers/certs.d/HOST/ca.crt. For plain HTTP add insecure = true below location.";
+
+function reasonAgainst(rule: ExportRule): string | undefined {
+  const { kind, host, path } = rule;
+  if (kind === "every") {
+    return "registries.conf has no entry for every registry: write a rule for each, docker.io among them";
+  }
+  if (kind === "host") return undefined;
+  if (isOpen(rule)) return "a wildcard cannot fill in {registry}: write a rule for each host";
+  return path === "" && !host.includes(":") ? undefined : "a wildcard takes neither a path nor a port";
+}
+
+function entry({ kind, host, path, mirrors }: ExportRule): string {
+  const prefix = kind === "suffix" ? `*${host}` : nameOf({ host, path });
+  return [
+    "",
+    "[[registry]]",
+    `prefix = ${quote(prefix)}`,
+    // A wildcard's own location is the registry that the image names.
+    ...(kind === "suffix" ? [] : [`location = ${quote(prefix)}`]),
+    ...mirrors.flatMap((mirror) => ["", "[[registry.mirror]]", `location = ${quote(nameOf(mirror))}`]),
+    "",
+  ].join("\n");
+}
+
+/** Where mirrors keep their images, as far as an entry would send those elsewhere. */
+function guards(expressed: readonly ExportRule[], spared: readonly Place[]): string[] {
+  const names = spared.flatMap((place) => {
+    const ofHost = expressed.filter(({ kind, host }) => kind === "host" && host === place.host);
+    const wildcard = expressed.some(({ kind, host }) => kind === "suffix" && place.host.endsWith(host));
+    return [
+      ...(ofHost.some(({ path }) => isWithin(place.path, path)) ? [nameOf(place)] : []),
+      ...(wildcard && !ofHost.some(({ path }) => path === "") ? [place.host] : []),
+    ];
+  });
+  return [...new Set(names)];
+}
+
+function guard(name: string): string {
+  const why = `${name} is a mirror: its own images come from itself, whatever the entries above say.`;
+  return `\n${comment(why)}[[registry]]\nprefix = ${quote(name)}\nlocation = ${quote(name)}\n`;
+}
+
+/** The longest prefix wins, and of two as long as each other the wildcard: `*.pkg.dev` before `x.pkg.dev`. */
+function ties(expressed: readonly ExportRule[]): string[] {
+  return expressed.filter(({ kind, path }) => kind === "host" && path === "").flatMap(({ host }) =>
+    expressed.filter((other) => other.kind === "suffix" && host.endsWith(other.host))
+      .filter((other) => other.host.length + 1 === host.length)
+      .map((other) => `the rule *${other.host} comes before the rule ${host}, which is as long`)
+  );
+}
+
+/** A TOML basic string; what stands in it is as plain in JSON. */
+function quote(text: string): string {
+  return JSON.stringify(text);
+}

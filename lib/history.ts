@@ -1,0 +1,133 @@
+// The ledger as a person asks for it: since when, of which pod or image, as a table.
+
+import type { LedgerEntry } from "./ledger.ts";
+import { naturalWidth, type Sheet, sheetLines } from "./sheet.ts";
+import { localTime, sizeText, tookText } from "./units.ts";
+
+/** What is asked for; what is left out lets everything pass. */
+export interface HistoryQuery {
+  /** Milliseconds since the epoch. */
+  readonly since?: number | undefined;
+  /** `NAME` or `NAMESPACE/NAME`; `*` stands for anything. */
+  readonly pod?: string | undefined;
+  /** A part of the image's name, or a pattern of the whole in which `*` stands for anything. */
+  readonly image?: string | undefined;
+}
+
+/** How many pods a row names before it only counts them. */
+const PODS_NAMED = 3;
+
+const SECONDS_IN: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+
+/**
+ * The time that `--since` means at `now`, in milliseconds since the epoch: a span such as 30m, 2h or 7d, a date, or a date
+ * and time of ISO 8601, which is local without a zone. Undefined for anything else.
+ */
+export function sinceTime(text: string, now: number): number | undefined {
+  const [, amount, unit] = /^([0-9]{1,9})([smhdw])$/.exec(text) ?? [];
+  if (amount !== undefined && unit !== undefined) return now - 1000 * Number(amount) * SECONDS_IN[unit]!;
+  const [, date, time = "00:00:00", zone = ""] =
+    /^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)(Z|[+-][0-9]{2}:?[0-9]{2})?)?$/
+      .exec(text) ?? [];
+  if (date === undefined) return undefined;
+  const found = Date.parse(`${date}T${time}${zone.replace(/(?<=[0-9]{2})(?=[0-9]{2}$)/, ":")}`);
+  return Number.isNaN(found) ? undefined : found;
+}
+
+/** A test of entries against a query. */
+export function historyFilter({ since, pod, image }: HistoryQuery): (entry: LedgerEntry) => boolean {
+  const isImage = image === undefined ? undefined : textTest(image);
+  return (entry) => {
+    // A time that cannot be read is no reason to hide what happened.
+    if (since !== undefined && Date.parse(entry.time) < since) return false;
+    if (pod !== undefined && !entry.pods.some((name) => isPod(name, pod))) return false;
+    const { image: asked, reference, candidate } = entry;
+    return isImage === undefined || [asked, reference, candidate].some((name) => name !== undefined && isImage(name));
+  };
+}
+
+/** The lines of the table; pods that the query names stand first in their rows. */
+export function historyLines(entries: readonly LedgerEntry[], { pod }: HistoryQuery, width: number): string[] {
+  const wide: Sheet = {
+    titles: ["WHEN", "RESULT", "IMAGE", "PODS", "FROM", "DIGEST", "SIZE", "TOOK", "WHY"],
+    rows: entries.map((entry) => ({ cells: wideCells(entry, pod) })),
+    yields: [],
+    notesBelow: 0,
+  };
+  if (naturalWidth(wide) <= width) return sheetLines(wide, width);
+  return sheetLines({
+    titles: ["WHEN", "RESULT", "IMAGE"],
+    rows: entries.map((entry) => (
+      { cells: [localTime(entry.time), entry.result, entry.image], note: noteOn(entry, pod) }
+    )),
+    yields: [2],
+    notesBelow: 1,
+  }, width);
+}
+
+function wideCells(entry: LedgerEntry, pod: string | undefined): string[] {
+  const { time, result, image, mirror, candidate, digest, bytes, seconds } = entry;
+  return [
+    localTime(time),
+    result,
+    image,
+    podsText(entry, pod),
+    mirror ?? candidate ?? "-",
+    digest === undefined ? "-" : shortDigest(digest),
+    bytes === undefined ? "-" : sizeText(bytes),
+    seconds === undefined ? "-" : tookText(seconds),
+    why(entry) || "-",
+  ];
+}
+
+function noteOn(entry: LedgerEntry, pod: string | undefined): string {
+  const { mirror, candidate, digest, bytes, seconds } = entry;
+  const from = mirror ?? candidate;
+  const took = seconds === undefined || bytes === undefined ? [] : [`${sizeText(bytes)} in ${tookText(seconds)}`];
+  const delivery = [
+    ...(from === undefined ? [] : [`from ${from}`]),
+    ...(digest === undefined ? [] : [shortDigest(digest)]),
+    ...took,
+  ];
+  return [podsText(entry, pod), delivery.join(", "), why(entry)].filter((part) => part !== "").join("; ");
+}
+
+function why({ reason, advice, message }: LedgerEntry): string {
+  return [reason, advice ?? message].filter((part) => part !== undefined).join(": ");
+}
+
+function podsText({ pods }: LedgerEntry, wanted: string | undefined): string {
+  const asked = (name: string) => wanted !== undefined && isPod(name, wanted) ? 0 : 1;
+  const sorted = pods.toSorted((left, right) => asked(left) - asked(right));
+  const more = sorted.length > PODS_NAMED ? ` and ${sorted.length - PODS_NAMED} more` : "";
+  return sorted.length === 0 ? "the keep list" : `${sorted.slice(0, PODS_NAMED).join(", ")}${more}`;
+}
+
+function isPod(name: string, wanted: string): boolean {
+  return wildcard(wanted)(wanted.includes("/") ? name : name.slice(name.indexOf("/") + 1));
+}
+
+function textTest(wanted: string): (text: string) => boolean {
+  return wanted.includes("*") ? wildcard(wanted) : (text) => text.includes(wanted);
+}
+
+/** Whether a text is the pattern from end to end; its time grows with both lengths, never faster. */
+function wildcard(pattern: string): (text: string) => boolean {
+  const [first = "", ...others] = pattern.split("*");
+  const last = others.pop();
+  if (last === undefined) return (text) => text === pattern;
+  return (text) => {
+    if (!text.startsWith(first)) return false;
+    let at = first.length;
+    for (const part of others) {
+      const found = text.indexOf(part, at);
+      if (found < 0) return false;
+      at = found + part.length;
+    }
+    return text.length - last.length >= at && text.endsWith(last);
+  };
+}
+
+function shortDigest(digest: string): string {
+  return digest.replace(/^(sha256:[0-9a-f]{12})[0-9a-f]+$/, "$1");
+}

@@ -1,0 +1,134 @@
+// Counts what the daemon hears of itself, and renders it for Prometheus. It opens nothing and reads no clock; who wants to
+// read the text is somebody else's matter.
+
+import type { KubeletErrorKind } from "./kubelet.ts";
+import type { RuntimeMeter } from "./measured_runtime.ts";
+import {
+  CONTAINER_LABELS,
+  type Instruments,
+  type Library,
+  makeInstruments,
+  PULL_RESULTS,
+  type PullResult,
+} from "./metrics_instruments.ts";
+import type { MirrorState, NodeState } from "./node_state.ts";
+import type { Outcome } from "./outcome.ts";
+import type { RuntimeErrorKind } from "./runtime/runtime.ts";
+
+/** Certificates whose end is told: our own to the kubelet, and the authority we trust it by. */
+export type CertificateName = "kubelet-client" | "kubelet-ca";
+
+/** Answers the seconds since the epoch at which each certificate expires; one that cannot be read is left out. */
+export type CertificateClock = () => Promise<ReadonlyMap<CertificateName, number>>;
+
+/** What the metrics are told of the process they are in. */
+export interface MetricsOptions {
+  readonly version: string;
+  /** Version of the Deno runtime inside. */
+  readonly deno: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly residentBytes: () => number;
+}
+
+/** Everything counted since it was made. Nothing here throws for what it is told. */
+export class Metrics implements RuntimeMeter {
+  readonly #is: Instruments;
+  readonly #options: MetricsOptions;
+  #mirrors: readonly string[] = [];
+  #certificates: CertificateClock = () => Promise.resolve(new Map());
+
+  constructor(library: Library, options: MetricsOptions) {
+    this.#is = makeInstruments(library);
+    this.#options = options;
+    this.#is.build.set({ version: options.version, deno: options.deno }, 1);
+    this.#is.started.set(options.now() / 1000);
+    this.#is.configAccepted.set(1);
+  }
+
+  /** The media type of what `render` answers. */
+  get contentType(): string {
+    return this.#is.registry.contentType;
+  }
+
+  /** Everything in the text format of Prometheus (exposition format 0.0.4). */
+  async render(): Promise<string> {
+    this.#is.memory.set(this.#options.residentBytes());
+    const expiries = await this.#certificates();
+    this.#is.certificateExpiry.reset();
+    for (const [certificate, seconds] of expiries) this.#is.certificateExpiry.set({ certificate }, seconds);
+    return await this.#is.registry.metrics();
+  }
+
+  /** Tells of these certificates from now on: those of the config in force. */
+  watchCertificates(certificates: CertificateClock): void {
+    this.#certificates = certificates;
+  }
+
+  /** The node is in this state now. */
+  publish(state: NodeState): void {
+    if (state.lastGoodPassAt !== null) this.#is.lastGoodPass.set(Date.parse(state.lastGoodPassAt) / 1000);
+    if (state.podCount !== null) this.#is.pods.set(state.podCount);
+    this.#is.repairsUnderWay.set(state.images.repairing);
+    this.#is.configAccepted.set(state.trouble.config === null ? 1 : 0);
+    for (const labels of CONTAINER_LABELS) {
+      const alike = state.containers.filter((container) =>
+        container.state === labels.state && (labels.reason === "" || container.reason === labels.reason)
+      );
+      this.#is.containers.set({ ...labels }, alike.length);
+    }
+    this.#showMirrors(state.mirrors);
+  }
+
+  /** A pass ended; `good` when the kubelet gave its pods. */
+  passed(good: boolean, seconds: number): void {
+    this.#is.passes.observe({ result: good ? "good" : "failed" }, Math.max(0, seconds));
+  }
+
+  repairEnded(outcome: Outcome): void {
+    const reason = outcome.result === "failed" ? outcome.reason ?? "" : "";
+    this.#is.repairs.inc({ result: outcome.result, reason });
+  }
+
+  pulled(seconds: number, bytes: number): void {
+    this.#is.pulls.observe({ result: "delivered" }, Math.max(0, seconds));
+    this.#is.pulledBytes.inc(Math.max(0, bytes));
+  }
+
+  pullFailed(seconds: number): void {
+    this.#is.pulls.observe({ result: "failed" }, Math.max(0, seconds));
+  }
+
+  callFailed(kind: RuntimeErrorKind): void {
+    this.#is.dockerErrors.inc({ kind });
+  }
+
+  /** A mirror was asked for an image. One that the config no longer has may still be: it is not counted. */
+  mirrorAnswered(mirror: string, result: PullResult): void {
+    if (this.#mirrors.includes(mirror)) this.#is.mirrorPulls.inc({ mirror, result });
+  }
+
+  kubeletFailed(kind: KubeletErrorKind): void {
+    this.#is.kubeletErrors.inc({ kind });
+  }
+
+  ledgerFailed(): void {
+    this.#is.ledgerErrors.inc();
+  }
+
+  // Mirrors come and go with the config; series of those that went would stay for ever.
+  #showMirrors(mirrors: readonly MirrorState[]): void {
+    const hosts = mirrors.map(({ mirror }) => mirror);
+    for (const mirror of this.#mirrors.filter((mirror) => !hosts.includes(mirror))) {
+      this.#is.mirrorUp.remove({ mirror });
+      this.#is.mirrorResting.remove({ mirror });
+      for (const result of PULL_RESULTS) this.#is.mirrorPulls.remove({ mirror, result });
+    }
+    for (const { mirror, state } of mirrors) {
+      if (!this.#mirrors.includes(mirror)) this.#is.mirrorPulls.inc({ mirror, result: "delivered" }, 0);
+      this.#is.mirrorUp.set({ mirror }, state === "up" ? 1 : 0);
+      this.#is.mirrorResting.set({ mirror }, state === "resting" ? 1 : 0);
+    }
+    this.#mirrors = hosts;
+  }
+}

@@ -1,0 +1,165 @@
+// Shows the metrics where the config in force wants them seen: on a port, in a file, or nowhere. Whatever goes wrong here
+// costs a warning and never a repair.
+
+import type { MetricsSettings } from "./config.ts";
+import type { ListenAddress } from "./config_values.ts";
+import { describeError } from "./errors.ts";
+import type { Level } from "./log.ts";
+import type { RuntimeMeter } from "./measured_runtime.ts";
+import type { CertificateClock, Metrics } from "./metrics.ts";
+import { type MetricsServer, serveMetrics } from "./metrics_server.ts";
+import { removeTextfile, writeTextfile } from "./metrics_textfile.ts";
+import type { NodeState } from "./node_state.ts";
+
+/** What the desk works with. */
+export interface MetricsDeskOptions {
+  /** Makes the metrics, when the first config asks for them. */
+  readonly load: () => Promise<Metrics>;
+  readonly say: (level: Level, text: string) => void;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Milliseconds between two writes of the file, and between two tries at a port that is taken. */
+  readonly intervalMs?: number;
+}
+
+/** Prometheus asks every 15 s to 60 s as a rule. */
+const INTERVAL_MS = 15_000;
+
+/** A loop that shows no progress for this long hangs: the unit's WatchdogSec, after which systemd kills it. */
+const HANGS_AFTER_MS = 60_000;
+
+/** The metrics of a daemon and whoever may see them; follows the config from reload to reload. */
+export class MetricsDesk {
+  readonly #options: MetricsDeskOptions;
+  #metrics: Metrics | undefined;
+  #settings: MetricsSettings = {};
+  #server: MetricsServer | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #beatAt: number;
+  #writes: Promise<void> = Promise.resolve();
+  #writesWaiting = 0;
+  /** Hears the Engine for the metrics of the moment. */
+  readonly meter: RuntimeMeter = {
+    pulled: (seconds, bytes) => this.#metrics?.pulled(seconds, bytes),
+    pullFailed: (seconds) => this.#metrics?.pullFailed(seconds),
+    callFailed: (kind) => this.#metrics?.callFailed(kind),
+  };
+  /** The last thing that went wrong with each, so that it is said once. */
+  readonly #troubles = new Map<"load" | "listen" | "textfile", string>();
+
+  constructor(options: MetricsDeskOptions) {
+    this.#options = options;
+    this.#beatAt = options.now();
+  }
+
+  /** What counts, or undefined while nobody wants to see it. */
+  get metrics(): Metrics | undefined {
+    return this.#metrics;
+  }
+
+  /** `http://ADDRESS:PORT` while the port is served. */
+  get url(): string | undefined {
+    return this.#server?.url;
+  }
+
+  /** The daemon's loop made progress, and this is how its node is. */
+  publish(state: NodeState): void {
+    this.#beatAt = this.#options.now();
+    this.#metrics?.publish(state);
+  }
+
+  /** Whether the loop made progress lately. A clock that was set back counts as progress. */
+  health(): { readonly healthy: boolean; readonly sentence: string } {
+    const age = Math.max(0, this.#options.now() - this.#beatAt);
+    const ago = `the loop made progress ${Math.round(age / 1000)} s ago`;
+    return age < HANGS_AFTER_MS
+      ? { healthy: true, sentence: `ok: ${ago}` }
+      : { healthy: false, sentence: `hangs: ${ago}` };
+  }
+
+  /**
+   * Puts settings in force, with the certificates of the same config. Never throws; the file is written beside the
+   * caller's work.
+   */
+  async follow(settings: MetricsSettings, certificates: CertificateClock): Promise<void> {
+    const wanted = settings.listen !== undefined || settings.textfile !== undefined;
+    if (wanted && this.#metrics === undefined) {
+      await this.#attempt("load", async () => void (this.#metrics = await this.#options.load()));
+    }
+    this.#metrics?.watchCertificates(certificates);
+    const old = this.#settings;
+    this.#settings = this.#metrics === undefined ? {} : settings;
+    if (!sameAddress(old.listen, settings.listen)) await this.#closeServer();
+    const { textfile } = old;
+    if (textfile !== undefined && textfile !== settings.textfile) {
+      void this.#afterWrites(() => removeTextfile(textfile));
+    }
+    clearInterval(this.#timer);
+    if (this.#metrics === undefined || !wanted) return;
+    this.#timer = setInterval(() => {
+      if (this.#writesWaiting === 0) void this.show();
+    }, this.#options.intervalMs ?? INTERVAL_MS);
+    void this.show();
+  }
+
+  /** Opens the port if it is not open yet, and writes the file; resolves when it is written. Never throws. */
+  async show(): Promise<void> {
+    const { listen, textfile } = this.#settings;
+    const metrics = this.#metrics;
+    if (metrics !== undefined && listen !== undefined && this.#server === undefined) {
+      void this.#attempt("listen", () => this.#open(listen, metrics), "it is tried again until it works");
+    }
+    await this.#afterWrites(async () => {
+      if (metrics === undefined || textfile === undefined) return;
+      await this.#attempt("textfile", async () => await writeTextfile(textfile, await metrics.render()));
+    });
+  }
+
+  // One after the other: two writes at once would take each other's draft away.
+  async #afterWrites(work: () => Promise<void>): Promise<void> {
+    this.#writesWaiting++;
+    this.#writes = this.#writes.then(work).finally(() => this.#writesWaiting--);
+    await this.#writes;
+  }
+
+  /** Lets go of the port. The file stays: that its numbers grow old is what tells that the daemon is gone. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#settings = {};
+    await this.#closeServer();
+  }
+
+  #open(listen: ListenAddress, metrics: Metrics): Promise<void> {
+    this.#server = serveMetrics(listen, {
+      contentType: metrics.contentType,
+      render: () => metrics.render(),
+      health: () => this.health(),
+    });
+    this.#options.say("info", `serving metrics on ${this.#server.url}/metrics`);
+    return Promise.resolve();
+  }
+
+  async #closeServer(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    await server?.close();
+  }
+
+  async #attempt(what: "load" | "listen" | "textfile", work: () => Promise<void>, next = "repairs go on") {
+    try {
+      await work();
+      if (this.#troubles.delete(what) && what === "textfile") {
+        this.#options.say("info", "the metrics are written again");
+      }
+    } catch (error) {
+      const trouble = describeError(error);
+      if (this.#troubles.get(what) === trouble) return;
+      this.#troubles.set(what, trouble);
+      this.#options.say("warning", `${trouble}; ${next}`);
+    }
+  }
+}
+
+function sameAddress(left: ListenAddress | undefined, right: ListenAddress | undefined): boolean {
+  return left?.hostname === right?.hostname && left?.port === right?.port;
+}

@@ -1,0 +1,31 @@
+// The metrics as a file of node_exporter's textfile collector: no port at all. A reader finds the old text or the new one,
+// never half of one.
+
+import { describeError } from "./errors.ts";
+
+/** The file cannot be written; the message names it. */
+export class MetricsTextfileError extends Error {
+  override name = "MetricsTextfileError";
+}
+
+/**
+ * Puts `text` into `file`, readable by everybody whatever the umask, since the collector runs as somebody else. The folder
+ * must exist and be writable. Throws MetricsTextfileError.
+ */
+export async function writeTextfile(file: string, text: string): Promise<void> {
+  // The collector reads only names that end in .prom, and another process may be writing its own.
+  const pending = `${file}.${Deno.pid}`;
+  try {
+    await Deno.writeTextFile(pending, text, { mode: 0o644 });
+    await Deno.chmod(pending, 0o644);
+    await Deno.rename(pending, file);
+  } catch (error) {
+    await Deno.remove(pending).catch(() => {});
+    throw new MetricsTextfileError(`cannot write the metrics to ${file}: ${describeError(error)}`, { cause: error });
+  }
+}
+
+/** Takes the file away, since the collector would show its last numbers for ever. One that is not there is fine. */
+export async function removeTextfile(file: string): Promise<void> {
+  await Deno.remove(file).catch(() => {});
+}

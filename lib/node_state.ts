@@ -1,0 +1,209 @@
+// What the daemon knows of its node, as one plain value that others may read: every failing container in exactly one
+// state, the mirrors and their rests, and how the daemon itself fares.
+
+import type { AttemptRecord } from "./attempts.ts";
+import type { Pass } from "./cycle.ts";
+import type { Rest } from "./mirror_rests.ts";
+import { adviceOn, type Failed } from "./outcome.ts";
+import { type Failure, isExpectant } from "./pod_scan.ts";
+import type { Repair } from "./repair_plan.ts";
+import { spanText } from "./units.ts";
+
+/** The version of the shape below; a field that is added does not change it. */
+export const STATE_VERSION = 1;
+
+/** Times are ISO 8601; null stands for what is not known or does not apply. */
+export interface NodeState {
+  readonly version: typeof STATE_VERSION;
+  /** The version of the program. */
+  readonly gilly: string;
+  readonly pid: number;
+  readonly configFile: string;
+  readonly startedAt: string;
+  readonly writtenAt: string;
+  /** The end of the last pass in which the kubelet gave its pods. */
+  readonly lastGoodPassAt: string | null;
+  readonly podCount: number | null;
+  readonly trouble: {
+    /** Why the last pass failed. */
+    readonly pass: string | null;
+    /** That the config on disk was refused. */
+    readonly config: string | null;
+  };
+  readonly totals: {
+    /** Images repaired since the start. */
+    readonly repaired: number;
+    /** Tries that failed since the start. */
+    readonly failed: number;
+  };
+  /** Images, not containers; those of the keep list that are being pulled count too. */
+  readonly images: { readonly repairing: number; readonly waiting: number; readonly unrepairable: number };
+  readonly containers: readonly ContainerState[];
+  readonly mirrors: readonly MirrorState[];
+}
+
+/** What becomes of a failing container; each is in exactly one. */
+export type ContainerStateName = "repaired" | "repairing" | "waiting" | "unrepairable";
+
+/** A failing container. */
+export interface ContainerState {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly container: string;
+  /** The reference as the manifest spells it. */
+  readonly image: string;
+  /** Why it waits, in the kubelet's word. */
+  readonly waitingReason: string;
+  readonly state: ContainerStateName;
+  /** Why it is unrepairable or waits; see UnrepairableReason and CandidateFailure. */
+  readonly reason: string | null;
+  /** What a person can do, where only a person can. */
+  readonly advice: string | null;
+  /** What the last try came to. */
+  readonly message: string | null;
+  readonly nextTryAt: string | null;
+  /** The mirror that delivered, is being asked, or was asked last. */
+  readonly mirror: string | null;
+}
+
+/** A mirror of the rules. One that failed stays so until it delivers; while it rests it is not asked. */
+export interface MirrorState {
+  readonly mirror: string;
+  readonly state: "up" | "resting" | "failed";
+  readonly restsUntil: string | null;
+  readonly because: string | null;
+}
+
+/** What a state is made from. Times are milliseconds since the epoch. */
+export interface NodeFacts {
+  readonly now: number;
+  readonly gilly: string;
+  readonly pid: number;
+  readonly startedAt: number;
+  readonly configFile: string;
+  readonly last: { readonly pass: Pass; readonly at: number } | undefined;
+  readonly trouble: { readonly pass: string | undefined; readonly config: string | undefined };
+  readonly repairs: {
+    readonly count: number;
+    readonly repaired: number;
+    readonly failed: number;
+    underWay(name: string): boolean;
+  };
+  readonly attempt: (name: string) => AttemptRecord | undefined;
+  readonly mirrors: MirrorFacts;
+}
+
+/** What is known of the mirrors of the config in force. */
+export interface MirrorFacts {
+  /** Their hosts, each once. */
+  readonly hosts: readonly string[];
+  /** Every mirror that failed and has not delivered since. */
+  rests(): ReadonlyMap<string, Rest>;
+  /** The mirror that is asked for an image now. */
+  asked(name: string): string | undefined;
+}
+
+/** Puts together what is known. */
+export function nodeState(facts: NodeFacts): NodeState {
+  const { last, trouble, repairs } = facts;
+  const containers = last === undefined ? [] : containerStates(last.pass, facts);
+  const imagesThat = (state: ContainerStateName) =>
+    new Set(containers.filter((it) => it.state === state).map(({ image }) => image)).size;
+  return {
+    version: STATE_VERSION,
+    gilly: facts.gilly,
+    pid: facts.pid,
+    configFile: facts.configFile,
+    startedAt: iso(facts.startedAt),
+    writtenAt: iso(facts.now),
+    lastGoodPassAt: last === undefined ? null : iso(last.at),
+    podCount: last?.pass.podCount ?? null,
+    trouble: { pass: trouble.pass ?? null, config: trouble.config ?? null },
+    totals: { repaired: repairs.repaired, failed: repairs.failed },
+    images: { repairing: repairs.count, waiting: imagesThat("waiting"), unrepairable: imagesThat("unrepairable") },
+    containers,
+    mirrors: mirrorStates(facts),
+  };
+}
+
+/** One line: `Checked 12 pods 3 s ago: 1 repairing, 0 unrepairable; 41 repaired since start`, troubles first. */
+export function statusLine(
+  { trouble, lastGoodPassAt, podCount, images, totals }: Omit<NodeState, "version">,
+  now: number,
+): string {
+  const parts = [trouble.config, trouble.pass].filter((part) => part !== null);
+  if (lastGoodPassAt !== null) {
+    const age = spanText((now - Date.parse(lastGoodPassAt)) / 1000);
+    const states = [`${images.repairing} repairing`, `${images.waiting} waiting`, `${images.unrepairable} unrepairable`]
+      .filter((text) => text !== "0 waiting");
+    parts.push(`Checked ${podCount} pods ${age} ago: ${states.join(", ")}`);
+  }
+  return [...parts, `${totals.repaired} repaired since start`].join("; ");
+}
+
+function containerStates({ plan }: Pass, facts: NodeFacts): ContainerState[] {
+  const waiting = new Map(plan.waits.map(({ repair, record }) => [repair, record]));
+  const judged = [...plan.repairing, ...plan.repairs, ...waiting.keys()].flatMap((repair) => {
+    const underWay = facts.repairs.underWay(repair.name);
+    const standing = underWay
+      ? standingOf(repair, facts)
+      : standingAfter(facts.attempt(repair.name) ?? waiting.get(repair));
+    // A container that merely waits to be created fails nothing; only the work that is done for it is worth a line.
+    const failures = repair.failures.filter((failure) => underWay || !isExpectant(failure));
+    return failures.map((failure) => ({ ...named(failure), ...standing }));
+  });
+  const refused = plan.skips.map(({ failure, reason, advice }) => (
+    { ...named(failure), ...NOTHING_KNOWN, state: "unrepairable" as const, reason, advice }
+  ));
+  return [...judged, ...refused];
+}
+
+type Standing = Pick<ContainerState, "state" | "reason" | "advice" | "message" | "nextTryAt" | "mirror">;
+
+const NOTHING_KNOWN = { reason: null, advice: null, message: null, nextTryAt: null, mirror: null };
+
+function standingOf({ name }: Repair, { mirrors }: NodeFacts): Standing {
+  return { ...NOTHING_KNOWN, state: "repairing", mirror: mirrors.asked(name) ?? null };
+}
+
+function standingAfter(record: AttemptRecord | undefined): Standing {
+  if (record === undefined) return { ...NOTHING_KNOWN, state: "waiting" };
+  const { last, nextTryAt } = record;
+  switch (last.result) {
+    case "repaired":
+      return { ...NOTHING_KNOWN, state: "repaired", mirror: last.candidate.mirror };
+    case "already-present":
+      return { ...NOTHING_KNOWN, state: "repaired", message: "the image is present" };
+    case "failed":
+      return { ...standingAfterFailure(last), nextTryAt: iso(nextTryAt) };
+  }
+}
+
+function standingAfterFailure({ reason, message, attempts }: Failed): Omit<Standing, "nextTryAt"> {
+  const last = attempts.at(-1);
+  const mirror = last?.candidate.mirror ?? null;
+  if (reason === undefined) {
+    return { state: "waiting", reason: last?.failure ?? "failed", advice: null, message, mirror };
+  }
+  // The message about what mirrors said is the advice already; see failedOutcome.
+  const advice = reason === "digest-on-classic-store" ? adviceOn(reason) : message;
+  return { state: "unrepairable", reason, advice, message, mirror };
+}
+
+function named({ pod, container, image, reason }: Failure) {
+  return { namespace: pod.namespace, pod: pod.name, container, image, waitingReason: reason };
+}
+
+function mirrorStates({ mirrors, now }: NodeFacts): MirrorState[] {
+  const rests = mirrors.rests();
+  return mirrors.hosts.map((mirror) => {
+    const rest = rests.get(mirror);
+    if (rest === undefined) return { mirror, state: "up", restsUntil: null, because: null };
+    const state = now < rest.until ? "resting" : "failed";
+    return { mirror, state, restsUntil: iso(rest.until), because: rest.because };
+  });
+}
+
+function iso(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}

@@ -1,0 +1,108 @@
+// The state of a node as a person reads it, in as many characters a line as there are.
+
+import type { ContainerState, ContainerStateName, NodeState } from "./node_state.ts";
+import { statusLine } from "./node_state.ts";
+import { printable } from "./printable.ts";
+import { naturalWidth, type Sheet, sheetLines, wrap } from "./sheet.ts";
+import { spanText } from "./units.ts";
+
+/** What needs a person stands first. */
+const ORDER: readonly ContainerStateName[] = ["unrepairable", "waiting", "repairing", "repaired"];
+
+/** The lines of `gilly status`: the daemon's own status line, failing containers, mirrors, and the daemon itself. */
+export function statusLines(state: NodeState, now: number, width: number): string[] {
+  return [
+    ...wrap(printable(statusLine(state, now)), width),
+    "",
+    ...containerLines(state.containers, now, width),
+    "",
+    ...(state.mirrors.length === 0 ? [] : [...mirrorLines(state, now, width), ""]),
+    ...wrap(daemonLine(state, now), width),
+  ];
+}
+
+function containerLines(containers: readonly ContainerState[], now: number, width: number): string[] {
+  if (containers.length === 0) return ["No container fails for want of an image."];
+  const sorted = containers.toSorted((left, right) => rank(left) - rank(right));
+  const wide: Sheet = {
+    titles: ["STATE", "POD", "CONTAINER", "IMAGE", "MIRROR", "NEXT TRY", "WHY"],
+    rows: sorted.map((it) => ({
+      cells: [it.state, podOf(it), it.container, it.image, it.mirror ?? "-", nextTry(it, now) ?? "-", why(it) ?? "-"],
+    })),
+    yields: [],
+    notesBelow: 0,
+  };
+  if (naturalWidth(wide) <= width) return sheetLines(wide, width);
+  const narrow: Sheet = {
+    titles: ["STATE", "POD", "IMAGE"],
+    rows: sorted.map((it) => ({ cells: [it.state, podOf(it), shortDigest(it.image)], note: noteOn(it, now) })),
+    yields: [2, 1],
+    notesBelow: 1,
+  };
+  return sheetLines(narrow, width);
+}
+
+function noteOn(container: ContainerState, now: number): string {
+  const next = nextTry(container, now);
+  const facts = [
+    `container ${container.container}`,
+    ...(container.mirror === null ? [] : [`mirror ${container.mirror}`]),
+    ...(next === undefined ? [] : [`next try ${next}`]),
+    ...[why(container) ?? []].flat(),
+  ];
+  return facts.join("; ");
+}
+
+function why({ state, reason, advice, message }: ContainerState): string | undefined {
+  const sentence = advice ?? message ?? (state === "repaired" ? "the kubelet will look again" : undefined);
+  return [reason, sentence].filter((part) => part !== null && part !== undefined).join(": ") || undefined;
+}
+
+function nextTry({ nextTryAt }: ContainerState, now: number): string | undefined {
+  if (nextTryAt === null) return undefined;
+  const seconds = (Date.parse(nextTryAt) - now) / 1000;
+  return seconds <= 0 ? "now" : `in ${spanText(seconds)}`;
+}
+
+function mirrorLines({ mirrors }: NodeState, now: number, width: number): string[] {
+  const inWords = (state: string, restsUntil: string | null) =>
+    state === "resting" && restsUntil !== null
+      ? `rests for another ${spanText((Date.parse(restsUntil) - now) / 1000)}`
+      : state === "failed"
+      ? "failed last time, may be asked again"
+      : state;
+  const wide: Sheet = {
+    titles: ["MIRROR", "STATE", "WHY"],
+    rows: mirrors.map(({ mirror, state, restsUntil, because }) => (
+      { cells: [mirror, inWords(state, restsUntil), because ?? "-"] }
+    )),
+    yields: [],
+    notesBelow: 1,
+  };
+  if (naturalWidth(wide) <= width) return sheetLines(wide, width);
+  const rows = wide.rows.map(({ cells: [mirror = "", state = "", because = ""] }) => (
+    { cells: [mirror, state], note: because === "-" ? "" : because }
+  ));
+  return sheetLines({ ...wide, titles: ["MIRROR", "STATE"], rows, yields: [0] }, width);
+}
+
+function daemonLine({ gilly, pid, startedAt, configFile, totals }: NodeState, now: number): string {
+  const started = Date.parse(startedAt);
+  const age = Number.isNaN(started) ? "" : ` has run for ${spanText((now - started) / 1000)}`;
+  const failed = totals.failed === 1 ? "1 try" : `${totals.failed} tries`;
+  return printable(`gilly ${gilly}, pid ${pid},${age} with ${configFile}; ${failed} failed since start`);
+}
+
+function podOf({ namespace, pod }: ContainerState): string {
+  return `${namespace}/${pod}`;
+}
+
+function rank({ state }: ContainerState): number {
+  const place = ORDER.indexOf(state);
+  return place < 0 ? ORDER.length : place;
+}
+
+/** The first twelve digits tell digests apart on one screen. */
+function shortDigest(image: string): string {
+  return image.replace(/(@sha256:[0-9a-f]{12})[0-9a-f]{52}$/, "$1…");
+}

@@ -1,0 +1,139 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { type Finding, renderFindings, worstOf } from "../lib/checks.ts";
+import { fakeImage } from "./fakes/docker_engine.ts";
+import { assertGolden } from "./fakes/golden.ts";
+import { settled } from "./fakes/settled.ts";
+import { type FakeNode, startNode } from "./fakes/node.ts";
+import { runProgram } from "./fakes/program.ts";
+
+const up = (images: Record<string, ReturnType<typeof fakeImage>>) => ({ state: "up" as const, images });
+const pod = (name: string, image: string) => ({ name, containers: [{ name: "app", image }] });
+const inDays = (days: number) => new Date(Date.now() + days * 86_400_000 + 3_600_000);
+const DIGEST = fakeImage("pinned").digest;
+
+/** A daemon's state file, written by this very process, so that the daemon lives. */
+async function writeState(node: FakeNode, rests: Record<string, string>): Promise<string> {
+  const at = new Date().toISOString();
+  const mirrors = Object.entries(rests).map(([mirror, because]) => (
+    { mirror, state: "resting", restsUntil: new Date(Date.now() + 57_000).toISOString(), because }
+  ));
+  const state = {
+    ...{ version: 1, gilly: "0.1.0", pid: Deno.pid, configFile: node.configFile, startedAt: at, writtenAt: at },
+    ...{ lastGoodPassAt: at, podCount: 2, trouble: { pass: null, config: null } },
+    ...{ totals: { repaired: 41, failed: 2 }, images: { repairing: 1, waiting: 0, unrepairable: 0 } },
+    ...{ containers: [], mirrors },
+  };
+  const file = `${node.dir}/state.json`;
+  await Deno.writeTextFile(file, JSON.stringify(state));
+  return file;
+}
+
+/** Runs it for scripts and for people, compares all with the golden files of that name, and answers the exit code. */
+async function assertChecked(name: string, node: FakeNode, stateFile: string): Promise<number> {
+  const argv = ["check", "--config", node.configFile, "--state-file", stateFile];
+  const [text, json] = await Promise.all([runProgram(argv), runProgram([...argv, "--json"])]);
+  assertEquals([text.stderr, json.stderr, text.code], ["", "", json.code]);
+  const findings = JSON.parse(settled(json.stdout, node.dir)) as Finding[];
+  assertGolden(settled(text.stdout, node.dir), `check/${name}.txt`);
+  assertGolden(`${JSON.stringify(findings, null, 2)}\n`, `check/${name}.json`);
+  const folded = renderFindings(findings, 80);
+  assertGolden(folded, `check/${name}.80.txt`);
+  assertEquals(folded.split("\n").filter((line) => line.length > 80), []);
+  assertEquals(text.code, worstOf(findings) === "fail" ? (findings.every(isOfConfig) ? 78 : 1) : 0);
+  return text.code;
+}
+
+const isOfConfig = ({ name }: Finding) => name === "config";
+
+Deno.test("check finds a node that is ready, and ends with 0", async () => {
+  await using node = await startNode({
+    pods: [pod("web", "gcr.io/a/web:1")],
+    images: { "gcr.io/a/web:1": fakeImage("web"), "k8s.gcr.io/pause:3.2": fakeImage("pause") },
+    engine: {
+      registries: { "mirror.example": up({}), "mirror-2.example:5000": up({}) },
+      imageStore: "containerd",
+      version: "28.5.2",
+    },
+    client: { notAfter: inDays(300), organization: "operators" },
+    config: "registries:\n  gcr.io: mirror.example\n  quay.io: [mirror.example, mirror-2.example:5000/quay]\n" +
+      "  k8s.gcr.io: mirror.example\nkeep: [k8s.gcr.io/pause:3.2]\n",
+  });
+  assertEquals(await assertChecked("ready", node, await writeState(node, {})), 0);
+  assertEquals(node.engine.unexpected, []);
+  const writes = node.engine.journal.filter(({ method }) => method !== "GET");
+  assertEquals(writes, []);
+});
+
+Deno.test("check names every trouble of a node with the next step, and ends with 1", async () => {
+  const password = "rosebud-0451";
+  await using node = await startNode({
+    pods: [pod("always", "gcr.io/a/always"), pod("pinned", `gcr.io/a/pinned@${DIGEST}`), pod("other", "ghcr.io/a/b:1")],
+    engine: {
+      registries: {
+        "mirror.example": up({ "pause:3.5": fakeImage("pause") }),
+        "wants.example": { ...up({}), credentials: { username: "gilly", password: "another" } },
+        "refuses.example": { ...up({}), credentials: { username: "gilly", password: "another" } },
+        "down.example": { state: "down", images: {} },
+        "busy.example": { state: "rate-limited", images: {} },
+      },
+    },
+    client: { notAfter: inDays(9), organization: "system:masters" },
+    config: [
+      "registries:",
+      "  gcr.io: mirror.example",
+      "  quay.io: [wants.example, refuses.example, helped.example]",
+      '  "*.pkg.dev": "down.example/proxy/{registry}"',
+      "  k8s.gcr.io: [busy.example, mirror.example]",
+      "mirrors:",
+      "  refuses.example: {authFile: wrong.json}",
+      "  busy.example: {authFile: nothing.json}",
+      "keep: [k8s.gcr.io/pause:3.5, gcr.io/lost:1, nginx:1]",
+      "",
+    ].join("\n"),
+  });
+  const auths = { "refuses.example": { username: "gilly", password } };
+  await Deno.writeTextFile(`${node.dir}/wrong.json`, JSON.stringify({ auths }));
+  const stateFile = await writeState(node, { "down.example": "connection refused" });
+  assertEquals(await assertChecked("troubled", node, stateFile), 1);
+  assertEquals(node.engine.unexpected, []);
+  const golden = await Deno.readTextFile(new URL("testdata/golden/check/troubled.txt", import.meta.url));
+  assertEquals(golden.includes(password), false);
+});
+
+Deno.test("check says what could not be asked, when neither the kubelet nor Docker can be", async () => {
+  await using node = await startNode();
+  await node.engine.stop();
+  await Deno.writeTextFile(`${node.dir}/client.key`, "no key at all");
+  assertEquals(await assertChecked("unasked", node, `${node.dir}/none.json`), 1);
+});
+
+Deno.test("check lists every mistake of a config that is refused, and ends with 78", async () => {
+  await using node = await startNode();
+  await Deno.writeTextFile(
+    node.configFile,
+    "kubelet: {url: ftp://x}\nregistry: {gcr.io: m.example}\npoll: {interval: soon}\n",
+  );
+  assertEquals(await assertChecked("refused", node, `${node.dir}/none.json`), 78);
+});
+
+Deno.test("check tells a kubelet that is not trusted from one that is not there", async () => {
+  await using node = await startNode({
+    engine: { registries: { "mirror.example": up({}), "mirror-2.example": up({}) } },
+  });
+  const failing = async () => {
+    const { code, stdout } = await runProgram(["check", "--json", "--config", node.configFile]);
+    assertEquals(code, 1);
+    const findings = JSON.parse(stdout) as Finding[];
+    return findings.filter(({ verdict, name }) => verdict === "fail" || name === "kubelet")
+      .map(({ name, verdict, message }) => `${verdict} ${name}: ${settled(message, node.dir)}`);
+  };
+  const config = await Deno.readTextFile(node.configFile);
+  await Deno.writeTextFile(node.configFile, config.replace("https://localhost", "https://127.0.0.1"));
+  assertEquals((await failing())[1], "fail kubelet certificate: 127.0.0.1 shows a certificate made out to localhost");
+  await Deno.writeTextFile(node.configFile, config);
+  node.kubelet.answerWith({ status: 403 });
+  assertMatch((await failing())[0]!, /^fail kubelet access: .* answered 403: "Forbidden/);
+  await Deno.writeTextFile(node.configFile, config.replace(/localhost:\d+/, "localhost:1"));
+  const [first] = await failing();
+  assertMatch(first!, /^fail kubelet: .* does not answer: tcp connect error: Connection refused/);
+});

@@ -1,0 +1,242 @@
+// End to end: real mirrors that want credentials, and mirrors that misbehave in every way, on two real Engines. What
+// counts is what the kubelet says afterwards, and whom Gilly asked meanwhile.
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { readLedger } from "../lib/ledger.ts";
+import { missingForCurrentEngine, startCurrentEngine } from "./e2e/current_engine.ts";
+import { REGISTRY_USER, startEngine } from "./e2e/engine.ts";
+import {
+  answering,
+  askingForIdentity,
+  type Fault,
+  type FaultyRegistry,
+  silent,
+  startFaultyRegistry,
+  torn,
+} from "./e2e/faulty_registry.ts";
+import { Gilly } from "./e2e/gilly.ts";
+import { missingForEndToEnd, testIfPossible } from "./e2e/requirements.ts";
+import { withWorker, type Worker } from "./e2e/worker.ts";
+
+/** The mirror that is always well, and the one that admits REGISTRY_USER alone. */
+const UP = 0;
+const GUARDED = 1;
+
+interface FaultCase {
+  readonly name: string;
+  readonly fault: Fault;
+  /** What Gilly takes it for. */
+  readonly failure: string;
+  /** Whether it is about the mirror, so that other images pass it over for a while. */
+  readonly rests: boolean;
+}
+
+const FAULTS: readonly FaultCase[] = [
+  {
+    name: "401",
+    fault: answering(401, { say: "who are you?", headers: { "WWW-Authenticate": 'Basic realm="mirror"' } }),
+    failure: "denied",
+    rests: false,
+  },
+  { name: "403", fault: answering(403, { say: "not for you" }), failure: "denied", rests: false },
+  { name: "404", fault: answering(404, { say: "no such image" }), failure: "not-found", rests: false },
+  {
+    name: "429",
+    fault: answering(429, { say: "slow down", headers: { "Retry-After": "77" } }),
+    failure: "rate-limited",
+    rests: true,
+  },
+  { name: "500", fault: answering(500, { say: "out of order" }), failure: "registry-down", rests: true },
+  { name: "nothing", fault: silent, failure: "stalled", rests: true },
+  { name: "a-torn-body", fault: torn, failure: "registry-down", rests: true },
+];
+
+const IDENTITY_TOKEN = "identity-token-of-alice";
+const WRONG_PASSWORD = "not-the-password";
+const SECRETS = [REGISTRY_USER.password, IDENTITY_TOKEN, WRONG_PASSWORD, btoa("alice:wonderland")];
+
+interface CredentialsCase {
+  readonly name: string;
+  /** Text of the auth file for a mirror, or undefined where there is no such file. */
+  readonly file: ((host: string) => string) | undefined;
+  /** What the refusal says; undefined when the pod runs. */
+  readonly denied: ((authFile: string) => string) | undefined;
+  readonly fault?: Fault;
+}
+
+const entry = (fields: Record<string, string>) => (host: string) => JSON.stringify({ auths: { [host]: fields } });
+
+const CREDENTIALS: readonly CredentialsCase[] = [
+  { name: "auth", file: entry({ auth: btoa("alice:wonderland") }), denied: undefined },
+  { name: "username-and-password", file: entry(REGISTRY_USER), denied: undefined },
+  {
+    name: "identitytoken",
+    file: entry({ identitytoken: IDENTITY_TOKEN }),
+    denied: undefined,
+    fault: askingForIdentity(IDENTITY_TOKEN),
+  },
+  {
+    name: "a-wrong-password",
+    file: entry({ username: "alice", password: WRONG_PASSWORD }),
+    denied: (file) => `was asked with the credentials of ${file}`,
+  },
+  { name: "a-missing-file", file: undefined, denied: (file) => `cannot read ${file}` },
+  { name: "no-json", file: () => "alice:wonderland", denied: (file) => `${file} is not JSON` },
+  {
+    name: "another-mirrors-entry",
+    file: () => entry(REGISTRY_USER)("elsewhere.example"),
+    denied: (file) => `${file} has no credentials for`,
+  },
+  {
+    name: "a-helper",
+    file: (host) => JSON.stringify({ credHelpers: { [host]: "gcr" } }),
+    denied: (file) => `${file} leaves`,
+  },
+];
+
+/** The file that is put right while Gilly runs. */
+const CORRECTED = "a-wrong-password";
+
+/** Images that the misbehaving mirror alone has, that another one has too, and that want credentials. */
+const onlyImage = (name: string) => `only.example/${name}/app:1`;
+const nextImage = (name: string) => `next.example/${name}/app:1`;
+const guardedImage = (name: string) => `guarded.example/${name}/app:1`;
+/** Where a mirror has an image: the path is the origin's, below its first label. */
+const pathOf = (image: string) => image.replace(".example/", "/");
+
+interface Mirrors {
+  readonly faulty: ReadonlyMap<string, FaultyRegistry>;
+  readonly guarded: ReadonlyMap<string, FaultyRegistry>;
+}
+
+const ENGINES = [
+  ["Docker Engine 20.10", startEngine, []],
+  ["a current Docker Engine with the containerd image store", startCurrentEngine, missingForCurrentEngine()],
+] as const;
+
+for (const [engine, start, missing] of ENGINES) {
+  const needs = [...missingForEndToEnd(), ...missing];
+  testIfPossible(`mirrors that fail in every way, and all kinds of credentials, on ${engine}`, needs, async (t) => {
+    // The Engine downloads three layers at once by default: a torn one that it tries again and again would hold up others.
+    const startEngine = (dir: string, { args = [] }: { readonly args?: readonly string[] } = {}) =>
+      start(dir, { args: [...args, "--max-concurrent-downloads=64"] });
+    await withWorker({ mirrors: 2, guarded: GUARDED, startEngine }, async (worker) => {
+      await using stack = new AsyncDisposableStack();
+      const front = (index: number, fault?: Fault) =>
+        stack.adopt(startFaultyRegistry(worker.mirrorHost(index), fault), (registry) => registry.stop());
+      const mirrors: Mirrors = {
+        faulty: new Map(FAULTS.map(({ name, fault }) => [name, front(UP, fault)])),
+        guarded: new Map(CREDENTIALS.map(({ name, fault }) => [name, front(fault ? UP : GUARDED, fault)])),
+      };
+      await makeWorkerStuck(worker);
+      const config = await writeConfig(worker, mirrors);
+      await using gilly = new Gilly(["run", "--config", config], `${worker.dir}/gilly.log`);
+      await checkMirrors(t, worker, mirrors, gilly);
+    });
+  });
+}
+
+async function checkMirrors(t: Deno.TestContext, worker: Worker, mirrors: Mirrors, gilly: Gilly): Promise<void> {
+  const failed: string[] = [];
+  const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
+  for (const { name, failure, rests } of FAULTS) {
+    const host = mirrors.faulty.get(name)!.host;
+    await step(`a mirror that answers with ${name} is ${failure}${rests ? ", and rests" : ""}`, async () => {
+      await gilly.waitForLine(lineAbout({ candidate: `${host}/${pathOf(onlyImage(name))}`, failure }));
+      if (rests) await gilly.waitForLine(lineAbout({ tag: "Mirror", message: `${host} rests for ` }));
+    });
+    await step(`meanwhile the next mirror delivers what it does not (${name})`, async () => {
+      await gilly.waitForLine(lineAbout({ tag: "Repair", message: `repaired ${nextImage(name)} ` }));
+      assert(await worker.imageId(nextImage(name)) !== undefined);
+    });
+  }
+  for (const { name, denied } of CREDENTIALS) {
+    if (denied === undefined) continue;
+    await step(`an auth file with ${name} is denied, and the refusal names it`, async () => {
+      const refusal = { message: `cannot repair ${guardedImage(name)} `, reason: "denied" };
+      assertStringIncludes(await gilly.waitForLine(lineAbout(refusal)), denied(authFileOf(worker, name)));
+    });
+  }
+  const correctedFile = entry(REGISTRY_USER)(mirrors.guarded.get(CORRECTED)!.host);
+  await Deno.writeTextFile(authFileOf(worker, CORRECTED), correctedFile);
+  for (const registry of mirrors.faulty.values()) registry.fault = undefined;
+  for (const { name, denied } of CREDENTIALS) {
+    if (denied !== undefined) continue;
+    await step(`a mirror admits the credentials of an auth file with ${name}`, async () => {
+      await worker.waitForRunning(`guarded-${name}`);
+    });
+  }
+  await step("an auth file that was corrected is read again, and the pod runs", async () => {
+    await worker.waitForRunning(`guarded-${CORRECTED}`);
+  });
+  await step("once the faults are gone every pod runs", async () => {
+    const pods = FAULTS.flatMap(({ name }) => [`only-${name}`, `next-${name}`]);
+    await Promise.all(pods.map((pod) => worker.waitForRunning(pod)));
+  });
+  await step("a mirror that did not rest is never called one that does", () => {
+    const resting = gilly.journal.filter((line) => line.includes('"tag":"Mirror"') && line.includes(" rests for "));
+    const expected = FAULTS.filter(({ rests }) => rests).map(({ name }) => mirrors.faulty.get(name)!.host);
+    assertEquals(resting.map((line) => /"mirror":"([^"]+)"/.exec(line)?.[1]).sort(), expected.sort());
+    return Promise.resolve();
+  });
+  await step("no mirror saw the credentials of another", () => {
+    for (const [name, { authorizations }] of mirrors.faulty) assertEquals([...authorizations], [], name);
+    const [own] = [...mirrors.guarded.get("auth")!.authorizations];
+    assertEquals(own, `Basic ${btoa("alice:wonderland")}`);
+    return Promise.resolve();
+  });
+  await step("no secret reached the journal or the ledger", async () => {
+    const { entries } = await readLedger(worker.ledgerFile);
+    assert(entries.length > FAULTS.length);
+    const texts = [...gilly.journal, JSON.stringify(entries)];
+    for (const secret of SECRETS) assertEquals(texts.filter((text) => text.includes(secret)), []);
+  });
+  assertEquals(failed, [], "steps that failed");
+}
+
+/** Matches a line of JSON that has these fields; a message needs only to begin so. */
+function lineAbout(fields: Record<string, string>): RegExp {
+  const parts = Object.entries(fields).map(([name, value]) => {
+    const text = JSON.stringify(value).slice(0, -1).replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    return `(?=.*"${name}":${text}${name === "message" ? "" : '"'})`;
+  });
+  return new RegExp(parts.join(""));
+}
+
+async function makeWorkerStuck(worker: Worker): Promise<void> {
+  const pods = [
+    ...FAULTS.map(({ name }) => ({ name: `only-${name}`, image: onlyImage(name), index: UP })),
+    ...FAULTS.map(({ name }) => ({ name: `next-${name}`, image: nextImage(name), index: UP })),
+    ...CREDENTIALS.map(({ name, fault }) => (
+      { name: `guarded-${name}`, image: guardedImage(name), index: fault ? UP : GUARDED }
+    )),
+  ];
+  await Promise.all(pods.map(({ image, index }) => worker.seed(index, pathOf(image))));
+  await Promise.all(pods.map(({ name, image }) => worker.addPod({ name, containers: [{ name: "app", image }] })));
+  await Promise.all(pods.map(({ name }) => worker.waitForReason(name, "app", ["ErrImagePull", "ImagePullBackOff"])));
+}
+
+async function writeConfig(worker: Worker, { faulty, guarded }: Mirrors): Promise<string> {
+  const registries: Record<string, string[]> = {};
+  for (const [name, { host }] of faulty) {
+    registries[`only.example/${name}`] = [`${host}/only/${name}`];
+    registries[`next.example/${name}`] = [host, worker.mirrorHost(UP)].map((mirror) => `${mirror}/next/${name}`);
+  }
+  const settings: Record<string, { authFile: string }> = {};
+  for (const { name, file } of CREDENTIALS) {
+    const { host } = guarded.get(name)!;
+    registries[`guarded.example/${name}`] = [`${host}/guarded/${name}`];
+    settings[host] = { authFile: authFileOf(worker, name) };
+    if (file !== undefined) await Deno.writeTextFile(authFileOf(worker, name), file(host), { mode: 0o600 });
+  }
+  return await worker.writeConfig({
+    registries,
+    mirrors: settings,
+    repair: { backoff: { initial: "1s", max: "1s" }, noProgress: "5s", concurrency: 16 },
+    logging: { format: "json" },
+  });
+}
+
+function authFileOf(worker: Worker, name: string): string {
+  return `${worker.dir}/auth-${name}.json`;
+}

@@ -1,0 +1,364 @@
+import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { parse } from "@std/yaml";
+import type { Exported, ExportInput } from "../lib/export/exported.ts";
+import { type Format, FORMATS } from "../lib/export/formats.ts";
+import { findAuthorities, PlaceError, placeFiles } from "../lib/export/place.ts";
+import type { RegistryRule } from "../lib/registry_map.ts";
+import { permissions, runProgram } from "./fakes/program.ts";
+
+const GOLDEN = new URL("testdata/golden/export", import.meta.url).pathname;
+
+/** Rules in the order of a config that begins with them, each on its line. */
+function rulesOf(registries: Record<string, string | readonly string[]>): RegistryRule[] {
+  return Object.entries(registries).map(([origin, mirrors], index) => ({
+    origin,
+    mirrors: typeof mirrors === "string" ? [mirrors] : mirrors,
+    line: index + 2,
+  }));
+}
+
+function inputOf(registries: Record<string, string | readonly string[]>, rest: Partial<ExportInput> = {}): ExportInput {
+  const common = { source: "/etc/gilly/config.yaml", withCredentials: [], excluded: [], authorities: {} };
+  return { rules: rulesOf(registries), ...common, ...rest };
+}
+
+/** Every kind of rule, and every way in which two of them meet. */
+const EVERYTHING = inputOf({
+  "gcr.io": "mirror.example",
+  "quay.io": ["mirror.example", "mirror-2.example:5000/quay"],
+  "k8s.gcr.io": "mirror.example/google_containers",
+  "gcr.io/google-containers": "mirror.example/google_containers",
+  "gcr.io/team": "mirror.example/team",
+  "registry.k8s.io": "harbor.example/proxy/{registry}",
+  "*.pkg.dev": "harbor.example/proxy/{registry}",
+  "*.azurecr.io": "harbor.example/azure",
+  "ghcr.io": ["quay.io/ghcr", "mirror.example/ghcr"],
+  "mirror.example": "harbor.example",
+  "*": "mirror.example",
+}, {
+  withCredentials: ["harbor.example"],
+  excluded: ["gcr.io/internal/**"],
+  authorities: { "harbor.example": ["/etc/docker/certs.d/harbor.example/ca.crt"] },
+});
+
+/** All that an export says, as one tree of files, compared with the one that is kept. */
+async function assertGolden(format: Format, { files, ...rest }: Exported): Promise<void> {
+  const actual = new Map(files.map(({ path, content }) => [path, content]));
+  actual.set("/said.json", `${JSON.stringify(rest, null, 2)}\n`);
+  const root = `${GOLDEN}/${format}`;
+  if (Deno.env.get("GILLY_UPDATE_GOLDEN") === "1") {
+    await Deno.remove(root, { recursive: true }).catch(() => {});
+    await placeFiles([...actual].map(([path, content]) => ({ path, content })), root, { force: true });
+  }
+  assertEquals(Object.fromEntries(actual), Object.fromEntries(await filesUnder(root)));
+}
+
+async function filesUnder(root: string, folder = ""): Promise<[string, string][]> {
+  const found: [string, string][] = [];
+  for await (const { name, isDirectory } of Deno.readDir(`${root}${folder}`)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) found.push(...await filesUnder(root, path));
+    else found.push([path, await Deno.readTextFile(`${root}${path}`)]);
+  }
+  return found;
+}
+
+async function inTemporaryFolder(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "gilly-export-" });
+  try {
+    await use(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+for (const [format, make] of Object.entries(FORMATS)) {
+  Deno.test(`${format}: every kind of rule becomes the files that are kept in testdata`, async () => {
+    await assertGolden(format as Format, make(EVERYTHING));
+  });
+
+  Deno.test(`${format}: no line is wider than a terminal, but for what cannot be broken`, () => {
+    const lines = make(EVERYTHING).files.flatMap(({ content }) => content.split("\n"));
+    assertEquals(lines.filter((line) => line.length > 80), []);
+  });
+
+  Deno.test(`${format}: without a rule there is no file`, () => {
+    assertEquals(make(inputOf({})).files, []);
+  });
+
+  Deno.test(`${format}: a rule is in force, or said to be left out, or follows from another`, () => {
+    const { files, leftOut } = make(EVERYTHING);
+    const held = files.map(({ path, content }) => `${path}\n${content.replaceAll(/^#.*$/gm, "")}`).join("\n");
+    const names: Record<string, string> = { "*": format === "k3s" ? '"*":' : "/_default/" };
+    const missing = EVERYTHING.rules.map(({ origin }) => origin).filter((origin) =>
+      !leftOut.some((rule) => rule.origin === origin) && !held.includes(names[origin] ?? origin)
+    );
+    // The path of gcr.io/google-containers stands in a rewrite; gcr.io/team is where gcr.io sends it anyway.
+    const without = { containerd: ["gcr.io/team"], docker: ["gcr.io/team"], "registries.conf": [] };
+    assertEquals(missing, { k3s: ["gcr.io/google-containers", "gcr.io/team"], ...without }[format as Format]);
+  });
+}
+
+/** The blocks of a hosts.toml in order: the URLs that are tried, and the fallback. */
+function urlsIn(content: string): string[] {
+  return [...content.matchAll(/^(?:server = |\[host\.)"([^"]+)"/gm)].map(([, url = ""]) => url);
+}
+
+Deno.test("containerd: two names of one mirror are one table, which TOML would refuse to have twice", () => {
+  const { files } = FORMATS.containerd(
+    inputOf({ "gcr.io": ["m.example/gcr.io", "m.example/{registry}", "M.example"] }),
+  );
+  assertEquals(files.map(({ content }) => urlsIn(content)), [
+    ["https://gcr.io", "https://m.example/v2/gcr.io", "https://m.example"],
+  ]);
+});
+
+Deno.test("containerd: Docker Hub is asked where it answers, under the name that images have", () => {
+  const { files } = FORMATS.containerd(inputOf({ "index.docker.io": "m.example", "gcr.io": "docker.io/gcr" }));
+  assertEquals(files.map(({ path, content }) => [path, urlsIn(content)]), [
+    ["/etc/containerd/certs.d/docker.io/hosts.toml", ["https://registry-1.docker.io", "https://m.example"]],
+    ["/etc/containerd/certs.d/gcr.io/hosts.toml", ["https://gcr.io", "https://registry-1.docker.io/v2/gcr"]],
+  ]);
+});
+
+Deno.test("containerd: _default names no server, since that would be the fallback of every registry", () => {
+  const [file] = FORMATS.containerd(inputOf({ "*": ["m.example/all"] })).files;
+  assertEquals(file?.path, "/etc/containerd/certs.d/_default/hosts.toml");
+  assertEquals(urlsIn(file?.content ?? ""), ["https://m.example/v2/all"]);
+});
+
+const GUARDED: readonly (readonly [string, Record<string, string | string[]>, string[]])[] = [
+  ["a mirror that * asks under the same name", { "*": "m.example" }, []],
+  ["a mirror that * asks under another name", { "*": "m.example/all" }, ["m.example"]],
+  ["the second of two mirrors", { "*": ["m.example", "n.example"] }, ["m.example", "n.example"]],
+  ["a mirror of another rule", { "*": "m.example", "gcr.io": "n.example/gcr" }, ["n.example"]],
+  ["a mirror without a *", { "gcr.io": "n.example/gcr" }, []],
+  ["a mirror with a rule of its own", { "*": "m.example", "gcr.io": "n.example/gcr", "n.example": "m.example" }, []],
+];
+
+for (const [name, registries, guarded] of GUARDED) {
+  Deno.test(`containerd: ${name} ${guarded.length === 0 ? "needs no file" : "is kept from _default by a file"}`, () => {
+    const { files } = FORMATS.containerd(inputOf(registries));
+    const guards = files.filter(({ content }) => content.includes("push"));
+    assertEquals(guards.map(({ path }) => path.split("/").at(-2)), guarded);
+    for (const { content } of guards) assertEquals(new Set(urlsIn(content)).size, 1);
+  });
+}
+
+Deno.test("docker: where the classic store can have mirrors of Docker Hub, the setting is given", () => {
+  const said = (registries: Record<string, string | string[]>) => FORMATS.docker(inputOf(registries)).next.at(-1)!;
+  assertStringIncludes(
+    said({ "docker.io": ["m.example", "n.example/x"] }),
+    '"registry-mirrors": ["https://m.example"]',
+  );
+  assertMatch(said({ "gcr.io": "m.example" }), /mirrors of docker\.io alone$/);
+});
+
+Deno.test("registries.conf: what lies under a mirror is kept from entries that would send it elsewhere", () => {
+  const { files } = FORMATS["registries.conf"](inputOf({
+    "k8s.gcr.io": "quay.io/k8s",
+    "quay.io": "m.example",
+    "*.pkg.dev": "eu.pkg.dev/m",
+    "eu.pkg.dev/x": "m.example",
+  }));
+  const entries = [...files[0]!.content.matchAll(/^prefix = "(.*)"\n(location.*)?/gm)].map(([, prefix]) => prefix);
+  assertEquals(entries, ["k8s.gcr.io", "quay.io", "*.pkg.dev", "eu.pkg.dev/x", "quay.io/k8s", "eu.pkg.dev"]);
+});
+
+Deno.test("registries.conf: a wildcard with a port, a path or {registry} is left out, and so is *", () => {
+  const { files, leftOut } = FORMATS["registries.conf"](inputOf({
+    "*.a.example:5000": "m.example",
+    "*.b.example/x": "m.example",
+    "*.c.example": "m.example/{registry}",
+    "*.d.example": "m.example",
+    "*": "m.example",
+  }));
+  assertEquals(leftOut.map(({ origin }) => origin), ["*.a.example:5000", "*.b.example/x", "*.c.example", "*"]);
+  assertStringIncludes(files[0]!.content, 'prefix = "*.d.example"\n\n[[registry.mirror]]\nlocation = "m.example"');
+});
+
+/** The documented structure of registries.yaml (docs.k3s.io; rancher/wharfie, registries.go), and nothing else. */
+function readK3s(content: string): Record<string, { endpoint: string[]; rewrite?: Record<string, string> }> {
+  const { mirrors, ...rest } = parse(content) as Record<string, Record<string, Record<string, unknown>>>;
+  for (const [host, { endpoint, rewrite = {}, ...more }] of Object.entries(mirrors ?? {})) {
+    assertEquals([host, more], [host, {}]);
+    for (const url of endpoint as string[]) assertMatch(url, /^https:\/\/[^/]+(\/v2\/.+)?$/);
+    for (const [from, to] of Object.entries(rewrite as object)) {
+      assertEquals([typeof to, !!RegExp(from)], ["string", true]);
+    }
+  }
+  const { configs = {}, ...others } = rest;
+  assertEquals(others, {});
+  for (const config of Object.values(configs)) {
+    assertEquals(Object.keys(config), ["tls"]);
+    assertEquals(Object.keys(config.tls as object), ["ca_file"]);
+  }
+  return mirrors as ReturnType<typeof readK3s>;
+}
+
+/** The repository that k3s asks of the mirrors: the first rewrite that changes the name, in any order. */
+function rewrittenBy(rewrites: Record<string, string>, repository: string): string[] {
+  const names = Object.entries(rewrites).map(([from, to]) => repository.replace(RegExp(from), to))
+    .filter((name) => name !== repository);
+  return names.length === 0 ? [repository] : names;
+}
+
+Deno.test("k3s: the file is YAML of the documented structure, its rewrites never ambiguous", () => {
+  const mirrors = readK3s(FORMATS.k3s(EVERYTHING).files[0]!.content);
+  assertEquals(Object.keys(mirrors), ["gcr.io", "quay.io", "k8s.gcr.io", "registry.k8s.io", "ghcr.io", "*"]);
+  const asked = (host: string, repository: string) => rewrittenBy(mirrors[host]?.rewrite ?? {}, repository);
+  assertEquals(asked("gcr.io", "google-containers/pause"), ["google_containers/pause"]);
+  assertEquals(asked("gcr.io", "google-containers-extra/pause"), ["google-containers-extra/pause"]);
+  assertEquals(asked("gcr.io", "team/app"), ["team/app"]);
+  assertEquals(asked("k8s.gcr.io", "coredns/coredns"), ["google_containers/coredns/coredns"]);
+  assertEquals(asked("quay.io", "a/b"), ["a/b"]);
+  assertEquals(mirrors["quay.io"]?.endpoint, ["https://mirror.example", "https://mirror-2.example:5000/v2/quay"]);
+});
+
+const REWRITES: readonly (readonly [string, Record<string, string | string[]>, string[]])[] = [
+  ["a path on the mirrors of its host", { "gcr.io": "m.example", "gcr.io/a": "m.example/b" }, []],
+  ["a path on another mirror", { "gcr.io": "m.example", "gcr.io/a": "n.example/b" }, ["gcr.io/a"]],
+  ["a path whose host has no rule", { "gcr.io/a": "m.example/b", "quay.io": "m.example" }, ["gcr.io/a"]],
+  ["a path of a host that is rewritten", { "gcr.io": "m.example/c", "gcr.io/a": "m.example/b" }, ["gcr.io/a"]],
+  [
+    "two paths of which one lies in the other",
+    { "gcr.io": "m.example", "gcr.io/a": "m.example/b", "gcr.io/a/c": "m.example/d" },
+    ["gcr.io/a", "gcr.io/a/c"],
+  ],
+  ["a path that is dropped", { "gcr.io": "m.example", "gcr.io/a.b": "m.example" }, []],
+];
+
+for (const [name, registries, left] of REWRITES) {
+  Deno.test(`k3s: ${name} is ${left.length === 0 ? "a rewrite" : "left out"}`, () => {
+    const { files, leftOut } = FORMATS.k3s(inputOf(registries));
+    assertEquals(leftOut.map(({ origin }) => origin), left);
+    const { rewrite = {} } = readK3s(files[0]!.content)["gcr.io"] ?? { endpoint: [] };
+    if (name === "a path that is dropped") {
+      assertEquals([rewrittenBy(rewrite, "a.b/c"), rewrittenBy(rewrite, "aXb/c")], [["c"], ["aXb/c"]]);
+    }
+  });
+}
+
+Deno.test("files are placed below a folder, left alone when they are the same, and refused when they differ", async () => {
+  await inTemporaryFolder(async (folder) => {
+    const files = [{ path: "/etc/a/b", content: "1\n" }, { path: "/etc/c", content: "2\n" }];
+    const place = (content: string, force = false) =>
+      placeFiles([{ ...files[0]!, content }, files[1]!], `${folder}/`, { force });
+    assertEquals((await place("1\n")).map(({ state }) => state), ["written", "written"]);
+    assertEquals((await place("1\n")).map(({ state }) => state), ["unchanged", "unchanged"]);
+    await Deno.remove(`${folder}/etc/c`);
+    await assertRejects(() => place("3\n"), PlaceError, `refused to overwrite ${folder}/etc/a/b: the contents differ`);
+    assertEquals(await filesUnder(folder), [["/etc/a/b", "1\n"]], "a refused export wrote something");
+    assertEquals((await place("3\n", true)).map(({ state }) => state), ["overwritten", "written"]);
+    assertEquals((await filesUnder(folder)).sort(), [["/etc/a/b", "3\n"], ["/etc/c", "2\n"]]);
+  });
+});
+
+Deno.test("authorities are found in the first folder that has any", async () => {
+  await inTemporaryFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/1/m.example:5000`, { recursive: true });
+    await Deno.mkdir(`${folder}/2/m.example:5000`, { recursive: true });
+    await Deno.mkdir(`${folder}/2/n.example`, { recursive: true });
+    const names = [
+      "1/m.example:5000/b.crt",
+      "1/m.example:5000/a.crt",
+      "1/m.example:5000/a.key",
+      "2/m.example:5000/c.crt",
+    ];
+    for (const name of [...names, "2/n.example/ca.crt"]) await Deno.writeTextFile(`${folder}/${name}`, "");
+    const hosts = ["m.example:5000", "n.example", "o.example"];
+    assertEquals(await findAuthorities(hosts, [`${folder}/1`, `${folder}/2`]), {
+      "m.example:5000": [`${folder}/1/m.example:5000/a.crt`, `${folder}/1/m.example:5000/b.crt`],
+      "n.example": [`${folder}/2/n.example/ca.crt`],
+    });
+  });
+});
+
+const CONFIG = `kubelet: {url: "http://127.0.0.1:10255"}
+registries:
+  gcr.io: mirror.example
+  "*.pkg.dev": mirror.example/pkg
+`;
+
+async function withConfig(use: (config: string, folder: string) => Promise<void>, text = CONFIG): Promise<void> {
+  await inTemporaryFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/config.yaml`, text);
+    await use(`${folder}/config.yaml`, folder);
+  });
+}
+
+Deno.test("export prints files on standard output, and what it left out on standard error", async () => {
+  await withConfig(async (config) => {
+    const { code, stdout, stderr } = await runProgram(["export", "containerd", "--config", config]);
+    assertEquals([code, stdout.split("\n")[0]], [0, "# /etc/containerd/certs.d/gcr.io/hosts.toml"]);
+    assertStringIncludes(stdout, '\n[host."https://mirror.example"]\n');
+    assertStringIncludes(stderr, "gilly: warning: *.pkg.dev (line 4) is left out: hosts.toml knows no wildcard");
+    assertStringIncludes(stderr, 'gilly: then: containerd reads these files if its config.toml says config_path = "');
+  });
+});
+
+Deno.test("export --json has files, gaps and notes, and standard error is quiet", async () => {
+  await withConfig(async (config, folder) => {
+    const flags = ["--json", "--output", `${folder}/fix`, "--config", config];
+    const { code, stdout, stderr } = await runProgram(["export", "docker", ...flags]);
+    assertEquals([code, stderr], [0, ""]);
+    const { format, files, leftOut, notes, next, placed } = JSON.parse(stdout);
+    assertEquals([format, files.length, notes], ["docker", 1, []]);
+    assertEquals([leftOut[0].origin, leftOut[0].line, next.length], ["*.pkg.dev", 4, 2]);
+    const path = `${folder}/fix/etc/docker/certs.d/gcr.io/hosts.toml`;
+    assertEquals(placed, [{ path, state: "written" }]);
+    assertEquals(await Deno.readTextFile(path), files[0].content);
+  });
+});
+
+Deno.test("export --output refuses a file that differs until it is forced", async () => {
+  await withConfig(async (config, folder) => {
+    const argv = ["export", "k3s", "--output", folder, "--config", config];
+    const path = `${folder}/etc/rancher/k3s/registries.yaml`;
+    assertEquals((await runProgram(argv)).stdout, `written      ${path}\n`);
+    assertEquals((await runProgram(argv)).stdout, `unchanged    ${path}\n`);
+    await Deno.writeTextFile(path, "mine\n");
+    const refused = await runProgram(argv);
+    assertEquals([refused.code, refused.stdout, await Deno.readTextFile(path)], [1, "", "mine\n"]);
+    assertEquals(
+      refused.stderr,
+      `gilly: refused to overwrite ${path}: the contents differ; --force overwrites them\n`,
+    );
+    assertEquals((await runProgram([...argv, "--force"])).stdout, `overwritten  ${path}\n`);
+  });
+});
+
+Deno.test("export cannot write to /etc itself, and says what to do instead", async () => {
+  assertEquals((await permissions()).some((flag) => /^--deny-write=.*\/etc/.test(flag)), true);
+  await withConfig(async (config) => {
+    const { code, stderr } = await runProgram(["export", "k3s", "--output", "/", "--config", config]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "Gilly itself may not write /etc/rancher/k3s/registries.yaml: give --output another");
+  });
+});
+
+Deno.test("export fails when not one rule can be expressed", async () => {
+  const text = CONFIG.replace("  gcr.io: mirror.example\n", "");
+  await withConfig(async (config) => {
+    const { code, stdout, stderr } = await runProgram(["export", "k3s", "--config", config]);
+    assertEquals([code, stdout], [1, ""]);
+    assertStringIncludes(stderr, "gilly: warning: *.pkg.dev (line 3) is left out: ");
+    assertStringIncludes(stderr, `gilly: no rule of ${config} can be expressed for k3s\n`);
+  }, text);
+});
+
+const MISTAKES: readonly (readonly [readonly string[], string])[] = [
+  [[], "gilly export wants a FORMAT: containerd, docker, registries.conf, k3s; see gilly export --help"],
+  [["containred"], 'unknown format "containred", did you mean containerd? expected one of containerd, docker, '],
+  [["toString"], 'unknown format "toString"; expected one of containerd, docker, registries.conf, k3s'],
+  [["k3s", "docker"], 'gilly export takes one FORMAT; "docker" is too many'],
+  [["k3s", "--force"], "--force wants --output DIR too"],
+];
+
+for (const [words, message] of MISTAKES) {
+  Deno.test(`gilly export ${words.join(" ")}: a mistake on the command line is named`, async () => {
+    const { code, stdout, stderr } = await runProgram(["export", ...words]);
+    assertEquals([code, stdout], [2, ""]);
+    assertStringIncludes(stderr, `gilly: ${message}`);
+  });
+}

@@ -1,0 +1,146 @@
+// Holds `gilly history` to the ledger: what is asked for, in columns that a person can read.
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../lib/history.ts";
+import { type LedgerEntry, readLedger } from "../lib/ledger.ts";
+import { launch, runProgram } from "./fakes/program.ts";
+import { assertGolden } from "./fakes/golden.ts";
+
+const LEDGER = new URL("testdata/ledger/ledger.jsonl", import.meta.url).pathname;
+const { entries: ENTRIES } = await readLedger(LEDGER);
+const NOW = Date.UTC(2026, 10, 1, 1, 11, 53);
+
+/** What is typed behind --since, and the time that is meant; local times are those of this host. */
+const TIMES: readonly (readonly [string, number | undefined])[] = [
+  ["90s", NOW - 90_000],
+  ["30m", NOW - 1_800_000],
+  ["2h", NOW - 7_200_000],
+  ["7d", NOW - 7 * 86_400_000],
+  ["1w", NOW - 7 * 86_400_000],
+  ["2026-11-01", new Date(2026, 10, 1).getTime()],
+  ["2026-11-01T12:30", new Date(2026, 10, 1, 12, 30).getTime()],
+  ["2026-11-01 12:30:15", new Date(2026, 10, 1, 12, 30, 15).getTime()],
+  ["2026-11-01T12:30:15.250Z", Date.UTC(2026, 10, 1, 12, 30, 15, 250)],
+  ["2026-11-01T12:30:00+02:00", Date.UTC(2026, 10, 1, 10, 30)],
+  ["2026-11-01T12:30:00-0530", Date.UTC(2026, 10, 1, 18, 0)],
+  ["yesterday", undefined],
+  ["2", undefined],
+  ["2 h", undefined],
+  ["-2h", undefined],
+  ["", undefined],
+  ["2026-13-01", undefined],
+  ["2026-11-01T25:00:00Z", undefined],
+  ["1e9d", undefined],
+];
+
+for (const [text, time] of TIMES) {
+  Deno.test(`--since ${JSON.stringify(text)} is ${time === undefined ? "refused" : "understood"}`, () => {
+    assertEquals(sinceTime(text, NOW), time);
+  });
+}
+
+/** What is asked, and the images of the entries that answer it. */
+const QUERIES: readonly (readonly [HistoryQuery, readonly string[]])[] = [
+  [{}, ENTRIES.map(({ image }) => image)],
+  [{ since: Date.UTC(2026, 10, 1) }, ["gcr.io/a/there:1", "k8s.gcr.io/pause:3.2", "gcr.io/a/later:1"]],
+  [{ pod: "myapp" }, ["gcr.io/sgryczan/ansible-runner:0.0.0"]],
+  [{ pod: "default/myapp" }, ["gcr.io/sgryczan/ansible-runner:0.0.0"]],
+  [{ pod: "other/myapp" }, []],
+  [{ pod: "mya" }, []],
+  [{ pod: "recommendations-*-defgh" }, ["quay.io/shop/team/recommendations-service-with-a-long-name:2026-10-31"]],
+  [{ pod: "shop/*" }, ["quay.io/shop/team/recommendations-service-with-a-long-name:2026-10-31"]],
+  [{ pod: "*there*" }, ["gcr.io/a/there:1"]],
+  [{ image: "ansible" }, ["gcr.io/sgryczan/ansible-runner:0.0.0"]],
+  [{ image: "google_containers" }, ["k8s.gcr.io/pause:3.2"]],
+  [{ image: "gcr.io/a/*" }, ["gcr.io/a/there:1", "gcr.io/a/later:1"]],
+  [{ image: "*:1" }, ["ghcr.io/nobody/knows:1", "gcr.io/a/there:1", "gcr.io/a/later:1"]],
+  [{ image: "a*a*a*a*a*a*a*a*b" }, []],
+  [{ image: "gcr.io/a/", pod: "later", since: 0 }, ["gcr.io/a/later:1"]],
+];
+
+for (const [query, images] of QUERIES) {
+  Deno.test(`history of ${JSON.stringify(query)}`, () => {
+    assertEquals(ENTRIES.filter(historyFilter(query)).map(({ image }) => image), [...images]);
+  });
+}
+
+Deno.test("an entry whose time cannot be read is not hidden by --since", () => {
+  const odd: LedgerEntry = { time: "soon", result: "failed", image: "a", pods: [] };
+  assertEquals(historyFilter({ since: NOW })(odd), true);
+});
+
+Deno.test("a pod that is asked for is named, however many others share the row", () => {
+  const [, , row = ""] = historyLines(ENTRIES, { pod: "recommendations-5f6d8c7b9-defgh" }, 80).slice(4);
+  const text = historyLines(ENTRIES, { pod: "recommendations-5f6d8c7b9-defgh" }, Infinity).join("\n");
+  assertMatch(text, / shop\/recommendations-5f6d8c7b9-defgh, .* and 1 more /);
+  assertEquals(row.length <= 80, true);
+});
+
+const UTC = { TZ: "UTC" };
+const SAID = [
+  `gilly: left out of ${LEDGER}: 1 line that cannot be read`,
+  `gilly: shown as far as it is known, of ${LEDGER}: 1 line of a newer Gilly`,
+];
+
+Deno.test("in a pipe each entry is one line, and what is odd about the ledger is said beside it", async () => {
+  const { code, stdout, stderr } = await runProgram(["history", "--ledger", LEDGER], UTC);
+  assertEquals([code, stderr.trimEnd().split("\n")], [0, SAID]);
+  assertGolden(stdout, "history/pipe.txt");
+});
+
+Deno.test("as JSON it is one array of the entries", async () => {
+  const { code, stdout } = await runProgram(["history", "--json", "--ledger", LEDGER], UTC);
+  assertEquals([code, JSON.parse(stdout)], [0, JSON.parse(JSON.stringify(ENTRIES))]);
+  assertGolden(stdout, "history/history.json");
+  const none = await runProgram(["history", "--json", "--image", "nothing", "--ledger", LEDGER], UTC);
+  assertEquals([none.code, none.stdout], [0, "[]\n"]);
+});
+
+Deno.test("in a terminal of 80 columns no line is longer", async () => {
+  const { program, args, ...options } = await launch(UTC);
+  const command = [program, ...args, "history", "--ledger", LEDGER].map((word) => `'${word}'`).join(" ");
+  const { code, stdout } = await new Deno.Command("script", {
+    ...options,
+    args: ["--quiet", "--return", "--command", `stty cols 80 rows 24; ${command} 2>/dev/null`, "/dev/null"],
+    stdin: "null",
+  }).output();
+  const text = new TextDecoder().decode(stdout).replaceAll("\r\n", "\n");
+  assertEquals([code, text.split("\n").filter((line) => line.length > 80)], [0, []]);
+  assertGolden(text, "history/80-columns.txt");
+});
+
+Deno.test("a ledger that is not there, or has nothing that matches, is said to be so", async () => {
+  const empty = await runProgram(["history", "--ledger", "/nonexistent/ledger.jsonl"]);
+  assertEquals([empty.code, empty.stdout], [0, "Nothing stands in /nonexistent/ledger.jsonl yet.\n"]);
+  const none = await runProgram(["history", "--ledger", LEDGER, "--pod", "nobody"]);
+  assertEquals([none.code, none.stdout], [0, `Nothing in ${LEDGER} matches.\n`]);
+});
+
+Deno.test("a ledger that cannot be read is an error with its name", async () => {
+  const { code, stderr } = await runProgram(["history", "--ledger", new URL(".", import.meta.url).pathname]);
+  assertEquals(code, 1);
+  assertMatch(stderr, /^gilly: cannot read the ledger \/.*: Is a directory/);
+});
+
+Deno.test("a time that is none is a usage error", async () => {
+  const { code, stderr } = await runProgram(["history", "--since", "yesterday"]);
+  assertEquals(code, 2);
+  assertMatch(stderr, /^gilly: --since wants a span such as 30m, 2h or 7d, .*, got "yesterday"/);
+});
+
+Deno.test("the config names the ledger, and missing certificates are no obstacle; a named config must be there", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const file = `${dir}/config.yaml`;
+    const kubelet = "{url: 'https://w:10250', certFile: missing.crt, keyFile: missing.key}";
+    await Deno.writeTextFile(file, `kubelet: ${kubelet}\nregistries: {gcr.io: m.example}\nledger: {file: ${LEDGER}}\n`);
+    const found = await runProgram(["history", "--config", file, "--pod", "myapp"]);
+    assertEquals(found.code, 0);
+    assertMatch(found.stdout, /gcr\.io\/sgryczan\/ansible-runner/);
+    const missing = await runProgram(["history", "--config", `${dir}/other.yaml`]);
+    assertEquals(missing.code, 1);
+    assertMatch(missing.stderr, /other\.yaml/);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

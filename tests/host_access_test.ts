@@ -1,0 +1,93 @@
+// What the unit may reach on a host that systemd has booted, with no worker behind it: the addresses of its own host
+// and no other, and a Docker socket whose group has another name.
+
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { GILLY, testIfPossible } from "./e2e/requirements.ts";
+import { makeAuthority } from "./fakes/certificates.ts";
+import { bootHost, type Host } from "./host/host.ts";
+import { installer, missingForRelease, unpackRelease } from "./host/stage.ts";
+
+const DROP_INS = "/etc/systemd/system/gilly.service.d";
+const OWN = "10.99.0.1";
+const OTHER = "10.99.0.2";
+testIfPossible("the unit reaches its own host, its Docker, and nobody else", missingForRelease(), async (t) => {
+  await using host = await bootHost({ ownNetwork: true });
+  await unpackRelease(host, await Deno.readFile(GILLY));
+  await putCredentials(host);
+  for (const address of [OWN, OTHER]) await host.sh(`ip address add ${address}/32 dev lo`);
+
+  await t.step("a Docker socket of the group root is refused, with what to do", async () => {
+    await putDockerSocket(host, "root");
+    const { code, err } = await host.run(installer());
+    assertEquals(code, 1);
+    assertMatch(err, /^install\.sh: \S+docker\.sock belongs to group root: make a group docker .* and restart Docker$/);
+  });
+
+  await t.step("with the example for a config it is enabled and waits for an edit", async () => {
+    await host.sh("groupadd --gid 4242 containers");
+    await putDockerSocket(host, "containers");
+    const out = await host.sh(installer());
+    assertMatch(
+      out,
+      /is installed and not started yet: edit \/etc\/gilly\/config\.yaml, then run: systemctl start gilly$/,
+    );
+    const { out: states } = await host.run(
+      "systemctl is-enabled gilly; systemctl is-active gilly; systemctl is-failed gilly",
+    );
+    assertEquals(states, "enabled\ninactive\ninactive");
+    await host.sh("rm /etc/gilly/config.yaml");
+  });
+
+  await t.step("a Docker socket of another group gives the daemon that group, and no other", async () => {
+    const flags = `--kubelet-url https://${OWN}:10250 --mirror gcr.io=mirror.example --kubelet-ca /etc/gilly/ca.crt`;
+    const files = "--kubelet-cert /etc/gilly/client.crt --kubelet-key /etc/gilly/client.key";
+    await host.sh(`${installer()} ${flags} ${files}`);
+    assertMatch(await host.sh(`cat ${DROP_INS}/30-docker-group.conf`), /^SupplementaryGroups=containers$/m);
+    const own = await host.sh("getent group gilly | cut -d: -f3");
+    const groups = await host.sh(
+      'sed -n "s/^Groups:\\s*//p" "/proc/$(systemctl show gilly --value -p MainPID)/status"',
+    );
+    assertEquals(groups.trim().split(/\s+/).sort(), ["4242", own].sort());
+    assertStringIncludes(await host.sh("systemd-analyze verify gilly.service 2>&1; echo done"), "done");
+  });
+
+  await t.step("the kubelet's address is one that it may talk to", async () => {
+    assertMatch(await host.sh(`cat ${DROP_INS}/10-this-host.conf`), new RegExp(`^IPAddressAllow=.*${OWN}`, "m"));
+    // Nothing listens there, and being told so is proof enough of having asked.
+    await host.journal.waitFor(new RegExp(`skipped this pass: .*${OWN}.*refused`));
+  });
+
+  await t.step("what the unit runs gets an answer from its own addresses only", async () => {
+    assertEquals(await connectAsUnit(host, "127.0.0.1"), "refused");
+    assertEquals(await connectAsUnit(host, OWN), "refused");
+    assertEquals(await connectAsUnit(host, OTHER), "no answer");
+  });
+});
+
+/** Connects to a port where nothing listens, from within the control group that the unit's address filter is on. */
+async function connectAsUnit(host: Host, address: string): Promise<"refused" | "no answer"> {
+  const { out } = await host.run(`
+    pid=$(systemctl show gilly --value -p MainPID)
+    for mount in /sys/fs/cgroup/unified /sys/fs/cgroup; do
+      group=$mount$(sed -n 's/^0:://p' "/proc/$pid/cgroup")/cgroup.procs
+      if [ -e "$group" ]; then echo $$ >"$group" && break; fi
+    done
+    timeout 1 bash -c '</dev/tcp/${address}/10250' 2>/dev/null
+    echo $?`);
+  return out === "124" ? "no answer" : "refused";
+}
+
+async function putDockerSocket(host: Host, group: string): Promise<void> {
+  const socket = `[Socket]\nListenStream=/run/docker.sock\nSocketMode=0660\nSocketGroup=${group}\n`;
+  await host.put("/run/systemd/system/docker.socket", socket);
+  await host.put("/run/systemd/system/docker.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+  await host.sh("systemctl daemon-reload && systemctl restart docker.socket");
+}
+
+async function putCredentials(host: Host): Promise<void> {
+  const authority = makeAuthority("cluster");
+  const { certificatePem, keyPem } = authority.issueClient({ commonName: "gilly" });
+  await host.put("/etc/gilly/ca.crt", authority.certificatePem);
+  await host.put("/etc/gilly/client.crt", certificatePem);
+  await host.put("/etc/gilly/client.key", keyPem);
+}

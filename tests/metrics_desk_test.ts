@@ -1,0 +1,205 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { MetricsSettings } from "../lib/config.ts";
+import { MetricsDesk } from "../lib/metrics_desk.ts";
+import { writeTextfile } from "../lib/metrics_textfile.ts";
+import { makeMetrics, nodeStateWith, valueIn } from "./fakes/metrics.ts";
+
+/** A desk whose clock stands still and whose timer never comes round within a test, with what it said. */
+function scene() {
+  const said: string[] = [];
+  const clock = { now: 1_600_000_000_000 };
+  let loaded = 0;
+  const desk = new MetricsDesk({
+    load: () => {
+      loaded++;
+      return Promise.resolve(makeMetrics());
+    },
+    say: (level, text) => said.push(`${level}: ${text}`),
+    now: () => clock.now,
+    intervalMs: 3_600_000,
+  });
+  const follow = (settings: MetricsSettings) => desk.follow(settings, () => Promise.resolve(new Map()));
+  return { desk, said, clock, follow, loadedCount: () => loaded };
+}
+
+/** A port that was free a moment ago. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+const loopback = (port: number) => ({ hostname: "127.0.0.1", port });
+
+async function inFolder(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("where nobody wants metrics, nothing is loaded, opened or said", async () => {
+  const it = scene();
+  await it.follow({});
+  it.desk.publish(nodeStateWith());
+  it.desk.meter.pulled(1, 2);
+  it.desk.meter.callFailed("unreachable");
+  assertEquals([it.loadedCount(), it.desk.metrics, it.desk.url, it.said], [0, undefined, undefined, []]);
+  await it.desk.close();
+});
+
+Deno.test("a port of the config serves what the desk hears", async () => {
+  const it = scene();
+  const port = freePort();
+  await it.follow({ listen: loopback(port) });
+  assertEquals(it.said, [`info: serving metrics on http://127.0.0.1:${port}/metrics`]);
+  it.desk.publish(nodeStateWith({ podCount: 7 }));
+  it.desk.meter.pulled(2, 300);
+  it.desk.meter.pullFailed(1);
+  it.desk.meter.callFailed("denied");
+  const text = await (await fetch(`${it.desk.url}/metrics`)).text();
+  assertEquals(valueIn(text, "gilly_pods"), 7);
+  assertEquals(valueIn(text, "gilly_pulled_bytes_total"), 300);
+  assertEquals(valueIn(text, 'gilly_pull_duration_seconds_count{result="failed"}'), 1);
+  assertEquals(valueIn(text, 'gilly_docker_errors_total{kind="denied"}'), 1);
+  await it.desk.close();
+  using _listener = Deno.listen(loopback(port));
+});
+
+Deno.test("health follows the loop's progress", async () => {
+  const it = scene();
+  await it.follow({ listen: loopback(freePort()) });
+  const asked = async () => {
+    const response = await fetch(`${it.desk.url}/healthz`);
+    return [response.status, await response.text()];
+  };
+  it.clock.now += 59_000;
+  assertEquals(await asked(), [200, "ok: the loop made progress 59 s ago\n"]);
+  it.clock.now += 1000;
+  assertEquals(await asked(), [503, "hangs: the loop made progress 60 s ago\n"]);
+  it.desk.publish(nodeStateWith());
+  assertEquals(await asked(), [200, "ok: the loop made progress 0 s ago\n"]);
+  it.clock.now -= 3_600_000;
+  assertEquals(await asked(), [200, "ok: the loop made progress 0 s ago\n"]);
+  await it.desk.close();
+});
+
+Deno.test("a port in use is one warning, and is taken when it is free", async () => {
+  const it = scene();
+  const other = Deno.listen(loopback(0));
+  const { port } = other.addr;
+  await it.follow({ listen: loopback(port) });
+  await it.desk.show();
+  await it.desk.show();
+  assertEquals(it.said.length, 1);
+  assertMatch(it.said[0]!, /^warning: cannot serve metrics on http:\/\/127\.0\.0\.1:\d+: Address already in use/);
+  other.close();
+  await it.desk.show();
+  assertEquals([it.said[1], it.desk.url], [
+    `info: serving metrics on http://127.0.0.1:${port}/metrics`,
+    `http://127.0.0.1:${port}`,
+  ]);
+  await it.desk.close();
+});
+
+Deno.test("a reload moves the port, keeps the counts, and closes the port when nobody wants it", async () => {
+  const it = scene();
+  const [first, second] = [freePort(), freePort()];
+  await it.follow({ listen: loopback(first) });
+  it.desk.meter.callFailed("denied");
+  await it.follow({ listen: loopback(first) });
+  assertEquals(it.said.length, 1);
+  await it.follow({ listen: loopback(second) });
+  const text = await (await fetch(`http://127.0.0.1:${second}/metrics`)).text();
+  assertEquals(valueIn(text, 'gilly_docker_errors_total{kind="denied"}'), 1);
+  using _free = Deno.listen(loopback(first));
+  await it.follow({});
+  assertEquals([it.desk.url, it.loadedCount()], [undefined, 1]);
+  using _alsoFree = Deno.listen(loopback(second));
+  await it.desk.close();
+});
+
+Deno.test("the file is whole, for everybody to read whatever the umask, and has no other beside it", async () => {
+  await inFolder(async (dir) => {
+    const it = scene();
+    const textfile = `${dir}/gilly.prom`;
+    const umask = Deno.umask(0o077);
+    try {
+      await it.follow({ textfile });
+      it.desk.publish(nodeStateWith({ podCount: 9 }));
+      await it.desk.show();
+    } finally {
+      Deno.umask(umask);
+    }
+    assertEquals((await Deno.stat(textfile)).mode! & 0o777, 0o644);
+    assertEquals(valueIn(await Deno.readTextFile(textfile), "gilly_pods"), 9);
+    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["gilly.prom"]);
+    assertEquals(it.said, []);
+    await it.desk.close();
+    assert((await Deno.stat(textfile)).isFile, "its age is what tells that the daemon is gone");
+  });
+});
+
+Deno.test("a reader of the file sees the old text or the new one", async () => {
+  await inFolder(async (dir) => {
+    const file = `${dir}/gilly.prom`;
+    const texts = ["a", "b"].map((letter) => `${letter.repeat(200_000)}\n`);
+    await writeTextfile(file, texts[0]!);
+    let writing = true;
+    const writes = (async () => {
+      for (let round = 0; round < 100; round++) await writeTextfile(file, texts[round % 2]!);
+      writing = false;
+    })();
+    let reads = 0;
+    while (writing) {
+      assert(texts.includes(await Deno.readTextFile(file)));
+      reads++;
+    }
+    await writes;
+    assert(reads > 1);
+  });
+});
+
+Deno.test("a file that cannot be written is one warning, and a word when it can be again", async () => {
+  await inFolder(async (dir) => {
+    const it = scene();
+    const textfile = `${dir}/missing/gilly.prom`;
+    await it.follow({ textfile });
+    await it.desk.show();
+    assertEquals(it.said.length, 1, "the first try and the second are one warning");
+    assertStringIncludes(it.said[0]!, `warning: cannot write the metrics to ${textfile}: No such file or directory`);
+    await Deno.mkdir(`${dir}/missing`);
+    await it.desk.show();
+    await it.desk.show();
+    assertEquals(it.said.slice(1), ["info: the metrics are written again"]);
+    await it.desk.close();
+  });
+});
+
+Deno.test("a reload takes the file away that nobody wants any more", async () => {
+  await inFolder(async (dir) => {
+    const it = scene();
+    const names = () => [...Deno.readDirSync(dir)].map(({ name }) => name);
+    await it.follow({ textfile: `${dir}/old.prom` });
+    await it.follow({ textfile: `${dir}/new.prom` });
+    await it.desk.show();
+    assertEquals(names(), ["new.prom"]);
+    await it.follow({});
+    await it.desk.show();
+    assertEquals(names(), []);
+    await it.desk.close();
+  });
+});
+
+Deno.test("a package that does not load costs a warning", async () => {
+  const said: string[] = [];
+  const desk = new MetricsDesk({
+    load: () => Promise.reject(new TypeError("no such package")),
+    say: (level, text) => said.push(`${level}: ${text}`),
+    now: () => 0,
+  });
+  await desk.follow({ listen: loopback(freePort()) }, () => Promise.resolve(new Map()));
+  assertEquals([said, desk.url], [["warning: no such package; repairs go on"], undefined]);
+  await desk.close();
+});

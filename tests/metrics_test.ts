@@ -1,0 +1,273 @@
+import { assertEquals } from "@std/assert";
+import { CountingJournal } from "../lib/counting_journal.ts";
+import { certificateExpiries } from "../lib/certificate_expiry.ts";
+import { KubeletError } from "../lib/kubelet.ts";
+import { LedgerError } from "../lib/ledger.ts";
+import { measuredRuntime, type RuntimeMeter } from "../lib/measured_runtime.ts";
+import type { ContainerState, MirrorState } from "../lib/node_state.ts";
+import { failedOutcome, type Outcome } from "../lib/outcome.ts";
+import type { Candidate } from "../lib/registry_map.ts";
+import { planImage, type Repair } from "../lib/repair_plan.ts";
+import { compileExclusions } from "../lib/exclude.ts";
+import { compileRules } from "../lib/registry_map.ts";
+import { type Runtime, RuntimeError } from "../lib/runtime/runtime.ts";
+import { makeAuthority } from "./fakes/certificates.ts";
+import { makeMetrics, nodeStateWith, seriesIn, valueIn } from "./fakes/metrics.ts";
+import { image, MemoryRuntime } from "./fakes/runtime.ts";
+
+const NOBODY = new AbortController().signal;
+
+function container(state: ContainerState["state"], reason: string | null, name = "app"): ContainerState {
+  const where = { namespace: "default", pod: name, container: name, image: `gcr.io/a/${name}:1` };
+  return {
+    ...where,
+    waitingReason: "ErrImagePull",
+    state,
+    reason,
+    advice: null,
+    message: null,
+    nextTryAt: null,
+    mirror: null,
+  };
+}
+
+function mirror(name: string, state: MirrorState["state"]): MirrorState {
+  return { mirror: name, state, restsUntil: null, because: null };
+}
+
+function repairOf(name: string): Repair {
+  const planned = planImage(name, {
+    registries: compileRules([{ origin: "gcr.io", mirrors: ["m.example"] }]),
+    exclusions: compileExclusions({ images: [], namespaces: [] }),
+    imageStore: "classic",
+  });
+  if ("advice" in planned) throw new Error(planned.advice);
+  return { ...planned, failures: [] };
+}
+
+const CANDIDATE: Candidate = { mirror: "m.example", repository: "m.example/a/b", reference: "m.example/a/b:1" };
+
+Deno.test("what is known beforehand begins at zero, so that its first increase is seen", async () => {
+  const text = await makeMetrics().render();
+  for (
+    const series of [
+      'gilly_repairs_total{result="repaired",reason=""}',
+      'gilly_repairs_total{result="failed",reason="denied"}',
+      'gilly_failing_containers{state="unrepairable",reason="policy-always"}',
+      'gilly_kubelet_errors_total{kind="forbidden"}',
+      'gilly_docker_errors_total{kind="unreachable"}',
+      'gilly_pass_duration_seconds_count{result="failed"}',
+      'gilly_pull_duration_seconds_count{result="delivered"}',
+      "gilly_pulled_bytes_total",
+      "gilly_ledger_errors_total",
+      "gilly_last_good_pass_timestamp_seconds",
+    ]
+  ) assertEquals(valueIn(text, series), 0, series);
+  assertEquals(valueIn(text, 'gilly_build_info{version="1.2.3",deno="2.0.0"}'), 1);
+  assertEquals(valueIn(text, "gilly_start_time_seconds"), 1_600_000_000);
+  assertEquals(valueIn(text, "gilly_resident_memory_bytes"), 5e7);
+});
+
+Deno.test("a state of the node is shown container by container, each once", async () => {
+  const metrics = makeMetrics();
+  metrics.publish(nodeStateWith({
+    images: { repairing: 2, waiting: 1, unrepairable: 3 },
+    containers: [
+      container("repairing", null),
+      container("waiting", "registry-down"),
+      container("waiting", "stalled"),
+      container("repaired", null),
+      container("unrepairable", "no-rule"),
+      container("unrepairable", "no-rule"),
+      container("unrepairable", "denied"),
+    ],
+  }));
+  const text = await metrics.render();
+  const count = (state: string, reason = "") =>
+    valueIn(text, `gilly_failing_containers{state="${state}",reason="${reason}"}`);
+  assertEquals([count("repairing"), count("waiting"), count("repaired")], [1, 2, 1]);
+  assertEquals([count("unrepairable", "no-rule"), count("unrepairable", "denied")], [2, 1]);
+  assertEquals([valueIn(text, "gilly_pods"), valueIn(text, "gilly_repairs_under_way")], [12, 2]);
+  assertEquals(valueIn(text, "gilly_last_good_pass_timestamp_seconds"), 1_600_000_000);
+  metrics.publish(nodeStateWith());
+  assertEquals(valueIn(await metrics.render(), 'gilly_failing_containers{state="waiting",reason=""}'), 0);
+});
+
+Deno.test("before the first good pass nothing is claimed of the pods, and a refused config shows", async () => {
+  const metrics = makeMetrics();
+  metrics.publish(
+    nodeStateWith({ lastGoodPassAt: null, podCount: null, trouble: { pass: "no answer", config: "refused" } }),
+  );
+  const text = await metrics.render();
+  assertEquals(valueIn(text, "gilly_last_good_pass_timestamp_seconds"), 0);
+  assertEquals(valueIn(text, "gilly_config_last_reload_successful"), 0);
+  metrics.publish(nodeStateWith());
+  assertEquals(valueIn(await metrics.render(), "gilly_config_last_reload_successful"), 1);
+});
+
+Deno.test("mirrors are up, down, or down and resting; those that leave the config are forgotten", async () => {
+  const metrics = makeMetrics();
+  metrics.publish(nodeStateWith({ mirrors: [mirror("a:5000", "up"), mirror("b", "resting"), mirror("c", "failed")] }));
+  metrics.mirrorAnswered("b", "registry-down");
+  metrics.mirrorAnswered("stranger", "registry-down");
+  const text = await metrics.render();
+  const shown = (name: string) =>
+    ["up", "resting"].map((what) => valueIn(text, `gilly_mirror_${what}{mirror="${name}"}`));
+  assertEquals([shown("a:5000"), shown("b"), shown("c")], [[1, 0], [0, 1], [0, 0]]);
+  assertEquals(valueIn(text, 'gilly_mirror_pulls_total{mirror="a:5000",result="delivered"}'), 0);
+  assertEquals(valueIn(text, 'gilly_mirror_pulls_total{mirror="b",result="registry-down"}'), 1);
+  metrics.publish(nodeStateWith({ mirrors: [mirror("a:5000", "up")] }));
+  const left = seriesIn(await metrics.render()).filter((series) => series.includes('mirror="'));
+  assertEquals(left.filter((series) => !series.includes('mirror="a:5000"')), []);
+  assertEquals(left.length, 3);
+});
+
+Deno.test("the number of series depends on nothing but the config's mirrors", async () => {
+  const metrics = makeMetrics();
+  const mirrors = [mirror("m.example", "up")];
+  const journal = new CountingJournal(() => {}, () => 0, { metrics });
+  const live = (number: number) => {
+    const name = `gcr.io/a/image-${number}:1`;
+    const containers = [
+      container("waiting", "failed", `pod-${number}`),
+      container("unrepairable", "denied", `pod-${number}`),
+    ];
+    metrics.publish(nodeStateWith({ mirrors, containers }));
+    const attempt = {
+      candidate: { ...CANDIDATE, mirror: `host-${number}` },
+      failure: "denied" as const,
+      message: name,
+    };
+    journal.candidateFailed(repairOf(name), attempt);
+    journal.candidateFailed(repairOf(name), { ...attempt, candidate: CANDIDATE });
+    journal.finished(repairOf(name), failedOutcome([attempt]), number, 10);
+    metrics.pulled(number, number);
+  };
+  live(1);
+  const before = seriesIn(await metrics.render());
+  for (let number = 2; number < 200; number++) live(number);
+  const text = await metrics.render();
+  assertEquals(seriesIn(text), before);
+  assertEquals(/image-|pod-|host-/.test(text), false);
+});
+
+Deno.test("the journal's repairs, mirrors, kubelet and ledger are counted, and said as ever", async () => {
+  const metrics = makeMetrics();
+  metrics.publish(nodeStateWith({ mirrors: [mirror("m.example", "up")] }));
+  const said: string[] = [];
+  const journal = new CountingJournal((_level, tag) => said.push(tag), () => 0, { metrics });
+  const repair = repairOf("gcr.io/a/b:1");
+  const repaired: Outcome = {
+    ...{ result: "repaired", candidate: CANDIDATE, tagged: "gcr.io/a/b:1", id: "sha256:1" },
+    ...{ digest: undefined, bytes: 5, attempts: [] },
+  };
+  const attempt = { candidate: CANDIDATE, failure: "not-found" as const, message: "no" };
+  journal.candidateFailed(repair, attempt);
+  journal.candidateFailed(repair, { ...attempt, failure: "resting" });
+  journal.tagged(repair, CANDIDATE, "gcr.io/a/b:1");
+  journal.finished(repair, repaired, 1, 20);
+  journal.finished(repair, { result: "already-present", id: "sha256:1" }, 1, 20);
+  journal.finished(repair, failedOutcome([attempt]), 1, 20);
+  journal.finished(repair, failedOutcome([{ ...attempt, failure: "stalled" }]), 1, 20);
+  journal.kubeletFailed(new KubeletError("forbidden", "no"));
+  journal.ledgerFailed(new LedgerError("full"));
+  journal.passed(true, 0.2);
+  journal.passed(false, 20);
+  const text = await metrics.render();
+  assertEquals(
+    [
+      'gilly_repairs_total{result="repaired",reason=""}',
+      'gilly_repairs_total{result="already-present",reason=""}',
+      'gilly_repairs_total{result="failed",reason="not-in-mirror"}',
+      'gilly_repairs_total{result="failed",reason=""}',
+      'gilly_mirror_pulls_total{mirror="m.example",result="not-found"}',
+      'gilly_mirror_pulls_total{mirror="m.example",result="delivered"}',
+      'gilly_kubelet_errors_total{kind="forbidden"}',
+      "gilly_ledger_errors_total",
+      'gilly_pass_duration_seconds_count{result="good"}',
+      'gilly_pass_duration_seconds_bucket{le="0.25",result="good"}',
+      'gilly_pass_duration_seconds_count{result="failed"}',
+    ].map((series) => valueIn(text, series)),
+    Array(11).fill(1),
+  );
+  assertEquals(valueIn(text, 'gilly_pass_duration_seconds_sum{result="failed"}'), 20);
+  assertEquals(said.filter((tag) => tag === "Repair").length, 4);
+  assertEquals(["GetPods", "Ledger", "TagImage", "PullImage"].filter((tag) => !said.includes(tag)), []);
+});
+
+Deno.test("a journal without metrics says the same", () => {
+  const said: string[] = [];
+  const journal = new CountingJournal((_level, tag) => said.push(tag), () => 0, { metrics: undefined });
+  journal.kubeletFailed(new KubeletError("forbidden", "no"));
+  journal.passed(true, 1);
+  assertEquals(said, ["GetPods", "Main"]);
+});
+
+/** A meter that writes down what it hears. */
+function listeningMeter(): RuntimeMeter & { readonly heard: unknown[] } {
+  const heard: unknown[] = [];
+  return {
+    heard,
+    pulled: (seconds, bytes) => void heard.push(["pulled", seconds, bytes]),
+    pullFailed: (seconds) => void heard.push(["pull failed", seconds]),
+    callFailed: (kind) => void heard.push(kind),
+  };
+}
+
+Deno.test("a measured runtime tells what pulls took and why calls failed, and changes no answer", async () => {
+  const inner = new MemoryRuntime({
+    "m.example/a/b:1": { image: image("1"), digest: "sha256:d" },
+    "m.example/a/c:1": new RuntimeError("denied", "no"),
+  });
+  let clock = 0;
+  const meter = listeningMeter();
+  const runtime: Runtime = measuredRuntime(inner, meter, () => clock += 500);
+  assertEquals(await runtime.pull("m.example/a/b:1", { signal: NOBODY }), { digest: "sha256:d", bytes: 10 });
+  const error = await runtime.pull("m.example/a/c:1", { signal: NOBODY }).catch((error) => error);
+  assertEquals([error instanceof RuntimeError, error.message], [true, "no"]);
+  inner.failures.inspect = new RuntimeError("unreachable", "gone");
+  await runtime.inspect("x:1", NOBODY).catch(() => {});
+  inner.failures.tag = new RuntimeError("failed", "disk full");
+  await runtime.tag("sha256:1", { name: "x", tag: "1" }, NOBODY).catch(() => {});
+  assertEquals((await runtime.info(NOBODY)).name, "memory");
+  runtime.close();
+  assertEquals(meter.heard, [["pulled", 0.5, 10], "denied", ["pull failed", 0.5], "unreachable", "failed"]);
+  assertEquals(inner.calls.at(-1), "close");
+});
+
+Deno.test("a pull that our own stop ended is no failure of anybody's", async () => {
+  const stop = new AbortController();
+  const meter = listeningMeter();
+  const runtime = measuredRuntime(new MemoryRuntime({ "m.example/a/b:1": new Promise(() => {}) }), meter, () => 0);
+  const pull = runtime.pull("m.example/a/b:1", { signal: stop.signal }).catch((error) => error.name);
+  stop.abort();
+  assertEquals([await pull, meter.heard], ["AbortError", []]);
+});
+
+Deno.test("certificates tell when they expire, renewed ones too, and those that cannot be read tell nothing", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const authority = makeAuthority("ca");
+    const until = (notAfter: string) =>
+      authority.issueClient({ commonName: "gilly", notAfter: new Date(notAfter) }).certificatePem;
+    const files = { certFile: `${dir}/client.crt`, caFile: `${dir}/ca.crt` };
+    const early = until("2030-01-01T00:00:00Z");
+    const late = until("2031-01-01T00:00:00Z");
+    await Deno.writeTextFile(files.certFile, late + early);
+    await Deno.writeTextFile(files.caFile, early + late);
+    const metrics = makeMetrics();
+    metrics.watchCertificates(() => certificateExpiries(files));
+    const shown = async (name: string) =>
+      valueIn(await metrics.render(), `gilly_certificate_expiry_timestamp_seconds{certificate="${name}"}`);
+    assertEquals(await shown("kubelet-client"), Date.parse("2030-01-01T00:00:00Z") / 1000);
+    assertEquals(await shown("kubelet-ca"), Date.parse("2031-01-01T00:00:00Z") / 1000);
+    await Deno.writeTextFile(files.certFile, until("2035-01-01T00:00:00Z"));
+    assertEquals(await shown("kubelet-client"), Date.parse("2035-01-01T00:00:00Z") / 1000);
+    await Deno.writeTextFile(files.caFile, "nonsense");
+    await Deno.remove(files.certFile);
+    assertEquals([await shown("kubelet-client"), await shown("kubelet-ca")], [undefined, undefined]);
+    assertEquals(await certificateExpiries({}), new Map());
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

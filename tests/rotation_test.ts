@@ -1,0 +1,200 @@
+// Holds the ledger to one sequence over its files: nothing lost or twice, whoever rotates and whenever it is killed.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type LedgerEntry, LedgerError, LedgerFile, readLedger } from "../lib/ledger.ts";
+import { makeRoom, openSequence } from "../lib/rotation.ts";
+
+const MESSAGE = "m".repeat(800);
+
+function entry(number: number): LedgerEntry {
+  return { time: "2026-11-01T01:11:53.000Z", result: "repaired", image: `a:${number}`, pods: [], message: MESSAGE };
+}
+
+async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function filesIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+}
+
+async function numbersIn(path: string): Promise<number[]> {
+  return (await readLedger(path)).entries.map(({ image }) => Number(image.slice(2)));
+}
+
+const upTo = (last: number, first = 0) => Array.from({ length: last - first + 1 }, (_, index) => first + index);
+
+Deno.test("a ledger that grows becomes a sequence of files within its size, read as one", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/ledger.jsonl`;
+    const ledger = new LedgerFile(path, { maxBytes: 4096, keep: 9 });
+    for (const number of upTo(19)) await ledger.append(entry(number));
+    assertEquals(await numbersIn(path), upTo(19));
+    const files = filesIn(folder);
+    assertEquals(files, ["ledger.jsonl", ...upTo(files.length - 1, 1).map((number) => `ledger.jsonl.${number}`)]);
+    assert(files.length > 3);
+    for (const file of files) assert((await Deno.stat(`${folder}/${file}`)).size <= 4096, file);
+  });
+});
+
+Deno.test("only as many files stay as are to be kept, and the newest entries are in them", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/ledger.jsonl`;
+    const ledger = new LedgerFile(path, { maxBytes: 4096, keep: 2 });
+    for (const number of upTo(40)) await ledger.append(entry(number));
+    assertEquals(filesIn(folder), ["ledger.jsonl", "ledger.jsonl.1", "ledger.jsonl.2"]);
+    const numbers = await numbersIn(path);
+    assertEquals(numbers, upTo(40, numbers[0]));
+    assert(numbers.length >= 9);
+  });
+});
+
+Deno.test("when fewer are to be kept than before, the next rotation removes the rest", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/ledger.jsonl`;
+    for (const number of upTo(7, 1)) await Deno.writeTextFile(`${path}.${number}`, "");
+    await Deno.writeTextFile(path, "x".repeat(5000));
+    await makeRoom(path, 1, { maxBytes: 4096, keep: 2 });
+    assertEquals(filesIn(folder), ["ledger.jsonl.1", "ledger.jsonl.2"]);
+  });
+});
+
+Deno.test("an entry larger than a whole file still has its place", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/ledger.jsonl`;
+    const ledger = new LedgerFile(path, { maxBytes: 100, keep: 5 });
+    for (const number of upTo(3)) await ledger.append(entry(number));
+    assertEquals(await numbersIn(path), upTo(3));
+  });
+});
+
+Deno.test("files of other names beside the ledger are neither read nor moved", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/ledger.jsonl`;
+    const others = ["ledger.jsonl.0", "ledger.jsonl.01", "ledger.jsonl.1.gz", "ledger.jsonl.x", "ledger.jsonl.1000"];
+    for (const name of others) await Deno.writeTextFile(`${folder}/${name}`, `${JSON.stringify(entry(99))}\n`);
+    const ledger = new LedgerFile(path, { maxBytes: 1000, keep: 1 });
+    for (const number of upTo(2)) await ledger.append(entry(number));
+    assertEquals(await numbersIn(path), [1, 2]);
+    assertEquals(filesIn(folder), ["ledger.jsonl", "ledger.jsonl.1", ...others].sort());
+  });
+});
+
+// The steps of a rotation of FILE, FILE.1 and FILE.2, each of which may be its last.
+for (const gap of [0, 1, 2]) {
+  Deno.test(`a rotation that was killed before ${gap === 0 ? "the new file" : `FILE.${gap}`} came loses nothing`, async () => {
+    await withFolder(async (folder) => {
+      const path = `${folder}/ledger.jsonl`;
+      const names = [3, 2, 1, 0].filter((number) => number !== gap).map((number) =>
+        number === 0 ? path : `${path}.${number}`
+      );
+      for (const [number, name] of names.entries()) {
+        await Deno.writeTextFile(name, `${JSON.stringify(entry(number))}\n`);
+      }
+      assertEquals(await numbersIn(path), [0, 1, 2]);
+      const ledger = new LedgerFile(path, { maxBytes: 1000, keep: 5 });
+      for (const number of [3, 4]) await ledger.append(entry(number));
+      assertEquals(await numbersIn(path), [0, 1, 2, 3, 4]);
+    });
+  });
+}
+
+/** A process that appends to a ledger. */
+function writer(path: string, first: number, count: number): Deno.ChildProcess {
+  const code = `
+    import { LedgerFile } from ${JSON.stringify(new URL("../lib/ledger.ts", import.meta.url).href)};
+    const ledger = new LedgerFile(${JSON.stringify(path)}, { maxBytes: 8192, keep: 100 });
+    for (let number = ${first}; number < ${first + count}; number++) {
+      const image = "a:" + number;
+      await ledger.append({ time: "", result: "repaired", image, pods: [], message: ${JSON.stringify(MESSAGE)} });
+    }`;
+  return new Deno.Command(Deno.execPath(), { args: ["eval", "--no-check", "--quiet", code], stdin: "null" }).spawn();
+}
+
+Deno.test("two processes that append and rotate at once lose nothing, tear nothing, and a reader beside them sees each entry once", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/ledger.jsonl`;
+    const each = 150;
+    const writers = [writer(path, 0, each), writer(path, 1000, each)];
+    let writing = true;
+    const ended = Promise.all(writers.map(({ status }) => status)).finally(() => writing = false);
+    while (writing) {
+      const numbers = await numbersIn(path);
+      assertEquals(new Set(numbers).size, numbers.length, "an entry was read twice");
+      for (
+        const own of [
+          numbers.filter((it) => it < 1000),
+          numbers.filter((it) => it >= 1000).map((it) => it - 1000),
+        ]
+      ) {
+        assertEquals(own.toSorted((left, right) => left - right), upTo(own.length - 1), "an entry was passed over");
+      }
+    }
+    assertEquals((await ended).map(({ code }) => code), [0, 0]);
+    const { entries, unreadable } = await readLedger(path);
+    assertEquals([entries.length, unreadable], [2 * each, 0]);
+    for (const file of filesIn(folder)) assert((await Deno.stat(`${folder}/${file}`)).size < 2 * 8192, file);
+    assert(filesIn(folder).length > 20);
+  });
+});
+
+Deno.test("a reader that opened its files before a rotation sees them whole", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/ledger.jsonl`;
+    const ledger = new LedgerFile(path, { maxBytes: 1000, keep: 2 });
+    for (const number of upTo(2)) await ledger.append(entry(number));
+    const files = await openSequence(path);
+    for (const number of upTo(6, 3)) await ledger.append(entry(number));
+    const images: string[] = [];
+    for (const file of files) {
+      using open = file;
+      images.push(JSON.parse(await new Response(open.readable).text()).image);
+    }
+    assertEquals(images, ["a:0", "a:1", "a:2"]);
+  });
+});
+
+Deno.test("a lock that somebody else holds delays an entry by a second at most, and the file grows instead", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/ledger.jsonl`;
+    const ledger = new LedgerFile(path, { maxBytes: 1000, keep: 2 });
+    await ledger.append(entry(0));
+    const holder = await Deno.open(path);
+    await holder.lock(true);
+    await ledger.append(entry(1));
+    assertEquals(filesIn(folder), ["ledger.jsonl"]);
+    holder.close();
+    await ledger.append(entry(2));
+    assertEquals(filesIn(folder), ["ledger.jsonl", "ledger.jsonl.1"]);
+    assertEquals(await numbersIn(path), [0, 1, 2]);
+  });
+});
+
+Deno.test("a ledger that cannot be rotated keeps its entry and says so", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/ledger.jsonl`;
+    const ledger = new LedgerFile(path, { maxBytes: 1000, keep: 1 });
+    await ledger.append(entry(0));
+    await Deno.mkdir(`${path}.1`);
+    await assertRejects(() => ledger.append(entry(1)), LedgerError, `cannot rotate the ledger ${path}: `);
+    assertEquals(await numbersIn(path), [0, 1]);
+  });
+});
+
+Deno.test("a file that root makes belongs to whom the folder belongs to, before and after a rotation", async () => {
+  if (Deno.uid() !== 0) return;
+  await withFolder(async (folder) => {
+    await Deno.chown(folder, 12345, 23456);
+    const ledger = new LedgerFile(`${folder}/ledger.jsonl`, { maxBytes: 1000, keep: 1 });
+    for (const number of upTo(2)) await ledger.append(entry(number));
+    for (const name of filesIn(folder)) {
+      const { uid, gid } = await Deno.stat(`${folder}/${name}`);
+      assertEquals([uid, gid], [12345, 23456], name);
+    }
+  });
+});
