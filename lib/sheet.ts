@@ -61,7 +61,7 @@ export function wrap(text: string, width: number): string[] {
 function cutAt(text: string, room: number): number {
   const space = text.lastIndexOf(" ", room);
   if (space > 0) return space;
-  for (const marks of [/[/@]/, /[:_.-]/]) {
+  for (const marks of [/[/@]/, /:/, /[_.-]/]) {
     for (let at = room; at > room / 2; at--) if (marks.test(text[at - 1]!)) return at;
   }
   return room;

@@ -6,7 +6,7 @@ import { Daemon, type DaemonParts } from "../lib/daemon.ts";
 import { compileExclusions } from "../lib/exclude.ts";
 import { Journal } from "../lib/journal.ts";
 import { KubeletError } from "../lib/kubelet.ts";
-import { noLedger } from "../lib/ledger.ts";
+import { type Ledger, type LedgerEntry, noLedger } from "../lib/ledger.ts";
 import { type PodList, readPodList } from "../lib/pod.ts";
 import type { NodeState } from "../lib/node_state.ts";
 import { Refusals } from "../lib/refusals.ts";
@@ -18,7 +18,12 @@ import { image, MemoryRuntime, openDesk } from "./fakes/runtime.ts";
 type Sent = { ready?: true; reloading?: true; stopping?: true; status?: string; watchdog?: true };
 
 /** A daemon whose kubelet is `pods`, with everything it said and a way to wait for what it tells systemd. */
-function scene(pods: (signal: AbortSignal) => Promise<PodList>, runtime = new MemoryRuntime(), keep: string[] = []) {
+function scene(
+  pods: (signal: AbortSignal) => Promise<PodList>,
+  runtime = new MemoryRuntime(),
+  keep: string[] = [],
+  ledger: Ledger = noLedger,
+) {
   const stop = new AbortController();
   const said: string[] = [];
   const sent: Sent[] = [];
@@ -31,7 +36,7 @@ function scene(pods: (signal: AbortSignal) => Promise<PodList>, runtime = new Me
   const bench: Bench = {
     tools: { runtime, mirrors: openDesk(), listener: journal },
     attempts: new Attempts({ initialSeconds: 10, maxSeconds: 300 }),
-    ledger: noLedger,
+    ledger,
   };
   const parts = (file = "config.yaml"): DaemonParts => ({
     kubelet: { host: "https://node:10250", pods },
@@ -230,4 +235,37 @@ Deno.test("a kept image without a rule is one warning", async () => {
   const warnings = it.said.filter((line) => line.startsWith("warning"));
   assertEquals(warnings.length, 1);
   assertStringIncludes(warnings[0]!, "cannot keep ghcr.io/pause:3.2: no-rule:");
+});
+
+Deno.test("the state is published before the first pass, with every pass, and while the kubelet is silent", async () => {
+  let answers = true;
+  const it = scene(() =>
+    answers
+      ? Promise.resolve(list(waitingPod("other", "ghcr.io/a/b:1")))
+      : Promise.reject(new KubeletError("unreachable", "no answer from https://node:10250/pods"))
+  );
+  const running = it.daemon.run();
+  await it.until(() => it.states.some(({ podCount }) => podCount === 1));
+  assertEquals([it.states[0]?.podCount, it.states[0]?.configFile], [null, "config.yaml"]);
+  assertEquals(it.states.at(-1)?.containers.map(({ pod, state }) => [pod, state]), [["other", "unrepairable"]]);
+  answers = false;
+  await it.until(() => it.states.at(-1)?.trouble.pass !== null);
+  assertStringIncludes(it.states.at(-1)!.trouble.pass!, "no answer from https://node:10250/pods");
+  assertEquals(it.states.at(-1)?.containers.length, 1, "what was seen last is still known");
+  it.stop();
+  await running;
+});
+
+Deno.test("a refusal is recorded once, however many passes see it", async () => {
+  const entries: LedgerEntry[] = [];
+  const it = scene(() => Promise.resolve(list(waitingPod("other", "ghcr.io/a/b:1"))), undefined, [], {
+    append: (entry) => Promise.resolve(void entries.push(entry)),
+  });
+  const running = it.daemon.run();
+  await it.until(() => fed(it.sent) > 4);
+  it.stop();
+  await running;
+  assertEquals(entries.map(({ result, reason, pods }) => [result, reason, pods]), [
+    ["unrepairable", "no-rule", ["default/other"]],
+  ]);
 });

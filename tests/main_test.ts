@@ -33,7 +33,10 @@ Deno.test("once repairs a pod, with the journal's tags in their order, and write
     "[PullImage]  pulling image: mirror.example/sgryczan/ansible-runner:0.0.0",
     "[TagImage] tagged image: mirror.example/sgryczan/ansible-runner:0.0.0 to gcr.io/sgryczan/ansible-runner:0.0.0",
   ]);
-  assertMatch(lines.at(-1)!, /^\[Repair\] {2}repaired gcr\.io\/sgryczan\/ansible-runner:0\.0\.0 for default\/myapp in /);
+  assertMatch(
+    lines.at(-1)!,
+    /^\[Repair\] {2}repaired gcr\.io\/sgryczan\/ansible-runner:0\.0\.0 for default\/myapp in /,
+  );
   const ledger = await Deno.readTextFile(node.ledgerFile);
   const entry = JSON.parse(ledger) as LedgerEntry;
   assertEquals([entry.result, entry.mirror, entry.pods], ["repaired", "mirror.example", ["default/myapp"]]);

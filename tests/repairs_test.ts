@@ -117,3 +117,14 @@ Deno.test("a stop ends every repair without an outcome or a complaint", async ()
   await repairs.drained();
   assertEquals([heard, entries, repairs.count], [[], [], 0]);
 });
+
+Deno.test("what was refused is written down beside the passes, and waited for at the end", async () => {
+  const { repairs, bench, entries } = setUp(new MemoryRuntime());
+  const refused: LedgerEntry = { time: "", result: "unrepairable", image: "x", pods: ["a/b"], reason: "no-rule" };
+  const slow = Promise.withResolvers<void>();
+  repairs.record([refused], { append: (entry) => slow.promise.then(() => bench.ledger.append(entry)) });
+  assertEquals([entries.length, repairs.count], [0, 0]);
+  slow.resolve();
+  await repairs.drained();
+  assertEquals(entries, [refused]);
+});

@@ -3,6 +3,7 @@
 
 /** Data in, data out: no Deno, no network, no clock, no chance. */
 export const THINKERS: ReadonlySet<string> = new Set([
+  "lib/asked_mirrors.ts",
   "lib/attempts.ts",
   "lib/certificate_facts.ts",
   "lib/check_files.ts",

@@ -4,7 +4,7 @@ import { now } from "../app.ts";
 import type { Arguments, Command, Output } from "../cli.ts";
 import { parseConfig } from "../config.ts";
 import { DEFAULTS } from "../config_schema.ts";
-import { EXIT, UsageError } from "../errors.ts";
+import { describeError, EXIT, UsageError } from "../errors.ts";
 import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../history.ts";
 import { type LedgerEntry, ledgerLines } from "../ledger.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG, tell } from "./flags.ts";
@@ -29,11 +29,11 @@ export const historyCommand: Command = {
   ],
   async run(args, output) {
     const query = queryOf(args);
-    const file = await ledgerFileOf(args);
     const odd = { unreadable: 0, newer: 0 };
+    const file = await ledgerFileOf(args).catch(refuseStranger);
     const entries = matching(file, query, odd);
-    if (args.flags.json === true) await printJson(entries, output);
-    else await printTable(entries, file, query, output);
+    const printed = args.flags.json === true ? printJson(entries, output) : printTable(entries, file, query, output);
+    await printed.catch(refuseStranger);
     if (odd.unreadable > 0) tell(`left out of ${file}: ${counted(odd.unreadable)} that cannot be read`);
     if (odd.newer > 0) tell(`shown as far as it is known, of ${file}: ${counted(odd.newer)} of a newer Gilly`);
     return EXIT.ok;
@@ -61,6 +61,16 @@ async function ledgerFileOf(args: Arguments): Promise<string> {
     if (!(error instanceof Deno.errors.NotFound) || args.flags.config !== undefined) throw error;
     return DEFAULTS.ledger.file;
   }
+}
+
+function refuseStranger(error: unknown): never {
+  const denied = [error, error instanceof Error ? error.cause : undefined].some((it) =>
+    it instanceof Deno.errors.PermissionDenied
+  );
+  if (!denied) throw error;
+  throw new Error(`${describeError(error)}; root and the group of the daemon may: sudo gilly history`, {
+    cause: error,
+  });
 }
 
 async function* matching(file: string, query: HistoryQuery, odd: { unreadable: number; newer: number }) {
