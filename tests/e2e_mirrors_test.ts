@@ -110,7 +110,7 @@ interface Mirrors {
 }
 
 const ENGINES = [
-  ["Docker Engine 20.10", startEngine, []],
+  ["the installed Docker Engine", startEngine, []],
   ["a current Docker Engine with the containerd image store", startCurrentEngine, missingForCurrentEngine()],
 ] as const;
 

@@ -105,53 +105,50 @@ const REASONS: readonly ReasonCase[] = [
 ];
 const NEVER = "gcr.io/acme/never:1";
 
-testIfPossible(
-  "every reason why an image cannot be repaired is said to the operator",
-  missingForEndToEnd(),
-  async (t) => {
-    await withWorker({ mirrors: 2, guarded: GUARDED }, async (worker) => {
-      const failed: string[] = [];
-      const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
-      await worker.seed(UP, "acme/never:1");
-      await step("the kubelet gives each of the pods up for its own reason", () => bringAboutEveryReason(worker));
-      const config = await worker.writeConfig({
-        registries: { "gcr.io": worker.mirrorHost(UP), "guarded.example": worker.mirrorHost(GUARDED) },
-        exclude: { images: ["gcr.io/private/*"], namespaces: ["untouched"] },
-      });
-      const plan = await runGilly(["once", "--dry-run", "--config", config]);
-      await using gilly = new Gilly(["run", "--config", config], `${worker.dir}/gilly.log`);
-      for (const { name, image, reason, advice, isTried } of REASONS) {
-        await step(
-          `${reason} (${name}): in the plan, in the journal with its advice, and the image stays away`,
-          async () => {
-            const line = await gilly.waitForLine(new RegExp(`cannot repair ${image} for .*${name}-\\S+: ${reason}: `));
-            assertStringIncludes(line, advice);
-            const planned = plan.stdout.split("\n").find((text) => text.includes(` ${image} for `)) ?? "";
-            assertMatch(planned, isTried ? /^repair / : /^skip /);
-            if (!isTried) assertStringIncludes(planned, `: ${reason}: `);
-            if (!isTried) assertStringIncludes(planned, advice);
-            assertEquals(await worker.imageId(image), undefined);
-          },
-        );
-      }
-      await step("ErrImageNeverPull is repaired", async () => void await worker.waitForRunning("never"));
-      await step("a refusal that lasts is said once, not with every pass", async () => {
-        await gilly.end("SIGTERM");
-        for (const { image, isTried } of REASONS) {
-          if (isTried) continue;
-          assertEquals(gilly.journal.filter((line) => line.includes(`cannot repair ${image} `)).length, 1, image);
-        }
-      });
-      await step("each reason stands in the ledger once", async () => {
-        const { entries } = await readLedger(worker.ledgerFile);
-        for (const { image, reason } of REASONS) {
-          assertEquals(entries.filter((entry) => entry.image === image).map((entry) => entry.reason), [reason], image);
-        }
-      });
-      assertEquals(failed, [], "steps that failed");
+testIfPossible("every reason against a repair is said to the operator", missingForEndToEnd(), async (t) => {
+  await withWorker({ mirrors: 2, guarded: GUARDED }, (worker) => checkReasons(t, worker));
+});
+
+async function checkReasons(t: Deno.TestContext, worker: Worker): Promise<void> {
+  const failed: string[] = [];
+  const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
+  await worker.seed(UP, "acme/never:1");
+  await step("the kubelet gives each of the pods up for its own reason", () => bringAboutEveryReason(worker));
+  const config = await worker.writeConfig({
+    registries: { "gcr.io": worker.mirrorHost(UP), "guarded.example": worker.mirrorHost(GUARDED) },
+    exclude: { images: ["gcr.io/private/*"], namespaces: ["untouched"] },
+    logging: { level: "debug", format: "json" },
+  });
+  const plan = await runGilly(["once", "--dry-run", "--config", config]);
+  await using gilly = new Gilly(["run", "--config", config], `${worker.dir}/gilly.log`);
+  for (const { name, image, reason, advice, isTried } of REASONS) {
+    await step(`${reason} (${name}): planned, told with its advice, and the image stays away`, async () => {
+      const line = await gilly.waitForLine(new RegExp(`"cannot repair ${image} for .*${name}-\\S+: ${reason}: `));
+      assertStringIncludes(JSON.parse(line).message, advice);
+      const planned = plan.stdout.split("\n").find((text) => text.includes(` ${image} for `)) ?? "";
+      assertMatch(planned, isTried ? /^repair / : /^skip /);
+      if (!isTried) assertStringIncludes(planned, `: ${reason}: `);
+      if (!isTried) assertStringIncludes(planned, advice);
+      assertEquals(await worker.imageId(image), undefined);
     });
-  },
-);
+  }
+  await step("ErrImageNeverPull is repaired", async () => void await worker.waitForRunning("never"));
+  await step("a refusal that lasts is said once, and with later passes only to who debugs", async () => {
+    for (const { image } of REASONS.filter(({ isTried }) => !isTried)) {
+      await gilly.waitForLine(new RegExp(`"level":"debug".*"cannot repair ${image} `));
+      const said = gilly.journal.filter((line) => line.includes(`"cannot repair ${image} `));
+      assertEquals(said.filter((line) => !line.includes('"level":"debug"')).length, 1, image);
+    }
+  });
+  await gilly.end("SIGTERM");
+  await step("each reason stands in the ledger once", async () => {
+    const { entries } = await readLedger(worker.ledgerFile);
+    for (const { image, reason } of REASONS) {
+      assertEquals(entries.filter((entry) => entry.image === image).map((entry) => entry.reason), [reason], image);
+    }
+  });
+  assertEquals(failed, [], "steps that failed");
+}
 
 async function bringAboutEveryReason(worker: Worker): Promise<void> {
   for (const { name, image, pod, container } of REASONS) {
@@ -166,50 +163,42 @@ async function bringAboutEveryReason(worker: Worker): Promise<void> {
 
 const needsOfDigests = [...missingForEndToEnd(), ...missingForCurrentEngine()];
 
-testIfPossible(
-  "digests are repaired on a current Engine with the containerd image store",
-  needsOfDigests,
-  async (t) => {
-    await withWorker({ startEngine: startCurrentEngine }, async (worker) => {
-      const failed: string[] = [];
-      const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
-      const host = worker.mirrorHost(UP);
-      await using stack = new AsyncDisposableStack();
-      const mistaken = stack.adopt(startFaultyRegistry(host, mistaking("other")), (registry) => registry.stop());
-      const pods = await seedDigests(worker);
-      await Promise.all(pods.map(({ name, image }) => worker.addPod({ name, containers: [{ name: "app", image }] })));
-      await Promise.all(pods.map(({ name }) => worker.waitForReason(name, "app", PULL_FAILED)));
-      const config = await worker.writeConfig({
-        registries: { "gcr.io": host, "mistaken.example": mistaken.host },
-      });
-      await using gilly = new Gilly(["run", "--config", config], `${worker.dir}/gilly.log`);
-      for (const { name, image, repository, digest } of pods.filter(({ isServed }) => isServed)) {
-        await step(`${name}: the pod runs, and the name with the digest resolves`, async () => {
-          await worker.waitForRunning(name);
-          const found = JSON.parse(await callEngine(worker.engine, "GET", `/images/${repository}@${digest}/json`));
-          const tag = `${repository}:gilly-${digest.slice("sha256:".length, "sha256:".length + 12)}`;
-          assertEquals([found.Id, found.RepoTags.includes(tag)], [digest, true]);
-          await gilly.waitForLine(new RegExp(`\\[TagImage\\] tagged image: \\S+@${digest} to ${tag}$`));
-          const { entries } = await readLedger(worker.ledgerFile);
-          const recorded = entries.filter((entry) => entry.image === image);
-          assertEquals(recorded.map((entry) => [entry.result, entry.digest, entry.tagged]), [[
-            "repaired",
-            digest,
-            tag,
-          ]]);
-        });
-      }
-      await step("a mirror that serves another digest is an error, and nothing is tagged", async () => {
-        const { image, repository } = pods.find(({ isServed }) => !isServed)!;
-        const line = await gilly.waitForLine(new RegExp(`cannot repair ${image} for default/mistaken-\\S+: `));
-        assertMatch(line, /unexpected commit digest sha256:[0-9a-f]{64}, expected sha256:[0-9a-f]{64}/);
-        const images = await callEngine(worker.engine, "GET", "/images/json");
-        assert(!images.includes(repository) && !images.includes(mistaken.host), images);
-      });
-      assertEquals(failed, [], "steps that failed");
+testIfPossible("digests are repaired on an Engine with the containerd image store", needsOfDigests, async (t) => {
+  await withWorker({ startEngine: startCurrentEngine }, (worker) => checkDigests(t, worker));
+});
+
+async function checkDigests(t: Deno.TestContext, worker: Worker): Promise<void> {
+  const failed: string[] = [];
+  const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
+  const host = worker.mirrorHost(UP);
+  await using stack = new AsyncDisposableStack();
+  const mistaken = stack.adopt(startFaultyRegistry(host, mistaking("other")), (registry) => registry.stop());
+  const pods = await seedDigests(worker);
+  await Promise.all(pods.map(({ name, image }) => worker.addPod({ name, containers: [{ name: "app", image }] })));
+  await Promise.all(pods.map(({ name }) => worker.waitForReason(name, "app", PULL_FAILED)));
+  const config = await worker.writeConfig({ registries: { "gcr.io": host, "mistaken.example": mistaken.host } });
+  await using gilly = new Gilly(["run", "--config", config], `${worker.dir}/gilly.log`);
+  for (const { name, image, repository, digest } of pods.filter(({ isServed }) => isServed)) {
+    await step(`${name}: the pod runs, and the name with the digest resolves`, async () => {
+      await worker.waitForRunning(name);
+      const found = JSON.parse(await callEngine(worker.engine, "GET", `/images/${repository}@${digest}/json`));
+      const tag = `${repository}:gilly-${digest.slice("sha256:".length, "sha256:".length + 12)}`;
+      assertEquals([found.Id, found.RepoTags.includes(tag)], [digest, true]);
+      await gilly.waitForLine(new RegExp(`\\[TagImage\\] tagged image: \\S+@${digest} to ${tag}$`));
+      const { entries } = await readLedger(worker.ledgerFile);
+      const recorded = entries.filter((entry) => entry.image === image);
+      assertEquals(recorded.map((entry) => [entry.result, entry.digest, entry.tagged]), [["repaired", digest, tag]]);
     });
-  },
-);
+  }
+  await step("a mirror that serves another digest is an error, and nothing is tagged", async () => {
+    const { image, repository } = pods.find(({ isServed }) => !isServed)!;
+    const line = await gilly.waitForLine(new RegExp(`cannot repair ${image} for default/mistaken-\\S+: `));
+    assertMatch(line, /unexpected commit digest sha256:[0-9a-f]{64}, expected sha256:[0-9a-f]{64}/);
+    const images = await callEngine(worker.engine, "GET", "/images/json");
+    assert(!images.includes(repository) && !images.includes(mistaken.host), images);
+  });
+  assertEquals(failed, [], "steps that failed");
+}
 
 interface DigestPod {
   readonly name: string;

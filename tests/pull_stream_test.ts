@@ -155,3 +155,19 @@ Deno.test("more layers than any image has are refused", () => {
     "more than 4096 layers",
   );
 });
+
+const QUEUES: readonly (readonly [string, readonly string[], boolean])[] = [
+  ["layers that all wait for a slot", ["Waiting", "Waiting"], true],
+  ["layers that wait while others are there already", ["Waiting", "Pull complete", "Already exists"], true],
+  ["a layer that waits behind one that has a slot and gets nothing", ["Waiting", "Pulling fs layer"], false],
+  ["a layer that waits behind one that is downloaded", ["Waiting", "Downloading"], false],
+  ["layers that are all there", ["Pull complete"], false],
+  ["no layers at all", [], false],
+];
+for (const [what, statuses, queued] of QUEUES) {
+  Deno.test(`${what} ${queued ? "are queued in the Engine" : "blame the registry"}`, () => {
+    const tally = new PullTally();
+    for (const [index, status] of statuses.entries()) tally.add({ id: `layer-${index}`, status });
+    assertEquals(tally.isQueued, queued);
+  });
+}

@@ -101,6 +101,7 @@ export class DockerRuntime implements Runtime {
     const query = pullQuery(attempt, reference);
     const watchdog = new Watchdog(this.#noProgressMs);
     const signal = AbortSignal.any([options.signal, watchdog.signal]);
+    const tally = new PullTally();
     try {
       const headers = authHeaders(options.auth);
       await this.#connection.negotiate(attempt, options.signal);
@@ -113,7 +114,7 @@ export class DockerRuntime implements Runtime {
       if (response.status !== 200 || response.body === null) {
         throw pullError(attempt, reference, await this.#connection.failure(attempt, response, signal));
       }
-      const tally = await this.#readProgress(attempt, response.body, (line) => {
+      await this.#readProgress(attempt, response.body, tally, (line) => {
         watchdog.feed();
         if (options.onProgress !== undefined) reportProgress(line, options.onProgress);
       });
@@ -122,7 +123,8 @@ export class DockerRuntime implements Runtime {
       options.signal.throwIfAborted();
       if (!watchdog.signal.aborted) throw error;
       const message = `${attempt}: no progress for ${this.#noProgressMs / 1000} s, given up`;
-      throw new RuntimeError("stalled", message);
+      if (!tally.isQueued) throw new RuntimeError("stalled", message);
+      throw new RuntimeError("failed", `${message}: its layers wait for a download slot of the Docker Engine`);
     } finally {
       // Also lets go of an answer that was not read to its end: the Engine stops a pull whose client has left.
       watchdog.end();
@@ -181,16 +183,16 @@ export class DockerRuntime implements Runtime {
   async #readProgress(
     attempt: string,
     body: ReadableStream<Uint8Array>,
+    tally: PullTally,
     onChange: (line: PullLine) => void,
-  ): Promise<PullTally> {
-    const tally = new PullTally();
+  ): Promise<void> {
     const lines = readPullLines(body);
     for (;;) {
       let next: IteratorResult<PullLine, void>;
       let changed: boolean;
       try {
         next = await lines.next();
-        if (next.done) return tally;
+        if (next.done) return;
         changed = tally.add(next.value);
       } catch (cause) {
         this.#connection.forgetVersion();

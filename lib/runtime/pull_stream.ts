@@ -21,6 +21,8 @@ export interface PullLine {
 
 const LINE_LIMIT = 1024 * 1024;
 const LAYER_LIMIT = 4096;
+/** What a layer says while it has a download slot of the Engine, or is past needing one. */
+const UNDER_WAY: ReadonlySet<string> = new Set(["Pulling fs layer", "Downloading", "Verifying Checksum", "Extracting"]);
 
 /**
  * Reads the stream line by line; blank lines are passed over, a last line needs no line end. A line longer than
@@ -87,6 +89,15 @@ export class PullTally {
     }
     return last === undefined || last.status !== line.status || last.current !== line.current ||
       last.total !== line.total || last.error !== line.error;
+  }
+
+  /**
+   * True when layers wait and none is under way: the Engine's own download slots are taken by other pulls, which says nothing of
+   * the registry. (moby, distribution/xfer: a layer beyond max-concurrent-downloads is `Waiting`)
+   */
+  get isQueued(): boolean {
+    const statuses = [...this.#last.values()].map((line) => line.status ?? "");
+    return statuses.includes("Waiting") && !statuses.some((status) => UNDER_WAY.has(status));
   }
 
   /** `sha256:…` of the manifest or index that was served. */

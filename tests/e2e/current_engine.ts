@@ -35,7 +35,7 @@ export async function startCurrentEngine(
  */
 const PRIVATE_USR = [
   ...["unshare", "--mount", "--propagation=slave", "sh", "-c"],
-  'mount --bind "$0" /usr && DOCKER_MIN_API_VERSION=1.24 exec "$@"',
+  'mount --bind "$0" /usr && exec env DOCKER_MIN_API_VERSION=1.24 "$@"',
 ];
 
 /** The path of the tree that stands for /usr. */

@@ -28,7 +28,7 @@ export interface KubeletOptions {
 export interface AnswerOverride {
   /** 401, 403 and 500 bring the kubelet's own words along. */
   readonly status?: number;
-  readonly body?: string | Uint8Array<ArrayBuffer>;
+  readonly body?: string | Uint8Array<ArrayBuffer> | (() => ReadableStream<Uint8Array>);
   /** By default application/json for a body of one's own. */
   readonly contentType?: string;
   /** Drops the connection after the body, in place of ending the answer. */
@@ -55,6 +55,8 @@ export interface FakeKubelet {
   addPod(pod: PodDescription): void;
   /** Lists anything at all among the pods, as it is. */
   addItem(item: unknown): void;
+  /** Takes everything away that `addItem` has listed. */
+  removeItems(): void;
   /** Marks a pod as being deleted: it stays listed. */
   deletePod(name: string, namespace?: string): void;
   /** The pod is gone. */
@@ -112,6 +114,7 @@ export function startKubelet(options: KubeletOptions): FakeKubelet {
     waitForRequest: (count) => desk.waitFor(count ?? desk.requests.length + 1),
     addPod: (pod) => node.add(pod),
     addItem: (item) => node.items.push(item),
+    removeItems: () => node.removeItems(),
     deletePod: (name, namespace) => node.find(name, namespace).markDeleted(new Date()),
     removePod: (name, namespace) => void node.items.splice(node.items.indexOf(node.find(name, namespace)), 1),
     killContainer: (pod, container, namespace) => node.find(pod, namespace).kill(container),
@@ -144,6 +147,11 @@ class Node {
 
   add(pod: PodDescription): void {
     this.items.push(new ModelPod(pod));
+  }
+
+  removeItems(): void {
+    const pods = this.pods();
+    this.items.splice(0, Infinity, ...pods);
   }
 
   pods(): ModelPod[] {
@@ -245,11 +253,11 @@ class Desk {
 }
 
 function overridden({ status = 200, body, contentType, isBrokenOff = false }: AnswerOverride): Response {
-  const text = body ?? WORDS[status] ?? "";
+  const text = (typeof body === "function" ? body() : body) ?? WORDS[status] ?? "";
   const headers = {
     "content-type": contentType ?? (body === undefined ? "text/plain; charset=utf-8" : "application/json"),
   };
-  if (!isBrokenOff) return new Response(text, { status, headers });
+  if (!isBrokenOff || text instanceof ReadableStream) return new Response(text, { status, headers });
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   let isSent = bytes.length === 0;
   const stream = new ReadableStream({
