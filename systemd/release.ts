@@ -1,0 +1,71 @@
+// Makes the release archive from dist/gilly: dist/gilly-VERSION-linux-x64.tar.gz and its .sha256. The same inputs make
+// the same bytes, wherever and whenever it runs.
+
+import manifest from "../deno.json" with { type: "json" };
+
+/** What is in the archive besides the binary, under the same names as in the repository. */
+export const FILES = [
+  "install.sh",
+  "LICENSE",
+  "docs/gilly.8",
+  "docs/gilly.bash",
+  "systemd/config.example.yaml",
+  "systemd/gilly.service",
+];
+
+/** The time of every file in the archive when SOURCE_DATE_EPOCH (reproducible-builds.org) does not say another. */
+const DEFAULT_EPOCH = "1577836800";
+
+export interface ReleaseOptions {
+  /** Path of the compiled program. */
+  readonly binary: string;
+  readonly version: string;
+  /** Where the archive is put; must exist. */
+  readonly directory: string;
+}
+
+/** Makes the archive and its checksum file, in the form that `sha256sum -c` reads, and returns the archive's path. */
+export async function makeRelease({ binary, version, directory }: ReleaseOptions): Promise<string> {
+  const name = `gilly-${version}-linux-x64`;
+  const archive = `${directory}/${name}.tar.gz`;
+  const staging = await Deno.makeTempDir({ prefix: "gilly-release-" });
+  try {
+    await stage(`${staging}/${name}`, binary);
+    const epoch = Deno.env.get("SOURCE_DATE_EPOCH") ?? DEFAULT_EPOCH;
+    await run("tar", [
+      ...["--sort=name", `--mtime=@${epoch}`, "--owner=0", "--group=0", "--numeric-owner", "--format=ustar"],
+      ...["-C", staging, "-cf", `${staging}/release.tar`, name],
+    ]);
+    // -n leaves out the name and the time that gzip would note.
+    await run("gzip", ["-n", `${staging}/release.tar`]);
+    await Deno.copyFile(`${staging}/release.tar.gz`, archive);
+  } finally {
+    await Deno.remove(staging, { recursive: true });
+  }
+  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(archive));
+  await Deno.writeTextFile(`${archive}.sha256`, `${new Uint8Array(digest).toHex()}  ${name}.tar.gz\n`);
+  return archive;
+}
+
+// Modes are set here, so that the umask of whoever builds is not in the archive.
+async function stage(folder: string, binary: string): Promise<void> {
+  for (const directory of [folder, `${folder}/docs`, `${folder}/systemd`]) {
+    await Deno.mkdir(directory, { recursive: true });
+    await Deno.chmod(directory, 0o755);
+  }
+  const sources = new Map(FILES.map((file) => [file, new URL(`../${file}`, import.meta.url).pathname]));
+  for (const [file, source] of [...sources, ["gilly", binary] as const]) {
+    await Deno.copyFile(source, `${folder}/${file}`);
+    await Deno.chmod(`${folder}/${file}`, ["gilly", "install.sh"].includes(file) ? 0o755 : 0o644);
+  }
+}
+
+async function run(program: string, args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(program, { args, env: { GZIP: "" } }).output();
+  if (!success) throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+}
+
+if (import.meta.main) {
+  const directory = new URL("../dist", import.meta.url).pathname;
+  console.log(await makeRelease({ binary: `${directory}/gilly`, version: manifest.version, directory }));
+}

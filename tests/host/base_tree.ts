@@ -1,0 +1,61 @@
+// The file tree of a bare Debian host with systemd and nothing else, made once by debootstrap and kept in the user's
+// cache. Hosts boot from it read-only, so it stays as it was made.
+
+/** What a worker has before Docker, the kubelet or Gilly: systemd, and the few tools that every Debian installs. */
+const PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "procps", "iproute2"];
+const SUITE = "bookworm";
+/** Goes up when the list above changes. */
+const EDITION = 1;
+
+/** Programs that a bare host needs on this machine; debootstrap only where no tree has been kept. */
+export function missingForHost(): string[] {
+  const programs = ["systemd-nspawn", "nsenter", "tar", ...(isDirectory(treePath()) ? [] : ["debootstrap"])];
+  const folders = (Deno.env.get("PATH") ?? "").split(":");
+  const missing = programs.filter((program) => !folders.some((folder) => isFile(`${folder}/${program}`)));
+  return Deno.uid() === 0 ? missing : [...missing, "root"];
+}
+
+/** The path of the tree; the first call on a machine takes about a minute. */
+export async function baseTree(): Promise<string> {
+  const path = treePath();
+  if (isDirectory(path)) return path;
+  const partial = `${path}.${Deno.pid}`;
+  await Deno.mkdir(partial, { recursive: true });
+  try {
+    const args = ["--variant=minbase", `--include=${PACKAGES.join(",")}`, SUITE, partial];
+    const { success, stdout } = await new Deno.Command("debootstrap", { args, stderr: "null" }).output();
+    if (!success) throw new Error(`debootstrap failed: ${new TextDecoder().decode(stdout).slice(-2000)}`);
+    await Deno.remove(`${partial}/var/cache/apt/archives`, { recursive: true });
+    // What an installer of Debian writes and debootstrap does not.
+    await Deno.writeTextFile(`${partial}/etc/hostname`, "worker\n");
+    await Deno.writeTextFile(`${partial}/etc/hosts`, "127.0.0.1 localhost\n127.0.1.1 worker\n::1 localhost\n");
+    // Whole or not at all, and two test runs may make it at once.
+    await Deno.rename(partial, path).catch((error) => {
+      if (!isDirectory(path)) throw error;
+    });
+  } finally {
+    await Deno.remove(partial, { recursive: true }).catch(() => {});
+  }
+  return path;
+}
+
+function treePath(): string {
+  const cache = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "/root"}/.cache`;
+  return `${cache}/gilly/host-${SUITE}-${EDITION}`;
+}
+
+function isFile(path: string): boolean {
+  return stat(path)?.isFile ?? false;
+}
+
+function isDirectory(path: string): boolean {
+  return stat(path)?.isDirectory ?? false;
+}
+
+function stat(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(path);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,176 @@
+// A bare Debian host that systemd has booted, for tests: a container made by systemd-nspawn over the kept tree. What
+// is written to it is gone when it stops, and nothing of it stays on this machine.
+
+import { baseTree } from "./base_tree.ts";
+import { makeControlGroups, removeControlGroups } from "./control_groups.ts";
+import { type Entry, Journal } from "./journal.ts";
+
+export interface HostOptions {
+  /** Folders of this machine that the host sees, without what is mounted below them: path here -> path there. */
+  readonly binds?: Readonly<Record<string, string>>;
+  /** A network of its own, with nothing but loopback; otherwise it shares this machine's. */
+  readonly ownNetwork?: boolean;
+}
+
+/** How a command in the host ended. */
+export interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+const BOOT_TIMEOUT_MS = 60_000;
+
+// systemd-nspawn starts in the groups that are given before the --.
+const ENTER_GROUPS = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift; exec "$@"';
+
+/** Boots a host and resolves when its systemd says that it is up. */
+export async function bootHost(options: HostOptions = {}): Promise<Host> {
+  const tree = await baseTree();
+  await using parts = new AsyncDisposableStack();
+  const directory = await Deno.makeTempDir({ prefix: "gilly-host-" });
+  parts.defer(() => Deno.remove(directory, { recursive: true }));
+  const name = directory.slice(directory.lastIndexOf("/") + 1);
+  const groups = await makeControlGroups(name);
+  parts.defer(() => removeControlGroups(groups));
+
+  const notices = Deno.listenDatagram({ transport: "unixpacket", path: `${directory}/notify` });
+  const binds = Object.entries(options.binds ?? {}).map(([here, there]) => `--bind=${here}:${there}:norbind`);
+  const console = await Deno.open(`${directory}/console`, { write: true, create: true });
+  const nspawn = new Deno.Command("sh", {
+    args: [
+      ...["-c", ENTER_GROUPS, "sh", ...groups, "--"],
+      ...[
+        "systemd-nspawn",
+        "--quiet",
+        `--directory=${tree}`,
+        "--volatile=overlay",
+        `--machine=${name}`,
+        "--hostname=worker",
+      ],
+      ...["--boot", "--register=no", "--keep-unit", "--console=pipe", "--notify-ready=yes", "--link-journal=no"],
+      // The address filter of a unit is a BPF program.
+      ...["--system-call-filter=bpf", ...(options.ownNetwork ? ["--private-network"] : []), ...binds],
+    ],
+    env: { NOTIFY_SOCKET: `${directory}/notify`, LANG: "C.UTF-8" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const leader: { pid?: number } = {};
+  const output = Promise.all([
+    nspawn.stdout.pipeTo(console.writable),
+    new Response(nspawn.stderr).text(),
+  ]);
+  parts.defer(() => end(nspawn, leader.pid));
+
+  leader.pid = await untilBooted(notices, nspawn, async () => {
+    const [, complaint] = await output;
+    return `${complaint}${await Deno.readTextFile(`${directory}/console`)}`;
+  }).finally(() => notices.close());
+  return new Host(leader.pid, parts.move());
+}
+
+export class Host implements AsyncDisposable {
+  /** What systemd and the daemon wrote about gilly.service, since the boot. */
+  readonly journal: Journal;
+  readonly #leader: number;
+  readonly #parts: AsyncDisposableStack;
+
+  /** Made by bootHost. `leader` is the process id of the host's systemd here. */
+  constructor(leader: number, parts: AsyncDisposableStack) {
+    this.#leader = leader;
+    this.#parts = parts;
+    const follow = ["journalctl", "--follow", "--no-tail", "--output=json", "--unit=gilly.service"];
+    this.journal = new Journal(this.#command(follow, { stdin: "null", stdout: "piped", stderr: "null" }).spawn());
+  }
+
+  /** Runs a shell script in the host, as root in its home, and says how it ended. */
+  async run(script: string): Promise<Outcome> {
+    const { code, stdout, stderr } = await this.#command(["sh", "-c", `cd /root\n${script}`], {}).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trimEnd();
+    return { code, out: text(stdout), err: text(stderr) };
+  }
+
+  /** Runs a shell script in the host and returns what it printed; throws when it fails. */
+  async sh(script: string): Promise<string> {
+    const { code, out, err } = await this.run(script);
+    if (code !== 0) throw new Error(`in the host, '${script}' ended with ${code}: ${err || out}`);
+    return out;
+  }
+
+  /** One property of gilly.service as `systemctl show` has it. */
+  property(name: string): Promise<string> {
+    return this.sh(`systemctl show gilly.service --value --property=${name}`);
+  }
+
+  /** The last entry of the journal, read here: whatever is waited for after it is news. */
+  async lastEntry(): Promise<Entry> {
+    const last = await this.sh("journalctl --sync && journalctl --unit=gilly.service --lines=1 --output=json");
+    return await this.journal.waitForCursor(JSON.parse(last).__CURSOR);
+  }
+
+  /** Puts a file into the host; folders that are missing are made. */
+  async put(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
+    const script = `mkdir -p "$(dirname '${path}')" && cat >'${path}' && chmod ${mode.toString(8)} '${path}'`;
+    const child = this.#command(["sh", "-c", script], { stdin: "piped", stdout: "null", stderr: "piped" }).spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(typeof content === "string" ? new TextEncoder().encode(content) : content);
+    await writer.close();
+    const { code, stderr } = await child.output();
+    if (code !== 0) throw new Error(`cannot put ${path}: ${new TextDecoder().decode(stderr)}`);
+  }
+
+  /** Ends the host; nothing of it is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.disposeAsync();
+    await this.journal.ended;
+  }
+
+  #command(command: readonly string[], options: Deno.CommandOptions): Deno.Command {
+    const namespaces = ["-m", "-u", "-i", "-n", "-p", "-C"];
+    return new Deno.Command("nsenter", {
+      ...options,
+      args: ["-t", String(this.#leader), ...namespaces, ...command],
+      clearEnv: true,
+      env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8" },
+    });
+  }
+}
+
+// systemd-nspawn says which process is the host's systemd, and later, on its behalf, that it is up.
+async function untilBooted(
+  notices: Deno.DatagramConn,
+  nspawn: Deno.ChildProcess,
+  complaint: () => Promise<string>,
+): Promise<number> {
+  const booted = (async () => {
+    let leader = 0;
+    for await (const [bytes] of notices) {
+      const notice = new TextDecoder().decode(bytes);
+      leader = Number(/^X_NSPAWN_LEADER_PID=(\d+)$/m.exec(notice)?.[1] ?? leader);
+      if (/^READY=1$/m.test(notice)) return leader;
+    }
+    return 0;
+  })();
+  const ended = nspawn.status.then(async ({ code }) => {
+    throw new Error(`the host did not boot, systemd-nspawn ended with ${code}: ${await complaint()}`);
+  });
+  ended.catch(() => {});
+  const late = Promise.withResolvers<never>();
+  const seconds = BOOT_TIMEOUT_MS / 1000;
+  const timer = setTimeout(() => late.reject(new Error(`the host was not up within ${seconds} s`)), BOOT_TIMEOUT_MS);
+  return await Promise.race([booted, ended, late.promise]).finally(() => clearTimeout(timer));
+}
+
+// Its first process takes every other with it, and systemd-nspawn then cleans up; an orderly shutdown would wait for
+// the commands that came in from here.
+async function end(nspawn: Deno.ChildProcess, leader: number | undefined): Promise<void> {
+  try {
+    if (leader === undefined) nspawn.kill("SIGTERM");
+    else Deno.kill(leader, "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
+  await nspawn.status;
+}

@@ -1,0 +1,86 @@
+// install.sh beside an unpacked release whose binary is a script, and a tree to install it into (--root).
+
+import { assertEquals } from "@std/assert";
+import { FILES } from "../../systemd/release.ts";
+
+const REPOSITORY = new URL("../..", import.meta.url).pathname;
+
+/** An unpacked release whose binary is a script, and an empty tree to install it into. */
+export class Bench implements AsyncDisposable {
+  readonly #directory = Deno.makeTempDirSync({ prefix: "gilly-install-" });
+  readonly release = `${this.#directory}/release`;
+  readonly root = `${this.#directory}/root`;
+
+  constructor() {
+    for (const folder of ["docs", "systemd"]) Deno.mkdirSync(`${this.release}/${folder}`, { recursive: true });
+    Deno.mkdirSync(this.root);
+    for (const file of FILES) {
+      Deno.copyFileSync(`${REPOSITORY}/${file}`, `${this.release}/${file}`);
+    }
+    this.makeBinary("0.1.0");
+  }
+
+  makeBinary(version: string): void {
+    Deno.writeTextFileSync(`${this.release}/gilly`, `#!/bin/sh\necho gilly ${version}\n`, { mode: 0o755 });
+  }
+
+  async run(args: readonly string[], shell: readonly string[] = ["sh"]): Promise<Outcome> {
+    const [program = "sh", ...before] = shell;
+    const output = await new Deno.Command(program, { args: [...before, `${this.release}/install.sh`, ...args] })
+      .output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trimEnd();
+    return { code: output.code, out: text(output.stdout), err: text(output.stderr) };
+  }
+
+  /** Installs into the tree; throws when that is refused. */
+  async install(...args: string[]): Promise<string> {
+    const { code, out, err } = await this.run(["--root", this.root, ...args]);
+    assertEquals({ code, err }, { code: 0, err: "" });
+    return out;
+  }
+
+  read(path: string): string {
+    return Deno.readTextFileSync(`${this.root}/${path}`);
+  }
+
+  write(path: string, text: string): void {
+    Deno.mkdirSync(`${this.root}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+    Deno.writeTextFileSync(`${this.root}/${path}`, text);
+  }
+
+  /** Every file of the tree with what a change would change. */
+  async snapshot(): Promise<string> {
+    const args = [this.root, "-printf", "%P %y %m %u:%g %i %s %T@ %l\n"];
+    const { stdout } = await new Deno.Command("find", { args }).output();
+    return new TextDecoder().decode(stdout).split("\n").sort().join("\n");
+  }
+
+  async paths(): Promise<string[]> {
+    const { stdout } = await new Deno.Command("find", { args: [this.root, "!", "-type", "d", "-printf", "%P\n"] })
+      .output();
+    const accounts = /^etc\/(passwd|group|shadow|gshadow|\.pwd\.lock)/;
+    return new TextDecoder().decode(stdout).split("\n").filter((path) => path !== "" && !accounts.test(path)).sort();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.#directory, { recursive: true });
+  }
+}
+
+/** How a run of install.sh ended. */
+export interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Whether PATH has a program. */
+export function has(program: string): boolean {
+  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
+    try {
+      return Deno.statSync(`${folder}/${program}`).isFile;
+    } catch {
+      return false;
+    }
+  });
+}

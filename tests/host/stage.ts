@@ -1,0 +1,108 @@
+// A real worker's Docker and kubelet, and a bare host that has nothing but them: what a platform engineer finds before
+// Gilly is installed.
+
+import manifest from "../../deno.json" with { type: "json" };
+import { makeRelease } from "../../systemd/release.ts";
+import { GILLY, missingForEndToEnd } from "../e2e/requirements.ts";
+import { startWorker, type Worker } from "../e2e/worker.ts";
+import { missingForHost } from "./base_tree.ts";
+import { bootHost, type Host } from "./host.ts";
+
+/** Where the host sees the folder of the worker's Docker socket: its socket comes and goes with Docker. */
+const DOCKER_FOLDER = "/opt/docker";
+
+/** Where the client's certificates lie, for root alone, as on a kubeadm host. */
+const PKI = "/root/pki";
+
+export const VERSION = manifest.version;
+
+/** What an installation beside a real worker lacks on this machine, in words. */
+export function missingForInstalledHost(): string[] {
+  return [...missingForEndToEnd(), ...missingForHost()];
+}
+
+/** What an installation without a worker lacks on this machine, in words. */
+export function missingForRelease(): string[] {
+  const compiled = missingForEndToEnd().filter((what) => what.startsWith("dist/gilly"));
+  return [...compiled, ...missingForHost()];
+}
+
+/** Where install.sh of that version's release is on a host, once `unpackRelease` has put it there. */
+export function installer(version = VERSION): string {
+  return `/root/gilly-${version}-linux-x64/install.sh`;
+}
+
+/** Makes a release of `binary`, copies its archive to the host, checks it there, and unpacks it. */
+export async function unpackRelease(host: Host, binary: Uint8Array, version = VERSION): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "gilly-release-" });
+  try {
+    await Deno.writeFile(`${directory}/gilly`, binary);
+    const archive = await makeRelease({ binary: `${directory}/gilly`, version, directory });
+    const name = archive.slice(archive.lastIndexOf("/") + 1);
+    for (const file of [name, `${name}.sha256`]) {
+      await host.put(`/root/${file}`, await Deno.readFile(`${directory}/${file}`));
+    }
+    await host.sh(`sha256sum --check --quiet ${name}.sha256 && tar -xzf ${name}`);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** A worker, and a host beside it with a release unpacked on it. */
+export class Stage implements AsyncDisposable {
+  readonly worker: Worker;
+  readonly host: Host;
+  readonly #parts: AsyncDisposableStack;
+
+  private constructor(worker: Worker, host: Host, parts: AsyncDisposableStack) {
+    this.worker = worker;
+    this.host = host;
+    this.#parts = parts;
+  }
+
+  /** Starts the worker, boots the host, and puts a release and the kubelet's certificates on it. */
+  static async set(): Promise<Stage> {
+    await using parts = new AsyncDisposableStack();
+    const worker = await startWorker();
+    parts.defer(() => worker.stop());
+    const folder = worker.engine.socket.replace(/\/[^/]*$/, "");
+    const host = parts.use(await bootHost({ binds: { [folder]: DOCKER_FOLDER } }));
+    const { caFile, certFile, keyFile } = worker.certificates;
+    for (const [file, name] of [[caFile, "ca.crt"], [certFile, "client.crt"], [keyFile, "client.key"]] as const) {
+      await host.put(`${PKI}/${name}`, await Deno.readFile(file), 0o600);
+    }
+    await unpackRelease(host, await Deno.readFile(GILLY));
+    return new Stage(worker, host, parts.move());
+  }
+
+  /** The flags with which install.sh writes a config for this worker. */
+  flags(): string {
+    const mirror = this.worker.mirrorHost(0);
+    const { url } = this.worker.kubelet;
+    return [
+      `--kubelet-url ${url} --kubelet-ca ${PKI}/ca.crt`,
+      `--kubelet-cert ${PKI}/client.crt --kubelet-key ${PKI}/client.key`,
+      `--mirror gcr.io=${mirror} --mirror quay.io=${mirror}`,
+    ].join(" ");
+  }
+
+  /** What Docker's own package does on a host: its group, and its socket at the usual place. */
+  async bringDocker(): Promise<void> {
+    const socket = `${DOCKER_FOLDER}/docker.sock`;
+    await this.host.sh(`groupadd --gid "$(stat -c %g ${socket})" docker && ln -s ${socket} /run/docker.sock`);
+  }
+
+  /** Waits for a `systemctl status` line of the daemon; the status changes without a word in the journal. */
+  async waitForStatus(pattern: RegExp, timeoutMs = 30_000): Promise<string> {
+    const giveUp = AbortSignal.timeout(timeoutMs);
+    for (let status = "";; await new Promise((resolve) => setTimeout(resolve, 100))) {
+      if (giveUp.aborted) throw new Error(`the status was not ${pattern} within ${timeoutMs / 1000} s: ${status}`);
+      status = await this.host.property("StatusText");
+      if (pattern.test(status)) return status;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.disposeAsync();
+  }
+}

@@ -1,0 +1,279 @@
+// install.sh into a tree of its own (--root): no systemd is needed and nothing of this machine is touched. What needs a
+// running systemd is in host_test.ts.
+
+import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { parseConfig } from "../lib/config.ts";
+import { makeAuthority } from "./fakes/certificates.ts";
+import { Bench, has } from "./host/install_bench.ts";
+
+const REPOSITORY = new URL("..", import.meta.url).pathname;
+const DROP_INS = "etc/systemd/system/gilly.service.d";
+const missing = [...(Deno.uid() === 0 ? [] : ["root"]), ...(has("systemd-sysusers") ? [] : ["systemd-sysusers"])];
+
+function test(name: string, fn: (bench: Bench) => Promise<void>): void {
+  Deno.test({
+    name,
+    ignore: missing.length > 0,
+    async fn() {
+      await using bench = new Bench();
+      await fn(bench);
+    },
+  });
+}
+
+if (missing.length > 0) console.log(`tests of install.sh skipped: missing ${missing.join(", ")}`);
+
+test("an installation is a binary, an enabled unit, a config for its user alone, and the example", async (bench) => {
+  await bench.install();
+  assertEquals(await bench.paths(), [
+    "etc/gilly/config.yaml",
+    "etc/systemd/system/gilly.service",
+    `${DROP_INS}/10-this-host.conf`,
+    "etc/systemd/system/multi-user.target.wants/gilly.service",
+    "usr/local/bin/gilly",
+    "usr/local/share/bash-completion/completions/gilly",
+    "usr/local/share/gilly/config.example.yaml",
+    "usr/local/share/man/man8/gilly.8",
+  ]);
+  const mode = (path: string) => (Deno.statSync(`${bench.root}/${path}`).mode! & 0o7777).toString(8);
+  assertEquals(mode("etc/gilly"), "750");
+  assertEquals(mode("etc/gilly/config.yaml"), "640");
+  assertEquals(mode("usr/local/bin/gilly"), "755");
+  const group = Number(/^gilly:x:(\d+):/m.exec(bench.read("etc/group"))![1]);
+  const { uid, gid } = Deno.statSync(`${bench.root}/etc/gilly/config.yaml`);
+  assertEquals({ uid, gid }, { uid: 0, gid: group });
+  assertMatch(bench.read("etc/passwd"), /^gilly:x:\d+:\d+:Gilly image repair:\/nonexistent:\/usr\/sbin\/nologin$/m);
+  assertEquals(
+    Deno.readLinkSync(`${bench.root}/etc/systemd/system/multi-user.target.wants/gilly.service`),
+    "/etc/systemd/system/gilly.service",
+  );
+  assertEquals(bench.read("etc/gilly/config.yaml"), bench.read("usr/local/share/gilly/config.example.yaml"));
+});
+
+for (const shell of [["dash"], ["bash", "--posix"], ["busybox", "sh"]]) {
+  Deno.test({
+    name: `a second run changes nothing, whatever sh is (${shell.join(" ")})`,
+    ignore: missing.length > 0 || !has(shell[0]!),
+    async fn() {
+      await using bench = new Bench();
+      const args = ["--root", bench.root, "--mirror", "gcr.io=mirror.example"];
+      const first = await bench.run(args, shell);
+      assertEquals({ code: first.code, err: first.err }, { code: 0, err: "" });
+      const before = await bench.snapshot();
+      const second = await bench.run(args, shell);
+      assertEquals(second.code, 0);
+      assertStringIncludes(second.out, "gilly 0.1.0 is installed already, nothing to do");
+      assertEquals(await bench.snapshot(), before);
+    },
+  });
+}
+
+test("an upgrade replaces the binary by a rename and leaves a config alone that somebody edited", async (bench) => {
+  await bench.install();
+  bench.write("etc/gilly/config.yaml", "mine: yes\n");
+  const old = Deno.openSync(`${bench.root}/usr/local/bin/gilly`);
+  bench.makeBinary("0.2.0");
+  const out = await bench.install();
+  assertMatch(out, /^installed \/usr\/local\/bin\/gilly\ngilly 0\.2\.0 is installed and enabled/);
+  assertStringIncludes(bench.read("usr/local/bin/gilly"), "0.2.0");
+  const running = new TextDecoder().decode(await new Response(old.readable).bytes());
+  assertStringIncludes(running, "0.1.0", "the program that runs keeps its own file");
+  assertEquals(bench.read("etc/gilly/config.yaml"), "mine: yes\n");
+  assert(!(await bench.paths()).some((path) => /gilly\.\w{6}$|\.new$/.test(path)), "nothing is left over");
+});
+
+test("an example that changed lands beside the config, once", async (bench) => {
+  await bench.install("--mirror", "gcr.io=mirror.example");
+  const config = bench.read("etc/gilly/config.yaml");
+  const example = `${bench.release}/systemd/config.example.yaml`;
+  Deno.writeTextFileSync(example, `${Deno.readTextFileSync(example)}# new: key\n`);
+  assertStringIncludes(await bench.install(), "config.yaml.new");
+  assertEquals(bench.read("etc/gilly/config.yaml"), config);
+  assertStringIncludes(bench.read("etc/gilly/config.yaml.new"), "# new: key");
+  assertStringIncludes(await bench.install(), "nothing to do");
+});
+
+test("flags write a first config that Gilly accepts, and never touch a second", async (bench) => {
+  const url = "https://worker-1.example:10250";
+  await bench.install(
+    ...["--kubelet-url", url, "--mirror", "gcr.io=mirror.example", "--mirror", "quay.io=a.example/quay,[::1]:5000"],
+    ...["--mirror", "*.pkg.dev=harbor.example/proxy/{registry}"],
+  );
+  const config = parseConfig(bench.read("etc/gilly/config.yaml"), "/etc/gilly/config.yaml");
+  assertEquals(config.kubelet.url, url);
+  assertEquals(config.registries.map(({ origin, mirrors }) => ({ origin, mirrors })), [
+    { origin: "gcr.io", mirrors: ["mirror.example"] },
+    { origin: "quay.io", mirrors: ["a.example/quay", "[::1]:5000"] },
+    { origin: "*.pkg.dev", mirrors: ["harbor.example/proxy/{registry}"] },
+  ]);
+  const before = bench.read("etc/gilly/config.yaml");
+  assertStringIncludes(await bench.install("--mirror", "quay.io=other.example"), "kept /etc/gilly/config.yaml");
+  assertEquals(bench.read("etc/gilly/config.yaml"), before);
+});
+
+test("the example by itself is a config that Gilly reads", async (bench) => {
+  await bench.install();
+  const config = parseConfig(bench.read("etc/gilly/config.yaml"), "/etc/gilly/config.yaml");
+  assertEquals(config.kubelet.certFile, "/etc/gilly/kubelet-client.crt");
+});
+
+test("on a kubeadm control plane the new config uses its certificates, lent by systemd", async (bench) => {
+  const authority = makeAuthority("kubernetes");
+  const client = authority.issueClient({ commonName: "kube-apiserver-kubelet-client" });
+  bench.write("etc/kubernetes/pki/ca.crt", authority.certificatePem);
+  bench.write("etc/kubernetes/pki/apiserver-kubelet-client.crt", client.certificatePem);
+  bench.write("etc/kubernetes/pki/apiserver-kubelet-client.key", client.keyPem);
+  bench.write("var/lib/kubelet/pki/kubelet.crt", authority.certificatePem);
+  const out = await bench.install("--mirror", "gcr.io=mirror.example");
+  assertStringIncludes(out, "found kubeadm's certificate for this kubelet");
+  assertStringIncludes(
+    bench.read(`${DROP_INS}/20-kubelet-credentials.conf`),
+    [
+      "[Service]",
+      "LoadCredential=kubelet-ca.crt:/var/lib/kubelet/pki/kubelet.crt",
+      "LoadCredential=kubelet-client.crt:/etc/kubernetes/pki/apiserver-kubelet-client.crt",
+      "LoadCredential=kubelet-client.key:/etc/kubernetes/pki/apiserver-kubelet-client.key",
+    ].join("\n"),
+  );
+  const { kubelet } = parseConfig(bench.read("etc/gilly/config.yaml"), "/etc/gilly/config.yaml");
+  assertEquals(kubelet.certFile, "/run/credentials/gilly.service/kubelet-client.crt");
+  assertEquals(kubelet.keyFile, "/run/credentials/gilly.service/kubelet-client.key");
+  assertEquals(kubelet.caFile, "/run/credentials/gilly.service/kubelet-ca.crt");
+});
+
+test("a kubelet whose certificate the cluster signed is checked against the cluster's authority", async (bench) => {
+  const authority = makeAuthority("kubernetes");
+  const client = authority.issueClient({ commonName: "kube-apiserver-kubelet-client" });
+  bench.write("etc/kubernetes/pki/ca.crt", authority.certificatePem);
+  bench.write("etc/kubernetes/pki/apiserver-kubelet-client.crt", client.certificatePem);
+  bench.write("etc/kubernetes/pki/apiserver-kubelet-client.key", client.keyPem);
+  bench.write("var/lib/kubelet/pki/kubelet.crt", "left from before the bootstrap");
+  bench.write("var/lib/kubelet/pki/kubelet-server-current.pem", authority.certificatePem);
+  await bench.install();
+  assertStringIncludes(
+    bench.read(`${DROP_INS}/20-kubelet-credentials.conf`),
+    "kubelet-ca.crt:/etc/kubernetes/pki/ca.crt",
+  );
+});
+
+test("a kubeadm pair that does not belong together is not used", async (bench) => {
+  const authority = makeAuthority("kubernetes");
+  const [one, other] = ["a", "b"].map((commonName) => authority.issueClient({ commonName }));
+  bench.write("etc/kubernetes/pki/apiserver-kubelet-client.crt", one!.certificatePem);
+  bench.write("etc/kubernetes/pki/apiserver-kubelet-client.key", other!.keyPem);
+  await bench.install("--mirror", "gcr.io=mirror.example");
+  assertEquals((await bench.paths()).filter((path) => path.includes("20-")), []);
+});
+
+test("on a plain worker the certificate that its kubelet refuses is named, with what to use instead", async (bench) => {
+  bench.write("var/lib/kubelet/pki/kubelet-client-current.pem", "-----BEGIN CERTIFICATE-----\n");
+  assertMatch(
+    await bench.install(),
+    /^this worker's own certificate is refused by its kubelet \(403\): copy .* token/m,
+  );
+});
+
+test("certificates under /etc/gilly are named as they are, others are lent", async (bench) => {
+  for (const path of ["etc/gilly/client.crt", "secrets/client.key"]) bench.write(path, "PEM");
+  await bench.install("--kubelet-cert", "/etc/gilly/client.crt", "--kubelet-key", "/secrets/client.key");
+  const { kubelet } = parseConfig(
+    `${bench.read("etc/gilly/config.yaml")}  gcr.io: mirror.example\n`,
+    "/etc/gilly/config.yaml",
+  );
+  assertEquals(kubelet.certFile, "/etc/gilly/client.crt");
+  assertEquals(kubelet.keyFile, "/run/credentials/gilly.service/kubelet-client.key");
+  const dropIn = bench.read(`${DROP_INS}/20-kubelet-credentials.conf`);
+  assertEquals(dropIn.match(/^LoadCredential=.*$/gm), ["LoadCredential=kubelet-client.key:/secrets/client.key"]);
+});
+
+test("uninstalling keeps config and ledger, purging takes them and the user; both can be repeated", async (bench) => {
+  await bench.install("--mirror", "gcr.io=mirror.example");
+  bench.write("var/lib/gilly/ledger.jsonl", "{}\n");
+  assertStringIncludes(await bench.install("--uninstall"), "kept /etc/gilly /var/lib/gilly");
+  assertEquals(await bench.paths(), ["etc/gilly/config.yaml", "var/lib/gilly/ledger.jsonl"]);
+  assertStringIncludes(await bench.install("--uninstall"), "Gilly is not installed, nothing to do");
+  await bench.install("--purge");
+  assertEquals(await bench.paths(), []);
+  assertEquals(bench.read("etc/passwd") + bench.read("etc/group"), "");
+  assertEquals(await bench.install("--purge"), "Gilly is not installed, nothing to do");
+});
+
+test("purging leaves a user gilly alone that somebody else made", async (bench) => {
+  const account = "gilly:x:1500:1500:Gilly Cooper:/home/gilly:/bin/sh\n";
+  bench.write("etc/passwd", account);
+  bench.write("etc/group", "gilly:x:1500:\n");
+  await bench.install();
+  await bench.install("--purge");
+  assertEquals(bench.read("etc/passwd"), account);
+});
+
+test("from a checkout it compiles first", async (bench) => {
+  Deno.renameSync(`${bench.release}/gilly`, `${bench.release}/made`);
+  Deno.writeTextFileSync(`${bench.release}/deno.json`, "{}");
+  const denow = '#!/bin/sh\n[ "$*" = "task compile" ] && mkdir dist && mv made dist/gilly\n';
+  Deno.writeTextFileSync(`${bench.release}/denow`, denow, { mode: 0o755 });
+  assertStringIncludes(await bench.install(), "compiling ");
+  assertStringIncludes(bench.read("usr/local/bin/gilly"), "0.1.0");
+});
+
+const REFUSALS: readonly (readonly [string, string[], RegExp])[] = [
+  ["an unknown flag", ["--mirrors", "x"], /unknown argument '--mirrors': see install.sh --help/],
+  ["a flag without its value", ["--mirror"], /--mirror needs a value/],
+  ["a mirror without a registry", ["--mirror", "mirror.example"], /REGISTRY=MIRROR, such as .* got 'mirror.example'/],
+  ["a mirror that would break the YAML", ["--mirror", 'gcr.io=a"b'], /got 'gcr.io=a"b'/],
+  ["a mirror with a second line", ["--mirror", "gcr.io=a\nb"], /--mirror expects/],
+  ["one registry twice", ["--mirror", "gcr.io=a.b", "--mirror", "gcr.io=c.d"], /names gcr.io twice/],
+  ["a URL without a port", ["--kubelet-url", "https://worker"], /expects https:\/\/HOST:PORT/],
+  ["a URL with a password", ["--kubelet-url", "https://me:secret@worker:1"], /expects https:\/\/HOST:PORT/],
+  ["a certificate without its key", ["--kubelet-cert", "/etc/passwd"], /--kubelet-cert needs --kubelet-key as well/],
+  ["a relative path", ["--kubelet-ca", "ca.crt"], /expects an absolute path .* got 'ca.crt'/],
+  ["a file that is not there", ["--kubelet-ca", "/nowhere/ca.crt"], /\/nowhere\/ca.crt is not there or empty/],
+  ["a root that is not there", ["--root", "/nowhere"], /--root \/nowhere is not a directory/],
+  ["a relative root", ["--root", "tree"], /--root needs an absolute path/],
+];
+
+for (const [what, args, expected] of REFUSALS) {
+  test(`${what} is refused in one line, before anything is touched`, async (bench) => {
+    const { code, out, err } = await bench.run(["--root", bench.root, ...args]);
+    assertEquals({ code, out }, { code: 1, out: "" });
+    assertMatch(err, expected);
+    assertEquals(err.split("\n").length, 1, err);
+    assertEquals(await bench.paths(), []);
+  });
+}
+
+test("a binary that does not run here is refused with its own words, before anything is touched", async (bench) => {
+  Deno.writeTextFileSync(`${bench.release}/gilly`, "#!/bin/sh\necho 'GLIBC_2.99 not found' >&2\nexit 1\n");
+  const { code, err } = await bench.run(["--root", bench.root]);
+  assertEquals(code, 1);
+  assertMatch(err, /^install\.sh: \S+\/gilly does not run here: GLIBC_2\.99 not found$/);
+  assertEquals(await bench.paths(), []);
+});
+
+test("a release that is not whole is refused", async (bench) => {
+  await Deno.remove(`${bench.release}/systemd/gilly.service`);
+  const { code, err } = await bench.run(["--root", bench.root]);
+  assertEquals(code, 1);
+  assertMatch(err, /gilly\.service is missing: unpack the whole archive/);
+});
+
+test("a script that arrived in part does nothing at all", async (bench) => {
+  const whole = Deno.readTextFileSync(`${bench.release}/install.sh`);
+  const end = whole.lastIndexOf("\nmain ") + 1;
+  assertNotEquals(end, 0);
+  for (let step = 1; step <= 10; step++) {
+    Deno.writeTextFileSync(`${bench.release}/install.sh`, whole.slice(0, Math.floor(end * step / 10)));
+    const { out } = await bench.run(["--root", bench.root]);
+    assertEquals(out, "");
+    assertEquals(await bench.paths(), []);
+  }
+});
+
+Deno.test({
+  name: "shellcheck finds nothing in install.sh",
+  ignore: !has("shellcheck"),
+  async fn() {
+    const { code, stdout } = await new Deno.Command("shellcheck", { args: [`${REPOSITORY}/install.sh`] }).output();
+    assertEquals({ code, found: new TextDecoder().decode(stdout) }, { code: 0, found: "" });
+  },
+});
