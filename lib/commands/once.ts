@@ -7,6 +7,7 @@ import { EXIT } from "../errors.ts";
 import type { Plan } from "../repair_plan.ts";
 import { namePods } from "../journal.ts";
 import { CONFIG_FLAG, JSON_FLAG, loadConfigAndLog } from "./flags.ts";
+import { Stop } from "./signals.ts";
 
 export const onceCommand: Command = {
   name: "once",
@@ -20,13 +21,10 @@ export const onceCommand: Command = {
   flags: [CONFIG_FLAG, { name: "dry-run", help: "print the plan and touch nothing" }, JSON_FLAG],
   async run(args, output) {
     const config = await loadConfigAndLog(args);
-    const stop = new AbortController();
+    using stop = new Stop();
     const ground = makeGround(stop.signal);
     const dryRun = args.flags["dry-run"] === true;
     const parts = await wire(config, ground, { ledger: !dryRun });
-    const end = () => stop.abort(new DOMException("stopped by a signal", "AbortError"));
-    Deno.addSignalListener("SIGTERM", end);
-    Deno.addSignalListener("SIGINT", end);
     try {
       if (dryRun) {
         const { plan } = await look(parts, ground, stop.signal);
@@ -37,8 +35,6 @@ export const onceCommand: Command = {
       await ground.repairs.drained();
       return ground.repairs.failed > 0 || stop.signal.aborted ? EXIT.failure : EXIT.ok;
     } finally {
-      Deno.removeSignalListener("SIGTERM", end);
-      Deno.removeSignalListener("SIGINT", end);
       parts.close();
     }
   },

@@ -12,6 +12,7 @@ import { isRefusal, planImage, type Refusal } from "../repair_plan.ts";
 import { entryFor } from "../repairs.ts";
 import { sizeText, tookText } from "../units.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
+import { Stop } from "./signals.ts";
 import { PullScreen } from "./pull_screen.ts";
 
 /** What `pull --json` prints of each image. */
@@ -51,7 +52,7 @@ export const pullCommand: Command = {
     if (args.words.length === 0) throw new UsageError("gilly pull wants at least one IMAGE; see gilly pull --help");
     const json = args.flags.json === true;
     const config = await loadConfig(configFileOf(args));
-    const stop = stopOnSignals();
+    using stop = new Stop();
     const screen = new PullScreen(Deno.stderr, { plain: args.flags.plain === true, quiet: json });
     const journal = new Journal((level, _tag, text) => {
       if (level === "warning" || level === "error") screen.note(`${level}: ${text}`);
@@ -71,7 +72,6 @@ export const pullCommand: Command = {
       return stop.code;
     } finally {
       screen.close();
-      stop.end();
       parts.close();
     }
     if (json) output.write(`${JSON.stringify(inOrder(args.words, results), null, 2)}\n`);
@@ -80,32 +80,6 @@ export const pullCommand: Command = {
       : EXIT.failure;
   },
 };
-
-/** The first signal stops the pulls; a second one ends the process as if nobody listened. */
-function stopOnSignals(): { readonly signal: AbortSignal; readonly code: number | undefined; end(): void } {
-  const controller = new AbortController();
-  let code: number | undefined;
-  const stopWith = (exitCode: number) => () => {
-    code = exitCode;
-    end();
-    controller.abort(new DOMException("stopped by a signal", "AbortError"));
-  };
-  // 128 and the signal's number, as shells count.
-  const [interrupt, terminate] = [stopWith(130), stopWith(143)];
-  const end = () => {
-    Deno.removeSignalListener("SIGINT", interrupt);
-    Deno.removeSignalListener("SIGTERM", terminate);
-  };
-  Deno.addSignalListener("SIGINT", interrupt);
-  Deno.addSignalListener("SIGTERM", terminate);
-  return {
-    signal: controller.signal,
-    get code() {
-      return code;
-    },
-    end,
-  };
-}
 
 async function pullOne(
   image: string,

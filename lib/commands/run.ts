@@ -11,6 +11,7 @@ import { StateFile, stateFileIn } from "../state_file.ts";
 import { VERSION } from "../version.ts";
 import { stateOnTheWall } from "../wall_clock.ts";
 import { CONFIG_FLAG, configFileOf, loadConfigAndLog, startLog } from "./flags.ts";
+import { Stop } from "./signals.ts";
 
 export const runCommand: Command = {
   name: "run",
@@ -23,8 +24,10 @@ export const runCommand: Command = {
   example: "gilly run --config /etc/gilly/config.yaml",
   flags: [CONFIG_FLAG],
   async run(args) {
+    // Heard from the first moment: a reload that is asked for before the daemon is there must not end the process.
+    let reload = () => {};
+    using stop = new Stop(() => reload());
     const config = await loadConfigAndLog(args);
-    const stop = new AbortController();
     const metrics = makeMetricsDesk();
     const ground = makeGround(stop.signal, metrics);
     const runtimeDirectory = Deno.env.get("RUNTIME_DIRECTORY");
@@ -62,18 +65,11 @@ export const runCommand: Command = {
       },
       signal: stop.signal,
     });
-    const end = () => stop.abort(new DOMException("stopped by a signal", "AbortError"));
-    const reload = () => daemon.askReload();
-    Deno.addSignalListener("SIGTERM", end);
-    Deno.addSignalListener("SIGINT", end);
-    Deno.addSignalListener("SIGHUP", reload);
+    reload = () => daemon.askReload();
     try {
       await daemon.run();
       return EXIT.ok;
     } finally {
-      Deno.removeSignalListener("SIGTERM", end);
-      Deno.removeSignalListener("SIGINT", end);
-      Deno.removeSignalListener("SIGHUP", reload);
       await stateFile.close();
       await metrics.close();
       notifier.close();

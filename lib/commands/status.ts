@@ -10,6 +10,7 @@ import { readNodeState } from "../state_reader.ts";
 import { statusLines } from "../status_text.ts";
 import { spanText } from "../units.ts";
 import { JSON_FLAG, tell } from "./flags.ts";
+import { Stop } from "./signals.ts";
 import { sizeOf } from "./terminal.ts";
 
 /** The exit code when no daemon runs, as `systemctl status` has it (LSB, "program is not running"). */
@@ -81,34 +82,26 @@ function linesOf(seen: Seen): string[] {
 }
 
 async function watch(file: string, json: boolean, output: Output): Promise<number> {
-  const stop = new AbortController();
-  const end = () => stop.abort();
-  Deno.addSignalListener("SIGINT", end);
-  Deno.addSignalListener("SIGTERM", end);
+  using stop = new Stop();
   const screen = !json && Deno.stdout.isTerminal();
   const show = screen ? onScreen(output) : inLines(json, output);
   let changed = new AbortController();
   let watching = false;
-  try {
-    while (!stop.signal.aborted) {
-      changed = new AbortController();
-      if (!watching) {
-        watching = true;
-        void watchStateFile(file, () => changed.abort(), stop.signal).finally(() => watching = false);
-      }
-      show(
-        await look(file).catch((error): Seen => (
-          { state: undefined, because: `cannot read ${file}: ${describeError(error)}`, problems: [] }
-        )),
-      );
-      await sleep(REDRAW_MS, AbortSignal.any([stop.signal, changed.signal]));
+  while (!stop.signal.aborted) {
+    changed = new AbortController();
+    if (!watching) {
+      watching = true;
+      void watchStateFile(file, () => changed.abort(), stop.signal).finally(() => watching = false);
     }
-    if (screen) output.write("\n");
-    return EXIT.ok;
-  } finally {
-    Deno.removeSignalListener("SIGINT", end);
-    Deno.removeSignalListener("SIGTERM", end);
+    show(
+      await look(file).catch((error): Seen => (
+        { state: undefined, because: `cannot read ${file}: ${describeError(error)}`, problems: [] }
+      )),
+    );
+    await sleep(REDRAW_MS, AbortSignal.any([stop.signal, changed.signal]));
   }
+  if (screen) output.write("\n");
+  return EXIT.ok;
 }
 
 /** Draws over what was drawn before, as much of it as there are lines on the terminal. */
