@@ -36,8 +36,8 @@ export interface WiredParts extends Parts {
   close(): void;
 }
 
-/** Looks and tags that the Engine gets at once. */
-const CALLS_AT_ONCE = 16;
+/** What the Engine is asked at once, besides pulls. */
+const AT_ONCE = { calls: 16, lookUps: 48 };
 
 /**
  * Milliseconds since the epoch by a clock that nobody can set: right when the program began, and steady from then on. A
@@ -47,9 +47,9 @@ export function now(): number {
   return Math.round(performance.timeOrigin + performance.now());
 }
 
-/** Milliseconds by which the clock on the wall is ahead of `now`; see wall_clock.ts. */
+/** Milliseconds by which the clock on the wall is ahead of `now`, in whole seconds; see wall_clock.ts. */
 export function wallSkew(): number {
-  return Date.now() - now();
+  return 1000 * Math.round((Date.now() - now()) / 1000);
 }
 
 /** A number in [0, 1). */
@@ -91,7 +91,7 @@ export async function wire(
   });
   const { metrics } = options;
   const heard = metrics === undefined ? engine : measuredRuntime(engine, metrics.meter, now);
-  const runtime = boundedRuntime(heard, CALLS_AT_ONCE);
+  const runtime = boundedRuntime(heard, AT_ONCE);
   const client = new KubeletClient(config.kubelet);
   const ledger = options.ledger ? new LedgerFile(config.ledger.file, config.ledger) : noLedger;
   const memory = { provenance: new Provenance(), refusals: new Refusals() };

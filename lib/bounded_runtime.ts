@@ -3,13 +3,22 @@
 import { Places } from "./places.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 
-/** The same runtime with at most `limit` looks and tags at once. Pulls have limits of their own, see mirror_desk.ts. */
-export function boundedRuntime(runtime: Runtime, limit: number): Runtime {
-  const places = new Places(limit);
+/** How much a runtime is asked at once. */
+export interface RuntimeLimits {
+  /** Looks into the store, and tags. */
+  readonly calls: number;
+  /** Looks at registries, apart from the others: a registry that is silent must not delay what needs none. */
+  readonly lookUps: number;
+}
+
+/** The same runtime within limits. Pulls have limits of their own, see mirror_desk.ts. */
+export function boundedRuntime(runtime: Runtime, limits: RuntimeLimits): Runtime {
+  const places = new Places(limits.calls);
+  const lookUps = new Places(limits.lookUps);
   return {
     info: (signal) => runtime.info(signal),
     inspect: (reference, signal) => places.with(signal, () => runtime.inspect(reference, signal)),
-    lookUp: (reference, options) => places.with(options.signal, () => runtime.lookUp(reference, options)),
+    lookUp: (reference, options) => lookUps.with(options.signal, () => runtime.lookUp(reference, options)),
     pull: (reference, options) => runtime.pull(reference, options),
     tag: (source, target, signal) => places.with(signal, () => runtime.tag(source, target, signal)),
     events: (options) => runtime.events(options),

@@ -280,8 +280,11 @@ function mistakesOf(issue: z.core.$ZodIssue, filled: unknown): readonly SettingM
   return issue.keys.map((key) => ({ path: [...path, key], message: `unknown key; ${suggestion(key, known)}` }));
 }
 
+const LONGEST_SLIP = 300;
+
 function suggestion(wrong: string, known: readonly string[]): string {
-  const plain = (text: string) => text.toLowerCase().replace(/[-_]/g, "");
+  // Nothing so long is a slip of the pen, and the distance of two texts takes the time of the product of their lengths.
+  const plain = (text: string) => text.slice(0, LONGEST_SLIP).toLowerCase().replace(/[-_]/g, "");
   const distances = known.map((name) => ({ name, distance: levenshteinDistance(plain(wrong), plain(name)) }));
   const nearest = distances.sort((left, right) => left.distance - right.distance)[0];
   const near = nearest !== undefined && nearest.distance <= Math.max(2, nearest.name.length / 3);

@@ -4,10 +4,11 @@ import { ConfigError } from "./config.ts";
 import { type Ground, type Parts, type Pass, pass } from "./cycle.ts";
 import { describeError } from "./errors.ts";
 import { sleep, watchEvents } from "./event_watch.ts";
+import { Follower } from "./follower.ts";
 import { Keeper } from "./keep.ts";
 import { KubeletError } from "./kubelet.ts";
 import { type MirrorFacts, type NodeState, nodeState, statusLine } from "./node_state.ts";
-import { type Aftermath, Rhythm, type Tempo } from "./rhythm.ts";
+import { type Aftermath, Rhythm, type Tempo, type Urgency } from "./rhythm.ts";
 import type { EventOptions } from "./runtime/runtime.ts";
 
 /** Tells the service manager; a no-op where there is none. */
@@ -49,8 +50,12 @@ export interface DaemonOptions {
   readonly signal: AbortSignal;
 }
 
-/** A pause is cut into slices of this length, so that the status line has a true age and the watchdog is fed. */
-const SLICE_MS = 2000;
+/**
+ * A pause is cut into slices, so that the status line has a true age and the watchdog is fed. They double from the first
+ * to the longest: an idle node is not woken for a second more or less of an age of half a minute.
+ */
+const FIRST_SLICE_MS = 2000;
+const LONGEST_SLICE_MS = 15_000;
 
 /** How long ended repairs may take to write their last lines. */
 const LAST_WORDS_MS = 1000;
@@ -108,8 +113,8 @@ export class Daemon {
     const { signal, ground } = this.#options;
     const parts = this.#parts;
     const unwatch = this.#unwatch = new AbortController();
-    const hint = () => {
-      this.#rhythm.hint(ground.now());
+    const hint = (urgency: Urgency) => {
+      this.#rhythm.hint(ground.now(), urgency);
       this.#wake();
     };
     void watchEvents((options) => parts.events(options), {
@@ -117,16 +122,16 @@ export class Daemon {
         this.#listening = true;
         ground.journal.eventsArrive();
         this.#keeper.hurry();
-        hint();
+        hint("urgent");
       },
-      broke: (error) => {
+      broke: (error, wasOpen) => {
         this.#listening = false;
         ground.journal.eventsBroke(error);
-        hint();
+        if (wasOpen) hint("urgent");
       },
       happened: (event) => {
         if (event === "image-removed") this.#keeper.hurry();
-        hint();
+        hint(event === "sandbox-started" ? "urgent" : "lazy");
       },
     }, AbortSignal.any([signal, unwatch.signal]));
   }
@@ -135,7 +140,8 @@ export class Daemon {
     const { signal } = this.#options;
     const start = this.#ground.now();
     try {
-      const seen = await pass(this.#parts, this.#ground, signal);
+      using passing = new Follower(signal);
+      const seen = await pass(this.#parts, this.#ground, passing.signal);
       this.#last = { pass: seen, at: this.#ground.now() };
       this.#trouble = undefined;
       this.#passed({ expectant: seen.expectantCount > 0, nextTryAt: nextTryOf(seen), failed: false }, start);
@@ -157,21 +163,25 @@ export class Daemon {
   async #pause(): Promise<void> {
     const { signal, serviceManager, stateFile, ground } = this.#options;
     const start = ground.now();
-    while (!signal.aborted && !this.#reloadAsked) {
+    for (
+      let slice = FIRST_SLICE_MS;
+      !signal.aborted && !this.#reloadAsked;
+      slice = Math.min(2 * slice, LONGEST_SLICE_MS)
+    ) {
       const state = this.#state();
       stateFile.publish(state);
       await serviceManager.send({ watchdog: true, status: statusLine(state, ground.now()) });
       const now = ground.now();
       // A clock that was set back must not turn a pause of seconds into one of hours.
       if (now >= this.#rhythm.dueAt || now < start) return;
-      await this.#sleep(Math.min(this.#rhythm.dueAt - now, SLICE_MS));
+      await this.#sleep(Math.min(this.#rhythm.dueAt - now, slice));
     }
   }
 
   async #sleep(ms: number): Promise<void> {
-    const woken = new AbortController();
-    this.#wake = () => woken.abort();
-    await sleep(ms, AbortSignal.any([this.#options.signal, woken.signal]));
+    using sleeping = new Follower(this.#options.signal);
+    this.#wake = () => sleeping.abort();
+    await sleep(ms, sleeping.signal);
     this.#wake = () => {};
   }
 

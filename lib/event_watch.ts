@@ -1,6 +1,7 @@
 // Follows the runtime's events for as long as the daemon runs. When the stream breaks it says so and tries again; nobody
 // depends on an event arriving.
 
+import { Follower } from "./follower.ts";
 import type { EventOptions, RuntimeEvent } from "./runtime/runtime.ts";
 
 /** Pauses before the stream is opened again, in milliseconds: the first, and the longest. */
@@ -10,7 +11,8 @@ const LONGEST_PAUSE_MS = 10_000;
 /** Who hears of the stream and its events. */
 export interface EventListener {
   opened(): void;
-  broke(error: unknown): void;
+  /** `wasOpen` tells whether events can have been missed; a stream that is still gone has nothing new to tell. */
+  broke(error: unknown, wasOpen: boolean): void;
   happened(event: RuntimeEvent): void;
 }
 
@@ -22,10 +24,13 @@ export async function watchEvents(
 ): Promise<void> {
   let pause = FIRST_PAUSE_MS;
   while (!signal.aborted) {
+    let isOpen = false;
     try {
+      using following = new Follower(signal);
       await events({
-        signal,
+        signal: following.signal,
         onOpen: () => {
+          isOpen = true;
           pause = FIRST_PAUSE_MS;
           listener.opened();
         },
@@ -33,7 +38,7 @@ export async function watchEvents(
       });
     } catch (error) {
       if (signal.aborted) return;
-      listener.broke(error);
+      listener.broke(error, isOpen);
     }
     await sleep(pause, signal);
     pause = Math.min(2 * pause, LONGEST_PAUSE_MS);

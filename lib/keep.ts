@@ -2,6 +2,7 @@
 // that stays in ContainerCreating. Pulled by the same rules and the same repair as any other.
 
 import type { Ground, Parts } from "./cycle.ts";
+import { Follower } from "./follower.ts";
 import { isRefusal, planImage, type Target } from "./repair_plan.ts";
 
 /** How often images that were all there are looked at again, in milliseconds. */
@@ -31,7 +32,8 @@ export class Keeper {
   async #look(parts: Parts, ground: Ground, signal: AbortSignal): Promise<void> {
     const { images, bench } = parts.keep;
     try {
-      const missing = await this.#missing(parts, ground, signal);
+      using looking = new Follower(signal);
+      const missing = await this.#missing(parts, ground, looking.signal);
       for (const target of missing) {
         const record = bench.attempts.get(target.name);
         const waits = record?.last.result === "failed" && ground.now() < record.nextTryAt;

@@ -3,6 +3,7 @@
 
 import { describeError } from "./errors.ts";
 import { makeRoom, openSequence } from "./rotation.ts";
+import { printableJson } from "./printable.ts";
 
 /** What happened to one image. Times are ISO 8601, durations seconds, sizes bytes. No secret ever stands here. */
 export interface LedgerEntry {
@@ -66,7 +67,7 @@ export class LedgerFile implements Ledger {
   }
 
   append(entry: LedgerEntry): Promise<void> {
-    const line = `${JSON.stringify({ version: LEDGER_VERSION, ...entry })}\n`;
+    const line = `${printableJson({ version: LEDGER_VERSION, ...entry })}\n`;
     // One after the other: two writes at once could tear each other's line.
     const written = this.#tail.then(() => this.#write(new TextEncoder().encode(line)));
     this.#tail = written.catch(() => {});

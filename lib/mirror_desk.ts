@@ -4,7 +4,7 @@ import { AuthFile, type AuthLookup } from "./auth_file.ts";
 import type { MirrorSettings } from "./config.ts";
 import { describeError } from "./errors.ts";
 import { MirrorRests, type Rest } from "./mirror_rests.ts";
-import { Places } from "./places.ts";
+import { Places, type Yields } from "./places.ts";
 import type { MirrorDesk } from "./repair.ts";
 import type { RegistryAuth, RuntimeError, RuntimeErrorKind } from "./runtime/runtime.ts";
 
@@ -78,9 +78,9 @@ export class Mirrors implements MirrorDesk {
       : `${mirror} was asked with the credentials of ${file}`;
   }
 
-  async withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>): Promise<T> {
+  async withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>, yields?: Yields): Promise<T> {
     // The mirror's own place first: who waits for a slow mirror must not hold a place that another could use.
-    return await this.#placesOf(mirror).with(signal, () => this.#all.with(signal, pull));
+    return await this.#placesOf(mirror).with(signal, () => this.#all.with(signal, pull, yields), yields);
   }
 
   delivered(mirror: string): void {

@@ -1,18 +1,26 @@
-// A limit on how many pulls run at once. Who waits is served in order and may give up.
+// A limit on how many pulls run at once. Who waits is served in order and may give up, or let others go first.
+
+/** What who waits finds out meanwhile: whether everybody else may go first. Its signal is aborted when the wait is over. */
+export type Yields = (signal: AbortSignal) => Promise<boolean>;
 
 /** A counting semaphore whose waiters leave when their signal is aborted. */
 export class Places {
   #free: number;
   readonly #queue: (() => void)[] = [];
+  /** Those who let others go first. */
+  readonly #last: (() => void)[] = [];
 
   /** `limit` is the number of tasks that may run at once, at least 1. */
   constructor(limit: number) {
     this.#free = limit;
   }
 
-  /** Runs `task` when a place is free. Throws what it throws, or the signal's reason when aborted while waiting. */
-  async with<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T> {
-    await this.#take(signal);
+  /**
+   * Runs `task` when a place is free. `yields` is asked when there is a wait; a failure of its own is a no. Throws what
+   * `task` throws, or the signal's reason when aborted while waiting.
+   */
+  async with<T>(signal: AbortSignal, task: () => Promise<T>, yields?: Yields): Promise<T> {
+    await this.#take(signal, yields);
     try {
       return await task();
     } finally {
@@ -20,30 +28,46 @@ export class Places {
     }
   }
 
-  #take(signal: AbortSignal): Promise<void> {
+  #take(signal: AbortSignal, yields: Yields | undefined): Promise<void> {
     signal.throwIfAborted();
     if (this.#free > 0) {
       this.#free--;
       return Promise.resolve();
     }
     return new Promise((resolve, reject) => {
-      const enter = () => {
+      const over = new AbortController();
+      const end = () => {
+        over.abort();
         signal.removeEventListener("abort", leave);
+      };
+      const enter = () => {
+        end();
         resolve();
       };
       const leave = () => {
-        this.#queue.splice(this.#queue.indexOf(enter), 1);
+        end();
+        remove(this.#queue, enter);
+        remove(this.#last, enter);
         reject(signal.reason);
       };
       this.#queue.push(enter);
       signal.addEventListener("abort", leave, { once: true });
+      void yields?.(over.signal).catch(() => false).then((yielding) => {
+        if (yielding && remove(this.#queue, enter)) this.#last.push(enter);
+      });
     });
   }
 
   // A place goes straight to the next in line, so that nobody slips in between.
   #give(): void {
-    const next = this.#queue.shift();
+    const next = this.#queue.shift() ?? this.#last.shift();
     if (next === undefined) this.#free++;
     else next();
   }
+}
+
+function remove<T>(line: T[], one: T): boolean {
+  const index = line.indexOf(one);
+  if (index >= 0) line.splice(index, 1);
+  return index >= 0;
 }

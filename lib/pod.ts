@@ -53,6 +53,12 @@ export class PodListError extends Error {
 type Fields = Record<string, unknown>;
 
 /**
+ * Longer names, images and messages are cut here, where they come in: no name of Kubernetes and no reference is as long,
+ * so that what is cut is invalid either way, and a megabyte would be copied into every state and ledger.
+ */
+const LONGEST_TEXT = 5000;
+
+/**
  * Admits a kubelet's PodList (core/v1, as `GET /pods` answers it; `items` is null when there are no pods).
  * Throws PodListError when the whole is not a PodList.
  */
@@ -89,7 +95,7 @@ function readPod(item: unknown): Pod | string {
   const annotations = isFields(metadata.annotations) ? metadata.annotations : {};
   return {
     namespace: text(metadata.namespace) || "default",
-    name,
+    name: text(name),
     uid: text(metadata.uid),
     phase,
     ended: phase === "Succeeded" || phase === "Failed" || typeof metadata.deletionTimestamp === "string",
@@ -108,10 +114,10 @@ function readContainers(kind: ContainerKind, specs: unknown, statuses: unknown):
   for (const spec of list(specs)) {
     if (typeof spec.name !== "string" || typeof spec.image !== "string") continue;
     containers.push({
-      name: spec.name,
+      name: text(spec.name),
       kind,
-      image: spec.image,
-      imagePullPolicy: typeof spec.imagePullPolicy === "string" ? spec.imagePullPolicy : undefined,
+      image: text(spec.image),
+      imagePullPolicy: typeof spec.imagePullPolicy === "string" ? text(spec.imagePullPolicy) : undefined,
       waiting: readWaiting(spec.name, statuses),
     });
   }
@@ -131,8 +137,8 @@ function readImageVolumes(volumes: unknown): ImageVolume[] {
     if (!isFields(volume.image) || typeof volume.image.reference !== "string") continue;
     found.push({
       name: text(volume.name),
-      image: volume.image.reference,
-      imagePullPolicy: typeof volume.image.pullPolicy === "string" ? volume.image.pullPolicy : undefined,
+      image: text(volume.image.reference),
+      imagePullPolicy: typeof volume.image.pullPolicy === "string" ? text(volume.image.pullPolicy) : undefined,
     });
   }
   return found;
@@ -143,7 +149,7 @@ function list(value: unknown): Fields[] {
 }
 
 function text(value: unknown): string {
-  return typeof value === "string" ? value : "";
+  return typeof value === "string" ? value.slice(0, LONGEST_TEXT) : "";
 }
 
 function isFields(value: unknown): value is Fields {

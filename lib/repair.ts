@@ -6,6 +6,7 @@ import type { Attempt, CandidateFailure, Failed, Outcome, Repaired } from "./out
 import { failedOutcome } from "./outcome.ts";
 import { lookupName, type Target } from "./repair_plan.ts";
 import { type Reference, repositoryOf } from "./image_ref.ts";
+import type { Yields } from "./places.ts";
 import type { Candidate } from "./registry_map.ts";
 import {
   type LocalImage,
@@ -32,8 +33,8 @@ export interface MirrorDesk {
   credentials(mirror: string): Promise<RegistryAuth | undefined>;
   /** With whose credentials the mirror was last asked, for a person to whom it said no. */
   credentialsInWords(mirror: string): string;
-  /** Runs `pull` when the mirror has a free place. */
-  withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>): Promise<T>;
+  /** Runs `pull` when the mirror has a free place; while it waits, others may go first, see Places. */
+  withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>, yields?: Yields): Promise<T>;
   delivered(mirror: string): void;
   failed(mirror: string, error: RuntimeError): void;
 }
@@ -110,7 +111,7 @@ async function tryCandidate(
 /** What was pulled, or why the mirror was not asked after all. */
 async function pull(target: Target, candidate: Candidate, tools: RepairTools): Promise<PulledImage | string> {
   const { runtime, mirrors, listener, signal } = tools;
-  const pulled = await mirrors.withPlace(candidate.mirror, signal, async () => {
+  const pulled = await mirrors.withPlace<PulledImage | string>(candidate.mirror, signal, async () => {
     // While this one stood in line, those before it may have found the mirror down.
     const resting = mirrors.resting(candidate.mirror);
     if (resting !== undefined) return resting;
@@ -121,9 +122,21 @@ async function pull(target: Target, candidate: Candidate, tools: RepairTools): P
       auth,
       onProgress: listener.progress && ((progress) => listener.progress?.(target, candidate, progress)),
     });
-  });
+  }, isProbablyMissing(candidate, tools));
   if (typeof pulled !== "string") mirrors.delivered(candidate.mirror);
   return pulled;
+}
+
+/**
+ * Asks the mirror, while others are being pulled, whether it has the image at all: fifty that it does not have must not
+ * stand in the way of the one it has. A hint: they go last, and only their pull tells what becomes of them.
+ */
+function isProbablyMissing({ mirror, reference }: Candidate, { runtime, mirrors }: RepairTools): Yields {
+  return async (signal) => {
+    if (mirrors.resting(mirror) !== undefined) return false;
+    const auth = await mirrors.credentials(mirror);
+    return await runtime.lookUp(reference, { signal, auth }) === undefined;
+  };
 }
 
 interface Delivery {

@@ -2,6 +2,7 @@
 // noted, recorded and said.
 
 import type { Attempts } from "./attempts.ts";
+import { Follower } from "./follower.ts";
 import type { Ledger, LedgerEntry } from "./ledger.ts";
 import type { Outcome } from "./outcome.ts";
 import { repair as repairImage, type RepairListener, type RepairTools } from "./repair.ts";
@@ -90,7 +91,8 @@ export class Repairs {
 
   async #run(repair: Repair, { tools, attempts, ledger }: Bench): Promise<void> {
     const start = this.#now();
-    const outcome = await repairImage(repair, { ...tools, signal: this.#signal });
+    using repairing = new Follower(this.#signal);
+    const outcome = await repairImage(repair, { ...tools, signal: repairing.signal });
     const end = this.#now();
     if (outcome.result === "repaired") this.#repaired++;
     if (outcome.result === "failed") this.#failed++;

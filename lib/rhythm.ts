@@ -18,16 +18,22 @@ export interface Aftermath {
   readonly failed: boolean;
 }
 
-/** Gaps between passes while events keep coming: the first, and the longest of a storm. */
-const FIRST_GAP_MS = 100;
-const STORM_GAP_MS = 2000;
-/** Events farther apart than this are no storm. */
-const CALM_MS = 4000;
-/** Passes follow an event at this gap at first, then at this share of the time since: a failure is found soon after it. */
-const BURST_GAP_MS = 300;
+/**
+ * What brought a pass forward. A sandbox that starts is `urgent`: the kubelet tries the pod's images within the next
+ * second. A container that ended, or an image that went away, may matter, and mostly does not.
+ */
+export type Urgency = "urgent" | "lazy";
+
+/** So many passes may follow urgent events at once; one more may each second. A storm of events costs a handful. */
+const MOST_TOKENS = 5;
+const TOKEN_MS = 1000;
+/** A lazy event has this time to be joined by others. */
+const LAZY_MS = 300;
+/** After an urgent event passes follow at this gap, and then at this share of the time since: failures show soon after. */
+const BURST_GAP_MS = 200;
 const BURST_SHARE = 0.15;
 /** The kubelet shows a new pod's containers within this time; until then nothing tells whether one is expectant. */
-const BURST_MS = 3000;
+const BURST_MS = 2000;
 /** No pass follows another sooner, whatever there is to try again. */
 const RETRY_GAP_MS = 500;
 
@@ -36,21 +42,30 @@ export class Rhythm {
   #passedAt = -Infinity;
   #aftermath: Aftermath = { expectant: false, nextTryAt: undefined, failed: true };
   #pollAt = -Infinity;
+  /** The last urgent event, and whether a pass has followed it. */
   #hintedAt = -Infinity;
   #hinted = false;
-  #gap = FIRST_GAP_MS;
+  #lazyAt = Infinity;
+  /** As of #passedAt. */
+  #tokens = MOST_TOKENS;
 
   /** An event arrived. */
-  hint(now: number): void {
-    if (now - this.#hintedAt > CALM_MS) this.#gap = FIRST_GAP_MS;
+  hint(now: number, urgency: Urgency): void {
+    if (urgency === "lazy") {
+      this.#lazyAt = Math.min(this.#lazyAt, now + LAZY_MS);
+      return;
+    }
     this.#hintedAt = now;
     this.#hinted = true;
   }
 
   /** A pass ended; `listening` tells whether events arrive, `random` is in [0, 1). */
   passed(now: number, aftermath: Aftermath, tempo: Tempo, listening: boolean, random: number): void {
-    // A storm of events costs a handful of passes: the gap doubles for as long as they keep coming.
-    if (this.#hinted) this.#gap = Math.min(2 * this.#gap, STORM_GAP_MS);
+    const earned = this.#passedAt === -Infinity ? MOST_TOKENS : (now - this.#passedAt) / TOKEN_MS;
+    this.#tokens = Math.min(MOST_TOKENS, this.#tokens + earned) - (this.#hinted ? 1 : 0);
+    // What ended is about to be started again: from here on it is as with a pod that is new.
+    if (this.#lazyAt <= now && aftermath.expectant) this.#hintedAt = now;
+    if (this.#lazyAt <= now) this.#lazyAt = Infinity;
     this.#hinted = false;
     this.#passedAt = now;
     this.#aftermath = aftermath;
@@ -63,11 +78,12 @@ export class Rhythm {
 
   /** The time at which the next pass is due. */
   get dueAt(): number {
-    const due = [this.#pollAt];
-    if (this.#hinted) due.push(Math.max(this.#hintedAt, this.#passedAt + this.#gap));
+    const due = [this.#pollAt, this.#lazyAt];
+    const tokenWait = Math.max(0, 1 - this.#tokens) * TOKEN_MS;
+    if (this.#hinted) due.push(Math.max(this.#hintedAt, this.#passedAt + tokenWait));
     const sinceHint = this.#passedAt - this.#hintedAt;
     if (this.#aftermath.expectant || sinceHint < BURST_MS) {
-      due.push(this.#passedAt + Math.max(BURST_GAP_MS, this.#gap / 2, BURST_SHARE * sinceHint));
+      due.push(this.#passedAt + Math.max(BURST_GAP_MS, tokenWait, BURST_SHARE * sinceHint));
     }
     const { nextTryAt } = this.#aftermath;
     if (nextTryAt !== undefined) due.push(Math.max(nextTryAt, this.#passedAt + RETRY_GAP_MS));

@@ -2,6 +2,7 @@
 // when the daemon is. It never stops or delays the daemon.
 
 import type { NodeState } from "./node_state.ts";
+import { printableJson } from "./printable.ts";
 
 /** Where the runtime directory is when the environment does not say so. */
 export const DEFAULT_RUNTIME_DIRECTORY = "/run/gilly";
@@ -72,7 +73,7 @@ export class StateFile {
 
   async #write(state: NodeState): Promise<void> {
     const draft = `${this.#path}.${Deno.pid}`;
-    await Deno.writeTextFile(draft, `${JSON.stringify(state, null, 2)}\n`);
+    await Deno.writeTextFile(draft, `${printableJson(state, 2)}\n`);
     // The unit's umask would keep it from everybody else.
     await Deno.chmod(draft, 0o644);
     await Deno.rename(draft, this.#path);

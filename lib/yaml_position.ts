@@ -35,11 +35,15 @@ const DEPTH_LIMIT = 64;
 
 const BLANKS = /(?:\s|(?<!\S)#[^\n]*)+/y;
 const LINE = /[^\n]*/y;
-const DIRECTIVES = /(?:(?:\s|#[^\n]*|%[^\n]*)*---(?=\s|$))?/y;
+/** A comment is taken to its end or not at all: in pieces, a line of forty `#` could be cut in more ways than can be tried. */
+const DIRECTIVES = /(?:(?:\s|[#%][^\n]*(?![^\n]))*---(?=\s|$))?/y;
 const QUOTED = /"(?:[^"\\]|\\[^])*"|'(?:[^']|'')*'/y;
-/** Anchors and tags, the name (captured), the colon. A plain name holds neither `: ` nor ` #`. */
+/**
+ * Anchors and tags, the name (captured, with the blanks behind it), the colon. A plain name holds neither `: ` nor ` #`;
+ * blanks may only be matched in one way, or a long line of them would be tried in as many as there are.
+ */
 const BLOCK_KEY =
-  /(?:[&!]\S*[ \t]+)*("(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*'|(?![\s"'[\]{}#|>,&!*%@`]|[-?](?:\s|$))(?:[^\n:#]|:(?=\S)|(?<=\S)#)+)[ \t]*:(?=\s|$)/y;
+  /(?:[&!]\S*[ \t]+)*((?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*')[ \t]*|(?![\s"'[\]{}#|>,&!*%@`]|[-?](?:\s|$))(?:[^\n:#]|:(?=\S)|(?<=\S)#)+):(?=\s|$)/y;
 const BLOCK_SCALAR_HEAD = /[|>][-+0-9]*[ \t]*(?:(?<=[ \t])#[^\n]*)?(?:\n|$)/y;
 const FLOW_PLAIN = /(?:[^\n,[\]{}:#]|:(?=[^\s,[\]{}])|(?<=\S)#)+/y;
 const PROPERTY = /[&!][^\s,[\]{}]*/y;
@@ -177,7 +181,7 @@ class Reader {
 
   #keyAhead(): string | undefined {
     const name = this.#ahead(BLOCK_KEY)?.[1];
-    return name === undefined ? undefined : nameOf(name);
+    return name === undefined ? undefined : nameOf(name.trim());
   }
 
   get #column(): number {

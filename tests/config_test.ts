@@ -293,3 +293,12 @@ Deno.test("the example with a few characters or lines changed is a config or a C
     isConfigOrConfigError(lines.toSpliced(from, 1).join("\n"));
   }));
 });
+
+Deno.test("a word without end is neither repeated in an error nor looked at for long", () => {
+  const started = performance.now();
+  for (const word of ["x", "x@", "//", "eyJ-", "a:"].map((piece) => piece.repeat(100_000))) {
+    const error = assertThrows(() => parseConfig(`"${word}": 1\n`, "config.yaml"), ConfigError);
+    assert(error.message.length < 1000, error.message.slice(0, 2000));
+  }
+  assert(performance.now() - started < 3000);
+});

@@ -1,5 +1,11 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { negotiatedVersion, pathOf, pullQuery, registryAuthHeader } from "../lib/runtime/docker_request.ts";
+import {
+  negotiatedVersion,
+  pathOf,
+  pullQuery,
+  registryAuthHeader,
+  withoutCredentials,
+} from "../lib/runtime/docker_request.ts";
 import { RuntimeError } from "../lib/runtime/runtime.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;
@@ -29,6 +35,18 @@ Deno.test("credentials are base64url of UTF-8 with padding", () => {
     const bytes = Uint8Array.from(atob(header.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
     assertEquals(JSON.parse(new TextDecoder().decode(bytes)), { username: "ann", password });
   }
+});
+
+Deno.test("what repeats credentials is told without them, in every form in which they are sent", () => {
+  const auth = { username: "ann", password: "pässword>>>???" };
+  const header = registryAuthHeader(auth);
+  const basic = btoa(String.fromCharCode(...new TextEncoder().encode(`ann:${auth.password}`)));
+  for (const form of [auth.password, header, header.replace(/=+$/, ""), basic, basic.replace(/=+$/, "")]) {
+    assertEquals(withoutCredentials(`no ${form} here, nor ${form}!`, auth), "no … here, nor …!");
+  }
+  assertEquals(withoutCredentials("token=t0k3n-of-ann", { identitytoken: "t0k3n-of-ann" }), "token=…");
+  assertEquals(withoutCredentials("a bad day for ann", auth), "a bad day for ann");
+  assertEquals(withoutCredentials("a bad day", { username: "ann", password: "a" }), "a bad day");
 });
 
 Deno.test("a pull asks for one tag or one digest", () => {

@@ -187,6 +187,24 @@ Deno.test("a body of just the limit is read, and one byte more is refused", asyn
   });
 });
 
+Deno.test("the time to read a body grows with its length, not with the square of it", async () => {
+  const [size, limits] = [32 * 1024 * 1024, { ...LIMITS, limit: 64 * 1024 * 1024, timeoutMs: 5000 }];
+  const answer = () => {
+    let sent = 0;
+    return new Response(
+      new ReadableStream<Uint8Array>({
+        pull(controller) {
+          if ((sent += 8192) > size) controller.close();
+          else controller.enqueue(new Uint8Array(8192));
+        },
+      }),
+    );
+  };
+  await withServer(answer, async (server) => {
+    assertEquals((await readBody(await send(request(server)), limits)).byteLength, size);
+  });
+});
+
 Deno.test("an endless body is refused at the limit, and the server is let go", async () => {
   const cancelled = Promise.withResolvers<void>();
   const answer = () =>

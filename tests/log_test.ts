@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { configureLog, type Fields, type Level, log, type LogOptions } from "../lib/log.ts";
-import { printable } from "../lib/printable.ts";
+import { printable, printableJson } from "../lib/printable.ts";
 
 const LEVELS: readonly Level[] = ["debug", "info", "warning", "error"];
 
@@ -130,4 +130,15 @@ Deno.test("a megabyte of control characters stays a short line", () => {
 Deno.test("a character that the cut would halve is still written as text", () => {
   const line = lineOf({}, "Main", "x".repeat(1999) + "🚀".repeat(10));
   assertMatch(line, /^<6>\[Main\] {2}x{1999}.… \(2019 characters\)\n$/u);
+});
+
+Deno.test("JSON for scripts has the same values and nothing that acts on a terminal", () => {
+  const value = { "a\u009b31m": ["\u001b[2J\u007f\u0085", "\u2028\u202egpj.exe\u2066", "ä→🐋"], b: 5 };
+  for (const indent of [undefined, 2]) {
+    const text = printableJson(value, indent);
+    assertEquals(JSON.parse(text), value);
+    // deno-lint-ignore no-control-regex
+    assertEquals(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u202e\u2066]/.test(text), false);
+    assert(text.includes("ä→🐋"));
+  }
 });

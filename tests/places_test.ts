@@ -172,3 +172,78 @@ Deno.test("a thousand tasks over three places leave all three free", async () =>
   for (const visit of visits) visit.end();
   await Promise.all(visits.map((visit) => visit.done));
 });
+
+/** Someone who asks while standing in line; `answer` comes when it is told. */
+function asking(places: Places, signal = patient) {
+  const answer = Promise.withResolvers<boolean>();
+  const it = { entered: false, asked: false, wasEnded: false };
+  const done = places.with(signal, () => {
+    it.entered = true;
+    return Promise.resolve("entered");
+  }, (here) => {
+    it.asked = true;
+    here.addEventListener("abort", () => it.wasEnded = true, { once: true });
+    return answer.promise;
+  });
+  done.catch(() => {});
+  return { it, done, answer };
+}
+
+Deno.test("who finds a free place asks nothing", async () => {
+  const { it, done } = asking(new Places(1));
+  assertEquals(await done, "entered");
+  assertEquals(it.asked, false);
+});
+
+Deno.test("who hears in line that others may go first goes last, and enters all the same", async () => {
+  const places = new Places(1);
+  const inside = new Visit(places, "inside");
+  const { it, done, answer } = asking(places);
+  const behind = new Visit(places, "behind");
+  answer.resolve(true);
+  await settle();
+  inside.end();
+  await settle();
+  assertEquals([behind.entered, it.entered], [true, false]);
+  behind.end();
+  assertEquals(await done, "entered");
+});
+
+Deno.test("who hears that it is worth waiting, nothing yet, or an error, enters in turn, and the question ends", async () => {
+  for (const heard of ["no", "nothing", "an error"]) {
+    const places = new Places(1);
+    const inside = new Visit(places, "inside");
+    const { it, done, answer } = asking(places);
+    const behind = new Visit(places, "behind");
+    if (heard === "no") answer.resolve(false);
+    if (heard === "an error") answer.reject(new Error("500"));
+    await settle();
+    assertEquals([it.asked, it.entered], [true, false]);
+    inside.end();
+    assertEquals(await done, "entered", heard);
+    assertEquals(it.wasEnded, true);
+    behind.end();
+    await behind.done;
+  }
+});
+
+Deno.test("an answer and a place in the same moment cost nobody a place", async () => {
+  const places = new Places(1);
+  const inside = new Visit(places, "inside");
+  const { done, answer } = asking(places);
+  inside.end();
+  answer.resolve(true);
+  await done;
+  assertEquals(await places.with(patient, () => Promise.resolve("free again")), "free again");
+});
+
+Deno.test("who is aborted while asking in line leaves it, and the others move up", async () => {
+  const places = new Places(1);
+  const inside = new Visit(places, "inside");
+  const stop = new AbortController();
+  const { done } = asking(places, stop.signal);
+  stop.abort(new Error("stopped by a signal"));
+  await assertRejects(() => done, Error, "stopped by a signal");
+  inside.end();
+  assertEquals(await places.with(patient, () => Promise.resolve("free again")), "free again");
+});

@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { InvalidReferenceError, parseReference } from "../lib/image_ref.ts";
 import { PodListError, readPodList } from "../lib/pod.ts";
 import { scanPods } from "../lib/pod_scan.ts";
 import { listOf, waitingPod } from "./fakes/pods.ts";
@@ -143,4 +144,15 @@ Deno.test("only the annotation's value false opts a pod out", () => {
     return readPodList(listOf(pod)).pods[0]?.optedOut;
   };
   assertEquals([optedOut("false"), optedOut("true"), optedOut(false), optedOut("False")], [true, false, false, false]);
+});
+
+Deno.test("names, images and messages that are longer than any can be are cut where they come in", () => {
+  const long = `gcr.io/${"a/".repeat(500_000)}x:1`;
+  const pod = waitingPod(long, long, { message: long, namespace: long, phase: long });
+  const { pods } = readPodList(listOf(pod));
+  const texts = [pods[0]!.name, pods[0]!.namespace, pods[0]!.phase, pods[0]!.uid];
+  const { image, waiting } = pods[0]!.containers[0]!;
+  for (const text of [...texts, image, waiting!.message]) assertEquals(text.length, 5000);
+  // As invalid as it was.
+  assertThrows(() => parseReference(image), InvalidReferenceError);
 });

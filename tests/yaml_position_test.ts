@@ -166,3 +166,18 @@ Deno.test("nesting without end and unclosed quotes cost neither the stack nor mu
   }
   assert(performance.now() - started < 5000);
 });
+
+Deno.test("a banner of # above the settings costs no time", () => {
+  const banner = `${"#".repeat(100_000)}\n${"# ".repeat(50_000)}\n`;
+  const started = performance.now();
+  assertEquals(locateKeys(`${banner}x: 1\n`)(["x"]), 3);
+  assertEquals(locateKeys(`%YAML 1.2\n${banner}---\nx: 1\n`)(["x"]), 5);
+  assert(performance.now() - started < 1000);
+});
+
+Deno.test("a long line of blanks costs no time", () => {
+  const started = performance.now();
+  assertEquals(locateKeys(`y:\n  a${" ".repeat(100_000)}b\nx${" ".repeat(100_000)}: 1\n"z"  : 1\n`)(["x"]), 3);
+  assertEquals(locateKeys(`"z" : 1\n'q'\t: 1\n`)(["q"]), 2);
+  assert(performance.now() - started < 1000);
+});

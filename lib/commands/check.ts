@@ -9,6 +9,7 @@ import { Journal } from "../journal.ts";
 import { stateFileIn } from "../state_file.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
 import { sizeOf } from "./terminal.ts";
+import { printableJson } from "../printable.ts";
 
 export const checkCommand: Command = {
   name: "check",
@@ -52,7 +53,7 @@ export const checkCommand: Command = {
         ),
       );
     }
-    if (args.flags.json === true) output.write(`${JSON.stringify(findings, null, 2)}\n`);
+    if (args.flags.json === true) output.write(`${printableJson(findings, 2)}\n`);
     else output.write(renderFindings(findings, sizeOf(Deno.stdout)?.columns));
     if (config === undefined) return EXIT.config;
     return worstOf(findings) === "fail" ? EXIT.failure : EXIT.ok;

@@ -9,7 +9,7 @@ import { describeError, EXIT, UsageError } from "../errors.ts";
 import { formatReference, InvalidReferenceError, parseReference, type Reference } from "../image_ref.ts";
 import { Journal } from "../journal.ts";
 import { type LedgerEntry, ledgerLines } from "../ledger.ts";
-import { printable } from "../printable.ts";
+import { printable, printableJson } from "../printable.ts";
 import { matchRule } from "../registry_map.ts";
 import { isRefusal, lookupName, planImage, type Refusal } from "../repair_plan.ts";
 import { localTime } from "../units.ts";
@@ -74,7 +74,7 @@ export const explainCommand: Command = {
     try {
       const lineOf = locateKeys(await Deno.readTextFile(config.file));
       const explanations = await Promise.all(args.words.map((image) => explain(image, parts, lineOf, signal)));
-      if (args.flags.json === true) output.write(`${JSON.stringify(explanations, null, 2)}\n`);
+      if (args.flags.json === true) output.write(`${printableJson(explanations, 2)}\n`);
       else for (const explanation of explanations) print(explanation, config, output);
       return EXIT.ok;
     } finally {

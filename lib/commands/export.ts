@@ -9,6 +9,7 @@ import { type Format, FORMATS, isFormat } from "../export/formats.ts";
 import { findAuthorities, type PlacedFile, placeFiles } from "../export/place.ts";
 import { compileRules } from "../registry_map.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
+import { printableJson } from "../printable.ts";
 
 /** What `export --json` prints. */
 export interface ExportReport extends Exported {
@@ -65,7 +66,7 @@ export const exportCommand: Command = {
       : undefined;
     if (args.flags.json === true) {
       const report: ExportReport = { format, ...exported, ...(placed && { placed }) };
-      output.write(`${JSON.stringify(report, null, 2)}\n`);
+      output.write(`${printableJson(report, 2)}\n`);
       return EXIT.ok;
     }
     if (placed === undefined) output.write(exported.files.map(({ content }) => content).join("\n"));

@@ -9,6 +9,7 @@ import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../hi
 import { type LedgerEntry, ledgerLines } from "../ledger.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG, tell } from "./flags.ts";
 import { sizeOf } from "./terminal.ts";
+import { printableJson } from "../printable.ts";
 
 export const historyCommand: Command = {
   name: "history",
@@ -97,7 +98,7 @@ async function printTable(entries: AsyncIterable<LedgerEntry>, file: string, que
 async function printJson(entries: AsyncIterable<LedgerEntry>, output: Output): Promise<void> {
   let before = "[";
   for await (const entry of entries) {
-    output.write(`${before}\n${JSON.stringify(entry)}`);
+    output.write(`${before}\n${printableJson(entry)}`);
     before = ",";
   }
   output.write(before === "[" ? "[]\n" : "\n]\n");

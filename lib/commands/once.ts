@@ -8,6 +8,7 @@ import type { Plan } from "../repair_plan.ts";
 import { namePods } from "../journal.ts";
 import { CONFIG_FLAG, JSON_FLAG, loadConfigAndLog } from "./flags.ts";
 import { Stop } from "./signals.ts";
+import { printable, printableJson } from "../printable.ts";
 
 export const onceCommand: Command = {
   name: "once",
@@ -42,16 +43,17 @@ export const onceCommand: Command = {
 
 function printPlan(plan: Plan, json: boolean, output: Output): void {
   if (json) {
-    output.write(`${JSON.stringify(planAsJson(plan), null, 2)}\n`);
+    output.write(`${printableJson(planAsJson(plan), 2)}\n`);
     return;
   }
   if (plan.repairs.length === 0 && plan.skips.length === 0) output.write("Nothing to repair.\n");
+  const write = (line: string) => output.write(`${printable(line)}\n`);
   for (const { image, candidates, failures } of plan.repairs) {
-    output.write(`repair  ${image} for ${namePods(failures)}\n`);
-    for (const { reference } of candidates) output.write(`          from ${reference}\n`);
+    write(`repair  ${image} for ${namePods(failures)}`);
+    for (const { reference } of candidates) write(`          from ${reference}`);
   }
   for (const { failure, reason, advice } of plan.skips) {
-    output.write(`skip    ${failure.image} for ${namePods([failure])}: ${reason}: ${advice}\n`);
+    write(`skip    ${failure.image} for ${namePods([failure])}: ${reason}: ${advice}`);
   }
 }
 

@@ -6,7 +6,7 @@ import { loadConfig } from "../config.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import { Journal } from "../journal.ts";
 import type { Outcome } from "../outcome.ts";
-import { printable } from "../printable.ts";
+import { printable, printableJson } from "../printable.ts";
 import { repair, type RepairListener } from "../repair.ts";
 import { isRefusal, planImage, type Refusal } from "../repair_plan.ts";
 import { entryFor } from "../repairs.ts";
@@ -74,7 +74,7 @@ export const pullCommand: Command = {
       screen.close();
       parts.close();
     }
-    if (json) output.write(`${JSON.stringify(inOrder(args.words, results), null, 2)}\n`);
+    if (json) output.write(`${printableJson(inOrder(args.words, results), 2)}\n`);
     return results.every(({ result }) => result === "repaired" || result === "already-present")
       ? EXIT.ok
       : EXIT.failure;

@@ -12,6 +12,7 @@ import { spanText } from "../units.ts";
 import { JSON_FLAG, tell } from "./flags.ts";
 import { Stop } from "./signals.ts";
 import { sizeOf } from "./terminal.ts";
+import { printableJson } from "../printable.ts";
 
 /** The exit code when no daemon runs, as `systemctl status` has it (LSB, "program is not running"). */
 const NOT_RUNNING = 3;
@@ -45,7 +46,7 @@ export const statusCommand: Command = {
     if (flags.watch === true) return await watch(file, json, output);
     const seen = await look(file);
     for (const problem of seen.problems) tell(`${file}: ${problem}`);
-    output.write(json ? `${JSON.stringify(asJson(seen), null, 2)}\n` : `${linesOf(seen).join("\n")}\n`);
+    output.write(json ? `${printableJson(asJson(seen), 2)}\n` : `${linesOf(seen).join("\n")}\n`);
     return seen.state === undefined ? NOT_RUNNING : EXIT.ok;
   },
 };
@@ -128,6 +129,6 @@ function inLines(json: boolean, output: Output): (seen: Seen) => void {
     if (news === last) return;
     const gap = last === undefined ? "" : "\n";
     last = news;
-    output.write(json ? `${JSON.stringify(asJson(seen))}\n` : `${gap}${linesOf(seen).join("\n")}\n`);
+    output.write(json ? `${printableJson(asJson(seen))}\n` : `${gap}${linesOf(seen).join("\n")}\n`);
   };
 }

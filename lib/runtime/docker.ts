@@ -2,7 +2,7 @@
 // an image here or at its registry, pull one, tag one. It must never send anything that deletes or changes what it was not asked for.
 import { causeText, DockerConnection } from "./docker_connection.ts";
 import { classifyPullFailure, type EngineFailure, plainText } from "./docker_failure.ts";
-import { pathOf, pullQuery, registryAuthHeader } from "./docker_request.ts";
+import { pathOf, pullQuery, registryAuthHeader, withoutCredentials } from "./docker_request.ts";
 import { type PullLine, PullTally, readPullLines } from "./pull_stream.ts";
 import { EVENT_FILTERS, EVENT_LINE_LIMIT, parseEvent } from "./docker_events.ts";
 import { readLines } from "./lines.ts";
@@ -121,7 +121,7 @@ export class DockerRuntime implements Runtime {
       return pulledImage(attempt, reference, tally);
     } catch (error) {
       options.signal.throwIfAborted();
-      if (!watchdog.signal.aborted) throw error;
+      if (!watchdog.signal.aborted) throw withoutSecrets(error, options.auth);
       const message = `${attempt}: no progress for ${this.#noProgressMs / 1000} s, given up`;
       if (!tally.isQueued) throw new RuntimeError("stalled", message);
       throw new RuntimeError("failed", `${message}: its layers wait for a download slot of the Docker Engine`);
@@ -148,7 +148,7 @@ export class DockerRuntime implements Runtime {
       throw error;
     } catch (error) {
       options.signal.throwIfAborted();
-      if (!watchdog.signal.aborted) throw error;
+      if (!watchdog.signal.aborted) throw withoutSecrets(error, options.auth);
       // The Engine lives, as its ping has shown: it is the registry that stays silent.
       throw new RuntimeError("stalled", `${attempt}: no answer for ${this.#callTimeoutMs / 1000} s, given up`);
     } finally {
@@ -244,6 +244,13 @@ function reportProgress(line: PullLine, onProgress: NonNullable<PullOptions["onP
 
 function authHeaders(auth: RegistryAuth | undefined): Record<string, string> {
   return auth === undefined ? {} : { "X-Registry-Auth": registryAuthHeader(auth) };
+}
+
+function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown {
+  if (!(error instanceof RuntimeError) || auth === undefined) return error;
+  const message = withoutCredentials(error.message, auth);
+  const { kind, retryAfterSeconds } = error;
+  return message === error.message ? error : new RuntimeError(kind, message, { retryAfterSeconds });
 }
 
 function remoteImage(attempt: string, { Descriptor }: Record<string, unknown>): RemoteImage {

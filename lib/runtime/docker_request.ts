@@ -24,8 +24,29 @@ export function negotiatedVersion(attempt: string, offered: string): string | un
  * and a `serveraddress` that differs from the registry drops the credentials on the containerd image store.
  */
 export function registryAuthHeader(auth: RegistryAuth): string {
-  const bytes = new TextEncoder().encode(JSON.stringify(auth));
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
+  return base64Of(JSON.stringify(auth)).replaceAll("+", "-").replaceAll("/", "_");
+}
+
+/** Shorter ones are no secrets, and taking them out would garble every text. */
+const SHORTEST_SECRET = 4;
+
+/**
+ * What an Engine or a registry says, without the credentials that it was given, in any form in which they were sent: some
+ * repeat them in their errors, and those end in a journal.
+ */
+export function withoutCredentials(text: string, auth: RegistryAuth): string {
+  const header = registryAuthHeader(auth);
+  const forms = "identitytoken" in auth ? [auth.identitytoken] : [
+    base64Of(`${auth.username}:${auth.password}`),
+    auth.password,
+  ];
+  return [header, base64Of(JSON.stringify(auth)), ...forms].filter((form) => form.length >= SHORTEST_SECRET)
+    .flatMap((form) => [form, form.replace(/=+$/, "")])
+    .reduce((rest, form) => rest.replaceAll(form, "…"), text);
+}
+
+function base64Of(text: string): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
 /**

@@ -71,6 +71,14 @@ export class Gilly {
     return await found.promise.finally(() => clearTimeout(timer));
   }
 
+  /** The next line it says; throws when the process ends before. */
+  async nextLine(): Promise<string> {
+    if (this.#ended) throw new Error("gilly has ended and says no more");
+    const found = Promise.withResolvers<string>();
+    this.#waiters.push({ pattern: /^/, found });
+    return await found.promise;
+  }
+
   /** Its exit code, once it has ended by itself. */
   async ended(): Promise<number> {
     const { code } = await this.#child.status;

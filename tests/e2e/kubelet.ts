@@ -24,6 +24,10 @@ export interface RealKubelet {
   readonly logFile: string;
   /** The answer to GET /pods, over TLS with the client's certificate. */
   pods(): Promise<Pod[]>;
+  /** Its process while it runs. */
+  readonly pid: number | undefined;
+  /** Ends it without warning (SIGKILL); containers go on running. */
+  kill(): Promise<void>;
   /** Ends it; containers go on running. Harmless when it does not run. */
   stop(): Promise<void>;
   /** Starts it again on the same port. Resolves once it answers. */
@@ -67,6 +71,10 @@ export async function startKubelet(
       if (response.status !== 200) throw new Error(`GET ${url}/pods: ${response.status} ${await response.text()}`);
       return (await response.json() as { items: PodList["items"] | null }).items ?? [];
     },
+    get pid() {
+      return daemon.pid;
+    },
+    kill: () => daemon.stop("SIGKILL"),
     stop: () => daemon.stop("SIGTERM"),
     start: async () => void await daemon.start(READY_TEXT),
     async remove() {

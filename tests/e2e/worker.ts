@@ -3,7 +3,7 @@
 
 import type { Container, Pod } from "kubernetes-types/core/v1.d.ts";
 import { stringify } from "@std/yaml";
-import { makeAuthority } from "../fakes/certificates.ts";
+import { type Authority, makeAuthority } from "../fakes/certificates.ts";
 import {
   busyboxFiles,
   callEngine,
@@ -49,6 +49,11 @@ export interface WorkerOptions {
   readonly guarded?: number;
   /** The Engine on the PATH when left out. */
   readonly startEngine?: typeof startEngine;
+}
+
+/** The files, and who signed all of them. */
+export interface WorkerCertificates extends CertificateFiles {
+  readonly authority: Authority;
 }
 
 /** Starts a worker; `dir` is its own. Throws when it cannot, after cleaning up. */
@@ -102,7 +107,7 @@ export class Worker {
     readonly engine: RealEngine,
     readonly mirrors: readonly RealRegistry[],
     readonly kubelet: RealKubelet,
-    readonly certificates: CertificateFiles,
+    readonly certificates: WorkerCertificates,
     parts: AsyncDisposableStack,
   ) {
     this.#parts = parts;
@@ -319,7 +324,7 @@ async function makeSleeper(engine: RealEngine, reference: string, text: string, 
   return await makeImage(engine, reference, files, [`CMD ${JSON.stringify(command)}`]);
 }
 
-async function writeCertificates(dir: string): Promise<CertificateFiles> {
+async function writeCertificates(dir: string): Promise<WorkerCertificates> {
   const authority = makeAuthority("gilly-e2e");
   const server = authority.issueServer({ dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"] });
   const client = authority.issueClient({ commonName: "gilly", organization: "system:masters" });
@@ -329,6 +334,7 @@ async function writeCertificates(dir: string): Promise<CertificateFiles> {
     return path;
   };
   return {
+    authority,
     caFile: await write("ca.crt", authority.certificatePem),
     serverCertFile: await write("kubelet.crt", server.certificatePem),
     serverKeyFile: await write("kubelet.key", server.keyPem),

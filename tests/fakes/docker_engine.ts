@@ -75,6 +75,8 @@ export class FakeDockerEngine {
   /** The most pulls that ever ran at once. */
   mostPulling = 0;
   intercept: Intercept | undefined;
+  /** Sees every call as it arrives, which waits for what this returns; `ended` resolves with the call's end. */
+  watch: ((call: EngineCall, ended: Promise<void>) => Promise<void>) | undefined;
   /** Where any call can be held; pulls also by `hold`, at points of their own. */
   readonly gates = new CallGates<EngineCall>();
 
@@ -194,14 +196,17 @@ export class FakeDockerEngine {
     this.calls++;
     this.journal.push(call);
     if (this.journal.length > (this.#options.journalLimit ?? 10_000)) this.journal.shift();
+    const ended = Promise.withResolvers<void>();
     const end = (how: "complete" | "aborted") => {
       call.ended ??= how;
+      ended.resolve();
       this.#pulling.delete(call);
       this.#tell();
     };
     const left = AbortSignal.any([request.signal, stopped]);
     left.addEventListener("abort", () => end("aborted"), { once: true });
     this.#tell();
+    await this.watch?.(call, ended.promise);
     await this.gates.pass("before", call, left);
     const response = await (this.intercept?.(call, request) ?? this.#route(call, left, end));
     await this.gates.pass("after", call, left);

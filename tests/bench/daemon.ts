@@ -1,0 +1,60 @@
+// The compiled daemon as a measured process: started under a service manager's eyes, ended with the measurement.
+
+import { GILLY } from "../e2e/requirements.ts";
+import { type FixedKubelet, startServiceManager, writeConfig } from "./stand_ins.ts";
+
+/** A daemon that has said READY=1. */
+export interface MeasuredDaemon extends AsyncDisposable {
+  readonly pid: number;
+  readonly millisecondsToReady: number;
+  /** Messages that it sent to its service manager so far. */
+  readonly messages: () => number;
+}
+
+/** What this machine lacks to run the compiled program, in words. */
+export function missingForGilly(): string[] {
+  try {
+    return Deno.statSync(GILLY).isFile ? [] : [GILLY];
+  } catch {
+    return ["dist/gilly (deno task compile)"];
+  }
+}
+
+/** Starts `gilly run` in `dir` for that kubelet and Engine; `config` goes into its config file. */
+export async function startDaemon(
+  dir: string,
+  kubelet: Pick<FixedKubelet, "url" | "authorityPem">,
+  socket: string,
+  config: Record<string, unknown>,
+): Promise<MeasuredDaemon> {
+  const file = await writeConfig(dir, kubelet, socket, { registries: { "gcr.io": "mirror.example" }, ...config });
+  const manager = startServiceManager(dir);
+  const before = performance.now();
+  const child = new Deno.Command(GILLY, {
+    args: ["run", "--config", file],
+    env: manager.env,
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const ended = child.status.then(({ code }) => {
+    throw new Error(`gilly ended with exit code ${code}`);
+  });
+  ended.catch(() => {});
+  try {
+    const ready = await Promise.race([manager.ready, ended]);
+    return {
+      pid: child.pid,
+      millisecondsToReady: ready - before,
+      messages: () => manager.messages,
+      async [Symbol.asyncDispose]() {
+        child.kill("SIGTERM");
+        await child.status;
+        manager[Symbol.dispose]();
+      },
+    };
+  } catch (error) {
+    manager[Symbol.dispose]();
+    throw error;
+  }
+}

@@ -1,0 +1,45 @@
+// Eyes on a real kubelet: when it first reports that a pod's image cannot be pulled.
+
+import { delay } from "@std/async/delay";
+import type { RealKubelet } from "../e2e/kubelet.ts";
+import { waitingReason } from "../e2e/worker.ts";
+import { wallClock } from "./engine_tap.ts";
+
+/** Asked this often; the kubelet needs a few milliseconds for an answer. */
+const GAP_MS = 20;
+const FAILED = new Set(["ErrImagePull", "ImagePullBackOff"]);
+
+/** Whom to tell of a failure; called once for each pod, with its full name. */
+export type OnFailure = (pod: string) => void;
+
+/** A watch over a kubelet's pods. Times are milliseconds since the epoch. */
+export class FailureWatch {
+  /** For each pod by its full name: when the kubelet was last asked that did not report the failure yet. */
+  readonly reportedAfter = new Map<string, number>();
+  readonly #end = new AbortController();
+  readonly #watching: Promise<void>;
+
+  constructor(kubelet: RealKubelet, onFailure: OnFailure = () => {}) {
+    this.#watching = this.#watch(kubelet, onFailure);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end.abort();
+    await this.#watching;
+  }
+
+  async #watch(kubelet: RealKubelet, onFailure: OnFailure): Promise<void> {
+    let before = wallClock();
+    while (!this.#end.signal.aborted) {
+      const asked = wallClock();
+      for (const pod of await kubelet.pods()) {
+        const name = pod.metadata?.name ?? "";
+        if (this.reportedAfter.has(name) || !FAILED.has(waitingReason(pod, "app") ?? "")) continue;
+        this.reportedAfter.set(name, before);
+        onFailure(name);
+      }
+      before = asked;
+      await delay(GAP_MS);
+    }
+  }
+}

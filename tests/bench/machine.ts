@@ -1,0 +1,38 @@
+// The machine a number was measured on, without its name or any of its paths.
+
+import { kubeletBinary } from "../e2e/requirements.ts";
+
+/** One line: cores, memory, kernel, versions of what takes part, and the day. */
+export async function describeMachine(): Promise<string> {
+  const memory = /^MemTotal:\s+(\d+) kB/m.exec(await Deno.readTextFile("/proc/meminfo"))?.[1];
+  const kernel = (await Deno.readTextFile("/proc/sys/kernel/osrelease")).trim().replace(/[^0-9.].*$/, "");
+  const docker = /version (\S+?),/.exec(await outputOf("dockerd", "--version"))?.[1];
+  const kubelet = kubeletBinary();
+  const kubeletVersion = kubelet === undefined
+    ? undefined
+    : /v([\d.]+)/.exec(await outputOf(kubelet, "--version"))?.[1];
+  return [
+    `${navigator.hardwareConcurrency} cores`,
+    `${Math.round(Number(memory) / 1024 / 1024)} GB`,
+    `Linux ${kernel} on ${Deno.build.arch}`,
+    `Deno ${Deno.version.deno}`,
+    ...(docker === undefined ? [] : [`Docker Engine ${docker}`]),
+    ...(kubeletVersion === undefined ? [] : [`kubelet ${kubeletVersion}`]),
+    new Date().toISOString().slice(0, 10),
+  ].join(", ");
+}
+
+/** Tasks that want a processor now, averaged over the last minute. */
+export function load(): number {
+  return Deno.loadavg()[0]!;
+}
+
+async function outputOf(program: string, ...args: string[]): Promise<string> {
+  try {
+    const env = { PATH: `${Deno.env.get("PATH")}:/usr/sbin:/sbin` };
+    const { stdout } = await new Deno.Command(program, { args, env, stderr: "null" }).output();
+    return new TextDecoder().decode(stdout);
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,83 @@
+// Images made in a registry, without an Engine: the HTTP API of distribution (docs/spec/api.md), as `docker push` uses it.
+
+import { busyboxFiles, tarOf } from "../e2e/engine.ts";
+
+const MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
+const LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+const CONFIG = "application/vnd.docker.container.image.v1+json";
+
+/** A layer as a registry keeps it. */
+export interface Layer {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly digest: string;
+  /** Digest of what it unpacks to. */
+  readonly diffId: string;
+}
+
+/** A layer with Debian's static busybox: an image with it can run. */
+export async function busyboxLayer(): Promise<Layer> {
+  return layerOf(tarOf(await busyboxFiles()));
+}
+
+/** A layer of that many random bytes, so that no two are the same. */
+export function randomLayer(size: number): Promise<Layer> {
+  const content = new Uint8Array(size);
+  for (let at = 0; at < size; at += 65_536) crypto.getRandomValues(content.subarray(at, at + 65_536));
+  return layerOf(tarOf({ "made-for-a-measurement": content }));
+}
+
+/** Puts an image of these layers into the registry at `host`; it sleeps when it is run. */
+export async function putImage(host: string, path: string, tag: string, layers: readonly Layer[]): Promise<void> {
+  const config = new TextEncoder().encode(JSON.stringify({
+    architecture: "amd64",
+    os: "linux",
+    created: "2020-05-16T01:00:00Z",
+    config: { Cmd: ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 1000000 & wait"], Env: ["PATH=/bin"] },
+    rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
+    history: layers.map(() => ({ created: "2020-05-16T01:00:00Z" })),
+  }));
+  const configDigest = await digestOf(config);
+  for (const { bytes, digest } of [...layers, { bytes: config, digest: configDigest }]) {
+    await putBlob(host, path, bytes, digest);
+  }
+  const manifest = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: MANIFEST,
+    config: { mediaType: CONFIG, size: config.byteLength, digest: configDigest },
+    layers: layers.map(({ bytes, digest }) => ({ mediaType: LAYER, size: bytes.byteLength, digest })),
+  });
+  await expecting(201, `http://${host}/v2/${path}/manifests/${tag}`, {
+    method: "PUT",
+    body: manifest,
+    headers: { "Content-Type": MANIFEST },
+  });
+}
+
+async function layerOf(tar: Uint8Array<ArrayBuffer>): Promise<Layer> {
+  const packed = new Blob([tar]).stream().pipeThrough(new CompressionStream("gzip"));
+  const bytes = new Uint8Array(await new Response(packed).arrayBuffer());
+  return { bytes, digest: await digestOf(bytes), diffId: await digestOf(tar) };
+}
+
+async function putBlob(host: string, path: string, bytes: Uint8Array<ArrayBuffer>, digest: string): Promise<void> {
+  const begun = await expecting(202, `http://${host}/v2/${path}/blobs/uploads/`, { method: "POST" });
+  const place = new URL(begun.headers.get("Location")!, `http://${host}`);
+  place.searchParams.set("digest", digest);
+  await expecting(201, place.href, {
+    method: "PUT",
+    body: bytes,
+    headers: { "Content-Type": "application/octet-stream" },
+  });
+}
+
+async function expecting(status: number, url: string, init: RequestInit): Promise<Response> {
+  const response = await fetch(url, init);
+  const text = await response.text();
+  if (response.status !== status) throw new Error(`${init.method} ${url}: ${response.status} ${text}`);
+  return response;
+}
+
+async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return `sha256:${hash.toHex()}`;
+}

@@ -1,0 +1,24 @@
+import { assertEquals } from "@std/assert";
+import { watchEvents } from "../lib/event_watch.ts";
+import type { EventOptions } from "../lib/runtime/runtime.ts";
+
+for (const opens of [true, false]) {
+  Deno.test(`a stream that breaks tells that events ${opens ? "were missed" : "were not missed, since it never opened"}`, async () => {
+    const stop = new AbortController();
+    const heard: unknown[] = [];
+    const events = ({ onOpen, onEvent }: EventOptions): Promise<never> => {
+      if (opens) onOpen();
+      if (opens) onEvent("sandbox-started");
+      return Promise.reject(new Error("gone"));
+    };
+    await watchEvents(events, {
+      opened: () => heard.push("opened"),
+      happened: (event) => heard.push(event),
+      broke: (error, wasOpen) => {
+        heard.push(error instanceof Error ? error.message : error, wasOpen);
+        stop.abort();
+      },
+    }, stop.signal);
+    assertEquals(heard, opens ? ["opened", "sandbox-started", "gone", true] : ["gone", false]);
+  });
+}

@@ -1,0 +1,177 @@
+// Faults of a Docker Engine that a real one does not show when asked to: on the stand-in behind the same socket.
+
+import { assertEquals } from "@std/assert";
+import type { EngineCall, RegistryState } from "../fakes/docker_engine.ts";
+import { tried } from "../tried/tried.ts";
+import { assertNoWrongImage, HURT, otherIsRepaired, withScene } from "./scene.ts";
+
+const ofHurt = ({ path, query }: EngineCall) =>
+  path.includes("acme/hurt") || query.repo?.includes("acme/hurt") || query.fromImage?.includes("acme/hurt");
+
+const claim = (what: string, holds: string) => ({ subject: "Docker", what, means: "stand-in" as const, holds });
+
+tried(
+  claim("500 on tag", "said as a failure, tried again, nothing half done"),
+  () =>
+    withScene(async ({ node, gilly }) => {
+      await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 .*the disk is in a mood/);
+      await otherIsRepaired({ node, gilly });
+      assertEquals(node.engine.has(HURT.name), false);
+      node.engine.intercept = undefined;
+    }, {
+      before: ({ engine }) =>
+        engine.intercept = (call) =>
+          call.path.endsWith("/tag") && ofHurt(call)
+            ? Response.json({ message: "the disk is in a mood" }, { status: 500 })
+            : undefined,
+    }),
+);
+
+tried(claim("200 on tag, and no tag", "not taken for a success"), () =>
+  withScene(async ({ node, gilly }) => {
+    await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 /);
+    assertEquals(node.engine.has(HURT.name), false);
+    node.engine.intercept = undefined;
+  }, {
+    before: ({ engine }) =>
+      engine.intercept = (call) => call.path.endsWith("/tag") && ofHurt(call) ? new Response("OK") : undefined,
+  }));
+
+const STREAMS: readonly (readonly [RegistryState, string, RegExp])[] = [
+  ["torn", "pull stream torn", /broke off/],
+  ["cut", "pull stream that ends before it says how", /ended before it said/],
+  ["silent", "pull stream that never begins", /no progress for 1 s/],
+  ["stalled", "pull stream that repeats itself", /no progress for 1 s/],
+];
+
+for (const [state, what, said] of STREAMS) {
+  tried(claim(what, "given up within the deadline, tried again"), () =>
+    withScene(async ({ node, gilly }) => {
+      await gilly.waitForLine(said);
+      await otherIsRepaired({ node, gilly });
+      assertNoWrongImage(node);
+      node.engine.registries["mirror.example"]!.state = "up";
+    }, { before: ({ engine }) => engine.registries["mirror.example"]!.state = state }));
+}
+
+tried(
+  claim("pull stream with an error after 90 %", "not taken for a success, though most of it was there"),
+  () =>
+    withScene(async ({ node, gilly }) => {
+      await gilly.waitForLine(/no image: .*read tcp: connection reset by peer/);
+      await otherIsRepaired({ node, gilly });
+      assertEquals(node.engine.has(HURT.name), false);
+      node.engine.intercept = undefined;
+    }, { before: ({ engine }) => engine.intercept = answerPullsWith(nearlyWhole()) }),
+);
+
+const GARBAGE: Readonly<Record<string, () => Response>> = {
+  "a web page": () => new Response("<html>It works!</html>", { headers: { "Content-Type": "text/html" } }),
+  "bytes": () => new Response(new Uint8Array(4096).map((_, index) => index * 31)),
+  "nothing": () => new Response(""),
+  "null": () => new Response("null"),
+  "a list": () => Response.json([{ Id: "sha256:0" }]),
+  "other types": () => Response.json({ Id: 5, RepoTags: "a", status: [], Status: {}, ServerVersion: {} }),
+  "an endless line": () => new Response(endless('{"status":"')),
+  "a redirect": () => new Response(null, { status: 301, headers: { Location: "/json" } }),
+  "418": () => new Response("short and stout", { status: 418 }),
+};
+
+const garbage = Object.keys(GARBAGE).join(", ");
+
+tried(claim(`answers every call with ${garbage}`, "no pass ends the daemon, nothing is tagged meanwhile"), async () => {
+  for (const make of Object.values(GARBAGE)) {
+    await withScene(async ({ node, gilly }) => {
+      await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 /);
+      await gilly.waitForLine(/cannot repair quay\.io\/acme\/other:1 /);
+      assertEquals(node.engine.journal.filter(({ path }) => path.endsWith("/tag")), []);
+      node.engine.intercept = undefined;
+    }, { before: ({ engine }) => engine.intercept = ({ path }) => path === "/_ping" ? undefined : make() });
+  }
+});
+
+tried(claim(`answers every pull with ${garbage}`, "nothing is tagged meanwhile, others are not delayed"), async () => {
+  for (const make of Object.values(GARBAGE)) {
+    await withScene(async ({ node, gilly }) => {
+      await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 /);
+      await otherIsRepaired({ node, gilly });
+      assertEquals(node.engine.journal.filter((call) => call.path.endsWith("/tag") && ofHurt(call)), []);
+      node.engine.intercept = undefined;
+    }, { before: ({ engine }) => engine.intercept = answerPullsWith(make) });
+  }
+});
+
+tried(
+  claim("answers the ping with garbage", "no call is sent to what is no Engine"),
+  () =>
+    withScene(async ({ node, gilly }) => {
+      await gilly.waitForLine(/cannot repair .*does not answer as a Docker Engine/);
+      assertEquals(node.engine.journal.filter(({ path }) => path !== "/_ping"), []);
+      node.engine.intercept = undefined;
+    }, {
+      before: ({ engine }) => engine.intercept = () => new Response("<html>It works!</html>", { status: 404 }),
+    }),
+);
+
+tried(
+  claim("says one image, has another under the name", "the wrong image is left where it is, and said"),
+  () =>
+    withScene(async ({ node, gilly }) => {
+      // Whoever asks for the original name after the tag hears of another image.
+      await gilly.waitForLine(/tagged mirror\.example\/acme\/hurt:1 .*resolves to sha256:f+/);
+      await otherIsRepaired({ node, gilly });
+      assertNoWrongImage(node);
+      node.engine.intercept = undefined;
+    }, {
+      before: ({ engine }) =>
+        engine.intercept = ({ path, method }) =>
+          method === "GET" && path === `/images/${HURT.name}/json` && engine.has(HURT.name)
+            ? Response.json({ Id: `sha256:${"f".repeat(64)}` })
+            : undefined,
+    }),
+);
+
+tried(
+  claim(
+    "another Engine version on a new socket, with a pull at its beginning, middle, end",
+    "asked anew, in its version",
+  ),
+  async () => {
+    for (const at of ["headers", "layers", "end"] as const) {
+      await withScene(async ({ node, gilly }) => {
+        await otherIsRepaired({ node, gilly });
+        const hold = node.engine.hold(at, HURT.pulled);
+        node.engine.registries["mirror.example"]!.state = "up";
+        await hold.reached;
+        await node.engine.stop();
+        await node.engine.start({ apiVersion: "1.30", version: "17.06.0-ce" });
+        hold.release();
+        await node.engine.waitFor(({ path, version }) => path === "/images/create" && version === "1.30");
+      }, { before: ({ engine }) => engine.registries["mirror.example"]!.state = "cut" });
+    }
+  },
+);
+
+function answerPullsWith(make: () => Response): (call: EngineCall) => Response | undefined {
+  return (call) => call.path === "/images/create" && ofHurt(call) ? make() : undefined;
+}
+
+function nearlyWhole(): () => Response {
+  const line = (share: number) => ({
+    id: "0123456789ab",
+    status: "Downloading",
+    progressDetail: { current: share * 1000, total: 1000 },
+  });
+  const last = { errorDetail: { message: "read tcp: connection reset by peer" }, error: "connection reset by peer" };
+  const lines = [...Array.from({ length: 10 }, (_, index) => line(index / 10)), last];
+  return () => new Response(lines.map((line) => `${JSON.stringify(line)}\r\n`).join(""));
+}
+
+/** Says `begin`, and then one character after the other without an end. */
+function endless(begin: string): ReadableStream<Uint8Array> {
+  const more = new TextEncoder().encode("x".repeat(64 * 1024));
+  return new ReadableStream({
+    start: (controller) => controller.enqueue(new TextEncoder().encode(begin)),
+    pull: (controller) => controller.enqueue(more),
+  });
+}

@@ -1,0 +1,38 @@
+// A mirror that stops in the middle of a blob until it may go on: the hook point of a pull that is under way.
+
+import { type FaultyRegistry, startFaultyRegistry } from "../e2e/faulty_registry.ts";
+
+/** A mirror whose first blob is held. */
+export interface HeldMirror extends AsyncDisposable {
+  readonly host: string;
+  /** Resolves when somebody has asked for a blob. */
+  readonly reached: Promise<void>;
+  /** Lets everything through from now on. */
+  release(): void;
+}
+
+/** Starts it in front of the registry at `target`, `127.0.0.1:PORT`. */
+export function holdBlobsOf(target: string): HeldMirror {
+  const reached = Promise.withResolvers<void>();
+  const open = Promise.withResolvers<void>();
+  const proxy: FaultyRegistry = startFaultyRegistry(target, async ({ url, method }, forward) => {
+    if (url.includes("/blobs/") && method === "GET") {
+      reached.resolve();
+      await open.promise;
+    }
+    return await forward();
+  });
+  const release = () => {
+    proxy.fault = undefined;
+    open.resolve();
+  };
+  return {
+    host: proxy.host,
+    reached: reached.promise,
+    release,
+    async [Symbol.asyncDispose]() {
+      release();
+      await proxy.stop();
+    },
+  };
+}

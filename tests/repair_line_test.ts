@@ -1,0 +1,103 @@
+// What a repair does while it stands in line for its mirror.
+
+import { assertEquals } from "@std/assert";
+import { boundedRuntime } from "../lib/bounded_runtime.ts";
+import { parseReference } from "../lib/image_ref.ts";
+import { Mirrors, type MirrorsOptions } from "../lib/mirror_desk.ts";
+import type { Candidate } from "../lib/registry_map.ts";
+import { repair } from "../lib/repair.ts";
+import type { Target } from "../lib/repair_plan.ts";
+import { type PulledImage, RuntimeError } from "../lib/runtime/runtime.ts";
+import { image, MemoryRuntime } from "./fakes/runtime.ts";
+
+const DIGEST = `sha256:${"ab".repeat(32)}`;
+
+function targetOf(name: string): Target {
+  const reference = `m.example/${name}:1`;
+  const candidate: Candidate = { mirror: "m.example", repository: `m.example/${name}`, reference };
+  return {
+    name: `gcr.io/${name}:1`,
+    image: `gcr.io/${name}:1`,
+    reference: parseReference(`gcr.io/${name}:1`),
+    rule: { origin: "gcr.io", mirrors: ["m.example"] },
+    candidates: [candidate],
+  };
+}
+
+/** A mirror with one place, which somebody's pull has until `free` is called. */
+function crowded(runtime: MemoryRuntime) {
+  const pull = Promise.withResolvers<PulledImage>();
+  runtime.pulls["m.example/first:1"] = pull.promise;
+  const options: MirrorsOptions = {
+    settings: { "m.example": { maxConcurrentPulls: 1 } },
+    concurrency: 8,
+    now: () => 0,
+    random: () => 0,
+    onRest: () => {},
+    onWake: () => {},
+    onAuthProblem: () => {},
+  };
+  const ignore = () => {};
+  const tools = {
+    runtime,
+    mirrors: new Mirrors(options),
+    listener: { started: ignore, pulling: ignore, candidateFailed: ignore, tagged: ignore },
+    signal: new AbortController().signal,
+  };
+  const first = repair(targetOf("first"), tools);
+  const free = () => {
+    runtime.images.set("m.example/first:1", image("first"));
+    pull.resolve({ digest: undefined, bytes: 1 });
+    return first;
+  };
+  return { tools, free };
+}
+
+Deno.test("an image that the mirror seems not to have lets others go first, and its pull has the last word", async () => {
+  const runtime = new MemoryRuntime({
+    "m.example/wanted:1": { image: image("wanted"), digest: DIGEST },
+    "m.example/hidden:1": { image: image("hidden"), digest: DIGEST },
+  });
+  const looked = new Map(["hidden", "wanted"].map((name) => [`m.example/${name}:1`, Promise.withResolvers<void>()]));
+  const lookUp = runtime.lookUp.bind(runtime);
+  runtime.lookUp = async (reference, options) => {
+    const answer = reference === "m.example/hidden:1" ? undefined : await lookUp(reference, options);
+    looked.get(reference)!.resolve();
+    return answer;
+  };
+  const { tools, free } = crowded(runtime);
+  const both = ["hidden", "wanted"].map((name) => repair(targetOf(name), tools));
+  await Promise.all([...looked.values()].map(({ promise }) => promise));
+  await free();
+  assertEquals((await Promise.all(both)).map(({ result }) => result), ["repaired", "repaired"]);
+  assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), [
+    "pull m.example/first:1",
+    "pull m.example/wanted:1",
+    "pull m.example/hidden:1",
+  ]);
+});
+
+Deno.test("a look that fails changes nothing: the image waits for its turn", async () => {
+  const runtime = new MemoryRuntime({ "m.example/there:1": { image: image("there"), digest: DIGEST } });
+  const asked = Promise.withResolvers<void>();
+  runtime.lookUp = () => {
+    asked.resolve();
+    return Promise.reject(new RuntimeError("failed", "500"));
+  };
+  const { tools, free } = crowded(runtime);
+  const waiting = repair(targetOf("there"), tools);
+  await asked.promise;
+  await free();
+  assertEquals((await waiting).result, "repaired");
+});
+
+Deno.test("looks at registries that hang do not delay looks into the store", async () => {
+  const runtime = new MemoryRuntime();
+  runtime.images.set("gcr.io/there:1", image("there"));
+  runtime.lookUp = () => new Promise(() => {});
+  const bounded = boundedRuntime(runtime, { calls: 1, lookUps: 1 });
+  const { signal } = new AbortController();
+  void bounded.lookUp("m.example/a:1", { signal });
+  void bounded.lookUp("m.example/b:1", { signal });
+  assertEquals((await bounded.inspect("gcr.io/there:1", signal))?.id, "sha256:there");
+});

@@ -1,0 +1,184 @@
+// Keys, tokens and passwords reach no output, whatever goes wrong with them.
+
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { type FakeNode, startNode } from "../fakes/node.ts";
+import { tried } from "../tried/tried.ts";
+import { runEverything, textsOf, type Traces } from "./every_command.ts";
+
+const PASSWORD = "marked-password-7gL3";
+const IDENTITY = "marked-identity-token-Zq81";
+const TOKEN = "marked.bearer.token-W5pe";
+const BASIC = btoa(`alice:${PASSWORD}`);
+
+/** A node whose mirrors want credentials; the first gets the right ones, the second is not content with its own. */
+async function startGuardedNode(config = ""): Promise<FakeNode> {
+  const good = fakeImage("good", [1000]);
+  const pod = (name: string, image: string) => ({ name, containers: [{ name: "app", image }] });
+  const node = await startNode({
+    pods: [pod("good", "gcr.io/acme/good:1"), pod("denied", "quay.io/acme/denied:1"), pod("never", "ghcr.io/acme/a:1")],
+    engine: {
+      registries: {
+        "mirror.example": {
+          state: "up",
+          images: { "acme/good:1": good },
+          credentials: { username: "alice", password: PASSWORD },
+        },
+        "other.example": { state: "denied", images: {} },
+      },
+    },
+    config: `
+registries: {gcr.io: mirror.example, quay.io: other.example}
+mirrors: {mirror.example: {authFile: auth.json}, other.example: {authFile: auth.json}}
+poll: {interval: 1s, safety: 1s}
+logging: {level: debug}
+metrics: {listen: ${freePort()}, textfile: metrics.prom}
+${config}`,
+  });
+  const auths = { "mirror.example": { auth: BASIC }, "other.example": { identitytoken: IDENTITY } };
+  await Deno.writeTextFile(`${node.dir}/auth.json`, JSON.stringify({ auths }), { mode: 0o600 });
+  return node;
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** Every secret of the node, in each form in which it may be copied. */
+async function secretsOf(node: FakeNode): Promise<readonly string[]> {
+  const key = await Deno.readTextFile(`${node.dir}/client.key`);
+  const lines = key.split("\n").filter((line) => line.length > 20 && !line.startsWith("-"));
+  assertGreater(lines.length, 1);
+  const header = btoa(JSON.stringify({ username: "alice", password: PASSWORD }));
+  return [PASSWORD, IDENTITY, TOKEN, BASIC, header, header.replaceAll("+", "-").replaceAll("/", "_"), ...lines];
+}
+
+function assertNoneIn(traces: Traces, secrets: readonly string[]): void {
+  for (const [where, text] of textsOf(traces)) {
+    assertEquals(secrets.filter((secret) => text.includes(secret)), [], where);
+  }
+}
+
+const metricsUrl = async (gilly: { waitForLine(pattern: RegExp): Promise<string> }) =>
+  /http:\S+(?=\/metrics)/.exec(await gilly.waitForLine(/serving metrics on/))![0];
+
+const claim = (what: string, holds: string) => ({ subject: "secrets", what, means: "stand-in" as const, holds });
+
+tried(
+  claim(
+    "marked ones in client key, password and identity token; every command, at level debug",
+    "in no line, ledger, state, metric or error; the mirror gets them",
+  ),
+  async () => {
+    await using node = await startGuardedNode();
+    const traces = await runEverything(node, {
+      image: "gcr.io/acme/good:1",
+      metricsUrl,
+      until: async (gilly) => {
+        await gilly.waitForLine(/repaired gcr\.io\/acme\/good:1/);
+        await gilly.waitForLine(/cannot repair quay\.io\/acme\/denied:1 .*denied/);
+      },
+    });
+    const sent = node.engine.journal.map(({ headers }) => headers["x-registry-auth"]).filter((it) => it !== undefined);
+    assertGreater(sent.length, 1, "the mirrors were asked without credentials");
+    assertNoneIn(traces, await secretsOf(node));
+  },
+);
+
+tried(
+  claim(
+    "an Engine and a registry that repeat what they were given, in their errors",
+    "in no line, ledger, state or metric",
+  ),
+  async () => {
+    await using node = await startGuardedNode();
+    node.engine.intercept = ({ path, headers }) => {
+      const given = headers["x-registry-auth"];
+      if (given === undefined || !/^\/(images\/create|distribution)/.test(path)) return undefined;
+      const known = JSON.parse(atob(given.replaceAll("-", "+").replaceAll("_", "/"))) as Record<string, string>;
+      const { username, password = known.identitytoken } = known;
+      const words = `no entry for ${username} with ${password} (${btoa(`${username}:${password}`)}, ${given})`;
+      return Response.json({ message: `unauthorized: ${words}` }, { status: 500 });
+    };
+    const traces = await runEverything(node, {
+      image: "gcr.io/acme/good:1",
+      metricsUrl,
+      until: async (gilly) => {
+        await gilly.waitForLine(/cannot repair gcr\.io\/acme\/good:1 .*unauthorized/);
+        await gilly.waitForLine(/cannot repair quay\.io\/acme\/denied:1 .*unauthorized/);
+      },
+    });
+    assertNoneIn(traces, await secretsOf(node));
+  },
+);
+
+/** What somebody does to the files at night, and how the daemon tells. */
+const DAMAGES: Readonly<Record<string, readonly [(dir: string) => Promise<void>, RegExp]>> = {
+  "an auth file cut off in the middle": [async (dir) => {
+    const text = await Deno.readTextFile(`${dir}/auth.json`);
+    await Deno.writeTextFile(`${dir}/auth.json`, text.slice(0, -3));
+  }, /auth\.json is not JSON/],
+  "an auth file with the password in a wrong place": [
+    (dir) => Deno.writeTextFile(`${dir}/auth.json`, JSON.stringify({ auths: { "mirror.example": PASSWORD } })),
+    /without auth/,
+  ],
+  "a client key cut off in the middle": [async (dir) => {
+    const text = await Deno.readTextFile(`${dir}/client.key`);
+    await Deno.writeTextFile(`${dir}/client.key`, text.slice(0, text.length / 2));
+  }, /PRIVATE KEY block is not whole/],
+  "the key in place of the certificate": [async (dir) => {
+    await Deno.copyFile(`${dir}/client.key`, `${dir}/client.crt`);
+  }, /certificate/],
+  "the key in place of the config": [async (dir) => {
+    await Deno.copyFile(`${dir}/client.key`, `${dir}/config.yaml`);
+  }, /config\.yaml/],
+  "the auth file in place of the config": [async (dir) => {
+    await Deno.copyFile(`${dir}/auth.json`, `${dir}/config.yaml`);
+  }, /config\.yaml/],
+  "a password in a key of the config": [async (dir) => {
+    const file = `${dir}/config.yaml`;
+    const text = await Deno.readTextFile(file);
+    await Deno.writeTextFile(file, text.replace("authFile: auth.json", `authFile: auth.json, password: ${PASSWORD}`));
+  }, /password/],
+};
+
+tried(
+  claim(
+    `files cut off, exchanged, misspelled, in ${Object.keys(DAMAGES).length} ways`,
+    "said as what it is, without its content",
+  ),
+  async () => {
+    const { runProgram } = await import("../fakes/program.ts");
+    for (const [what, [damage, said]] of Object.entries(DAMAGES)) {
+      await using node = await startGuardedNode();
+      const secrets = await secretsOf(node);
+      await damage(node.dir);
+      let all = "";
+      for (const call of [["once"], ["once", "--dry-run"], ["check"], ["explain", "gcr.io/a:1"]]) {
+        const { stdout, stderr } = await runProgram([...call, "--config", node.configFile]);
+        all += stdout + stderr;
+      }
+      assert(said.test(all), `${what}: ${all}`);
+      assertEquals(secrets.filter((secret) => all.includes(secret)), [], `${what}: ${all}`);
+    }
+  },
+);
+
+tried(claim("a token that the kubelet refuses", "in no line, ledger, state or metric"), async () => {
+  await using node = await startGuardedNode();
+  await Deno.writeTextFile(`${node.dir}/token`, `${TOKEN}\n`, { mode: 0o600 });
+  const text = await Deno.readTextFile(node.configFile);
+  await Deno.writeTextFile(
+    node.configFile,
+    text.replace("certFile: client.crt, keyFile: client.key", "tokenFile: token"),
+  );
+  await Deno.writeTextFile(node.ledgerFile, "");
+  const traces = await runEverything(node, {
+    image: "gcr.io/acme/good:1",
+    metricsUrl,
+    until: (gilly) => gilly.waitForLine(/answered 401/),
+  });
+  assertEquals(node.kubelet.requests.at(-1)?.identifiedBy, "nothing");
+  assertNoneIn(traces, await secretsOf(node));
+});

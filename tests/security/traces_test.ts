@@ -1,0 +1,76 @@
+// What every command together does to the Engine and to the disk: no route and no permission more than it needs.
+
+import { assertEquals } from "@std/assert";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { type FakeNode, startNode } from "../fakes/node.ts";
+import { tried } from "../tried/tried.ts";
+import { runEverything, type Traces } from "./every_command.ts";
+
+/** The seven routes, as the README names them. */
+const ROUTES = [
+  /^GET \/_ping$/,
+  /^GET \/info$/,
+  /^GET \/events$/,
+  /^GET \/images\/.+\/json$/,
+  /^GET \/distribution\/.+\/json$/,
+  /^POST \/images\/create$/,
+  /^POST \/images\/.+\/tag$/,
+];
+
+function assertOnlyKnownRoutes({ engine }: FakeNode): void {
+  const asked = engine.journal.map(({ method, path }) => `${method} ${path}`);
+  assertEquals(asked.filter((call) => !ROUTES.some((route) => route.test(call))), []);
+  assertEquals(ROUTES.filter((route) => !asked.some((call) => route.test(call))), [], "routes that nothing needed");
+  assertEquals(engine.unexpected, []);
+}
+
+async function tracesOfEverything(node: FakeNode): Promise<Traces> {
+  return await runEverything(node, {
+    image: "gcr.io/acme/pulled:1",
+    until: (gilly) => gilly.waitForLine(/repaired gcr\.io\/acme\/good:1/),
+  });
+}
+
+function startBrokenNode(): Promise<FakeNode> {
+  const images = {
+    "acme/good:1": fakeImage("good"),
+    "acme/pulled:1": fakeImage("pulled"),
+    "pause:3": fakeImage("pause"),
+  };
+  return startNode({
+    pods: [{ name: "good", containers: [{ name: "app", image: "gcr.io/acme/good:1" }] }],
+    engine: { registries: { "mirror.example": { state: "up", images } } },
+    config: "registries: {gcr.io: mirror.example}\nkeep: [gcr.io/pause:3]\nmetrics: {textfile: metrics.prom}\n",
+  });
+}
+
+const means = "stand-in" as const;
+
+tried(
+  {
+    subject: "Docker socket",
+    what: "every command in turn",
+    means,
+    holds: "seven routes, none of which deletes; each is used",
+  },
+  async () => {
+    await using node = await startBrokenNode();
+    await tracesOfEverything(node);
+    assertOnlyKnownRoutes(node);
+  },
+);
+
+for (const umask of [0o000, 0o022, 0o077]) {
+  const what = `every command in turn, with umask 0${umask.toString(8).padStart(3, "0")}`;
+  const modes = { "ledger.jsonl": 0o640 & ~umask, "metrics.prom": 0o644, "state.json": 0o644 };
+  const shown = Object.entries(modes).map(([name, mode]) => `${name} 0${mode.toString(8)}`).join(", ");
+  tried({ subject: "files", what, means, holds: shown }, async () => {
+    await using node = await startBrokenNode();
+    const before = Deno.umask(umask);
+    try {
+      assertEquals(Object.fromEntries((await tracesOfEverything(node)).modes), modes);
+    } finally {
+      Deno.umask(before);
+    }
+  });
+}

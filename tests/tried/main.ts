@@ -1,0 +1,40 @@
+// Runs the tests of sections and leaves their rows in tests/README.md: `main.ts SECTION…`. Fails when any test did.
+
+import { type Section, writeSection } from "./page.ts";
+import type { TriedRow } from "./table.ts";
+import { ROWS_FILE } from "./tried.ts";
+
+const PROJECT = new URL("../../", import.meta.url);
+
+/** Where the tests of a section are, and how many of their files may run at once: most of a fault is waiting. */
+const TESTS: Readonly<Partial<Record<string, { readonly section: Section; readonly jobs: number }>>> = {
+  faults: { section: "faults", jobs: 4 },
+  load: { section: "load", jobs: 1 },
+  security: { section: "security", jobs: 1 },
+};
+
+/** Runs the tests of one section; whether all of them passed. */
+async function run(name: string): Promise<boolean> {
+  const tests = TESTS[name];
+  if (tests === undefined) throw new TypeError(`${name} is none of ${Object.keys(TESTS).join(", ")}`);
+  const rowsFile = await Deno.makeTempFile({ prefix: "gilly-tried-" });
+  try {
+    const { success } = await new Deno.Command(Deno.execPath(), {
+      args: ["test", "--allow-all", ...(tests.jobs > 1 ? ["--parallel"] : []), `tests/${name}/`],
+      cwd: PROJECT,
+      env: { [ROWS_FILE]: rowsFile, DENO_JOBS: String(tests.jobs) },
+      stdin: "null",
+      stdout: "inherit",
+      stderr: "inherit",
+    }).spawn().status;
+    const lines = (await Deno.readTextFile(rowsFile)).split("\n").filter((line) => line !== "");
+    await writeSection(tests.section, lines.map((line) => JSON.parse(line) as TriedRow));
+    return success;
+  } finally {
+    await Deno.remove(rowsFile);
+  }
+}
+
+let failed = false;
+for (const name of Deno.args) failed = !await run(name) || failed;
+if (failed) Deno.exit(1);

@@ -1,0 +1,17 @@
+// tests/README.md, where each run leaves its table.
+
+import { tableOf, type TriedRow, withSection } from "./table.ts";
+
+const PAGE = new URL("../README.md", import.meta.url);
+
+/** The sections of the page; each is written by the task of its name. */
+export type Section = "faults" | "load" | "security" | "fuzz" | "soak";
+
+/** Puts the rows of a run into their section and formats the page. */
+export async function writeSection(section: Section, rows: readonly TriedRow[]): Promise<void> {
+  const date = new Date().toISOString().slice(0, 10);
+  const page = await Deno.readTextFile(PAGE);
+  await Deno.writeTextFile(PAGE, withSection(page, section, tableOf(rows, date)));
+  const { success } = await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", PAGE.pathname] }).output();
+  if (!success) throw new Error(`deno fmt does not like ${PAGE.pathname}`);
+}
