@@ -14,11 +14,16 @@ const MIRROR_FAILURES: ReadonlySet<RuntimeErrorKind> = new Set(["registry-down",
 /** A mirror with no limit of its own takes this many pulls at once. */
 const DEFAULT_PULLS_PER_MIRROR = 4;
 
+/** So many may wait for a mirror before it is asked, for those behind them, what it has at all. */
+const SHORT_LINE = 8;
+
 /** What the desk is told at the start, and whom it tells of news. */
 export interface MirrorsOptions {
   readonly settings: Readonly<Record<string, MirrorSettings>>;
   /** Pulls at once over all mirrors. */
   readonly concurrency: number;
+  /** Overrides how many may wait before mirrors are asked what they have. */
+  readonly shortLine?: number;
   readonly now: () => number;
   readonly random: () => number;
   /** A mirror went to rest for the first time since it last delivered. */
@@ -40,7 +45,7 @@ export class Mirrors implements MirrorDesk {
 
   constructor(options: MirrorsOptions) {
     this.#options = options;
-    this.#all = new Places(options.concurrency);
+    this.#all = new Places(options.concurrency, options.shortLine ?? SHORT_LINE);
     for (const [mirror, { authFile }] of Object.entries(options.settings)) {
       if (authFile !== undefined) this.#authFiles.set(mirror, new AuthFile(authFile, mirror));
     }
@@ -99,7 +104,10 @@ export class Mirrors implements MirrorDesk {
   #placesOf(mirror: string): Places {
     let places = this.#perMirror.get(mirror);
     if (places === undefined) {
-      places = new Places(this.#options.settings[mirror]?.maxConcurrentPulls ?? DEFAULT_PULLS_PER_MIRROR);
+      places = new Places(
+        this.#options.settings[mirror]?.maxConcurrentPulls ?? DEFAULT_PULLS_PER_MIRROR,
+        this.#options.shortLine ?? SHORT_LINE,
+      );
       this.#perMirror.set(mirror, places);
     }
     return places;

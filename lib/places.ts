@@ -9,15 +9,17 @@ export class Places {
   readonly #queue: (() => void)[] = [];
   /** Those who let others go first. */
   readonly #last: (() => void)[] = [];
+  readonly #shortLine: number;
 
-  /** `limit` is the number of tasks that may run at once, at least 1. */
-  constructor(limit: number) {
+  /** `limit` is the number of tasks that may run at once, at least 1; a line of `shortLine` is not worth a question. */
+  constructor(limit: number, shortLine = 0) {
     this.#free = limit;
+    this.#shortLine = shortLine;
   }
 
   /**
-   * Runs `task` when a place is free. `yields` is asked when there is a wait; a failure of its own is a no. Throws what
-   * `task` throws, or the signal's reason when aborted while waiting.
+   * Runs `task` when a place is free. `yields` is asked when there is a long line before it; a failure of its own is a no.
+   * Throws what `task` throws, or the signal's reason when aborted while waiting.
    */
   async with<T>(signal: AbortSignal, task: () => Promise<T>, yields?: Yields): Promise<T> {
     await this.#take(signal, yields);
@@ -52,7 +54,8 @@ export class Places {
       };
       this.#queue.push(enter);
       signal.addEventListener("abort", leave, { once: true });
-      void yields?.(over.signal).catch(() => false).then((yielding) => {
+      if (yields === undefined || this.#queue.length <= this.#shortLine) return;
+      void yields(over.signal).catch(() => false).then((yielding) => {
         if (yielding && remove(this.#queue, enter)) this.#last.push(enter);
       });
     });

@@ -195,6 +195,16 @@ Deno.test("who finds a free place asks nothing", async () => {
   assertEquals(it.asked, false);
 });
 
+Deno.test("in a short line nobody is asked", async () => {
+  const places = new Places(1, 1);
+  const inside = new Visit(places, "inside");
+  const [first, second] = [asking(places), asking(places)];
+  assertEquals([first.it.asked, second.it.asked], [false, true]);
+  second.answer.resolve(false);
+  inside.end();
+  assertEquals([await first.done, await second.done], ["entered", "entered"]);
+});
+
 Deno.test("who hears in line that others may go first goes last, and enters all the same", async () => {
   const places = new Places(1);
   const inside = new Visit(places, "inside");

@@ -31,6 +31,7 @@ function crowded(runtime: MemoryRuntime) {
   const options: MirrorsOptions = {
     settings: { "m.example": { maxConcurrentPulls: 1 } },
     concurrency: 8,
+    shortLine: 0,
     now: () => 0,
     random: () => 0,
     onRest: () => {},

@@ -1,0 +1,115 @@
+// The daemon as `gilly run` wires it, but without a pause between passes, in a process of its own that tells what it
+// holds. Prints a line of JSON every so many passes, and one at its end.
+//   subject.ts CONFIG STATE-FILE PASSES-BETWEEN-LINES
+
+import { delay } from "@std/async/delay";
+import { makeGround, now, random, wire, type WiredParts } from "../../lib/app.ts";
+import { loadConfig } from "../../lib/config.ts";
+import { Daemon, type DaemonParts } from "../../lib/daemon.ts";
+import { startLog } from "../../lib/commands/flags.ts";
+import { StateFile } from "../../lib/state_file.ts";
+
+/** What the process holds after so many passes. Sizes are bytes. */
+export interface Holding {
+  readonly passes: number;
+  readonly repaired: number;
+  readonly failed: number;
+  /** Used heap after a full collection. */
+  readonly heap: number;
+  readonly rss: number;
+  /** Open file descriptors, and how many of those are sockets. */
+  readonly descriptors: number;
+  readonly sockets: number;
+}
+
+/** The daemon reads its config again after so many passes. */
+const PASSES_BETWEEN_RELOADS = 700;
+
+/** After its end a process has this long to let go of what it has closed. */
+const SETTLING_MS = 2000;
+
+declare function gc(): void;
+
+async function main([configFile, stateFilePath, between]: readonly string[]): Promise<void> {
+  const every = Number(between);
+  const stop = new AbortController();
+  const ground = makeGround(stop.signal);
+  let passes = 0;
+  const tell = () => {
+    gc();
+    const { heapUsed, rss } = Deno.memoryUsage();
+    const { repaired, failed } = ground.repairs;
+    console.log(
+      JSON.stringify({ passes, repaired, failed, heap: heapUsed, rss, ...openDescriptors() } satisfies Holding),
+    );
+  };
+  void endWithParent();
+  // The first listener opens a pair of sockets, for as long as the process lives.
+  Deno.addSignalListener("SIGTERM", () => stop.abort(new DOMException("stopped by a signal", "AbortError")));
+  tell();
+  const inForce = async (): Promise<DaemonParts> => {
+    const config = await loadConfig(configFile!);
+    startLog(config);
+    return withoutPauses(await wire(config, ground), () => {
+      passes++;
+      if (passes % every === 0) tell();
+      if (passes % PASSES_BETWEEN_RELOADS === 0) daemon.askReload();
+    });
+  };
+  const stateFile = new StateFile(stateFilePath!, (error) => ground.journal.unexpected(error));
+  const daemon = new Daemon({
+    ground,
+    parts: await inForce(),
+    serviceManager: { send: () => Promise.resolve() },
+    random,
+    reload: inForce,
+    process: { gilly: "soak", pid: Deno.pid, startedAt: now() },
+    stateFile,
+    signal: stop.signal,
+  });
+  await daemon.run();
+  await stateFile.close();
+  // A connection that was told to close is gone a moment later.
+  await delay(SETTLING_MS);
+  tell();
+  Deno.exit(0);
+}
+
+/** Whoever started us holds the other end of our standard input, and never writes. */
+async function endWithParent(): Promise<void> {
+  if (await Deno.stdin.read(new Uint8Array(1)) === null) Deno.exit(1);
+}
+
+function withoutPauses(parts: WiredParts, passBegins: () => void): DaemonParts {
+  const { kubelet, config } = parts;
+  return {
+    ...parts,
+    close: () => parts.close(),
+    config: { ...config, poll: { intervalSeconds: 0, safetySeconds: 0, jitter: 0 } },
+    kubelet: {
+      host: kubelet.host,
+      pods(signal) {
+        passBegins();
+        return kubelet.pods(signal);
+      },
+    },
+  };
+}
+
+function openDescriptors(): { descriptors: number; sockets: number } {
+  let [descriptors, sockets] = [0, 0];
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    let target = "";
+    try {
+      target = Deno.readLinkSync(`/proc/self/fd/${name}`);
+    } catch {
+      // That was the folder itself, which is closed by now.
+      continue;
+    }
+    descriptors++;
+    if (target.startsWith("socket:")) sockets++;
+  }
+  return { descriptors, sockets };
+}
+
+if (import.meta.main) await main(Deno.args);
