@@ -1,6 +1,7 @@
 // The fixed vocabulary of results: what became of a repair, and why something cannot be repaired, with what to do.
 
 import type { Candidate } from "./registry_map.ts";
+import type { RuntimeErrorKind } from "./runtime/runtime.ts";
 
 /** Why a container is left as it is. The operator's next step goes with each, see adviceOn. */
 export type UnrepairableReason =
@@ -13,18 +14,7 @@ export type UnrepairableReason =
   | "denied";
 
 /** Why one candidate did not deliver; the kinds of RuntimeError, and what Gilly itself found. */
-export type CandidateFailure =
-  | "unreachable"
-  | "not-found"
-  | "denied"
-  | "rate-limited"
-  | "registry-down"
-  | "stalled"
-  | "rejected"
-  | "failed"
-  | "resting"
-  | "wrong-image"
-  | "digest-changed";
+export type CandidateFailure = RuntimeErrorKind | "resting" | "wrong-image" | "digest-changed";
 
 /** A candidate that was tried, or passed over because its mirror rests, and what came of it. */
 export interface Attempt {

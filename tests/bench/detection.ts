@@ -105,14 +105,15 @@ async function measure(worker: Worker, mode: Mode, count: number, { say }: RunOp
       sinceReport: reported === undefined || reported > pulled ? undefined : pulled - reported,
     });
     await worker.removePod(name);
-    // Pods do not come at the pace of Gilly's passes: where in a pause one falls is left to chance.
-    await delay(CALM_MS + CALM_MS * Math.random());
+    // The last pod's events keep passes coming for three seconds; each pod is to find a daemon that is at rest, at any
+    // point of its rest.
+    await delay(REST_MS + 1000 * Math.random());
     if (index % 10 === 9) say(`detection, ${mode}: ${index + 1} pods`);
   }
   return samples;
 }
 
-const CALM_MS = 500;
+const REST_MS = 4500;
 
 function pathOf(mode: Mode, index: number): string {
   return `bench/${mode}-${index}`;
