@@ -135,13 +135,16 @@ export class KubeletClient {
     }
   }
 
+  // After a failure the files are read again whatever they look like: two writes within one tick of the clock look alike.
   #unreachable(error: unknown): unknown {
     if (!(error instanceof HttpError)) return error;
+    this.#fingerprint = undefined;
     return new KubeletError("unreachable", `no answer from ${this.url}`, error);
   }
 
   #refusal(status: number, body: string): KubeletError {
     const kind = status === 401 ? "unauthorized" : status === 403 ? "forbidden" : "unexpected";
+    if (kind === "unauthorized") this.#fingerprint = undefined;
     const advice = ADVICE[status];
     const said = body.trim() === "" ? "" : `: ${excerpt(body)}`;
     return new KubeletError(kind, `${this.url} answered ${status}${said}${advice === undefined ? "" : ` (${advice})`}`);
