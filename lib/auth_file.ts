@@ -2,6 +2,7 @@
 // refused by name, since no program is ever run. What stands in the file never reaches a message.
 
 import { describeError } from "./errors.ts";
+import { fingerprintOf } from "./file_fingerprint.ts";
 import type { RegistryAuth } from "./runtime/runtime.ts";
 
 /** A mirror's credentials, or one sentence on why there are none. */
@@ -22,8 +23,7 @@ export class AuthFile {
   /** The credentials as the file has them now. Never throws. */
   async read(): Promise<AuthLookup> {
     try {
-      const { mtime, size, ino } = await Deno.stat(this.#file);
-      const fingerprint = `${ino}:${size}:${mtime?.getTime()}`;
+      const fingerprint = await fingerprintOf(this.#file);
       if (this.#found === undefined || fingerprint !== this.#fingerprint) {
         this.#found = credentialsFor(this.#mirror, await Deno.readTextFile(this.#file), this.#file);
         this.#fingerprint = fingerprint;

@@ -3,6 +3,7 @@
 
 import { checkClientCertificate } from "./client_certificate.ts";
 import { describeError } from "./errors.ts";
+import { fingerprintOf } from "./file_fingerprint.ts";
 import { HttpError, readBody, send } from "./http.ts";
 import { type PodList, PodListError, readPodList } from "./pod.ts";
 
@@ -153,11 +154,6 @@ export class KubeletClient {
   #unexpected(what: string, cause?: unknown): KubeletError {
     return new KubeletError("unexpected", `${this.url} answered 200, but not with pods: ${what}`, cause);
   }
-}
-
-async function fingerprintOf(file: string): Promise<string> {
-  const { mtime, size, ino } = await Deno.stat(file);
-  return `${file}:${ino}:${size}:${mtime?.getTime()}`;
 }
 
 async function readIfNamed(file: string | undefined): Promise<string | undefined> {

@@ -53,6 +53,7 @@ export const DOORS: ReadonlySet<string> = new Set([
   "lib/client_certificate.ts",
   "lib/config_files.ts",
   "lib/export/place.ts",
+  "lib/file_fingerprint.ts",
   "lib/http.ts",
   "lib/kubelet.ts",
   "lib/ledger.ts",
