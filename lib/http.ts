@@ -23,31 +23,49 @@ export interface HttpRequest {
 }
 
 /**
+ * How long a request that was given up stays open, in milliseconds. Deno 2.6 keeps the connection of an answer for ever
+ * when it arrives in the very moment in which its request is aborted: one that is nearly there is awaited instead.
+ */
+const LATE_ANSWER_MS = 100;
+
+/**
  * Sends one request and returns the answer once its headers are there. Redirects are never followed: neither the kubelet
- * nor Docker needs one, and a cleaned path would be another endpoint. Throws HttpError, or the signal's reason.
+ * nor Docker needs one, and a cleaned path would be another endpoint. Throws HttpError, or the signal's reason. The
+ * signal also ends an answer whose body is being read.
  */
 export async function send(request: HttpRequest): Promise<Response> {
   const { url, client, method = "GET", headers = {}, signal, headersTimeoutMs } = request;
-  const deadline = new AbortController();
-  const timer = headersTimeoutMs === undefined ? undefined : setTimeout(
-    () => deadline.abort(new HttpTimeoutError(`no answer within ${headersTimeoutMs / 1000} s`)),
+  signal.throwIfAborted();
+  const connection = new AbortController();
+  let end: ReturnType<typeof setTimeout> | undefined;
+  let givenUp: { readonly reason: unknown } | undefined;
+  const giveUp = (reason: unknown) => {
+    givenUp ??= { reason };
+    end ??= setTimeout(() => connection.abort(reason), LATE_ANSWER_MS);
+  };
+  const stop = () => giveUp(signal.reason);
+  signal.addEventListener("abort", stop);
+  const deadline = headersTimeoutMs === undefined ? undefined : setTimeout(
+    () => giveUp(new HttpTimeoutError(`no answer within ${headersTimeoutMs / 1000} s`)),
     headersTimeoutMs,
   );
   try {
-    return await fetch(url, {
-      method,
-      headers,
-      client,
-      redirect: "manual",
-      signal: AbortSignal.any([signal, deadline.signal]),
-    });
+    const response = await fetch(url, { method, headers, client, redirect: "manual", signal: connection.signal });
+    if (givenUp === undefined) {
+      signal.addEventListener("abort", () => connection.abort(signal.reason), { once: true });
+      return response;
+    }
+    await response.body?.cancel();
   } catch (error) {
-    signal.throwIfAborted();
-    if (deadline.signal.aborted) throw deadline.signal.reason;
-    throw new HttpError(failureOf(error), { cause: error instanceof Error ? error.cause : undefined });
+    if (givenUp === undefined) {
+      throw new HttpError(failureOf(error), { cause: error instanceof Error ? error.cause : undefined });
+    }
   } finally {
-    clearTimeout(timer);
+    clearTimeout(deadline);
+    clearTimeout(end);
+    signal.removeEventListener("abort", stop);
   }
+  throw givenUp.reason;
 }
 
 /** Most answers are smaller; a larger one doubles it as often as it must. */

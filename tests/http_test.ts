@@ -1,6 +1,7 @@
 // Holds lib/http.ts to its deadlines, limits and failures, against real sockets.
 
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
+import { delay } from "@std/async/delay";
 import { HttpError, type HttpRequest, HttpTimeoutError, readBody, send } from "../lib/http.ts";
 
 const forever = new AbortController().signal;
@@ -133,6 +134,31 @@ Deno.test("an abort while waiting for headers is thrown as the signal's own reas
     await connected;
     stop.abort(reason);
     assertStrictEquals(await assertRejects(() => sent, Error), reason);
+  });
+});
+
+Deno.test("an answer that comes right behind the abort is let go of, and its request was not cut before", async () => {
+  const stop = new AbortController();
+  const reason = new Error("stopped by a signal");
+  const found = Promise.withResolvers<boolean>();
+  const letGo = Promise.withResolvers<void>();
+  const answer = async ({ signal }: Request) => {
+    stop.abort(reason);
+    // A request that is cut reaches the server within a millisecond or two.
+    await delay(20);
+    found.resolve(signal.aborted);
+    return new Response(
+      new ReadableStream({
+        pull: (controller) => controller.enqueue(new Uint8Array(65_536)),
+        cancel: () => letGo.resolve(),
+      }),
+    );
+  };
+  await withServer(answer, async (server) => {
+    const sent = send(request(server, { signal: stop.signal }));
+    assertStrictEquals(await assertRejects(() => sent, Error), reason);
+    assertEquals(await found.promise, false);
+    await letGo.promise;
   });
 });
 
