@@ -2,6 +2,7 @@
 // refused by name, since no program is ever run. What stands in the file never reaches a message.
 
 import { describeError } from "./errors.ts";
+import { type Fields, isFields } from "./fields.ts";
 import { fingerprintOf } from "./file_fingerprint.ts";
 import type { RegistryAuth } from "./runtime/runtime.ts";
 
@@ -64,7 +65,7 @@ export function credentialsFor(mirror: string, text: string, file: string): Auth
     : { problem: `${file} has an entry for ${mirror} without auth, username and password, or identitytoken` };
 }
 
-function fromEntry(entry: Record<string, unknown>): RegistryAuth | undefined {
+function fromEntry(entry: Fields): RegistryAuth | undefined {
   const { identitytoken, username, password, auth } = entry;
   if (typeof identitytoken === "string" && identitytoken !== "") return { identitytoken };
   if (typeof username === "string" && typeof password === "string" && username !== "") return { username, password };
@@ -77,14 +78,14 @@ function fromEntry(entry: Record<string, unknown>): RegistryAuth | undefined {
     : { username: decoded.slice(0, colon), password: decoded.slice(colon + 1).replace(/\0+$/, "") };
 }
 
-function helperFor(config: Record<string, unknown>, mirror: string): string | undefined {
+function helperFor(config: Fields, mirror: string): string | undefined {
   const helpers = isFields(config.credHelpers) ? config.credHelpers : {};
   const helper = valueOf(mirror, helpers) ?? config.credsStore;
   return typeof helper === "string" && helper !== "" ? JSON.stringify(helper) : undefined;
 }
 
 /** The exact name wins over other spellings of the same host (docker/cli cli/config/credentials/file_store.go). */
-function valueOf(mirror: string, byServer: Record<string, unknown>): unknown {
+function valueOf(mirror: string, byServer: Fields): unknown {
   if (Object.hasOwn(byServer, mirror)) return byServer[mirror];
   return Object.entries(byServer).find(([server]) => hostOf(server) === hostOf(mirror))?.[1];
 }
@@ -101,8 +102,4 @@ function decodeBase64(text: string): string {
   } catch {
     return "";
   }
-}
-
-function isFields(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

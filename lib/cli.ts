@@ -1,8 +1,8 @@
 // The front desk: argv in, a command and its flags out, help where help is asked. It runs nothing itself.
 
 import { parseArgs } from "@std/cli/parse-args";
-import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import { UsageError } from "./errors.ts";
+import { nearestWord } from "./nearest.ts";
 
 /** One flag of a command; `value` names what it takes, and a flag without it is a switch. */
 export interface Flag {
@@ -138,11 +138,8 @@ function commandHelp({ name, operands, description, example, flags }: Command): 
 }
 
 function nearest(name: string, known: readonly string[], prefix = ""): string {
-  const [best] = known.map((word) => ({ word, distance: levenshteinDistance(name, word) }))
-    .sort((a, b) => a.distance - b.distance);
-  return best !== undefined && best.distance <= Math.max(2, best.word.length / 3)
-    ? `, did you mean ${prefix}${best.word}?`
-    : "";
+  const meant = nearestWord(name, known);
+  return meant === undefined ? "" : `, did you mean ${prefix}${meant}?`;
 }
 
 function quote(text: string): string {

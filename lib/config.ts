@@ -6,7 +6,8 @@ import type { FileKind } from "./config_files.ts";
 import { checkSettings, hostOfMirror, valueAt } from "./config_schema.ts";
 import type { Settings } from "./config_schema.ts";
 import { type ListenAddress, quoted } from "./config_values.ts";
-import { isMapping, readYamlMapping } from "./config_yaml.ts";
+import { readYamlMapping } from "./config_yaml.ts";
+import { isFields } from "./fields.ts";
 import type { RegistryRule } from "./registry_map.ts";
 import { locateKeys } from "./yaml_position.ts";
 import type { KeyStep } from "./yaml_position.ts";
@@ -210,7 +211,7 @@ function pathsIn(document: unknown): { path: readonly string[]; value: string; k
   const mirrors = valueAt(document, "mirrors");
   const places: { path: readonly string[]; kind: FileKind }[] = [
     ...Object.entries(KUBELET_FILES).map(([key, kind]) => ({ path: ["kubelet", key], kind })),
-    ...Object.keys(isMapping(mirrors) ? mirrors : {}).map((host) => (
+    ...Object.keys(isFields(mirrors) ? mirrors : {}).map((host) => (
       { path: ["mirrors", host, "authFile"], kind: "credentials" as const }
     )),
   ];

@@ -1,12 +1,11 @@
 // What may stand in the config file: every key, its default, its bounds, and one plain sentence for every mistake.
 // A thinker: parsed YAML in, settings and mistakes out. It knows no lines and no files.
 
-import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import * as z from "zod";
 import * as values from "./config_values.ts";
 import { bytesOf, quoted, secondsOf } from "./config_values.ts";
-import { isMapping } from "./config_yaml.ts";
-import type { Mapping } from "./config_yaml.ts";
+import { type Fields, isFields } from "./fields.ts";
+import { nearestWord } from "./nearest.ts";
 import { canonicalOrigin, mistakeInMirror, mistakeInOrigin } from "./registry_map.ts";
 
 /** A mistake and where it is; a path that ends in a key which does not exist says that it is missing. */
@@ -105,7 +104,7 @@ export type Settings = z.output<typeof SETTINGS>;
 
 /** Checks a parsed YAML mapping. There are settings exactly when there is no mistake. */
 export function checkSettings(
-  document: Mapping,
+  document: Fields,
 ): { readonly settings: Settings | undefined; readonly mistakes: readonly SettingMistake[] } {
   const filled = withDefaults(document, DEFAULTS);
   const { data, error } = SETTINGS.safeParse(filled);
@@ -188,8 +187,8 @@ function size(smallest: string, largest: string) {
 }
 
 function withDefaults(value: unknown, defaults: unknown): unknown {
-  if (value === undefined || value === null) return isMapping(defaults) ? withDefaults({}, defaults) : defaults;
-  if (!isMapping(value) || !isMapping(defaults)) return value;
+  if (value === undefined || value === null) return isFields(defaults) ? withDefaults({}, defaults) : defaults;
+  if (!isFields(value) || !isFields(defaults)) return value;
   const filled = Object.entries(defaults).map(([key, below]) => [key, withDefaults(valueAt(value, key), below)]);
   return Object.fromEntries([...Object.entries(value), ...filled]);
 }
@@ -208,7 +207,7 @@ function mistakesAcrossKeys(filled: unknown): readonly SettingMistake[] {
 }
 
 function mistakesInCredentials(kubelet: unknown): readonly SettingMistake[] {
-  if (!isMapping(kubelet)) return [];
+  if (!isFields(kubelet)) return [];
   const { url, certFile, keyFile, tokenFile } = kubelet;
   const given = ["caFile", "certFile", "keyFile", "tokenFile"].filter((key) => valueAt(kubelet, key) !== undefined);
   const at = (key: string, message: string) => ({ path: ["kubelet", key], message });
@@ -226,7 +225,7 @@ function mistakesInCredentials(kubelet: unknown): readonly SettingMistake[] {
 }
 
 function mistakesInOrigins(registries: unknown): readonly SettingMistake[] {
-  if (!isMapping(registries)) return [];
+  if (!isFields(registries)) return [];
   const seen = new Map<string, string>();
   return Object.keys(registries).flatMap((origin) => {
     const mistake = mistakeInOrigin(origin);
@@ -240,7 +239,7 @@ function mistakesInOrigins(registries: unknown): readonly SettingMistake[] {
 }
 
 function mistakesInMirrorHosts(mirrors: unknown, registries: unknown): readonly SettingMistake[] {
-  if (!isMapping(mirrors) || !isMapping(registries)) return [];
+  if (!isFields(mirrors) || !isFields(registries)) return [];
   const used = Object.values(registries).flat().filter((mirror) => typeof mirror === "string")
     .filter((mirror) => mistakeInMirror(mirror) === undefined).map(hostOfMirror);
   const seen = new Set<string>();
@@ -280,15 +279,9 @@ function mistakesOf(issue: z.core.$ZodIssue, filled: unknown): readonly SettingM
   return issue.keys.map((key) => ({ path: [...path, key], message: `unknown key; ${suggestion(key, known)}` }));
 }
 
-const LONGEST_SLIP = 300;
-
 function suggestion(wrong: string, known: readonly string[]): string {
-  // Nothing so long is a slip of the pen, and the distance of two texts takes the time of the product of their lengths.
-  const plain = (text: string) => text.slice(0, LONGEST_SLIP).toLowerCase().replace(/[-_]/g, "");
-  const distances = known.map((name) => ({ name, distance: levenshteinDistance(plain(wrong), plain(name)) }));
-  const nearest = distances.sort((left, right) => left.distance - right.distance)[0];
-  const near = nearest !== undefined && nearest.distance <= Math.max(2, nearest.name.length / 3);
-  return near ? `did you mean ${nearest.name}?` : `expected one of ${known.join(", ")}`;
+  const meant = nearestWord(wrong, known);
+  return meant === undefined ? `expected one of ${known.join(", ")}` : `did you mean ${meant}?`;
 }
 
 function unexpected(expected: string, value: unknown): string {

@@ -2,10 +2,11 @@
 // A thinker; it knows nothing of Gilly's keys. No sentence repeats the text, which may hold a secret.
 
 import { parse } from "@std/yaml";
+import { type Fields, isFields } from "./fields.ts";
 
 /** A text that was read, or the first thing that is wrong with it; the parser stops there. */
 export type YamlReading =
-  | { readonly document: Mapping; readonly line?: never; readonly key?: never; readonly message?: never }
+  | { readonly document: Fields; readonly line?: never; readonly key?: never; readonly message?: never }
   | {
     readonly document: undefined;
     /** 1-based; undefined when it concerns the whole text. */
@@ -14,9 +15,6 @@ export type YamlReading =
     readonly key: string;
     readonly message: string;
   };
-
-/** A parsed mapping. Values are those of YAML's core schema: no dates, no binary. */
-export type Mapping = Readonly<Record<string, unknown>>;
 
 const EXPECTED = "expected a mapping of keys to values, such as registries: and kubelet:";
 
@@ -28,17 +26,12 @@ export function readYamlMapping(text: string): YamlReading {
   if (tab >= 0) return refusal("is indented with a tab; expected spaces", tab + 1);
   try {
     const document = parse(text, { schema: "core" });
-    if (isMapping(document)) return { document };
+    if (isFields(document)) return { document };
     if (document === null || document === undefined) return refusal(`holds no settings; ${EXPECTED}`);
     return refusal(`is ${Array.isArray(document) ? "a list" : "a single value"}; ${EXPECTED}`);
   } catch (error) {
     return error instanceof RangeError ? refusal("is nested too deeply to be read") : explain(error, lines);
   }
-}
-
-/** Whether a parsed YAML value is a mapping. */
-export function isMapping(value: unknown): value is Mapping {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function refusal(message: string, line?: number, key = ""): YamlReading {

@@ -108,6 +108,16 @@ export function parseReference(input: string): Reference {
   return { domain, path, tag: tag ?? (digest === undefined ? "latest" : undefined), digest };
 }
 
+/** The same for a text that may be no reference at all: undefined then. */
+export function referenceOrUndefined(input: string): Reference | undefined {
+  try {
+    return parseReference(input);
+  } catch (error) {
+    if (error instanceof InvalidReferenceError) return undefined;
+    throw error;
+  }
+}
+
 /** The canonical text of a reference: `domain/path[:tag][@digest]`. Parsing it gives the same reference again. */
 export function formatReference(reference: Reference): string {
   return repositoryOf(reference) + suffixOf(reference);

@@ -1,5 +1,7 @@
 // The fields of a pod that Gilly reads, and the guard that admits them. A malformed pod costs only itself.
 
+import { type Fields, isFields } from "./fields.ts";
+
 /** Which list of the pod's spec a container stands in; the kubelet starts them in this order. */
 export type ContainerKind = "init" | "regular" | "ephemeral";
 
@@ -49,8 +51,6 @@ export const REPAIR_ANNOTATION = "gilly.io/repair";
 export class PodListError extends Error {
   override name = "PodListError";
 }
-
-type Fields = Record<string, unknown>;
 
 /**
  * Longer names, images and messages are cut here, where they come in: no name of Kubernetes and no reference is as long,
@@ -150,10 +150,6 @@ function list(value: unknown): Fields[] {
 
 function text(value: unknown): string {
   return typeof value === "string" ? value.slice(0, LONGEST_TEXT) : "";
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function nameOfType(value: unknown): string {

@@ -1,7 +1,7 @@
 // The rules of `registries:`: which mirror stands in for which registry, and the names to try there, in order.
 // A thinker: rules and a reference in, candidates out. It asks no mirror and keeps no memory.
 
-import { formatReference, InvalidReferenceError, isDomain, parseReference, repositoryOf } from "./image_ref.ts";
+import { formatReference, isDomain, referenceOrUndefined, repositoryOf } from "./image_ref.ts";
 import type { Reference } from "./image_ref.ts";
 
 /** One line of `registries:`. */
@@ -180,21 +180,12 @@ function candidatesOf(rule: RegistryRule, image: Reference, host: string, rest: 
   const candidates = new Map<string, Candidate>();
   for (const mirror of rule.mirrors) {
     const place = canonicalOrigin(mirror).replaceAll(PLACEHOLDER, registry);
-    const found = parseOrUndefined(`${place}/${rest}${suffix}`);
+    const found = referenceOrUndefined(`${place}/${rest}${suffix}`);
     if (found === undefined) continue;
     const reference = formatReference(found);
     candidates.set(reference, { mirror: found.domain, repository: repositoryOf(found), reference });
   }
   return [...candidates.values()];
-}
-
-function parseOrUndefined(text: string): Reference | undefined {
-  try {
-    return parseReference(text);
-  } catch (error) {
-    if (error instanceof InvalidReferenceError) return undefined;
-    throw error;
-  }
 }
 
 function mistakeInPlace(text: string, examples: string): string | undefined {
@@ -224,7 +215,7 @@ function mistakeInPath(host: string, path: string, expected: string): string | u
   if (path.includes(":")) return `leave out the tag: ${expected}`;
   if (path.toLowerCase() !== path) return `the path must be lower-case: ${expected}`;
   // An element more, because that is how a place is used; it also asks for one character less than the longest path.
-  return parseOrUndefined(`${host}/${path}/x`) === undefined ? `the path is malformed: ${expected}` : undefined;
+  return referenceOrUndefined(`${host}/${path}/x`) === undefined ? `the path is malformed: ${expected}` : undefined;
 }
 
 function splitPlace(text: string): readonly [string, string | undefined] {

@@ -1,8 +1,9 @@
 // The text of a state file back into a state. Another version of the program may have written it, so each part is taken
 // when it is what it should be, and what is missing is said.
 
-import { type ContainerState, type ContainerStateName, type NodeState, STATE_VERSION } from "./node_state.ts";
-import type { MirrorState } from "./node_state.ts";
+import { type Fields, isFields } from "./fields.ts";
+import { type ContainerState, type ContainerStateName, type MirrorState } from "./node_state.ts";
+import { type NodeState, STATE_VERSION } from "./node_state.ts";
 
 /** What a state file holds, and what of it could not be understood, in sentences. */
 export interface ReadState {
@@ -10,8 +11,6 @@ export interface ReadState {
   readonly state: NodeState | undefined;
   readonly problems: readonly string[];
 }
-
-type Found = Readonly<Record<string, unknown>>;
 
 /** Reads the text of a state file. Never throws. */
 export function readNodeState(text: string): ReadState {
@@ -21,7 +20,7 @@ export function readNodeState(text: string): ReadState {
   } catch {
     return { state: undefined, problems: ["it is torn, or no JSON"] };
   }
-  if (!isObject(found) || typeof found.version !== "number" || typeof found.pid !== "number") {
+  if (!isFields(found) || typeof found.version !== "number" || typeof found.pid !== "number") {
     return { state: undefined, problems: ["it is JSON, but not the state of a daemon"] };
   }
   const problems: string[] = [];
@@ -35,9 +34,9 @@ export function readNodeState(text: string): ReadState {
   return { state: readWhole(found, containers.filter(isThere), mirrors.filter(isThere)), problems };
 }
 
-function readWhole(found: Found, containers: ContainerState[], mirrors: MirrorState[]): NodeState {
+function readWhole(found: Fields, containers: ContainerState[], mirrors: MirrorState[]): NodeState {
   const { trouble, totals, images } = found;
-  const part = (value: unknown): Found => isObject(value) ? value : {};
+  const part = (value: unknown): Fields => isFields(value) ? value : {};
   return {
     version: STATE_VERSION,
     gilly: textOr(found.gilly, "?"),
@@ -60,7 +59,7 @@ function readWhole(found: Found, containers: ContainerState[], mirrors: MirrorSt
 }
 
 function readContainer(found: unknown): ContainerState | undefined {
-  if (!isObject(found)) return undefined;
+  if (!isFields(found)) return undefined;
   const { namespace, pod, image, state } = found;
   if (![namespace, pod, image, state].every((it) => typeof it === "string")) return undefined;
   return {
@@ -79,17 +78,13 @@ function readContainer(found: unknown): ContainerState | undefined {
 }
 
 function readMirror(found: unknown): MirrorState | undefined {
-  if (!isObject(found) || typeof found.mirror !== "string" || typeof found.state !== "string") return undefined;
+  if (!isFields(found) || typeof found.mirror !== "string" || typeof found.state !== "string") return undefined;
   return {
     mirror: found.mirror,
     state: found.state as MirrorState["state"],
     restsUntil: timeOrNull(found.restsUntil),
     because: textOr(found.because, null),
   };
-}
-
-function isObject(value: unknown): value is Found {
-  return typeof value === "object" && value !== null;
 }
 
 function isThere<T>(value: T | undefined): value is T {

@@ -6,7 +6,7 @@ import { hang } from "../checks.ts";
 import type { Command, Output } from "../cli.ts";
 import { type Config, loadConfig } from "../config.ts";
 import { describeError, EXIT, UsageError } from "../errors.ts";
-import { formatReference, InvalidReferenceError, parseReference, type Reference } from "../image_ref.ts";
+import { formatReference, type Reference, referenceOrUndefined } from "../image_ref.ts";
 import { Journal } from "../journal.ts";
 import { type LedgerEntry, ledgerLines } from "../ledger.ts";
 import { printable, printableJson } from "../printable.ts";
@@ -86,7 +86,7 @@ export const explainCommand: Command = {
 type LineOf = (path: readonly KeyStep[]) => number | undefined;
 
 async function explain(image: string, parts: WiredParts, lineOf: LineOf, signal: AbortSignal): Promise<Explanation> {
-  const reference = normalised(image);
+  const reference = referenceOrUndefined(image);
   const imageStore = reference?.digest === undefined ? undefined : await parts.imageStore(signal);
   const planned = planImage(image, { ...parts, imageStore });
   const match = reference === undefined ? undefined : matchRule(parts.registries, reference);
@@ -146,15 +146,6 @@ async function remembered(name: string, image: string, file: string): Promise<Re
     return { entries, last };
   } catch (error) {
     return { entries: null, because: describeError(error) };
-  }
-}
-
-function normalised(image: string): Reference | undefined {
-  try {
-    return parseReference(image);
-  } catch (error) {
-    if (error instanceof InvalidReferenceError) return undefined;
-    throw error;
   }
 }
 

@@ -1,14 +1,14 @@
 // `gilly export`: the rules as the permanent fix of another runtime.
 
-import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import type { Command } from "../cli.ts";
 import { type Config, loadConfig } from "../config.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import { describeLeftOut, type Exported } from "../export/exported.ts";
 import { type Format, FORMATS, isFormat } from "../export/formats.ts";
 import { findAuthorities, type PlacedFile, placeFiles } from "../export/place.ts";
+import { nearestWord } from "../nearest.ts";
 import { compileRules } from "../registry_map.ts";
-import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
+import { CONFIG_FLAG, configFileOf, JSON_FLAG, tell } from "./flags.ts";
 import { printableJson } from "../printable.ts";
 
 /** What `export --json` prints. */
@@ -58,7 +58,7 @@ export const exportCommand: Command = {
     const config = await loadConfig(configFileOf(args));
     const exported = await exportConfig(config, format);
     if (exported.files.length === 0) {
-      say(warnings(exported));
+      warnings(exported).forEach(tell);
       throw new Error(`no rule of ${config.file} can be expressed for ${format}`);
     }
     const placed = typeof folder === "string"
@@ -71,7 +71,7 @@ export const exportCommand: Command = {
     }
     if (placed === undefined) output.write(exported.files.map(({ content }) => content).join("\n"));
     else for (const { path, state } of placed) output.write(`${state.padEnd("overwritten".length)}  ${path}\n`);
-    say([...warnings(exported), ...exported.next.map((sentence) => `then: ${sentence}`)]);
+    [...warnings(exported), ...exported.next.map((sentence) => `then: ${sentence}`)].forEach(tell);
     return EXIT.ok;
   },
 };
@@ -82,17 +82,14 @@ function formatOf(words: readonly string[]): Format {
   const list = known.join(", ");
   if (word === undefined) throw new UsageError(`gilly export wants a FORMAT: ${list}; see gilly export --help`);
   if (!isFormat(word)) {
-    throw new UsageError(`unknown format ${JSON.stringify(word)}${nearest(word, known)} expected one of ${list}`);
+    const meant = nearestWord(word, known);
+    const hint = meant === undefined ? "" : `, did you mean ${meant}?`;
+    throw new UsageError(`unknown format ${JSON.stringify(word.slice(0, 80))}${hint || ";"} expected one of ${list}`);
   }
   if (second !== undefined) {
     throw new UsageError(`gilly export takes one FORMAT; ${JSON.stringify(second)} is too many`);
   }
   return word;
-}
-
-function nearest(word: string, known: readonly string[]): string {
-  const close = known.find((name) => levenshteinDistance(word, name) <= 2);
-  return close === undefined ? ";" : `, did you mean ${close}?`;
 }
 
 async function exportConfig({ file, registries, mirrors, exclude }: Config, format: Format): Promise<Exported> {
@@ -108,9 +105,4 @@ async function exportConfig({ file, registries, mirrors, exclude }: Config, form
 
 function warnings({ leftOut, notes }: Exported): string[] {
   return [...leftOut.map(describeLeftOut), ...notes].map((sentence) => `warning: ${sentence}`);
-}
-
-function say(sentences: readonly string[]): void {
-  const text = new TextEncoder().encode(sentences.map((sentence) => `gilly: ${sentence}\n`).join(""));
-  for (let written = 0; written < text.byteLength;) written += Deno.stderr.writeSync(text.subarray(written));
 }

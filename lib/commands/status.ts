@@ -17,7 +17,7 @@ import { printableJson } from "../printable.ts";
 /** The exit code when no daemon runs, as `systemctl status` has it (LSB, "program is not running"). */
 const NOT_RUNNING = 3;
 
-/** A daemon writes every ten seconds, and systemd kills one whose loop hangs for sixty. */
+/** A daemon writes every fifteen seconds at the latest, and systemd kills one whose loop hangs for sixty. */
 const STALE_AFTER_SECONDS = 90;
 
 /** Ages and times of next tries move on by themselves. */

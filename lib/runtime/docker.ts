@@ -2,6 +2,7 @@
 // an image here or at its registry, pull one, tag one. It must never send anything that deletes or changes what it was not asked for.
 import { causeText, DockerConnection } from "./docker_connection.ts";
 import { classifyPullFailure, type EngineFailure, plainText } from "./docker_failure.ts";
+import { type Fields, isFields } from "../fields.ts";
 import { pathOf, pullQuery, registryAuthHeader, withoutCredentials } from "./docker_request.ts";
 import { type PullLine, PullTally, readPullLines } from "./pull_stream.ts";
 import { EVENT_FILTERS, EVENT_LINE_LIMIT, parseEvent } from "./docker_events.ts";
@@ -253,8 +254,8 @@ function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown
   return message === error.message ? error : new RuntimeError(kind, message, { retryAfterSeconds });
 }
 
-function remoteImage(attempt: string, { Descriptor }: Record<string, unknown>): RemoteImage {
-  const digest = typeof Descriptor === "object" && Descriptor !== null && "digest" in Descriptor && Descriptor.digest;
+function remoteImage(attempt: string, { Descriptor }: Fields): RemoteImage {
+  const digest = isFields(Descriptor) ? Descriptor.digest : undefined;
   if (typeof digest === "string") return { digest: plainText(digest) };
   throw new RuntimeError("failed", `${attempt}: the Docker Engine's answer has no digest`);
 }

@@ -1,6 +1,7 @@
 // One HTTP connection after another to a Docker Engine: the negotiated version, deadlines, bounded bodies, and failures
 // that say what was attempted. It knows no route but the ping.
 
+import { type Fields, isFields } from "../fields.ts";
 import { HttpError, readBody, send } from "../http.ts";
 import { classifyCallFailure, type EngineFailure, plainText } from "./docker_failure.ts";
 import { negotiatedVersion } from "./docker_request.ts";
@@ -132,7 +133,7 @@ export class DockerConnection {
     return new RuntimeError("unreachable", message, { cause: cause instanceof HttpError ? cause.cause : cause });
   }
 
-  async json(attempt: string, response: Response, signal: AbortSignal): Promise<Record<string, unknown>> {
+  async json(attempt: string, response: Response, signal: AbortSignal): Promise<Fields> {
     if (response.status !== 200) throw await this.callError(attempt, response, signal);
     const text = await this.#body(attempt, response, signal, ANSWER_LIMIT);
     const value = parseObject(text);
@@ -156,10 +157,10 @@ export class DockerConnection {
   }
 }
 
-function parseObject(text: string): Record<string, unknown> | undefined {
+function parseObject(text: string): Fields | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
+    return isFields(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 // The progress of a pull as the Docker Engine streams it: one JSON object a line, ended CRLF. Bytes in, typed lines and
 // a tally out; it knows neither sockets nor clocks. (moby, pkg/jsonmessage and pkg/streamformatter)
 
+import { type Fields, isFields } from "../fields.ts";
 import { readLines } from "./lines.ts";
 
 /** What arrived is not the progress of a pull: no JSON, an endless line, or a line that breaks off. */
@@ -48,8 +49,8 @@ export function parsePullLine(text: string): PullLine | undefined {
   } catch (cause) {
     throw new PullStreamError(`a line of the progress is not JSON: ${excerpt(text)}`, { cause });
   }
-  if (!isRecord(value)) throw new PullStreamError(`a line of the progress is not an object: ${excerpt(text)}`);
-  const detail = isRecord(value.progressDetail) ? value.progressDetail : {};
+  if (!isFields(value)) throw new PullStreamError(`a line of the progress is not an object: ${excerpt(text)}`);
+  const detail = isFields(value.progressDetail) ? value.progressDetail : {};
   const error = errorOf(value);
   return {
     ...typeof value.id === "string" && { id: value.id },
@@ -122,19 +123,15 @@ export class PullTally {
 }
 
 // `errorDetail` first: `error` is deprecated since API 1.48 (moby, api/docs/CHANGELOG.md).
-function errorOf(value: Record<string, unknown>): string | undefined {
+function errorOf(value: Fields): string | undefined {
   const detail = value.errorDetail;
-  if (isRecord(detail) && typeof detail.message === "string" && detail.message !== "") return detail.message;
+  if (isFields(detail) && typeof detail.message === "string" && detail.message !== "") return detail.message;
   if (typeof value.error === "string" && value.error !== "") return value.error;
   return detail === undefined && value.error === undefined ? undefined : "the Engine reported an error without a text";
 }
 
 function excerpt(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isSize(value: unknown): value is number {
