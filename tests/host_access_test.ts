@@ -5,11 +5,21 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { GILLY, testIfPossible } from "./e2e/requirements.ts";
 import { makeAuthority } from "./fakes/certificates.ts";
 import { bootHost, type Host } from "./host/host.ts";
+import { blockBehind, readPage } from "./pages.ts";
 import { installer, missingForRelease, unpackRelease } from "./host/stage.ts";
 
 const DROP_INS = "/etc/systemd/system/gilly.service.d";
 const OWN = "10.99.0.1";
 const OTHER = "10.99.0.2";
+
+/** A fleet of one, this host: kubectl knows it, scp copies to it, and ssh runs on it. */
+const FLEET = `
+mkdir -p fleet
+printf '#!/bin/sh\\necho node/worker\\n' >fleet/kubectl
+printf '#!/bin/sh\\ncp "$1" "\${2#root@worker:}"\\n' >fleet/scp
+printf '#!/bin/sh\\n[ "$1" = root@worker ] && exec sh -c "$2"\\n' >fleet/ssh
+chmod +x fleet/*`;
+
 testIfPossible("the unit reaches its own host, its Docker, and nobody else", missingForRelease(), async (t) => {
   await using host = await bootHost({ ownNetwork: true });
   await unpackRelease(host, await Deno.readFile(GILLY));
@@ -38,9 +48,28 @@ testIfPossible("the unit reaches its own host, its Docker, and nobody else", mis
     await host.sh("rm /etc/gilly/config.yaml");
   });
 
+  await t.step("the fleet's loop of the operations page installs it, and says what is still wanted", async () => {
+    const loop = blockBehind(readPage("docs/operations.md"), "With ssh alone:");
+    const out = await host.sh(`PATH=/root/fleet:$PATH\n${FLEET}\n${loop}`);
+    assertMatch(out, /is installed and not started yet: put the kubelet's credentials where \S+ names them/);
+    const config = await host.sh("cat /etc/gilly/config.yaml");
+    assertMatch(config, /^ {2}url: "https:\/\/worker:10250"$/m);
+    assertMatch(config, /^ {2}"gcr\.io": \["docker\.repo\.eng\.netapp\.com"\]$/m);
+    await host.sh("rm /etc/gilly/config.yaml");
+  });
+
+  await t.step("the commands of the operations page bring one worker up", async () => {
+    const block = blockBehind(readPage("docs/operations.md"), "From a release archive");
+    const { out } = await host.run(`cp /etc/gilly/kubelet-* .\nrm /etc/gilly/kubelet-*\n${block}`);
+    assertMatch(out, /Active: active \(running\)/);
+    assertMatch(out, /^ok +config: \/etc\/gilly\/config\.yaml is in order/m);
+    await host.sh("systemctl stop gilly && rm /etc/gilly/config.yaml");
+  });
+
   await t.step("a Docker socket of another group gives the daemon that group, and no other", async () => {
-    const flags = `--kubelet-url https://${OWN}:10250 --mirror gcr.io=mirror.example --kubelet-ca /etc/gilly/ca.crt`;
-    const files = "--kubelet-cert /etc/gilly/client.crt --kubelet-key /etc/gilly/client.key";
+    const flags =
+      `--kubelet-url https://${OWN}:10250 --mirror gcr.io=mirror.example --kubelet-ca /etc/gilly/kubelet-ca.crt`;
+    const files = "--kubelet-cert /etc/gilly/kubelet-client.crt --kubelet-key /etc/gilly/kubelet-client.key";
     await host.sh(`${installer()} ${flags} ${files}`);
     assertMatch(await host.sh(`cat ${DROP_INS}/30-docker-group.conf`), /^SupplementaryGroups=containers$/m);
     const own = await host.sh("getent group gilly | cut -d: -f3");
@@ -77,17 +106,20 @@ async function connectAsUnit(host: Host, address: string): Promise<"refused" | "
   return out === "124" ? "no answer" : "refused";
 }
 
+/** An Engine that is there and says nothing: whoever asks knows at once. */
+const HANGS_UP = 'open(S,"+<&=3"); close C while accept(C,S)';
+
 async function putDockerSocket(host: Host, group: string): Promise<void> {
   const socket = `[Socket]\nListenStream=/run/docker.sock\nSocketMode=0660\nSocketGroup=${group}\n`;
   await host.put("/run/systemd/system/docker.socket", socket);
-  await host.put("/run/systemd/system/docker.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+  await host.put("/run/systemd/system/docker.service", `[Service]\nExecStart=/usr/bin/perl -e '${HANGS_UP}'\n`);
   await host.sh("systemctl daemon-reload && systemctl restart docker.socket");
 }
 
 async function putCredentials(host: Host): Promise<void> {
   const authority = makeAuthority("cluster");
   const { certificatePem, keyPem } = authority.issueClient({ commonName: "gilly" });
-  await host.put("/etc/gilly/ca.crt", authority.certificatePem);
-  await host.put("/etc/gilly/client.crt", certificatePem);
-  await host.put("/etc/gilly/client.key", keyPem);
+  await host.put("/etc/gilly/kubelet-ca.crt", authority.certificatePem);
+  await host.put("/etc/gilly/kubelet-client.crt", certificatePem);
+  await host.put("/etc/gilly/kubelet-client.key", keyPem);
 }
