@@ -71,6 +71,9 @@ export async function send(request: HttpRequest): Promise<Response> {
 /** Most answers are smaller; a larger one doubles it as often as it must. */
 const FIRST_BUFFER_BYTES = 64 * 1024;
 
+/** As much as the platform reads at once. */
+const CHUNK_BYTES = 64 * 1024;
+
 /**
  * The body as bytes, read within `timeoutMs` and refused beyond `limit` bytes. The connection is let go in every case.
  * Throws HttpError, or the signal's reason.
@@ -80,9 +83,10 @@ export async function readBody(
   options: { readonly limit: number; readonly timeoutMs: number; readonly signal: AbortSignal },
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (response.body === null) return new Uint8Array();
-  // Copied into one buffer as it arrives: thousands of small ones, kept to the end, leave holes in the heap that nothing
-  // fills again. Not by a BYOB reader: that moves the whole buffer with every read, so that its time grows as a square.
-  const reader = response.body.getReader();
+  // Read into one small buffer again and again, and copied from there into one that grows: thousands of small ones, kept
+  // to the end or left to the collector, leave holes in the heap that nothing fills again. The large one is never read
+  // into: it would be moved with every read, so that the time would grow as a square.
+  const reader = response.body.getReader({ mode: "byob" });
   const cancel = () => void reader.cancel().catch(() => {});
   let late = false;
   const timer = setTimeout(() => {
@@ -92,10 +96,11 @@ export async function readBody(
   options.signal.addEventListener("abort", cancel, { once: true });
   if (options.signal.aborted) cancel();
   let bytes = new Uint8Array(FIRST_BUFFER_BYTES);
+  let chunk = new Uint8Array(CHUNK_BYTES);
   let size = 0;
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read(chunk);
       options.signal.throwIfAborted();
       if (late) throw new HttpTimeoutError(`the answer was not complete within ${options.timeoutMs / 1000} s`);
       if (done) return bytes.subarray(0, size);
@@ -104,6 +109,7 @@ export async function readBody(
       if (end > bytes.byteLength) bytes = new Uint8Array(bytes.buffer.transfer(Math.max(2 * size, end)));
       bytes.set(value, size);
       size = end;
+      chunk = new Uint8Array(value.buffer);
     }
   } catch (error) {
     options.signal.throwIfAborted();
