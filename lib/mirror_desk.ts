@@ -14,7 +14,7 @@ const MIRROR_FAILURES: ReadonlySet<RuntimeErrorKind> = new Set(["registry-down",
 /** A mirror with no limit of its own takes this many pulls at once. */
 const DEFAULT_PULLS_PER_MIRROR = 4;
 
-/** So many may wait for a mirror before it is asked, for those behind them, what it has at all. */
+/** So many may wait for a mirror before it is asked, for each of them, whether it has the image at all. */
 const SHORT_LINE = 8;
 
 /** What the desk is told at the start, and whom it tells of news. */

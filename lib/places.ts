@@ -3,12 +3,19 @@
 /** What who waits finds out meanwhile: whether everybody else may go first. Its signal is aborted when the wait is over. */
 export type Yields = (signal: AbortSignal) => Promise<boolean>;
 
+/** One who waits in line. */
+interface Waiter {
+  readonly enter: () => void;
+  /** Finds out whether others may go first, the first time it is told to. */
+  readonly ask: () => void;
+}
+
 /** A counting semaphore whose waiters leave when their signal is aborted. */
 export class Places {
   #free: number;
-  readonly #queue: (() => void)[] = [];
+  readonly #queue: Waiter[] = [];
   /** Those who let others go first. */
-  readonly #last: (() => void)[] = [];
+  readonly #last: Waiter[] = [];
   readonly #shortLine: number;
 
   /** `limit` is the number of tasks that may run at once, at least 1; a line of `shortLine` is not worth a question. */
@@ -18,7 +25,7 @@ export class Places {
   }
 
   /**
-   * Runs `task` when a place is free. `yields` is asked when there is a long line before it; a failure of its own is a no.
+   * Runs `task` when a place is free. `yields` is asked when the line has become long; a failure of its own is a no.
    * Throws what `task` throws, or the signal's reason when aborted while waiting.
    */
   async with<T>(signal: AbortSignal, task: () => Promise<T>, yields?: Yields): Promise<T> {
@@ -42,22 +49,27 @@ export class Places {
         over.abort();
         signal.removeEventListener("abort", leave);
       };
-      const enter = () => {
-        end();
-        resolve();
+      const waiter: Waiter = {
+        enter: () => {
+          end();
+          resolve();
+        },
+        ask: once(() =>
+          void yields?.(over.signal).catch(() => false).then((yielding) => {
+            if (yielding && remove(this.#queue, waiter)) this.#last.push(waiter);
+          })
+        ),
       };
       const leave = () => {
         end();
-        remove(this.#queue, enter);
-        remove(this.#last, enter);
+        remove(this.#queue, waiter);
+        remove(this.#last, waiter);
         reject(signal.reason);
       };
-      this.#queue.push(enter);
+      this.#queue.push(waiter);
       signal.addEventListener("abort", leave, { once: true });
-      if (yields === undefined || this.#queue.length <= this.#shortLine) return;
-      void yields(over.signal).catch(() => false).then((yielding) => {
-        if (yielding && remove(this.#queue, enter)) this.#last.push(enter);
-      });
+      // Those in front as well: it is for them that everybody behind has to wait.
+      if (this.#queue.length > this.#shortLine) { for (const { ask } of this.#queue) ask(); }
     });
   }
 
@@ -65,8 +77,16 @@ export class Places {
   #give(): void {
     const next = this.#queue.shift() ?? this.#last.shift();
     if (next === undefined) this.#free++;
-    else next();
+    else next.enter();
   }
+}
+
+function once(act: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) act();
+    done = true;
+  };
 }
 
 function remove<T>(line: T[], one: T): boolean {

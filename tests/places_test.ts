@@ -176,12 +176,12 @@ Deno.test("a thousand tasks over three places leave all three free", async () =>
 /** Someone who asks while standing in line; `answer` comes when it is told. */
 function asking(places: Places, signal = patient) {
   const answer = Promise.withResolvers<boolean>();
-  const it = { entered: false, asked: false, wasEnded: false };
+  const it = { entered: false, asked: 0, wasEnded: false };
   const done = places.with(signal, () => {
     it.entered = true;
     return Promise.resolve("entered");
   }, (here) => {
-    it.asked = true;
+    it.asked++;
     here.addEventListener("abort", () => it.wasEnded = true, { once: true });
     return answer.promise;
   });
@@ -192,17 +192,19 @@ function asking(places: Places, signal = patient) {
 Deno.test("who finds a free place asks nothing", async () => {
   const { it, done } = asking(new Places(1));
   assertEquals(await done, "entered");
-  assertEquals(it.asked, false);
+  assertEquals(it.asked, 0);
 });
 
-Deno.test("in a short line nobody is asked", async () => {
-  const places = new Places(1, 1);
+Deno.test("in a short line nobody is asked, in a long one everybody, and each once", async () => {
+  const places = new Places(1, 2);
   const inside = new Visit(places, "inside");
-  const [first, second] = [asking(places), asking(places)];
-  assertEquals([first.it.asked, second.it.asked], [false, true]);
-  second.answer.resolve(false);
+  const line = [asking(places), asking(places)];
+  assertEquals(line.map(({ it }) => it.asked), [0, 0]);
+  line.push(asking(places), asking(places));
+  assertEquals(line.map(({ it }) => it.asked), [1, 1, 1, 1]);
+  for (const { answer } of line) answer.resolve(false);
   inside.end();
-  assertEquals([await first.done, await second.done], ["entered", "entered"]);
+  assertEquals(await Promise.all(line.map(({ done }) => done)), Array(4).fill("entered"));
 });
 
 Deno.test("who hears in line that others may go first goes last, and enters all the same", async () => {
@@ -228,7 +230,7 @@ Deno.test("who hears that it is worth waiting, nothing yet, or an error, enters 
     if (heard === "no") answer.resolve(false);
     if (heard === "an error") answer.reject(new Error("500"));
     await settle();
-    assertEquals([it.asked, it.entered], [true, false]);
+    assertEquals([it.asked, it.entered], [1, false]);
     inside.end();
     assertEquals(await done, "entered", heard);
     assertEquals(it.wasEnded, true);
