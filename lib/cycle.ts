@@ -36,6 +36,7 @@ export interface Parts {
 export interface Ground {
   readonly journal: Journal;
   readonly repairs: Repairs;
+  /** Milliseconds since the epoch, by a clock that nobody sets: see app.ts. */
   readonly now: () => number;
 }
 

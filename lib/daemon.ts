@@ -162,7 +162,6 @@ export class Daemon {
 
   async #pause(): Promise<void> {
     const { signal, serviceManager, stateFile, ground } = this.#options;
-    const start = ground.now();
     for (
       let slice = FIRST_SLICE_MS;
       !signal.aborted && !this.#reloadAsked;
@@ -172,8 +171,7 @@ export class Daemon {
       stateFile.publish(state);
       await serviceManager.send({ watchdog: true, status: statusLine(state, ground.now()) });
       const now = ground.now();
-      // A clock that was set back must not turn a pause of seconds into one of hours.
-      if (now >= this.#rhythm.dueAt || now < start) return;
+      if (now >= this.#rhythm.dueAt) return;
       await this.#sleep(Math.min(this.#rhythm.dueAt - now, slice));
     }
   }

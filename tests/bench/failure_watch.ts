@@ -2,7 +2,7 @@
 
 import { delay } from "@std/async/delay";
 import type { RealKubelet } from "../e2e/kubelet.ts";
-import { waitingReason } from "../e2e/worker.ts";
+import { waitingReason } from "../e2e/pod_state.ts";
 import { wallClock } from "./engine_tap.ts";
 
 /** Asked this often; the kubelet needs a few milliseconds for an answer. */

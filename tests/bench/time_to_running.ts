@@ -83,7 +83,7 @@ async function measure(
   mirror: FaultyRegistry,
   { quick, say }: RunOptions,
 ): Promise<Map<string, Sample[]>> {
-  const [rounds, podsPerRound] = quick ? [1, 2] : [7, 3];
+  const [rounds, podsPerRound] = quick ? [1, 2] : [12, 3];
   const samples = new Map<string, Sample[]>(WAYS.map(({ name }) => [name, []]));
   const prepared = await prepare(worker, rounds * podsPerRound, say);
   await using starts = await followStarts(worker.engine);

@@ -18,6 +18,7 @@ import {
 } from "./engine.ts";
 import { type CertificateFiles, PAUSE_IMAGE, type RealKubelet, startKubelet } from "./kubelet.ts";
 import { removeEverythingUnder } from "./leftovers.ts";
+import { isRunning, waitingReason } from "./pod_state.ts";
 import { kubeletBinary } from "./requirements.ts";
 
 /** A container of a test's pod: the pull policy is IfNotPresent unless it says otherwise. */
@@ -294,20 +295,6 @@ export class Worker {
   #manifest(name: string): string {
     return `${this.kubelet.manifestDir}/${name}.json`;
   }
-}
-
-/** Why a container of any kind waits, if it does. */
-export function waitingReason(pod: Pod, container: string): string | undefined {
-  const { initContainerStatuses = [], containerStatuses = [], ephemeralContainerStatuses = [] } = pod.status ?? {};
-  const all = [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses];
-  return all.find(({ name }) => name === container)?.state?.waiting?.reason;
-}
-
-/** True when the pod's phase is Running and each of its containers runs. */
-export function isRunning(pod: Pod): boolean {
-  const statuses = pod.status?.containerStatuses ?? [];
-  return pod.status?.phase === "Running" && statuses.length === pod.spec?.containers.length &&
-    statuses.every(({ state }) => state?.running !== undefined);
 }
 
 /** What a part of the worker comes to, unless it takes too long; what it left is ended with the folder it is in. */

@@ -1,6 +1,7 @@
 // A strict stand-in for a Docker Engine on a unix socket, with registries that it pulls from. It keeps a journal of every
 // call and answers 404 to any it was not told to expect. Wordings and statuses are those of Engine 20.10.
 import { CallGates } from "./call_gates.ts";
+import { type EngineBuild, infoOf, inspectAnswer, tagAnswer, versionRefusal } from "./engine_answers.ts";
 import { EventStreams } from "./engine_events.ts";
 import { type FakeImage, type FakeReference, ImageStore, parseFakeReference } from "./image_store.ts";
 import { PullScript } from "./pull_script.ts";
@@ -34,13 +35,9 @@ export interface Hold {
 }
 
 /** Options of the stand-in, with those of Engine 20.10 as defaults. */
-export interface FakeEngineOptions {
+export interface FakeEngineOptions extends EngineBuild {
   readonly socket: string;
   readonly registries?: Record<string, FakeRegistry>;
-  readonly imageStore?: "classic" | "containerd";
-  readonly apiVersion?: string;
-  readonly minApiVersion?: string;
-  readonly version?: string;
   /** Milliseconds between two lines of a slow registry; 20 when left out. */
   readonly stepMs?: number;
   /** Newest calls that the journal keeps; 10000 when left out. */
@@ -229,17 +226,17 @@ export class FakeDockerEngine {
   ): Response | Promise<Response> {
     const { method, path } = call;
     if (path === "/_ping" && method === "GET" && call.version === "") return new Response("OK");
-    const refusal = this.#versionRefusal(call.version);
+    const refusal = versionRefusal(this.#options, call.version);
     if (refusal !== undefined) return refusal;
     if (path.includes("//")) {
       return new Response(null, { status: 301, headers: { Location: path.replaceAll("//", "/") } });
     }
-    if (path === "/info" && method === "GET") return Response.json(this.#info());
+    if (path === "/info" && method === "GET") return Response.json(infoOf(this.#options));
     const inspected = /^\/images\/(.+)\/json$/.exec(path)?.[1];
-    if (inspected !== undefined && method === "GET") return this.#inspect(inspected);
+    if (inspected !== undefined && method === "GET") return inspectAnswer(this.#store, inspected);
     const source = /^\/images\/(.+)\/tag$/.exec(path)?.[1];
     if (source !== undefined && method === "POST" && this.#hasOnly(call, ["repo", "tag"])) {
-      return this.#tag(source, call.query.repo ?? "", call.query.tag ?? "");
+      return tagAnswer(this.#store, source, call.query.repo ?? "", call.query.tag ?? "");
     }
     const lookedUp = /^\/distribution\/(.+)\/json$/.exec(path)?.[1];
     if (lookedUp !== undefined && method === "GET") return this.#lookUp(lookedUp, call, left);
@@ -257,40 +254,6 @@ export class FakeDockerEngine {
     return Object.keys(call.query).sort().join() === [...keys].sort().join();
   }
 
-  #versionRefusal(version: string): Response | undefined {
-    const { apiVersion = "1.41", minApiVersion = "1.12" } = this.#options;
-    const minor = (text: string) => Number(text.split(".")[1]);
-    if (version === "") return undefined;
-    if (minor(version) > minor(apiVersion)) {
-      return message(400, `client version ${version} is too new. Maximum supported API version is ${apiVersion}`);
-    }
-    if (minor(version) >= minor(minApiVersion)) return undefined;
-    const advice = "please upgrade your client to a newer version";
-    const text = `client version ${version} is too old. Minimum supported API version is ${minApiVersion}, ${advice}`;
-    return new Response(`${text}\n`, { status: 400 });
-  }
-
-  #info(): Record<string, unknown> {
-    const isContainerd = this.#options.imageStore === "containerd";
-    return {
-      ServerVersion: this.#options.version ?? "20.10.24",
-      Driver: isContainerd ? "overlayfs" : "overlay2",
-      DriverStatus: isContainerd
-        ? [["driver-type", "io.containerd.snapshotter.v1"]]
-        : [["Backing Filesystem", "extfs"], ["Supports d_type", "true"]],
-    };
-  }
-
-  #inspect(name: string): Response {
-    const isId = /^sha256:[0-9a-f]{64}$/.test(name);
-    if (!isId && parseFakeReference(name) === undefined) {
-      return message(400, `no such image: ${name}: invalid reference format`);
-    }
-    const image = this.#store.inspect(name);
-    if (image === undefined) return message(404, `no such image: ${name}: No such image: ${name}`);
-    return Response.json({ ...image, Os: "linux", Architecture: "amd64" });
-  }
-
   async #lookUp(name: string, call: EngineCall, left: AbortSignal): Promise<Response> {
     const reference = parseFakeReference(name);
     if (reference === undefined) return message(400, "invalid reference format");
@@ -300,17 +263,6 @@ export class FakeDockerEngine {
     if (found instanceof Response) return found;
     const mediaType = "application/vnd.docker.distribution.manifest.v2+json";
     return Response.json({ Descriptor: { mediaType, digest: found.digest, size: 500 }, Platforms: [] });
-  }
-
-  #tag(source: string, repo: string, tag: string): Response {
-    const image = this.#store.resolve(source);
-    if (image === undefined) return message(404, `No such image: ${source}`);
-    const target = parseFakeReference(`${repo}:${tag}`);
-    if (target === undefined || target.digest !== undefined || target.tag === undefined) {
-      return message(500, tag === "" ? "invalid tag format" : "invalid reference format");
-    }
-    this.#store.addTag(target, image);
-    return new Response(null, { status: 201 });
   }
 
   async #pull(call: EngineCall, left: AbortSignal, end: (how: "complete" | "aborted") => void): Promise<Response> {
