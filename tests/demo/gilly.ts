@@ -18,7 +18,8 @@ export async function runGilly(configFile: string, onLine: (line: string) => voi
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", ...await permissions(), "main.ts", "run", "--config", configFile],
     cwd: PROJECT,
-    env: withoutServiceManager(),
+    // A service manager would give it a folder for its state.
+    env: { ...withoutServiceManager(), RUNTIME_DIRECTORY: configFile.replace(/\/[^/]*$/, "") },
     clearEnv: true,
     stdin: "null",
     stdout: "null",
