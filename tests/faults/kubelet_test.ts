@@ -26,14 +26,20 @@ function amid(name: string, { begin, said, end }: Fault): RealRow<Ward>["run"] {
     await using mirror = holdBlobsOf(worker.mirrorHost(0));
     const config = await worker.writeConfig({
       registries: { [`${name}.example`]: mirror.host },
+      // Whoever sees no event for a minute would not see the fault either.
+      poll: { interval: "1s", safety: "1s" },
     }, `${name}.yaml`);
     await withDaemon(config, `${worker.dir}/${name}.log`, async (gilly: Gilly) => {
       await mirror.reached;
       await begin(worker);
-      if (said !== undefined) await gilly.waitForLine(said);
-      mirror.release();
-      await gilly.waitForLine(new RegExp(`repaired ${patient.image} `));
-      await end(worker);
+      try {
+        if (said !== undefined) await gilly.waitForLine(said);
+        mirror.release();
+        await gilly.waitForLine(new RegExp(`repaired ${patient.image} `));
+      } finally {
+        // Those after it need the kubelet, whatever became of this one.
+        await end(worker);
+      }
       await recovers(worker, gilly, patient);
       // Whoever lost the kubelet has found it again.
       await gilly.waitForLine(new RegExp(`Container app in pod ${name}-.* no longer waits`));
