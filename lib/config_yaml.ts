@@ -18,7 +18,7 @@ export type YamlReading =
 
 const EXPECTED = "expected a mapping of keys to values, such as registries: and kubelet:";
 
-/** Reads a text that holds one YAML document, a mapping. Never throws. */
+/** Reads a text that holds one YAML document: a mapping, of values of YAML's core schema. Never throws. */
 export function readYamlMapping(text: string): YamlReading {
   const lines = text.split(/\r\n?|\n/);
   // The parser takes a tab for no indentation at all, so that nested keys would silently rise to the top.

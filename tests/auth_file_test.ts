@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { AuthFile, type AuthLookup, credentialsFor } from "../lib/auth_file.ts";
+import { inTemporaryFolder } from "./fakes/folder.ts";
 
 const MIRROR = "mirror.example:5000";
 const FILE = "/etc/gilly/auth.json";
@@ -158,13 +159,8 @@ for (const [name, text, problem] of NOT_CONFIGS) {
   });
 }
 
-async function withFile(test: (path: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(`${folder}/auth.json`);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+function withFile(test: (path: string) => Promise<void>): Promise<void> {
+  return inTemporaryFolder((folder) => test(`${folder}/auth.json`));
 }
 
 function configWith(password: string): string {

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type IssuedCertificate, makeAuthority } from "./fakes/certificates.ts";
 import { type HandshakeOutcome, startTlsGate, type TlsGate } from "./fakes/tls_gate.ts";
+import { inTemporaryFolder } from "./fakes/folder.ts";
 
 const authority = makeAuthority("clients");
 const serverAuthority = makeAuthority("servers");
@@ -162,15 +163,12 @@ async function requestByOpenssl(folder: string, gate: TlsGate, ...options: strin
   );
 }
 
-async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
+function withClientFiles(test: (folder: string) => Promise<void>): Promise<void> {
+  return inTemporaryFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/client.pem`, known.certificatePem);
     await Deno.writeTextFile(`${folder}/client.key`, known.keyPem);
     await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 }
 
 for (
@@ -185,7 +183,7 @@ for (
     name: `openssl gets through the gate ${sentence}`,
     ignore: !hasOpenssl,
     fn: () =>
-      withFolder((folder) =>
+      withClientFiles((folder) =>
         withGate(async (gate) => {
           const { out, errors } = await requestByOpenssl(folder, gate, ...options);
           assertStringIncludes(out, "got 0", errors);
@@ -206,7 +204,7 @@ for (
     name: `the gate refuses an openssl ${sentence}`,
     ignore: !hasOpenssl,
     fn: () =>
-      withFolder((folder) =>
+      withClientFiles((folder) =>
         withGate(async (gate) => {
           const { out, errors } = await requestByOpenssl(folder, gate, ...options);
           assertEquals(out, "", errors);
@@ -220,7 +218,7 @@ Deno.test({
   name: "the gate knows a client that signs with RSA, and an authority that does",
   ignore: !hasOpenssl,
   fn: () =>
-    withFolder(async (folder) => {
+    withClientFiles(async (folder) => {
       const file = (name: string) => `${folder}/${name}`;
       const authority = ["-keyout", file("ca.key"), "-out", file("ca.pem"), "-subj", "/CN=rsa clients"];
       await openssl(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", ...authority]);
@@ -242,7 +240,7 @@ Deno.test({
   name: "openssl finds nothing wrong with the certificates that are made here",
   ignore: !hasOpenssl,
   fn: () =>
-    withFolder(async (folder) => {
+    withClientFiles(async (folder) => {
       await Deno.writeTextFile(`${folder}/clients.pem`, authority.certificatePem);
       const verify = (purpose: string) =>
         openssl(["verify", "-purpose", purpose, "-CAfile", `${folder}/clients.pem`, `${folder}/client.pem`]);

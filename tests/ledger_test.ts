@@ -2,18 +2,14 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type LedgerEntry, LedgerError, LedgerFile, noLedger, readLedger } from "../lib/ledger.ts";
+import { inTemporaryFolder } from "./fakes/folder.ts";
 
 function entry(image: string, more: Partial<LedgerEntry> = {}): LedgerEntry {
   return { time: "2020-05-16T01:11:53.000Z", result: "repaired", image, pods: ["default/app"], ...more };
 }
 
-async function withLedger(test: (path: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(`${folder}/ledger.jsonl`);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+function withLedger(test: (path: string) => Promise<void>): Promise<void> {
+  return inTemporaryFolder((folder) => test(`${folder}/ledger.jsonl`));
 }
 
 Deno.test("what is appended is read back, oldest first", async () => {

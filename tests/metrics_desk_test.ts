@@ -3,6 +3,7 @@ import type { MetricsSettings } from "../lib/config.ts";
 import { MetricsDesk } from "../lib/metrics_desk.ts";
 import { writeTextfile } from "../lib/metrics_textfile.ts";
 import { makeMetrics, nodeStateWith, valueIn } from "./fakes/metrics.ts";
+import { inTemporaryFolder } from "./fakes/folder.ts";
 
 /** A desk whose clock stands still and whose timer never comes round within a test, with what it said. */
 function scene() {
@@ -29,15 +30,6 @@ function freePort(): number {
 }
 
 const loopback = (port: number) => ({ hostname: "127.0.0.1", port });
-
-async function inFolder(test: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await test(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
 
 Deno.test("where nobody wants metrics, nothing is loaded, opened or said", async () => {
   const it = scene();
@@ -121,7 +113,7 @@ Deno.test("a reload moves the port, keeps the counts, and closes the port when n
 });
 
 Deno.test("the file is whole, for everybody to read whatever the umask, and has no other beside it", async () => {
-  await inFolder(async (dir) => {
+  await inTemporaryFolder(async (dir) => {
     const it = scene();
     const textfile = `${dir}/gilly.prom`;
     const umask = Deno.umask(0o077);
@@ -142,7 +134,7 @@ Deno.test("the file is whole, for everybody to read whatever the umask, and has 
 });
 
 Deno.test("a reader of the file sees the old text or the new one", async () => {
-  await inFolder(async (dir) => {
+  await inTemporaryFolder(async (dir) => {
     const file = `${dir}/gilly.prom`;
     const texts = ["a", "b"].map((letter) => `${letter.repeat(200_000)}\n`);
     await writeTextfile(file, texts[0]!);
@@ -162,7 +154,7 @@ Deno.test("a reader of the file sees the old text or the new one", async () => {
 });
 
 Deno.test("a file that cannot be written is one warning, and a word when it can be again", async () => {
-  await inFolder(async (dir) => {
+  await inTemporaryFolder(async (dir) => {
     const it = scene();
     const textfile = `${dir}/missing/gilly.prom`;
     await it.follow({ textfile });
@@ -178,7 +170,7 @@ Deno.test("a file that cannot be written is one warning, and a word when it can 
 });
 
 Deno.test("a reload takes the file away that nobody wants any more", async () => {
-  await inFolder(async (dir) => {
+  await inTemporaryFolder(async (dir) => {
     const it = scene();
     const names = () => [...Deno.readDirSync(dir)].map(({ name }) => name);
     await it.follow({ textfile: `${dir}/old.prom` });

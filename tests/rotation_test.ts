@@ -3,20 +3,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type LedgerEntry, LedgerError, LedgerFile, readLedger } from "../lib/ledger.ts";
 import { makeRoom, openSequence } from "../lib/rotation.ts";
+import { inTemporaryFolder } from "./fakes/folder.ts";
 
 const MESSAGE = "m".repeat(800);
 
 function entry(number: number): LedgerEntry {
   return { time: "2026-11-01T01:11:53.000Z", result: "repaired", image: `a:${number}`, pods: [], message: MESSAGE };
-}
-
-async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 function filesIn(folder: string): string[] {
@@ -30,7 +22,7 @@ async function numbersIn(path: string): Promise<number[]> {
 const upTo = (last: number, first = 0) => Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
 Deno.test("a ledger that grows becomes a sequence of files within its size, read as one", async () => {
-  await withFolder(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const ledger = new LedgerFile(path, { maxBytes: 4096, keep: 9 });
     for (const number of upTo(19)) await ledger.append(entry(number));
@@ -43,7 +35,7 @@ Deno.test("a ledger that grows becomes a sequence of files within its size, read
 });
 
 Deno.test("only as many files stay as are to be kept, and the newest entries are in them", async () => {
-  await withFolder(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const ledger = new LedgerFile(path, { maxBytes: 4096, keep: 2 });
     for (const number of upTo(40)) await ledger.append(entry(number));
@@ -55,7 +47,7 @@ Deno.test("only as many files stay as are to be kept, and the newest entries are
 });
 
 Deno.test("when fewer are to be kept than before, the next rotation removes the rest", async () => {
-  await withFolder(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     for (const number of upTo(7, 1)) await Deno.writeTextFile(`${path}.${number}`, "");
     await Deno.writeTextFile(path, "x".repeat(5000));
@@ -65,7 +57,7 @@ Deno.test("when fewer are to be kept than before, the next rotation removes the 
 });
 
 Deno.test("an entry larger than a whole file still has its place", async () => {
-  await withFolder(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const ledger = new LedgerFile(path, { maxBytes: 100, keep: 5 });
     for (const number of upTo(3)) await ledger.append(entry(number));
@@ -74,7 +66,7 @@ Deno.test("an entry larger than a whole file still has its place", async () => {
 });
 
 Deno.test("files of other names beside the ledger are neither read nor moved", async () => {
-  await withFolder(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const others = ["ledger.jsonl.0", "ledger.jsonl.01", "ledger.jsonl.1.gz", "ledger.jsonl.x", "ledger.jsonl.1000"];
     for (const name of others) await Deno.writeTextFile(`${folder}/${name}`, `${JSON.stringify(entry(99))}\n`);
@@ -88,7 +80,7 @@ Deno.test("files of other names beside the ledger are neither read nor moved", a
 // The steps of a rotation of FILE, FILE.1 and FILE.2, each of which may be its last.
 for (const gap of [0, 1, 2]) {
   Deno.test(`a rotation that was killed before ${gap === 0 ? "the new file" : `FILE.${gap}`} came loses nothing`, async () => {
-    await withFolder(async (folder) => {
+    await inTemporaryFolder(async (folder) => {
       const path = `${folder}/ledger.jsonl`;
       const names = [3, 2, 1, 0].filter((number) => number !== gap).map((number) =>
         number === 0 ? path : `${path}.${number}`
@@ -117,7 +109,7 @@ function writer(path: string, first: number, count: number): Deno.ChildProcess {
 }
 
 Deno.test("two processes that append and rotate at once lose nothing, tear nothing, and a reader beside them sees each entry once", async () => {
-  await withFolder(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const each = 150;
     const writers = [writer(path, 0, each), writer(path, 1000, each)];
@@ -144,7 +136,7 @@ Deno.test("two processes that append and rotate at once lose nothing, tear nothi
 });
 
 Deno.test("a reader that opened its files before a rotation sees them whole", async () => {
-  await withFolder(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const ledger = new LedgerFile(path, { maxBytes: 1000, keep: 2 });
     for (const number of upTo(2)) await ledger.append(entry(number));
@@ -160,7 +152,7 @@ Deno.test("a reader that opened its files before a rotation sees them whole", as
 });
 
 Deno.test("a lock that somebody else holds delays an entry by a second at most, and the file grows instead", async () => {
-  await withFolder(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const ledger = new LedgerFile(path, { maxBytes: 1000, keep: 2 });
     await ledger.append(entry(0));
@@ -176,7 +168,7 @@ Deno.test("a lock that somebody else holds delays an entry by a second at most, 
 });
 
 Deno.test("a ledger that cannot be rotated keeps its entry and says so", async () => {
-  await withFolder(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const ledger = new LedgerFile(path, { maxBytes: 1000, keep: 1 });
     await ledger.append(entry(0));
@@ -188,7 +180,7 @@ Deno.test("a ledger that cannot be rotated keeps its entry and says so", async (
 
 Deno.test("a file that root makes belongs to whom the folder belongs to, before and after a rotation", async () => {
   if (Deno.uid() !== 0) return;
-  await withFolder(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     await Deno.chown(folder, 12345, 23456);
     const ledger = new LedgerFile(`${folder}/ledger.jsonl`, { maxBytes: 1000, keep: 1 });
     for (const number of upTo(2)) await ledger.append(entry(number));
