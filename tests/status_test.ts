@@ -156,13 +156,14 @@ Deno.test("status --watch draws over itself in a terminal, on every change and n
     await watching.press("\x03");
     assertEquals(await watching.ended(), 0);
     await watching.child.stdin.close();
-    const [drawn = ""] = watching.text.replaceAll("\r\n", "\n").split("^C");
-    const screens = drawn.split("\x1b[H");
-    assertEquals(screens[0], "\x1b[2J");
-    assert(screens.length > 2);
-    for (const screen of screens.slice(1)) {
+    const [cleared, drawn = ""] = watching.text.replaceAll("\r\n", "\n").split("\x1b[2J");
+    assertEquals(cleared, "");
+    // The terminal drops what it has not shown yet when the key is pressed: the last screen may be half a one.
+    const screens = drawn.split("^C")[0]!.split(end).slice(0, -1);
+    assert(screens.length >= 2);
+    for (const screen of screens) {
       assert(screen.split("\n").length <= 24, screen);
-      assertMatch(screen.replaceAll("\x1b", "ESC"), /… \d+ more lines: gilly status shows themESC\[K\nESC\[J/);
+      assertMatch(screen.replaceAll("\x1b", "ESC"), /^ESC\[H[^]*\n… \d+ more lines: gilly status shows themESC\[K\n$/);
     }
   });
 });
