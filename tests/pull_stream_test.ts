@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { parsePullLine, type PullLine, PullStreamError, PullTally, readPullLines } from "../lib/runtime/pull_stream.ts";
 
 const DIGEST = "sha256:f20ab5088386c75b3a9462870dcac15b01e4ffb7cb94cca582f7492571c94eb5";
@@ -156,18 +156,22 @@ Deno.test("more layers than any image has are refused", () => {
   );
 });
 
-const QUEUES: readonly (readonly [string, readonly string[], boolean])[] = [
-  ["layers that all wait for a slot", ["Waiting", "Waiting"], true],
-  ["layers that wait while others are there already", ["Waiting", "Pull complete", "Already exists"], true],
-  ["a layer that waits behind one that has a slot and gets nothing", ["Waiting", "Pulling fs layer"], false],
-  ["a layer that waits behind one that is downloaded", ["Waiting", "Downloading"], false],
-  ["layers that are all there", ["Pull complete"], false],
-  ["no layers at all", [], false],
+const HOLD_UPS: readonly (readonly [string, readonly string[], RegExp | undefined])[] = [
+  ["layers that all wait for a slot", ["Waiting", "Waiting"], /download slot/],
+  ["layers that wait while others are there already", ["Waiting", "Pull complete", "Already exists"], /download slot/],
+  ["a layer that is unpacked for ever", ["Extracting", "Download complete", "Pull complete"], /unpacking/],
+  ["a layer that is checked for ever while others wait", ["Verifying Checksum", "Waiting"], /unpacking/],
+  ["a layer that waits behind one that has a slot and gets nothing", ["Waiting", "Pulling fs layer"], undefined],
+  ["a layer that waits behind one that is downloaded", ["Waiting", "Downloading"], undefined],
+  ["a layer that is downloaded while another is unpacked", ["Downloading", "Extracting"], undefined],
+  ["layers that are all there", ["Pull complete"], undefined],
+  ["no layers at all", [], undefined],
 ];
-for (const [what, statuses, queued] of QUEUES) {
-  Deno.test(`${what} ${queued ? "are queued in the Engine" : "blame the registry"}`, () => {
+for (const [what, statuses, heldUpBy] of HOLD_UPS) {
+  Deno.test(`${what}: ${heldUpBy ? "the Engine holds the pull up" : "it is the registry's turn"}`, () => {
     const tally = new PullTally();
     for (const [index, status] of statuses.entries()) tally.add({ id: `layer-${index}`, status });
-    assertEquals(tally.isQueued, queued);
+    if (heldUpBy === undefined) assertEquals(tally.heldUpBy, undefined);
+    else assertMatch(tally.heldUpBy ?? "", heldUpBy);
   });
 }

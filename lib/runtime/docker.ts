@@ -124,8 +124,10 @@ export class DockerRuntime implements Runtime {
       options.signal.throwIfAborted();
       if (!watchdog.signal.aborted) throw withoutSecrets(error, options.auth);
       const message = `${attempt}: no progress for ${this.#noProgressMs / 1000} s, given up`;
-      if (!tally.isQueued) throw new RuntimeError("stalled", message);
-      throw new RuntimeError("failed", `${message}: its layers wait for a download slot of the Docker Engine`);
+      const { heldUpBy } = tally;
+      throw heldUpBy === undefined
+        ? new RuntimeError("stalled", message)
+        : new RuntimeError("failed", `${message}: ${heldUpBy}`);
     } finally {
       // Also lets go of an answer that was not read to its end: the Engine stops a pull whose client has left.
       watchdog.end();

@@ -22,8 +22,10 @@ export interface PullLine {
 
 const LINE_LIMIT = 1024 * 1024;
 const LAYER_LIMIT = 4096;
-/** What a layer says while it has a download slot of the Engine, or is past needing one. */
-const UNDER_WAY: ReadonlySet<string> = new Set(["Pulling fs layer", "Downloading", "Verifying Checksum", "Extracting"]);
+/** What a layer says while the registry owes it something. */
+const DOWNLOADING: ReadonlySet<string> = new Set(["Pulling fs layer", "Downloading"]);
+/** What a layer says while the Engine's own disk owes it something. */
+const UNPACKING: ReadonlySet<string> = new Set(["Verifying Checksum", "Extracting"]);
 
 /**
  * Reads the stream line by line; blank lines are passed over, a last line needs no line end. A line longer than
@@ -93,12 +95,15 @@ export class PullTally {
   }
 
   /**
-   * True when layers wait and none is under way: the Engine's own download slots are taken by other pulls, which says nothing of
-   * the registry. (moby, distribution/xfer: a layer beyond max-concurrent-downloads is `Waiting`)
+   * What the Engine itself holds the layers up with, in words, or undefined when it is the registry's turn. Layers that
+   * unpack wait for a disk, and layers that wait while none is under way wait for slots that other pulls have: neither
+   * says anything of the registry. (moby, distribution/xfer: a layer beyond max-concurrent-downloads is `Waiting`)
    */
-  get isQueued(): boolean {
-    const statuses = [...this.#last.values()].map((line) => line.status ?? "");
-    return statuses.includes("Waiting") && !statuses.some((status) => UNDER_WAY.has(status));
+  get heldUpBy(): string | undefined {
+    const statuses = new Set(this.#last.values().map((line) => line.status ?? ""));
+    if (!statuses.isDisjointFrom(DOWNLOADING)) return undefined;
+    if (!statuses.isDisjointFrom(UNPACKING)) return "the Docker Engine does not get on with unpacking its layers";
+    return statuses.has("Waiting") ? "its layers wait for a download slot of the Docker Engine" : undefined;
   }
 
   /** `sha256:…` of the manifest or index that was served. */

@@ -67,7 +67,7 @@ export interface PulledImage {
  * - `denied`: the registry wants credentials or other ones;
  * - `rate-limited`: the registry said 429 or "toomanyrequests";
  * - `registry-down`: the registry could not be reached, timed out, or answered 5xx;
- * - `stalled`: a pull made no progress for too long;
+ * - `stalled`: a pull made no progress for too long while it was the registry's turn;
  * - `rejected`: the runtime called the request malformed (4xx);
  * - `failed`: anything else, disk full and corrupt blobs among them.
  */
