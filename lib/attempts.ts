@@ -37,6 +37,18 @@ export class Attempts {
     return this.#records.get(name);
   }
 
+  /**
+   * The earliest time at which an image is to be looked at again, of those that are not being repaired; undefined when
+   * there is none.
+   */
+  nextTryAt(underWay: (name: string) => boolean): number | undefined {
+    let earliest: number | undefined;
+    for (const [name, { nextTryAt }] of this.#records) {
+      if (!underWay(name) && !(earliest !== undefined && earliest <= nextTryAt)) earliest = nextTryAt;
+    }
+    return earliest;
+  }
+
   /** Notes what came of a try at `now`; `random` is in [0, 1). */
   note(name: string, outcome: Outcome, now: number, random: number): AttemptRecord {
     const failures = outcome.result === "failed" ? (this.#records.get(name)?.failures ?? 0) + 1 : 0;

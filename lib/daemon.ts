@@ -88,10 +88,11 @@ export class Daemon {
     await serviceManager.send({ ready: true, status: "Asking the kubelet for its pods" });
     this.#options.stateFile.publish(this.#state());
     this.#watch();
+    this.#ground.repairs.onEnd(() => this.#wake());
     while (!signal.aborted) {
       if (this.#reloadAsked) await this.#reload();
       await this.#pass();
-      this.#keeper.tend(this.#parts, this.#ground, signal);
+      void this.#keeper.tend(this.#parts, this.#ground, signal).then(() => this.#wake());
       await this.#pause();
     }
     this.#unwatch.abort();
@@ -144,13 +145,13 @@ export class Daemon {
       const seen = await pass(this.#parts, this.#ground, passing.signal);
       this.#last = { pass: seen, at: this.#ground.now() };
       this.#trouble = undefined;
-      this.#passed({ expectant: seen.expectantCount > 0, nextTryAt: nextTryOf(seen), failed: false }, start);
+      this.#passed({ expectant: seen.expectantCount > 0, failed: false }, start);
     } catch (error) {
       if (signal.aborted) return;
       this.#trouble = describeError(error);
       if (error instanceof KubeletError) this.#ground.journal.kubeletFailed(error);
       else this.#ground.journal.unexpected(error);
-      this.#passed({ expectant: false, nextTryAt: undefined, failed: true }, start);
+      this.#passed({ expectant: false, failed: true }, start);
     }
   }
 
@@ -171,9 +172,17 @@ export class Daemon {
       stateFile.publish(state);
       await serviceManager.send({ watchdog: true, status: statusLine(state, ground.now()) });
       const now = ground.now();
-      if (now >= this.#rhythm.dueAt) return;
-      await this.#sleep(Math.min(this.#rhythm.dueAt - now, slice));
+      const dueAt = this.#rhythm.dueAt(this.#nextTryAt());
+      if (now >= dueAt) return;
+      await this.#sleep(Math.min(dueAt - now, slice));
     }
+  }
+
+  #nextTryAt(): number | undefined {
+    const underWay = (name: string) => this.#ground.repairs.underWay(name);
+    const times = [this.#parts.bench.attempts.nextTryAt(underWay), this.#keeper.nextTryAt(this.#parts, underWay)];
+    const known = times.filter((time) => time !== undefined);
+    return known.length === 0 ? undefined : Math.min(...known);
   }
 
   async #sleep(ms: number): Promise<void> {
@@ -224,11 +233,6 @@ export class Daemon {
       mirrors,
     });
   }
-}
-
-function nextTryOf({ plan }: Pass): number | undefined {
-  const times = plan.waits.map(({ record }) => record.nextTryAt);
-  return times.length === 0 ? undefined : Math.min(...times);
 }
 
 async function atMost(ms: number, work: Promise<void>): Promise<void> {

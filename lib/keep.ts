@@ -12,11 +12,22 @@ const INTERVAL_MS = 5 * 60_000;
 export class Keeper {
   #nextLookAt = -Infinity;
   #looking: Promise<void> | undefined;
+  /** Whether the last look ended and found images missing. */
+  #isAnyMissing = false;
 
-  /** Looks, when it is time to, beside the passes. */
-  tend(parts: Parts, ground: Ground, signal: AbortSignal): void {
+  /** Looks, when it is time to, beside the passes. Resolves when the look has ended, at once when there is none to begin. */
+  async tend(parts: Parts, ground: Ground, signal: AbortSignal): Promise<void> {
     if (parts.keep.images.length === 0 || this.#looking !== undefined || ground.now() < this.#nextLookAt) return;
     this.#looking = this.#look(parts, ground, signal).finally(() => this.#looking = undefined);
+    await this.#looking;
+  }
+
+  /**
+   * The earliest time at which a kept image is to be tried again. Undefined while nothing is known to be missing: the
+   * next pass then begins no repair.
+   */
+  nextTryAt({ keep }: Parts, underWay: (name: string) => boolean): number | undefined {
+    return this.#isAnyMissing && this.#looking === undefined ? keep.bench.attempts.nextTryAt(underWay) : undefined;
   }
 
   /** An image was removed, or the Engine came back: the next call looks. */
@@ -34,6 +45,8 @@ export class Keeper {
     try {
       using looking = new Follower(signal);
       const missing = await this.#missing(parts, ground, looking.signal);
+      this.#isAnyMissing = missing.length > 0;
+      bench.attempts.keepOnly(new Set(missing.map(({ name }) => name)));
       for (const target of missing) {
         const record = bench.attempts.get(target.name);
         const waits = record?.last.result === "failed" && ground.now() < record.nextTryAt;
@@ -42,6 +55,7 @@ export class Keeper {
       // What is missing is looked for with every pass, until it is there.
       if (missing.length === 0) this.#nextLookAt = ground.now() + INTERVAL_MS;
     } catch (error) {
+      this.#isAnyMissing = false;
       if (!signal.aborted) ground.journal.cannotLookAfterKept(images, error);
     }
   }

@@ -31,6 +31,7 @@ export class Repairs {
   readonly #now: () => number;
   readonly #random: () => number;
   readonly #signal: AbortSignal;
+  #onEnd: () => void = () => {};
   #repaired = 0;
   #failed = 0;
 
@@ -67,6 +68,11 @@ export class Repairs {
     return this.#underWay.has(name);
   }
 
+  /** Calls back when a repair has ended, its outcome noted: whoever decides on the next pass has to decide anew. */
+  onEnd(callback: () => void): void {
+    this.#onEnd = callback;
+  }
+
   /** Starts a repair, unless one of the same name is under way. */
   start(repair: Repair, bench: Bench): void {
     if (this.#underWay.has(repair.name)) return;
@@ -74,7 +80,10 @@ export class Repairs {
       .catch((error) => {
         if (!this.#signal.aborted) this.#listener.unexpected(error);
       })
-      .finally(() => this.#underWay.delete(repair.name));
+      .finally(() => {
+        this.#underWay.delete(repair.name);
+        this.#onEnd();
+      });
     this.#underWay.set(repair.name, run);
   }
 

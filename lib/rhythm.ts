@@ -12,8 +12,6 @@ export interface Tempo {
 export interface Aftermath {
   /** Containers wait to be created: if their image fails, it will be soon. */
   readonly expectant: boolean;
-  /** The earliest time at which an image is to be tried again. */
-  readonly nextTryAt: number | undefined;
   /** The kubelet gave no pods. */
   readonly failed: boolean;
 }
@@ -40,7 +38,7 @@ const RETRY_GAP_MS = 500;
 /** Keeps the time of the passes. */
 export class Rhythm {
   #passedAt = -Infinity;
-  #aftermath: Aftermath = { expectant: false, nextTryAt: undefined, failed: true };
+  #aftermath: Aftermath = { expectant: false, failed: true };
   #pollAt = -Infinity;
   /** The last urgent event, and whether a pass has followed it. */
   #hintedAt = -Infinity;
@@ -76,8 +74,11 @@ export class Rhythm {
     if (aftermath.expectant) this.#pollAt = Math.min(this.#pollAt, now + 1000 * tempo.intervalSeconds * jitter);
   }
 
-  /** The time at which the next pass is due. */
-  get dueAt(): number {
+  /**
+   * The time at which the next pass is due. `nextTryAt` is the earliest time at which an image is to be tried again; it is
+   * asked for each time, since repairs end between passes.
+   */
+  dueAt(nextTryAt?: number): number {
     const due = [this.#pollAt, this.#lazyAt];
     const tokenWait = Math.max(0, 1 - this.#tokens) * TOKEN_MS;
     if (this.#hinted) due.push(Math.max(this.#hintedAt, this.#passedAt + tokenWait));
@@ -85,8 +86,10 @@ export class Rhythm {
     if (this.#aftermath.expectant || sinceHint < BURST_MS) {
       due.push(this.#passedAt + Math.max(BURST_GAP_MS, tokenWait, BURST_SHARE * sinceHint));
     }
-    const { nextTryAt } = this.#aftermath;
-    if (nextTryAt !== undefined) due.push(Math.max(nextTryAt, this.#passedAt + RETRY_GAP_MS));
+    // Without pods nothing is tried again: that waits for a kubelet that answers, at the poll interval.
+    if (nextTryAt !== undefined && !this.#aftermath.failed) {
+      due.push(Math.max(nextTryAt, this.#passedAt + RETRY_GAP_MS));
+    }
     return Math.min(...due);
   }
 }

@@ -93,3 +93,16 @@ Deno.test("only the images that are kept are remembered", () => {
     undefined,
   ]);
 });
+
+Deno.test("the next try is the earliest of the images that are not being repaired", () => {
+  const attempts = new Attempts(BACKOFF);
+  assertEquals(attempts.nextTryAt(() => false), undefined);
+  attempts.note("gcr.io/a:1", failed(), NOW, 0);
+  attempts.note("gcr.io/b:1", failed(), NOW - 3000, 0);
+  attempts.note("gcr.io/c:1", failed(), NOW + 5000, 0);
+  assertEquals(attempts.nextTryAt(() => false), NOW + 7000);
+  assertEquals(attempts.nextTryAt((name) => name === "gcr.io/b:1"), NOW + 10_000);
+  attempts.keepOnly(new Set(["gcr.io/c:1"]));
+  assertEquals(attempts.nextTryAt(() => false), NOW + 15_000);
+  assertEquals(attempts.nextTryAt(() => true), undefined);
+});

@@ -14,16 +14,24 @@ import { compileRules } from "../lib/registry_map.ts";
 import { type Bench, Repairs } from "../lib/repairs.ts";
 import { listOf, waitingPod } from "./fakes/pods.ts";
 import { image, MemoryRuntime, openDesk } from "./fakes/runtime.ts";
+import { type PulledImage, RuntimeError } from "../lib/runtime/runtime.ts";
 
 type Sent = { ready?: true; reloading?: true; stopping?: true; status?: string; watchdog?: true };
 
 /** A daemon whose kubelet is `pods`, with everything it said and a way to wait for what it tells systemd. */
 function scene(
   pods: (signal: AbortSignal) => Promise<PodList>,
-  runtime = new MemoryRuntime(),
-  keep: string[] = [],
-  ledger: Ledger = noLedger,
+  options: {
+    readonly runtime?: MemoryRuntime;
+    readonly keep?: string[];
+    readonly ledger?: Ledger;
+    /** Polls once an hour and hears no events, so that only what is to be tried again brings a pass. */
+    readonly still?: boolean;
+  } = {},
 ) {
+  const { runtime = new MemoryRuntime(), keep = [], ledger = noLedger, still = false } = options;
+  const pollSeconds = still ? 3600 : 0.02;
+  const backoff = { initialSeconds: still ? 0.02 : 10, maxSeconds: 300 };
   const stop = new AbortController();
   const said: string[] = [];
   const sent: Sent[] = [];
@@ -35,7 +43,7 @@ function scene(
   let closed = 0;
   const bench: Bench = {
     tools: { runtime, mirrors: openDesk(), listener: journal },
-    attempts: new Attempts({ initialSeconds: 10, maxSeconds: 300 }),
+    attempts: new Attempts(backoff),
     ledger,
   };
   const parts = (file = "config.yaml"): DaemonParts => ({
@@ -43,13 +51,13 @@ function scene(
     registries: compileRules([{ origin: "gcr.io", mirrors: ["m.example"] }]),
     exclusions: compileExclusions({ images: [], namespaces: [] }),
     bench,
-    keep: { images: keep, bench: { ...bench, attempts: new Attempts({ initialSeconds: 10, maxSeconds: 300 }) } },
+    keep: { images: keep, bench: { ...bench, attempts: new Attempts(backoff) } },
     imageStore: () => Promise.resolve("classic"),
     eager: false,
-    events: (options) => runtime.events(options),
+    events: (options) => still ? new Promise(() => {}) : runtime.events(options),
     refusals: new Refusals(),
     mirrors: { hosts: ["m.example"], rests: () => new Map(), asked: () => undefined },
-    config: { file, poll: { intervalSeconds: 0.02, safetySeconds: 0.02, jitter: 0 } },
+    config: { file, poll: { intervalSeconds: pollSeconds, safetySeconds: pollSeconds, jitter: 0 } },
     close: () => void closed++,
   });
   let reload: () => Promise<DaemonParts> = () => Promise.resolve(parts("new.yaml"));
@@ -137,7 +145,7 @@ Deno.test("a pass that hangs does not feed the watchdog", async () => {
 
 Deno.test("a long pull feeds the watchdog on, is begun once, and ends with the stop", async () => {
   const runtime = new MemoryRuntime({ "m.example/a/b:1": new Promise(() => {}) });
-  const it = scene(() => Promise.resolve(list(waitingPod("app", "gcr.io/a/b:1"))), runtime);
+  const it = scene(() => Promise.resolve(list(waitingPod("app", "gcr.io/a/b:1"))), { runtime });
   const running = it.daemon.run();
   await it.until(() => fed(it.sent) > 5);
   assertMatch(it.daemon.status(), /^Checked 1 pods \d+ s ago: 1 repairing, 0 unrepairable; 0 repaired since start$/);
@@ -147,10 +155,49 @@ Deno.test("a long pull feeds the watchdog on, is begun once, and ends with the s
   assertEquals([it.repairs.count, it.sent.at(-1)?.stopping], [0, true]);
 });
 
+Deno.test("a failure that comes long after its pass is tried again at the time that was said", async () => {
+  const refusal = Promise.withResolvers<PulledImage>();
+  const runtime = new MemoryRuntime({ "m.example/a/b:1": refusal.promise });
+  const it = scene(() => Promise.resolve(list(waitingPod("app", "gcr.io/a/b:1"))), { runtime, still: true });
+  const running = it.daemon.run();
+  await it.until(() => it.repairs.count === 1 && fed(it.sent) > 0);
+  runtime.pulls["m.example/a/b:1"] = { image: image("1") };
+  refusal.reject(new RuntimeError("registry-down", "pull m.example/a/b:1: i/o timeout"));
+  await it.until(() => it.repairs.repaired === 1);
+  assertEquals([it.repairs.failed, it.said.filter((line) => line.includes("next try in 1 s")).length], [1, 1]);
+  it.stop();
+  await running;
+});
+
+Deno.test("a kept image that failed is tried again at the time that was said", async () => {
+  const refusal = Promise.withResolvers<PulledImage>();
+  const runtime = new MemoryRuntime({ "m.example/pause:3.2": refusal.promise });
+  const it = scene(() => Promise.resolve(list()), { runtime, keep: ["gcr.io/pause:3.2"], still: true });
+  const running = it.daemon.run();
+  await it.until(() => it.repairs.count === 1);
+  runtime.pulls["m.example/pause:3.2"] = { image: image("pause") };
+  refusal.reject(new RuntimeError("registry-down", "pull m.example/pause:3.2: i/o timeout"));
+  await it.until(() => it.repairs.repaired === 1);
+  assertEquals(it.repairs.failed, 1);
+  it.stop();
+  await running;
+});
+
+Deno.test("an Engine that does not answer for a kept image is not asked again before the next poll", async () => {
+  const runtime = new MemoryRuntime();
+  runtime.failures.inspect = new RuntimeError("unreachable", "inspect gcr.io/pause:3.2: no usable answer");
+  const it = scene(() => Promise.resolve(list()), { runtime, keep: ["gcr.io/pause:3.2"], still: true });
+  const running = it.daemon.run();
+  await it.until(() => it.said.some((line) => line.includes("no usable answer")) && fed(it.sent) > 1);
+  it.stop();
+  await running;
+  assertEquals(runtime.calls.filter((call) => call.startsWith("inspect")).length, 1);
+});
+
 Deno.test("the status line counts what was repaired and what cannot be", async () => {
   const runtime = new MemoryRuntime({ "m.example/a/b:1": { image: image("1") } });
   const pods = [waitingPod("app", "gcr.io/a/b:1"), waitingPod("other", "ghcr.io/a/b:1")];
-  const it = scene(() => Promise.resolve(list(...pods)), runtime);
+  const it = scene(() => Promise.resolve(list(...pods)), { runtime });
   const running = it.daemon.run();
   await it.until(() => it.repairs.repaired === 1 && fed(it.sent) > 2);
   assertEquals(
@@ -209,7 +256,7 @@ Deno.test("a bad new config is refused in journal and status, and the old one st
 
 Deno.test("a kept image is pulled at start, and again after an event says that images went away", async () => {
   const runtime = new MemoryRuntime({ "m.example/pause:3.2": { image: image("pause") } });
-  const it = scene(() => Promise.resolve(list()), runtime, ["gcr.io/pause:3.2"]);
+  const it = scene(() => Promise.resolve(list()), { runtime, keep: ["gcr.io/pause:3.2"] });
   const running = it.daemon.run();
   await it.until(() => it.repairs.repaired === 1);
   assert(runtime.images.has("gcr.io/pause:3.2"));
@@ -227,7 +274,7 @@ Deno.test("a kept image is pulled at start, and again after an event says that i
 });
 
 Deno.test("a kept image without a rule is one warning", async () => {
-  const it = scene(() => Promise.resolve(list()), new MemoryRuntime(), ["ghcr.io/pause:3.2"]);
+  const it = scene(() => Promise.resolve(list()), { keep: ["ghcr.io/pause:3.2"] });
   const running = it.daemon.run();
   await it.until(() => fed(it.sent) > 3);
   it.stop();
@@ -258,8 +305,8 @@ Deno.test("the state is published before the first pass, with every pass, and wh
 
 Deno.test("a refusal is recorded once, however many passes see it", async () => {
   const entries: LedgerEntry[] = [];
-  const it = scene(() => Promise.resolve(list(waitingPod("other", "ghcr.io/a/b:1"))), undefined, [], {
-    append: (entry) => Promise.resolve(void entries.push(entry)),
+  const it = scene(() => Promise.resolve(list(waitingPod("other", "ghcr.io/a/b:1"))), {
+    ledger: { append: (entry) => Promise.resolve(void entries.push(entry)) },
   });
   const running = it.daemon.run();
   await it.until(() => fed(it.sent) > 4);

@@ -2,7 +2,7 @@ import { assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/asse
 import { type Aftermath, Rhythm, type Urgency } from "../lib/rhythm.ts";
 
 const TEMPO = { intervalSeconds: 5, safetySeconds: 60, jitter: 0 };
-const QUIET: Aftermath = { expectant: false, nextTryAt: undefined, failed: false };
+const QUIET: Aftermath = { expectant: false, failed: false };
 const EXPECTANT: Aftermath = { ...QUIET, expectant: true };
 const MIDDLE = 0.5;
 
@@ -24,9 +24,9 @@ function play(
   let now = start;
   while (now < end) {
     const hint = hints.find((time) => time > now) ?? Infinity;
-    now = Math.min(Math.max(now, rhythm.dueAt), hint, end);
+    now = Math.min(Math.max(now, rhythm.dueAt()), hint, end);
     if (now === hint) rhythm.hint(now, urgency);
-    if (now >= end || now < rhythm.dueAt) continue;
+    if (now >= end || now < rhythm.dueAt()) continue;
     passes.push(now - start);
     rhythm.passed(now, aftermath, TEMPO, listening, MIDDLE);
   }
@@ -34,7 +34,7 @@ function play(
 }
 
 Deno.test("the first pass is due at once", () => {
-  assertLessOrEqual(new Rhythm().dueAt, 0);
+  assertLessOrEqual(new Rhythm().dueAt(), 0);
 });
 
 Deno.test("without events passes follow the poll interval", () => {
@@ -100,17 +100,30 @@ Deno.test("a container that ended and is about to be started again is followed a
 
 Deno.test("an image that is to be tried again is tried at its time, but never in a loop", () => {
   const rhythm = new Rhythm();
-  rhythm.passed(1000, { ...QUIET, nextTryAt: 11_000 }, TEMPO, true, MIDDLE);
-  assertEquals(rhythm.dueAt, 11_000);
-  rhythm.passed(11_000, { ...QUIET, nextTryAt: 11_000 }, TEMPO, true, MIDDLE);
-  assertEquals(rhythm.dueAt, 11_500);
+  rhythm.passed(1000, QUIET, TEMPO, true, MIDDLE);
+  assertEquals(rhythm.dueAt(11_000), 11_000);
+  rhythm.passed(11_000, QUIET, TEMPO, true, MIDDLE);
+  assertEquals(rhythm.dueAt(11_000), 11_500);
+});
+
+Deno.test("an image whose repair ends long after the pass is tried again at its time, not at the safety poll", () => {
+  const rhythm = new Rhythm();
+  rhythm.passed(1000, QUIET, TEMPO, true, MIDDLE);
+  assertEquals(rhythm.dueAt(), 61_000);
+  assertEquals(rhythm.dueAt(17_000), 17_000);
+});
+
+Deno.test("while the kubelet gives no pods nothing is tried again before the next poll", () => {
+  const rhythm = new Rhythm();
+  rhythm.passed(1000, { ...QUIET, failed: true }, TEMPO, true, MIDDLE);
+  assertEquals(rhythm.dueAt(1500), 6000);
 });
 
 Deno.test("the jitter spreads the polls by its share, both ways", () => {
   const due = (random: number) => {
     const rhythm = new Rhythm();
     rhythm.passed(0, QUIET, { ...TEMPO, jitter: 0.1 }, false, random);
-    return Math.round(rhythm.dueAt);
+    return Math.round(rhythm.dueAt());
   };
   assertEquals([due(0), due(0.5), due(1)], [4500, 5000, 5500]);
 });

@@ -45,7 +45,7 @@ export interface FakeEngineOptions extends EngineBuild {
 }
 
 /** Answers a call in place of the Engine, for faults and further routes; undefined lets the Engine answer. */
-export type Intercept = (call: EngineCall, request: Request) => Response | Promise<Response> | undefined;
+export type Intercept = (call: EngineCall, request: Request) => Response | undefined | Promise<Response | undefined>;
 
 /** Starts a stand-in that listens on `socket`. */
 export async function startDockerEngine(options: FakeEngineOptions): Promise<FakeDockerEngine> {
@@ -205,7 +205,7 @@ export class FakeDockerEngine {
     this.#tell();
     await this.watch?.(call, ended.promise);
     await this.gates.pass("before", call, left);
-    const response = await (this.intercept?.(call, request) ?? this.#route(call, left, end));
+    const response = await this.intercept?.(call, request) ?? await this.#route(call, left, end);
     await this.gates.pass("after", call, left);
     call.status = response.status;
     response.headers.set("Api-Version", this.#options.apiVersion ?? "1.41");

@@ -1,6 +1,7 @@
 // Faults of a Docker Engine that a real one does not show when asked to: on the stand-in behind the same socket.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertLess } from "@std/assert";
+import { delay } from "@std/async/delay";
 import type { EngineCall, RegistryState } from "../fakes/docker_engine.ts";
 import { tried } from "../tried/tried.ts";
 import { assertNoWrongImage, HURT, otherIsRepaired, withScene } from "./scene.ts";
@@ -150,6 +151,33 @@ tried(
       }, { before: ({ engine }) => engine.registries["mirror.example"]!.state = "cut" });
     }
   },
+);
+
+tried(
+  claim("a mirror that takes 4 s to say no, and polls an hour apart", "tried again at the time that was said"),
+  () =>
+    withScene(async ({ node, gilly }) => {
+      await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 .*not-in-mirror: .*; next try in 1 s$/);
+      const said = performance.now();
+      const pulls = () => node.engine.journal.filter((call) => call.path === "/images/create" && ofHurt(call));
+      const first = pulls();
+      node.engine.intercept = undefined;
+      await node.engine.waitFor((call) => pulls().includes(call) && !first.includes(call));
+      // Whatever else brings a pass comes a good deal later: the other image's is due after 20 s.
+      assertLess(performance.now() - said, 5000);
+    }, {
+      config: `
+registries: {gcr.io: mirror.example, quay.io: other.example}
+poll: {interval: 1h, safety: 1h}
+repair: {backoff: {initial: 500ms, max: 1s}}
+`,
+      before: ({ engine }) =>
+        engine.intercept = async (call) => {
+          if (call.path !== "/images/create" || !ofHurt(call)) return undefined;
+          await delay(4000);
+          return Response.json({ message: "manifest unknown" }, { status: 404 });
+        },
+    }),
 );
 
 function answerPullsWith(make: () => Response): (call: EngineCall) => Response | undefined {
