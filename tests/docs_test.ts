@@ -55,7 +55,7 @@ function argvOf([name = "", ...words]: readonly string[], node: FakeNode): strin
 }
 
 async function runUntilItSpeaks(argv: readonly string[], env: Record<string, string>): Promise<number> {
-  const { program, args, ...options } = await launch(env);
+  const { program, args, ...options } = launch(env);
   const child = new Deno.Command(program, { ...options, args: [...args, ...argv], stdout: "piped", stderr: "piped" })
     .spawn();
   const streams = [child.stdout, child.stderr].map((stream) => stream.getReader());

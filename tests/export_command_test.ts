@@ -95,7 +95,7 @@ Deno.test("export --output refuses a file that differs until it is forced", asyn
 });
 
 Deno.test("export cannot write to /etc itself, and says what to do instead", async () => {
-  assertEquals((await permissions()).some((flag) => /^--deny-write=.*\/etc/.test(flag)), true);
+  assertEquals(permissions().some((flag) => /^--deny-write=.*\/etc/.test(flag)), true);
   await withConfig(async (config) => {
     const { code, stderr } = await runProgram(["export", "k3s", "--output", "/", "--config", config]);
     assertEquals(code, 1);

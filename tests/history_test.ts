@@ -97,7 +97,7 @@ Deno.test("as JSON it is one array of the entries", async () => {
 });
 
 Deno.test("in a terminal of 80 columns no line is longer", async () => {
-  const { program, args, ...options } = await launch(UTC);
+  const { program, args, ...options } = launch(UTC);
   const command = [program, ...args, "history", "--ledger", LEDGER].map((word) => `'${word}'`).join(" ");
   const { code, stdout } = await new Deno.Command("script", {
     ...options,

@@ -2,12 +2,12 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Gilly } from "./e2e/gilly.ts";
-import { GILLY, testIfPossible } from "./e2e/requirements.ts";
+import { missingForProgram, testIfPossible } from "./e2e/requirements.ts";
 import { fakeImage } from "./fakes/docker_engine.ts";
 import { valueIn } from "./fakes/metrics.ts";
 import { startNode } from "./fakes/node.ts";
 
-const MISSING = await Deno.stat(GILLY).then(() => [], () => ["dist/gilly (deno task compile)"]);
+const MISSING = missingForProgram();
 
 /** A worker with one pod that the mirror cures, and these lines in its config. */
 function worker(metrics: string) {

@@ -74,7 +74,7 @@ for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
   Deno.test(`${signal} stops the pulls, leaves no half image, and ends with ${expected}`, async () => {
     await using node = await startPullNode();
     const hold = node.engine.hold("layers");
-    const { program, args, ...options } = await launch();
+    const { program, args, ...options } = launch();
     const child = new Deno.Command(program, {
       ...options,
       args: [...args, "pull", "--config", node.configFile, "gcr.io/a/b:1"],
@@ -100,7 +100,7 @@ testIfPossible(
   async () => {
     await using node = await startPullNode();
     const hold = node.engine.hold("end");
-    await using terminal = await Terminal.run(["pull", "--config", node.configFile, "gcr.io/a/b:1", "quay.io/q/r:1"]);
+    await using terminal = Terminal.run(["pull", "--config", node.configFile, "gcr.io/a/b:1", "quay.io/q/r:1"]);
     await hold.reached;
     await terminal.until((screen) => screen.filter((line) => line.includes("[====")).length === 3);
     assertGolden(settled(terminal.text, node.dir), "pull/terminal.txt");
@@ -114,7 +114,7 @@ testIfPossible(
 testIfPossible("Ctrl-C on a terminal takes the bars away and ends with 130", missingForTerminal(), async () => {
   await using node = await startPullNode();
   const hold = node.engine.hold("end");
-  await using terminal = await Terminal.run(["pull", "--config", node.configFile, "gcr.io/a/b:1"]);
+  await using terminal = Terminal.run(["pull", "--config", node.configFile, "gcr.io/a/b:1"]);
   await hold.reached;
   await terminal.until((screen) => screen.some((line) => line.includes("[====")));
   await terminal.type("\x03");

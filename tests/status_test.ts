@@ -82,7 +82,7 @@ Deno.test("status shows what the running daemon knows, from its start to its sto
   const runtime = `${node.dir}/run`;
   await Deno.mkdir(runtime);
   const gilly = await startProgram(["run", "--config", node.configFile], { RUNTIME_DIRECTORY: runtime });
-  const { program, args, ...options } = await launch({ RUNTIME_DIRECTORY: runtime });
+  const { program, args, ...options } = launch({ RUNTIME_DIRECTORY: runtime });
   const watching = new Watching(program, { ...options, args: [...args, "status", "--watch", "--json"] });
   try {
     const settled = (text: string) =>
@@ -145,7 +145,7 @@ Deno.test("in a terminal of 80 columns status fits, and keeps every pod", async 
 
 Deno.test("status --watch draws over itself in a terminal, on every change and no further than its lines", async () => {
   await withState({}, async (dir) => {
-    const { program, args, ...options } = await terminalCommand(dir, "status --watch");
+    const { program, args, ...options } = terminalCommand(dir, "status --watch");
     const watching = new Watching(program, { ...options, args, stdin: "piped" });
     await watching.until((text) => text.includes("41 repaired"));
     const state = JSON.parse(await Deno.readTextFile(`${dir}/state.json`));
@@ -170,7 +170,7 @@ Deno.test("status --watch draws over itself in a terminal, on every change and n
 
 Deno.test("status --watch in a pipe prints what changed, and not that it grew older", async () => {
   await withState({}, async (dir) => {
-    const { program, args, ...options } = await launch({ RUNTIME_DIRECTORY: dir });
+    const { program, args, ...options } = launch({ RUNTIME_DIRECTORY: dir });
     const watching = new Watching(program, { ...options, args: [...args, "status", "--watch"] });
     await watching.until((text) => text.includes("41 repaired"));
     const state = JSON.parse(await Deno.readTextFile(`${dir}/state.json`));
@@ -237,17 +237,17 @@ Deno.test("a state file that cannot be read is an error with its name", async ()
   await Deno.remove(dir, { recursive: true });
 });
 
-async function terminalCommand(
+function terminalCommand(
   dir: string,
   words: string,
-): Promise<Deno.CommandOptions & { program: string; args: string[] }> {
-  const { program, args, ...options } = await launch({ RUNTIME_DIRECTORY: dir });
+): Deno.CommandOptions & { program: string; args: string[] } {
+  const { program, args, ...options } = launch({ RUNTIME_DIRECTORY: dir });
   const command = `stty cols 80 rows 24; exec ${[program, ...args].map((word) => `'${word}'`).join(" ")} ${words}`;
   return { ...options, program: "script", args: ["--quiet", "--return", "--command", command, "/dev/null"] };
 }
 
 async function inTerminal(dir: string, words: string): Promise<{ stdout: string }> {
-  const { program, ...options } = await terminalCommand(dir, words);
+  const { program, ...options } = terminalCommand(dir, words);
   const { stdout } = await new Deno.Command(program, { ...options, stdin: "null" }).output();
   return { stdout: new TextDecoder().decode(stdout).replaceAll("\r\n", "\n") };
 }

@@ -85,7 +85,7 @@ async function probe(
 }
 
 async function runProbe(kind: ProbeKind, ...args: string[]): Promise<Probed> {
-  const flags = (await permissions()).filter((flag) => flag.startsWith("--v8-flags"));
+  const flags = permissions().filter((flag) => flag.startsWith("--v8-flags"));
   const { stdout, success } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-check", "--allow-all", ...flags, "tests/bench/big_answer_probe.ts", kind, ...args],
     cwd: PROJECT,

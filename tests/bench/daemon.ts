@@ -11,15 +11,6 @@ export interface MeasuredDaemon extends AsyncDisposable {
   readonly messages: () => number;
 }
 
-/** What this machine lacks to run the compiled program, in words. */
-export function missingForGilly(): string[] {
-  try {
-    return Deno.statSync(GILLY).isFile ? [] : [GILLY];
-  } catch {
-    return ["dist/gilly (deno task compile)"];
-  }
-}
-
 /** Starts `gilly run` in `dir` for that kubelet and Engine; `config` goes into its config file. */
 export async function startDaemon(
   dir: string,

@@ -2,7 +2,8 @@
 
 import { delay } from "@std/async/delay";
 import { type FakeDockerEngine, startDockerEngine } from "../fakes/docker_engine.ts";
-import { missingForGilly, startDaemon } from "./daemon.ts";
+import { missingForBinary } from "../e2e/requirements.ts";
+import { startDaemon } from "./daemon.ts";
 import { type Finding, fixed, type Measurement, median, megabytes, type RunOptions } from "./measurement.ts";
 import { steadyNode } from "./pods.ts";
 import { cpuSecondsOf, type Memory, memoryOf } from "./process.ts";
@@ -21,7 +22,7 @@ interface Period {
 export const idleCost: Measurement = {
   name: "idle_cost",
   title: "Idle cost",
-  missing: missingForGilly,
+  missing: missingForBinary,
   async run(options: RunOptions): Promise<Finding> {
     const scenes = POD_COUNTS.flatMap((pods) => [{ pods, events: true }, { pods, events: false }]);
     // Six idle processes do not disturb each other, and a period of a minute takes a minute.

@@ -1,16 +1,16 @@
 // How soon Gilly is ready after it was executed, as its service manager sees it.
 
 import { startDockerEngine } from "../fakes/docker_engine.ts";
-import { GILLY } from "../e2e/requirements.ts";
+import { GILLY, missingForBinary } from "../e2e/requirements.ts";
 import { type Finding, fixed, type Measurement, median, megabytes, type RunOptions } from "./measurement.ts";
 import { steadyNode } from "./pods.ts";
-import { missingForGilly, startDaemon } from "./daemon.ts";
+import { startDaemon } from "./daemon.ts";
 import { startFixedKubelet } from "./stand_ins.ts";
 
 export const start: Measurement = {
   name: "start",
   title: "Start",
-  missing: missingForGilly,
+  missing: missingForBinary,
   async run({ quick, say }: RunOptions): Promise<Finding> {
     const ready: number[] = [];
     const version: number[] = [];

@@ -8,8 +8,7 @@ import {
   startEngine,
   startRegistry,
 } from "../e2e/engine.ts";
-import { GILLY } from "../e2e/requirements.ts";
-import { missingForGilly } from "./daemon.ts";
+import { GILLY, missingForBinary } from "../e2e/requirements.ts";
 import { type Finding, fixed, type Measurement, median, type RunOptions } from "./measurement.ts";
 import { podListOf, realSizePod } from "./pods.ts";
 import { putImage, randomLayer } from "./registry_images.ts";
@@ -21,7 +20,7 @@ const LAYER_BYTES = 100_000;
 export const storm: Measurement = {
   name: "storm",
   title: "Storm",
-  missing: () => [...missingPrograms(), ...missingPrograms(["docker"]), ...missingForGilly()],
+  missing: () => [...missingPrograms(), ...missingPrograms(["docker"]), ...missingForBinary()],
   async run(options: RunOptions): Promise<Finding> {
     const count = options.quick ? 40 : 200;
     await using parts = new AsyncDisposableStack();

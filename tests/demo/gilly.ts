@@ -14,9 +14,9 @@ export interface RunningGilly {
 const STOP_TIMEOUT_MS = 3_000;
 
 /** Starts `gilly run` with that config; every line it writes goes to `onLine`. */
-export async function runGilly(configFile: string, onLine: (line: string) => void): Promise<RunningGilly> {
+export function runGilly(configFile: string, onLine: (line: string) => void): RunningGilly {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", ...await permissions(), "main.ts", "run", "--config", configFile],
+    args: ["run", ...permissions(), "main.ts", "run", "--config", configFile],
     cwd: PROJECT,
     // A service manager would give it a folder for its state.
     env: { ...withoutServiceManager(), RUNTIME_DIRECTORY: configFile.replace(/\/[^/]*$/, "") },

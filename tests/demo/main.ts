@@ -28,7 +28,7 @@ try {
 async function show(worker: FakeNode): Promise<number> {
   print(`Before\n\n${pods(worker)}\nGilly's journal\n\n`);
   let hasAdvised = false;
-  const gilly = await runGilly(worker.configFile, (line) => {
+  const gilly = runGilly(worker.configFile, (line) => {
     hasAdvised ||= line.includes(`cannot repair ${UNREPAIRABLE}`);
     print(`  ${line}\n`);
   });

@@ -2,7 +2,7 @@
 
 import { missingPrograms, realIsRequired } from "./engine.ts";
 
-/** The program under test, as `deno task compile` leaves it. */
+/** The program under test: the compiled binary or, where it cannot be compiled, a script that runs the same bundle. */
 export const GILLY = new URL("../../dist/gilly", import.meta.url).pathname;
 
 /** The real kubelet's path, from the environment; there is no package that would bring version 1.20. */
@@ -21,9 +21,21 @@ export function missingForWorker(): string[] {
   return missing;
 }
 
-/** What the end-to-end tests lack here: a real worker's needs, and the compiled program. */
+/** What the end-to-end tests lack here: a real worker's needs, and the program. */
 export function missingForEndToEnd(): string[] {
-  return [...missingForWorker(), ...(isFile(GILLY) ? [] : ["dist/gilly (deno task compile)"])];
+  return [...missingForWorker(), ...missingForProgram()];
+}
+
+/** What tests of the program lack here. */
+export function missingForProgram(): string[] {
+  return isFile(GILLY) ? [] : ["dist/gilly (deno task compile)"];
+}
+
+/** What tests of the binary itself lack here: its install, its unit, its release, what is in the file. */
+export function missingForBinary(): string[] {
+  return isFile(GILLY) && isBinary(GILLY)
+    ? []
+    : ["the compiled binary (deno task compile; DENORT_BIN names its runtime)"];
 }
 
 const said = new Set<string>();
@@ -50,6 +62,14 @@ function isStatic(path: string): boolean {
   const beginning = new Uint8Array(4096);
   file.readSync(beginning);
   return !new TextDecoder("latin1").decode(beginning).includes("/ld-");
+}
+
+/** Whether it is a program for Linux (elf(5)) and no script. */
+function isBinary(path: string): boolean {
+  using file = Deno.openSync(path);
+  const beginning = new Uint8Array(4);
+  file.readSync(beginning);
+  return new TextDecoder("latin1").decode(beginning) === "\x7fELF";
 }
 
 function isFile(path: string): boolean {

@@ -1,5 +1,6 @@
 // Runs main.ts as a child with the very permissions that the compiled binary has.
 
+import { PERMISSIONS, V8_FLAGS } from "../../tools/compile.ts";
 import { Gilly, type Launch } from "../e2e/gilly.ts";
 
 /** How a run ended. */
@@ -12,12 +13,9 @@ export interface Run {
 /** The folder of deno.json. */
 export const PROJECT = new URL("../../", import.meta.url);
 
-/** The permissions and V8 flags of the compile task in deno.json. */
-export async function permissions(): Promise<string[]> {
-  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", PROJECT))) as {
-    tasks: { compile: string };
-  };
-  return tasks.compile.split(" ").filter((word) => /^--(allow|deny|no-prompt|v8-flags)/.test(word));
+/** The permissions and V8 flags of the compiled binary. */
+export function permissions(): string[] {
+  return [...PERMISSIONS, V8_FLAGS];
 }
 
 /** The environment without what a service manager would have put there. */
@@ -28,7 +26,7 @@ export function withoutServiceManager(): Record<string, string> {
 
 /** Runs the program with these arguments, and more in its environment, to its end. */
 export async function runProgram(argv: readonly string[], env: Record<string, string> = {}): Promise<Run> {
-  const { program, args, ...options } = await launch(env);
+  const { program, args, ...options } = launch(env);
   const { code, stdout, stderr } = await new Deno.Command(program, {
     ...options,
     args: [...args, ...argv],
@@ -40,15 +38,15 @@ export async function runProgram(argv: readonly string[], env: Record<string, st
 }
 
 /** Starts the program with these arguments, and more in its environment; its journal can be waited for. */
-export async function startProgram(argv: readonly string[], env: Record<string, string> = {}): Promise<Gilly> {
-  return new Gilly(argv, undefined, await launch(env));
+export function startProgram(argv: readonly string[], env: Record<string, string> = {}): Gilly {
+  return new Gilly(argv, undefined, launch(env));
 }
 
 /** How to start the program, with more in its environment. */
-export async function launch(env: Record<string, string> = {}): Promise<Launch> {
+export function launch(env: Record<string, string> = {}): Launch {
   return {
     program: Deno.execPath(),
-    args: ["run", "--quiet", ...await permissions(), "main.ts"],
+    args: ["run", "--quiet", ...permissions(), "main.ts"],
     cwd: PROJECT,
     env: { ...withoutServiceManager(), NO_COLOR: "1", ...env },
     clearEnv: true,

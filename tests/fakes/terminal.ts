@@ -24,8 +24,8 @@ export class Terminal {
   }
 
   /** Starts main.ts with these arguments. */
-  static async run(argv: readonly string[]): Promise<Terminal> {
-    const { program, args, ...options } = await launch();
+  static run(argv: readonly string[]): Terminal {
+    const { program, args, ...options } = launch();
     const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
     const command = `stty cols 80 rows 24; exec ${[program, ...args, ...argv].map(quote).join(" ")}`;
     const script = ["--quiet", "--return", "--command", command, "/dev/null"];

@@ -92,7 +92,7 @@ for (const [way, signal] of [["forward", "SIGUSR2"], ["back", "SIGWINCH"]] as co
     await using node = await startScene();
     const mirror = node.engine.registries["mirror.example"]!;
     mirror.state = "down";
-    const { args, ...rest } = await launch();
+    const { args, ...rest } = launch();
     const clock = new URL("clock.ts", import.meta.url).pathname;
     const withClock = { ...rest, args: [...args.slice(0, -1), `--preload=${clock}`, ...args.slice(-1)] };
     await using gilly = new Gilly(["run", "--config", node.configFile], undefined, withClock);
@@ -200,7 +200,7 @@ tried(claim("1,000 file descriptors, and 300 broken images at once", "all of the
       "registries: {gcr.io: mirror.example}\nrepair: {concurrency: 64}\nmirrors: {mirror.example: {maxConcurrentPulls: 64}}\n",
     engine: { registries: { "mirror.example": { state: "up", images } } },
   });
-  const { program, args, ...rest } = await launch();
+  const { program, args, ...rest } = launch();
   const limited = { ...rest, program: "prlimit", args: ["--nofile=1000:1000", program, ...args] };
   await using gilly = new Gilly(["once", "--config", node.configFile], undefined, limited);
   assertEquals(await gilly.ended(), 0, gilly.journal.slice(-3).join("\n"));

@@ -16,7 +16,7 @@ export interface Traces {
 }
 
 /** Ways to call each command; a command that is not here is run without arguments. */
-const CALLS: Readonly<Record<string, (image: string) => readonly (readonly string[])[]>> = {
+export const CALLS: Readonly<Record<string, (image: string) => readonly (readonly string[])[]>> = {
   once: () => [["--dry-run"], ["--dry-run", "--json"], []],
   status: () => [["--json"], []],
   history: () => [["--json"], []],

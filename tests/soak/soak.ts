@@ -47,7 +47,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     images: { "r0.example/steady/app:1": fakeImage("steady") },
     config: CONFIG,
   });
-  const subject = await startSubject(node, options.every);
+  const subject = startSubject(node, options.every);
   const end = new AbortController();
   const trouble = new Troublemaker(node, end.signal);
   const held: Holding[] = [];
@@ -94,9 +94,9 @@ function registries() {
   );
 }
 
-async function startSubject(node: FakeNode, every: number) {
+function startSubject(node: FakeNode, every: number) {
   // Not the compiler's, but the flags of the compiled program: optimised code would be growth that no installed Gilly has.
-  const flags = (await permissions()).filter((flag) => flag.startsWith("--v8-flags"));
+  const flags = permissions().filter((flag) => flag.startsWith("--v8-flags"));
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--quiet", "--no-check", "--allow-all", ...flags.map((flag) => `${flag},--expose-gc`)],

@@ -1,0 +1,50 @@
+// Puts the pinned esbuild where `deno bundle` looks for it. By itself it would fetch and run whatever the registry has under
+// that version.
+
+import { deno } from "./deno.ts";
+import { checkPin, PartMissingError, versionOf } from "./pins.ts";
+
+/** npm's words for this machine. */
+const ARCHITECTURES: Readonly<Record<string, string>> = { x86_64: "x64", aarch64: "arm64" };
+
+/** Makes sure that Deno's cache has the pinned esbuild and no other. Throws PinError. */
+export async function provideEsbuild(): Promise<void> {
+  const version = versionOf("esbuild");
+  const platform = `${Deno.build.os}-${ARCHITECTURES[Deno.build.arch]}`;
+  const { denoDir } = JSON.parse(await deno(["info", "--json"])) as { denoDir: string };
+  const path = `${denoDir}/dl/esbuild-${version}/esbuild-${platform}`;
+  if (await exists(path)) return await checkPin("esbuild", path);
+  await deno(["cache", "--quiet", "--no-config", "--no-lock", `npm:@esbuild/${platform}@${version}`]);
+  const fetched = await packageFile(`${denoDir}/npm`, `@esbuild/${platform}/${version}/bin/esbuild`);
+  await checkPin("esbuild", fetched);
+  await Deno.mkdir(path.replace(/\/[^/]*$/, ""), { recursive: true });
+  const draft = `${path}.${Deno.pid}`;
+  await Deno.copyFile(fetched, draft);
+  await Deno.chmod(draft, 0o755);
+  await Deno.rename(draft, path);
+}
+
+/**
+ * The path of `NAME/VERSION/FILE` in Deno's cache of npm packages. It has a folder for each registry; where npm is reached
+ * through a proxy it is not npm's own, and may be several folders deep. Throws PartMissingError.
+ */
+export async function packageFile(cache: string, file: string): Promise<string> {
+  let folders = [cache];
+  for (let depth = 0; depth < 4; depth++) {
+    const found = folders.map((folder) => `${folder}/${file}`);
+    for (const path of found) if (await exists(path)) return path;
+    folders = (await Promise.all(folders.map(subfolders))).flat();
+  }
+  throw new PartMissingError(`cannot find ${file} below ${cache}`);
+}
+
+async function subfolders(folder: string): Promise<string[]> {
+  const entries = await Array.fromAsync(Deno.readDir(folder));
+  return entries.filter(({ isDirectory, name }) => isDirectory && !name.startsWith("@")).map(({ name }) =>
+    `${folder}/${name}`
+  );
+}
+
+function exists(path: string): Promise<boolean> {
+  return Deno.stat(path).then(() => true, () => false);
+}
