@@ -1,7 +1,7 @@
 // install.sh beside an unpacked release whose binary is a script, and a tree to install it into (--root).
 
 import { assertEquals } from "@std/assert";
-import { FILES } from "../../systemd/release.ts";
+import { FILES } from "../../tools/release.ts";
 
 const REPOSITORY = new URL("../..", import.meta.url).pathname;
 
@@ -12,7 +12,9 @@ export class Bench implements AsyncDisposable {
   readonly root = `${this.#directory}/root`;
 
   constructor() {
-    for (const folder of ["docs", "systemd"]) Deno.mkdirSync(`${this.release}/${folder}`, { recursive: true });
+    for (const folder of ["docs/monitoring", "systemd"]) {
+      Deno.mkdirSync(`${this.release}/${folder}`, { recursive: true });
+    }
     Deno.mkdirSync(this.root);
     for (const file of FILES) {
       Deno.copyFileSync(`${REPOSITORY}/${file}`, `${this.release}/${file}`);

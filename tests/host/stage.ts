@@ -2,8 +2,8 @@
 // Gilly is installed.
 
 import manifest from "../../deno.json" with { type: "json" };
-import { makeRelease } from "../../systemd/release.ts";
-import { GILLY, missingForEndToEnd } from "../e2e/requirements.ts";
+import { makeRelease } from "../../tools/release.ts";
+import { GILLY, missingForBinary, missingForWorker } from "../e2e/requirements.ts";
 import { startWorker, type Worker } from "../e2e/worker.ts";
 import { missingForHost } from "./base_tree.ts";
 import { bootHost, type Host } from "./host.ts";
@@ -18,13 +18,12 @@ export const VERSION = manifest.version;
 
 /** What an installation beside a real worker lacks on this machine, in words. */
 export function missingForInstalledHost(): string[] {
-  return [...missingForEndToEnd(), ...missingForHost()];
+  return [...missingForWorker(), ...missingForRelease()];
 }
 
 /** What an installation without a worker lacks on this machine, in words. */
 export function missingForRelease(): string[] {
-  const compiled = missingForEndToEnd().filter((what) => what.startsWith("dist/gilly"));
-  return [...compiled, ...missingForHost()];
+  return [...missingForBinary(), ...missingForHost()];
 }
 
 /** Where install.sh of that version's release is on a host, once `unpackRelease` has put it there. */

@@ -1,14 +1,25 @@
 // Makes the release archive from dist/gilly: dist/gilly-VERSION-linux-x64.tar.gz and its .sha256. The same inputs make
 // the same bytes, wherever and whenever it runs.
 
+import { PROJECT } from "./deno.ts";
+import { noticesOf, partsOf, sbomOf } from "./parts.ts";
 import manifest from "../deno.json" with { type: "json" };
 
 /** What is in the archive besides the binary, under the same names as in the repository. */
 export const FILES = [
-  "install.sh",
+  "CHANGELOG.md",
   "LICENSE",
+  "README.md",
+  "install.sh",
+  "docs/configuration.md",
   "docs/gilly.8",
   "docs/gilly.bash",
+  "docs/monitoring.md",
+  "docs/monitoring/alerts.yaml",
+  "docs/monitoring/dashboard.json",
+  "docs/operations.md",
+  "docs/security.md",
+  "docs/troubleshooting.md",
   "systemd/config.example.yaml",
   "systemd/gilly.service",
 ];
@@ -24,8 +35,16 @@ export interface ReleaseOptions {
   readonly directory: string;
 }
 
-/** Makes the archive and its checksum file, in the form that `sha256sum -c` reads, and returns the archive's path. */
+/** What is made of the binary's parts, and lies beside the files: see parts.ts. */
+const SBOM = "sbom.cdx.json";
+const NOTICES = "THIRD-PARTY-NOTICES";
+
+/**
+ * Makes the archive and its checksum file, in the form that `sha256sum -c` reads, and returns the archive's path. Throws
+ * when the binary is none: what stands in for it in tests is no release.
+ */
 export async function makeRelease({ binary, version, directory }: ReleaseOptions): Promise<string> {
+  await checkBinary(binary);
   const name = `gilly-${version}-linux-x64`;
   const archive = `${directory}/${name}.tar.gz`;
   const staging = await Deno.makeTempDir({ prefix: "gilly-release-" });
@@ -49,15 +68,29 @@ export async function makeRelease({ binary, version, directory }: ReleaseOptions
 
 // Modes are set here, so that the umask of whoever builds is not in the archive.
 async function stage(folder: string, binary: string): Promise<void> {
-  for (const directory of [folder, `${folder}/docs`, `${folder}/systemd`]) {
+  for (const directory of new Set(["x", ...FILES].map((file) => `${folder}/${file}`.replace(/\/[^/]*$/, "")))) {
     await Deno.mkdir(directory, { recursive: true });
     await Deno.chmod(directory, 0o755);
   }
-  const sources = new Map(FILES.map((file) => [file, new URL(`../${file}`, import.meta.url).pathname]));
+  const parts = await partsOf();
+  for (const [file, text] of [[SBOM, sbomOf(parts)], [NOTICES, noticesOf(parts)]] as const) {
+    await Deno.writeTextFile(`${folder}/${file}`, text);
+    await Deno.chmod(`${folder}/${file}`, 0o644);
+  }
+  const sources = new Map(FILES.map((file) => [file, PROJECT + file]));
   for (const [file, source] of [...sources, ["gilly", binary] as const]) {
     await Deno.copyFile(source, `${folder}/${file}`);
     await Deno.chmod(`${folder}/${file}`, ["gilly", "install.sh"].includes(file) ? 0o755 : 0o644);
   }
+}
+
+/** Throws unless the file begins as a program for Linux does (elf(5)). */
+async function checkBinary(path: string): Promise<void> {
+  using file = await Deno.open(path);
+  const beginning = new Uint8Array(4);
+  await file.read(beginning);
+  const isBinary = new TextDecoder("latin1").decode(beginning) === "\x7fELF";
+  if (!isBinary) throw new Error(`cannot release ${path}: it is not a compiled binary; run deno task compile`);
 }
 
 async function run(program: string, args: string[]): Promise<void> {
@@ -66,6 +99,6 @@ async function run(program: string, args: string[]): Promise<void> {
 }
 
 if (import.meta.main) {
-  const directory = new URL("../dist", import.meta.url).pathname;
+  const directory = `${PROJECT}dist`;
   console.log(await makeRelease({ binary: `${directory}/gilly`, version: manifest.version, directory }));
 }
