@@ -4,12 +4,17 @@ import { readCommandLine } from "./lib/cli.ts";
 import { underJournald } from "./lib/commands/flags.ts";
 import { COMMANDS } from "./lib/commands/mod.ts";
 import { ConfigError } from "./lib/config.ts";
-import { describeError, EXIT, UsageError } from "./lib/errors.ts";
+import { describeError, EXIT, ReaderGoneError, UsageError } from "./lib/errors.ts";
 
 const output = {
   write(text: string): void {
     const bytes = new TextEncoder().encode(text);
-    for (let written = 0; written < bytes.byteLength;) written += Deno.stdout.writeSync(bytes.subarray(written));
+    try {
+      for (let written = 0; written < bytes.byteLength;) written += Deno.stdout.writeSync(bytes.subarray(written));
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) throw new ReaderGoneError("standard output was closed");
+      throw new Error("cannot write to standard output", { cause: error });
+    }
   },
 };
 
@@ -23,10 +28,15 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 function fail(error: unknown): number {
+  if (error instanceof ReaderGoneError) return EXIT.readerGone;
   const lines = error instanceof ConfigError ? error.message : `gilly: ${describeError(error)}`;
   const priority = underJournald() ? "<3>" : "";
   const text = lines.split("\n").map((line) => `${priority}${line}\n`).join("");
-  Deno.stderr.writeSync(new TextEncoder().encode(text));
+  try {
+    Deno.stderr.writeSync(new TextEncoder().encode(text));
+  } catch {
+    // Nobody reads it any more; the exit code still tells.
+  }
   if (error instanceof ConfigError) return EXIT.config;
   return error instanceof UsageError ? EXIT.usage : EXIT.failure;
 }

@@ -121,6 +121,9 @@ The command line is wrong.
 .TP
 .B 78
 The config was refused; systemd does not restart into it.
+.TP
+.B 141
+Whoever read the output went away, as \\fBhead\\fR(1) does; nothing is said of it.
 .SH FILES
 .TP
 .I /etc/gilly/config.yaml

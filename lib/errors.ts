@@ -1,12 +1,20 @@
 // How failures look everywhere: an error says what was attempted, on what, and carries its cause.
 // This room only describes them; main.ts is the one place that prints one and picks the exit code.
 
-/** Exit codes of the program. 78 is EX_CONFIG of sysexits.h; the unit does not restart into it. */
-export const EXIT = { ok: 0, failure: 1, usage: 2, config: 78 } as const;
+/**
+ * Exit codes of the program. 78 is EX_CONFIG of sysexits.h; the unit does not restart into it. 141 is 128 + SIGPIPE, as a
+ * shell sees every command whose reader went away.
+ */
+export const EXIT = { ok: 0, failure: 1, usage: 2, config: 78, readerGone: 141 } as const;
 
 /** A mistake on the command line; the message ends in what to type instead. */
 export class UsageError extends Error {
   override name = "UsageError";
+}
+
+/** Whoever read standard output went away, as `head` does when it has its lines: no failure, and nobody to tell. */
+export class ReaderGoneError extends Error {
+  override name = "ReaderGoneError";
 }
 
 /** Everything an error and its causes say, outermost first, on one line: `a: b: c`. Repeated texts appear once. */

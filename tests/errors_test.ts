@@ -54,7 +54,7 @@ Deno.test("a very long chain of causes ends after eight", () => {
 
 Deno.test("the exit codes are four, and the config's is the one systemd is told not to restart on", () => {
   assertEquals(new Set(Object.values(EXIT)).size, 4);
-  assertEquals(EXIT, { ok: 0, failure: 1, usage: 2, config: 78 });
+  assertEquals(EXIT, { ok: 0, failure: 1, usage: 2, config: 78, readerGone: 141 });
 });
 
 Deno.test("a usage error can be told from others", () => {

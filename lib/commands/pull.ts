@@ -3,7 +3,7 @@
 import { makeGround, now, wire, type WiredParts } from "../app.ts";
 import type { Command, Output } from "../cli.ts";
 import { loadConfig } from "../config.ts";
-import { EXIT, UsageError } from "../errors.ts";
+import { EXIT, ReaderGoneError, UsageError } from "../errors.ts";
 import { Journal } from "../journal.ts";
 import type { Outcome } from "../outcome.ts";
 import { printable, printableJson } from "../printable.ts";
@@ -59,11 +59,12 @@ export const pullCommand: Command = {
     }, now);
     const parts = await wire(config, { ...makeGround(stop.signal), journal });
     const results: PullResult[] = [];
+    const paper = new LastingOutput(output);
     try {
       await Promise.all([...new Set(args.words)].map(async (image) => {
         const result = await pullOne(image, parts, { listener: screen, journal, signal: stop.signal });
         results.push(result);
-        screen.above(() => json || print(result, output, screen));
+        screen.above(() => json || print(result, paper, screen));
       }));
     } catch (error) {
       if (stop.code === undefined) throw error;
@@ -74,12 +75,33 @@ export const pullCommand: Command = {
       screen.close();
       parts.close();
     }
+    if (paper.gone !== undefined) throw paper.gone;
     if (json) output.write(`${printableJson(inOrder(args.words, results), 2)}\n`);
     return results.every(({ result }) => result === "repaired" || result === "already-present")
       ? EXIT.ok
       : EXIT.failure;
   },
 };
+
+/** An output whose reader may go away in the middle: the pulls go on, and the error waits for their end. */
+class LastingOutput implements Output {
+  readonly #output: Output;
+  gone: ReaderGoneError | undefined;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  write(text: string): void {
+    if (this.gone !== undefined) return;
+    try {
+      this.#output.write(text);
+    } catch (error) {
+      if (!(error instanceof ReaderGoneError)) throw error;
+      this.gone = error;
+    }
+  }
+}
 
 async function pullOne(
   image: string,
