@@ -3,6 +3,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "./errors.ts";
 import { nearestWord } from "./nearest.ts";
+import { wrap } from "./sheet.ts";
 
 /** One flag of a command; `value` names what it takes, and a flag without it is a switch. */
 export interface Flag {
@@ -39,6 +40,9 @@ export interface Output {
 
 /** What argv asks for: a command, or a text to print. */
 export type Request = { readonly command: Command; readonly args: Arguments } | { readonly help: string };
+
+/** Columns of the narrowest terminal that the help is for; the command texts are written to fit it. */
+const HELP_WIDTH = 80;
 
 const HELP: Flag = { name: "help", help: "print this help" };
 
@@ -103,17 +107,13 @@ function refuseValues(command: Command, switches: readonly string[], rest: reado
 }
 
 function overview(commands: readonly Command[]): string {
-  const width = Math.max(...commands.map(({ name, operands = "" }) => `${name} ${operands}`.length));
-  const lines = commands.map(({ name, operands = "", summary }) =>
-    `  ${`${name} ${operands}`.padEnd(width)}  ${summary}`
-  );
   return [
-    "Gilly repairs pods whose image cannot be pulled: it pulls the image through a mirror and gives it",
-    "the name that the pod asked for.",
+    "Gilly repairs pods whose image cannot be pulled: it pulls the image through a",
+    "mirror and gives it the name that the pod asked for.",
     "",
     "Usage: gilly COMMAND [FLAGS]",
     "",
-    ...lines,
+    ...inTwoColumns(commands.map(({ name, operands = "", summary }) => [`${name} ${operands}`.trimEnd(), summary])),
     "",
     "gilly COMMAND --help tells more, with an example.",
     "",
@@ -122,19 +122,25 @@ function overview(commands: readonly Command[]): string {
 
 function commandHelp({ name, operands, description, example, flags }: Command): string {
   const spell = (flag: Flag) => `--${flag.name}${flag.value === undefined ? "" : ` ${flag.value}`}`;
-  const all = [...flags, HELP];
-  const width = Math.max(...all.map((flag) => spell(flag).length));
   return [
     `Usage: gilly ${name}${operands === undefined ? "" : ` ${operands}`} [FLAGS]`,
     "",
     description,
     "",
-    ...all.map((flag) => `  ${spell(flag).padEnd(width)}  ${flag.help}`),
+    ...inTwoColumns([...flags, HELP].map((flag) => [spell(flag), flag.help])),
     "",
     "Example:",
     `  ${example}`,
     "",
   ].join("\n");
+}
+
+/** Names, and beside each its text, folded so that it hangs below itself. */
+function inTwoColumns(rows: readonly (readonly [name: string, text: string])[]): string[] {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.flatMap(([name, text]) =>
+    wrap(text, HELP_WIDTH - width - 4).map((line, index) => `  ${(index === 0 ? name : "").padEnd(width)}  ${line}`)
+  );
 }
 
 function nearest(name: string, known: readonly string[], prefix = ""): string {

@@ -175,7 +175,7 @@ for (const { name, example, summary, description, flags, operands } of COMMANDS)
       assertMatch(text, new RegExp(`^  --${flag.name}${flag.value ? ` ${flag.value}` : ""} +\\S`, "m"));
     }
     for (const line of [...text.split("\n"), ...help([], COMMANDS).split("\n")]) {
-      assert(line.length <= 110, `too long: ${line}`);
+      assert(line.length <= 80, `too long: ${line}`);
     }
     assert(!summary.includes("\n") && !summary.endsWith("."), summary);
 

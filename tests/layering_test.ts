@@ -101,7 +101,12 @@ Deno.test("the lists of thinkers and doors name files that exist, each once", ()
 Deno.test("imports are seen in all their forms", () => {
   const seen = (file: string) => IMPORTS.filter(({ from }) => from === file);
   assertEquals(seen("lib/version.ts"), [{ from: "lib/version.ts", of: "deno.json", values: ["manifest"] }]);
-  assertEquals(seen("lib/cli.ts").map(({ of }) => of), ["@std/cli/parse-args", "lib/errors.ts", "lib/nearest.ts"]);
+  assertEquals(seen("lib/cli.ts").map(({ of }) => of), [
+    "@std/cli/parse-args",
+    "lib/errors.ts",
+    "lib/nearest.ts",
+    "lib/sheet.ts",
+  ]);
   const lines = SOURCES.flatMap((file) => read(file).split("\n").filter((line) => / from "[^"]+"/.test(line)));
   assertEquals(IMPORTS.length >= lines.length, true, `${IMPORTS.length} of ${lines.length} imports were seen`);
 });

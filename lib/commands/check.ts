@@ -13,17 +13,17 @@ import { printableJson } from "../printable.ts";
 
 export const checkCommand: Command = {
   name: "check",
-  summary: "is this node ready? config, certificates, kubelet, Docker, mirrors",
+  summary: "is this node ready? config, kubelet, Docker, mirrors, daemon",
   description: [
     "Looks at everything a repair depends on: the config and the files it names, the",
     "kubelet and its certificate, the Docker Engine, each mirror and its credentials",
-    "(asked by way of the Engine), the images to keep, what cannot be repaired on this",
-    "node, and the running daemon. Every line begins with ok, warn or fail; the next",
+    "(asked by way of the Engine), the images to keep, what this node cannot repair,",
+    "and the running daemon. Every line begins with ok, warn or fail; the next",
     "step stands below it. Nothing is changed. What may be read is what the user who",
     "runs it may read: for the daemon's view run it as the daemon's user.",
     "",
-    "Exit code: 0 when nothing fails (a warning is no failure), 1 when something does,",
-    "78 when the config itself is refused, so that nothing else could be checked.",
+    "Exit code: 0 when nothing fails (a warning is no failure), 1 when something",
+    "does, 78 when the config itself is refused, so that nothing else was checked.",
   ].join("\n"),
   example: "gilly check --config /etc/gilly/config.yaml",
   flags: [

@@ -54,7 +54,7 @@ type Remembered =
 export const explainCommand: Command = {
   name: "explain",
   operands: "IMAGE…",
-  summary: "which rule matches an image, what is local, what the ledger knows",
+  summary: "the rule that matches, what is local, what the ledger knows",
   description: [
     "Prints for each image its normalised reference, the line of the config that",
     "decides, and the references that would be pulled, in order; or why it cannot be",

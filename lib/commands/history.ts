@@ -15,9 +15,10 @@ export const historyCommand: Command = {
   name: "history",
   summary: "what was repaired or refused on this node, from the ledger",
   description: [
-    "Prints every entry of the ledger, oldest first, with the files that rotation put aside: when, the",
-    "result, the image, its pods, the mirror it came from, digest, size and how long it took.",
-    "In --pod and --image a * stands for anything; without one, --image finds any part of a name.",
+    "Prints every entry of the ledger, oldest first, with the files that rotation put",
+    "aside: when, the result, the image, its pods, the mirror it came from, digest,",
+    "size and how long it took. In --pod and --image a * stands for anything; without",
+    "one, --image finds any part of a name.",
   ].join("\n"),
   example: "gilly history --since 2h --pod kube-system/coredns-*",
   flags: [

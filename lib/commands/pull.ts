@@ -37,8 +37,8 @@ export const pullCommand: Command = {
   operands: "IMAGE…",
   summary: "repair these images now, with progress",
   description: [
-    "Does for each IMAGE what the daemon does for an image that a pod waits for: pulls",
-    "it from the first mirror that has it, gives it its own name and checks that the",
+    "Does for each IMAGE what the daemon does for one that a pod waits for: pulls it",
+    "from the first mirror that has it, gives it its own name and checks that the",
     "name resolves. An image that is here already is left alone. On a terminal each",
     "layer has a bar; elsewhere progress is plain lines on standard error. What was",
     "done is recorded in the ledger.",
