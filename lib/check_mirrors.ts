@@ -65,7 +65,7 @@ export function judgeMirrorFailure(mirror: string, failure: Failed, credentials:
     case "registry-down":
       return fail(name, text, adviceOn(mirror, text));
     default:
-      return fail(name, text, "journalctl -u docker may tell more");
+      return fail(name, text, "journalctl -u docker -n 20 may tell more");
   }
 }
 
@@ -86,6 +86,13 @@ function judgeDenial(mirror: string, text: string, credentials: Credentials | un
 
 /** Where to look when the Engine cannot reach a mirror, by what it says. */
 function adviceOn(mirror: string, text: string): string {
+  if (/certificate has expired|not yet valid/i.test(text)) {
+    return `check this host's clock; if it is right, the mirror needs a new certificate`;
+  }
+  // Go: "certificate is valid for A, not B", "certificate is not valid for any names", and IP or legacy Common Name ones.
+  if (/certificate is (?:not )?valid for|legacy Common Name|doesn't contain any IP SANs/i.test(text)) {
+    return `write a name of the mirror's certificate in place of ${mirror} into the config`;
+  }
   if (/x509|certificate/i.test(text)) return `put the mirror's CA into /etc/docker/certs.d/${mirror}/ca.crt`;
   if (/HTTP response to HTTPS client/.test(text)) {
     return `the mirror speaks plain HTTP: name ${mirror} in insecure-registries of /etc/docker/daemon.json`;
@@ -121,11 +128,16 @@ function judgeRest({ mirror, restsUntil, because }: MirrorState, now: number): F
   return warn(`rest of ${mirror}`, message, "the daemon asks it again by itself; see the mirror above");
 }
 
-/** How an image of the `keep` list stands: present, or the first mirror that has it, or why it cannot be had. */
+/**
+ * How an image of the `keep` list stands: present, absent but there at a mirror, `lost` when every mirror says that it has
+ * no such image, `unanswered` when some did not say, `unknown` when the Engine did not.
+ */
 export type Kept =
   | { readonly state: "present" }
   | { readonly state: "absent"; readonly mirror: string }
   | { readonly state: "lost"; readonly because: string }
+  | { readonly state: "unanswered"; readonly because: string }
+  | { readonly state: "unknown"; readonly because: string }
   | { readonly state: "refused"; readonly refusal: Refusal };
 
 /** One image that is to be kept present. */
@@ -137,7 +149,11 @@ export function judgeKept(image: string, kept: Kept): Finding {
     case "absent":
       return warn(name, `not here yet; ${kept.mirror} has it`, `the daemon pulls it, or: gilly pull ${image}`);
     case "lost":
-      return fail(name, `not here, and no mirror has it: ${kept.because}`, "put it into a mirror");
+      return fail(name, `not here, and no mirror has it: ${kept.because}`, "push it to a mirror");
+    case "unanswered":
+      return fail(name, `not here, and no mirror that answers has it: ${kept.because}`, "see the mirrors above");
+    case "unknown":
+      return fail(name, `cannot be looked up: ${kept.because}`, "see the Docker Engine above");
     case "refused":
       return fail(name, `cannot be kept: ${kept.refusal.reason}`, kept.refusal.advice);
   }
@@ -156,8 +172,8 @@ export function judgePermanentFix({ version, imageStore }: RuntimeInfo): Finding
       "gilly export docker writes them",
     );
   }
-  const why = imageStore === "classic" ? "the classic image store takes mirrors for docker.io alone" : "it is too old";
-  return ok(name, `none in this Engine: ${why}; Gilly stands in`);
+  const why = imageStore === "classic" ? "mirrors for docker.io only" : `${version}; mirrors come with 28.0`;
+  return ok(name, `not possible with this Docker Engine (${why}), so keep Gilly running`);
 }
 
 function nameOf(mirror: string): string {

@@ -8,6 +8,11 @@ import type { Pod, PodList } from "./pod.ts";
 import { type Circumstances, effectivePolicy, isRefusal, planImage } from "./repair_plan.ts";
 import type { RuntimeInfo } from "./runtime/runtime.ts";
 
+/** What a kubelet accepts (kubernetes.io, "Kubelet authentication/authorization"). */
+const CREDENTIALS_ADVICE =
+  "use a client certificate signed by the CA of the kubelet's --client-ca-file, or a service " +
+  "account's token, which the kubelet must be set to have checked (--authentication-token-webhook)";
+
 /** A kubelet that answered: reached, trusted, understood. */
 export function judgeKubelet(url: string, { pods, malformed }: PodList): Finding[] {
   const answered = [ok("kubelet", `${url} answers`)];
@@ -28,7 +33,7 @@ export function judgeKubeletFailure(url: string, failure: Failed, caFile: string
     return [ok("kubelet", `${url} answers`), judgeServingCertificate(url, flaw, caFile)];
   }
   if (kind === "unauthorized" || /received fatal alert: /.test(text)) {
-    return [fail("kubelet access", text, "use a client certificate of the kubelet's --client-ca-file, or its token")];
+    return [fail("kubelet access", text, CREDENTIALS_ADVICE)];
   }
   if (kind === "forbidden") return [fail("kubelet access", text, `let the user see pods: ${ENOUGH}`)];
   if (kind === "unexpected") {
@@ -90,18 +95,24 @@ export function judgeEngineFailure(socket: string, { text }: Failed, group: stri
     const which = group ?? "docker";
     const message = `${socket} may not be opened: it belongs to the group ${which}, which this user is not in`;
     const remedy =
-      `for the service: SupplementaryGroups=${which} (systemctl edit gilly); for a person: usermod -aG ${which}`;
+      `for the service: SupplementaryGroups=${which} (systemctl edit gilly); for a person: usermod -aG ${which} USER, and a new login`;
     return [fail(name, message, remedy)];
   }
   if (/no such file/i.test(text)) {
     return [
-      fail(name, `${socket} does not exist`, "is Docker running (systemctl status docker), and docker.socket right?"),
+      fail(name, `${socket} does not exist`, "is docker.socket of the config right? If it is: systemctl start docker"),
     ];
   }
   if (/connection refused/i.test(text)) {
-    return [fail(name, `nobody listens at ${socket}`, "start Docker: systemctl status docker")];
+    return [
+      fail(
+        name,
+        `nobody listens at ${socket}`,
+        "systemctl start docker; journalctl -u docker -n 20 says why it stopped",
+      ),
+    ];
   }
-  return [fail("docker engine", text, "systemctl status docker; journalctl -u docker")];
+  return [fail("docker engine", text, "systemctl status docker; journalctl -u docker -n 20 may tell more")];
 }
 
 /** A container that is left alone, as the plan has it. */
@@ -153,9 +164,9 @@ function containersOf(pods: readonly Pod[]) {
 
 function judgeAlways(pods: readonly string[]): Finding {
   const name = "imagePullPolicy Always";
-  const beyond = "cannot be repaired, since the kubelet pulls whatever is present";
+  const beyond = "cannot be repaired, since the kubelet asks the original registry even if the image is here";
   if (pods.length === 0) return ok(name, `${beyond}; no container here has it under a rule`);
-  return warn(name, `${beyond}; ${affected(pods)}`, "set IfNotPresent, or pin a tag");
+  return warn(name, `${beyond}; ${affected(pods)}`, "set imagePullPolicy: IfNotPresent");
 }
 
 function judgeDigests(pods: readonly string[], store: Circumstances["imageStore"]): Finding[] {

@@ -221,10 +221,11 @@ async function checkKept(parts: NodeParts, signal: AbortSignal): Promise<Finding
 
 async function howKept({ config, runtime }: NodeParts, target: Target, signal: AbortSignal): Promise<mirrors.Kept> {
   const tried: string[] = [];
+  let state: "lost" | "unanswered" = "lost";
   try {
     if (await runtime.inspect(target.name, signal) !== undefined) return { state: "present" };
   } catch (error) {
-    return { state: "lost", because: failureOf(error, signal).text };
+    return { state: "unknown", because: failureOf(error, signal).text };
   }
   for (const { mirror, reference } of target.candidates) {
     try {
@@ -232,10 +233,11 @@ async function howKept({ config, runtime }: NodeParts, target: Target, signal: A
       if (await runtime.lookUp(reference, { signal, auth }) !== undefined) return { state: "absent", mirror };
       tried.push(`${mirror} has no ${reference}`);
     } catch (error) {
+      state = "unanswered";
       tried.push(failureOf(error, signal).text);
     }
   }
-  return { state: "lost", because: tried.join("; ") };
+  return { state, because: tried.join("; ") };
 }
 
 function failureOf(error: unknown, signal: AbortSignal): Failed {

@@ -65,16 +65,21 @@ export function failedOutcome(attempts: readonly Attempt[]): Failed {
     ? "denied"
     : undefined;
   const told = attempts.map((it) => it.message).join("; ") || "no mirror can hold a name like this";
-  const tried = attempts.map((it) => it.candidate.reference).join(", ");
-  const message = reason === undefined ? told : adviceOn(reason, reason === "not-in-mirror" ? tried : told);
+  const tried = attempts.map((it) => it.candidate.reference);
+  const message = reason === undefined ? told : adviceOn(reason, reason === "not-in-mirror" ? pushIt(tried) : told);
   return { result: "failed", reason, message, attempts };
+}
+
+function pushIt(references: readonly string[]): string {
+  return references.length === 1 ? `push it as ${references[0]}` : `push it to one of ${references.join(", ")}`;
 }
 
 /** What a person can do about a container that stays as it is, in one sentence. */
 export function adviceOn(reason: UnrepairableReason, detail = ""): string {
   switch (reason) {
     case "policy-always":
-      return "imagePullPolicy is Always, so the kubelet pulls whatever is present: set IfNotPresent, or pin a tag";
+      return "imagePullPolicy is Always, so the kubelet asks the original registry even if the image is here: " +
+        `set imagePullPolicy: IfNotPresent${detail}`;
     case "digest-on-classic-store":
       return "this Docker Engine's image store cannot give a digest a second name: use a tag, or the containerd image store";
     case "invalid-reference":
@@ -84,7 +89,7 @@ export function adviceOn(reason: UnrepairableReason, detail = ""): string {
     case "excluded":
       return detail || "the operator said no";
     case "not-in-mirror":
-      return `no mirror has this image: put one of these there${detail && `: ${detail}`}`;
+      return `no mirror has this image${detail && `: ${detail}`}`;
     case "denied":
       return `the mirror wants credentials, or other ones${detail && `: ${detail}`}`;
   }

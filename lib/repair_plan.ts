@@ -135,7 +135,12 @@ function judge(failure: Failure, circumstances: Circumstances): Target | Refusal
   const planned = planImage(failure.image, circumstances);
   if (isRefusal(planned)) return planned;
   const policy = effectivePolicy(failure.imagePullPolicy, planned.reference);
-  return policy === "Always" ? refuse("policy-always") : planned;
+  if (policy !== "Always") return planned;
+  // The API server has filled in what the manifest left out, so that nobody can tell which of the two it was.
+  return refuse(
+    "policy-always",
+    planned.reference.tag === "latest" ? ", or pin a tag if the manifest sets no policy" : "",
+  );
 }
 
 function schedule(repairs: readonly Repair[], circumstances: Circumstances): Omit<Plan, "skips"> {

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { CertificateFacts } from "../lib/certificate_facts.ts";
 import { expiry, judgeAuthorities, judgeClientCertificate, judgeRights } from "../lib/check_files.ts";
-import { judgeDaemon, judgeMirrorFailure, judgePermanentFix, probesOf } from "../lib/check_mirrors.ts";
+import { judgeDaemon, judgeKept, judgeMirrorFailure, judgePermanentFix, probesOf } from "../lib/check_mirrors.ts";
 import { judgeEngineFailure, judgeKubelet, judgeKubeletFailure, judgeReach, judgeWaiting } from "../lib/check_node.ts";
 import { fail, hang, ok, renderFindings, several, warn, worstOf } from "../lib/checks.ts";
 import { readCertificates } from "../lib/client_certificate.ts";
@@ -107,7 +107,7 @@ for (
       "client-ca-file",
     ],
     ["unreachable", "tcp connect error: Connection refused", "kubelet", "refused", "systemctl status kubelet"],
-    ["unauthorized", "answered 401", "kubelet access", "401", "client-ca-file"],
+    ["unauthorized", "answered 401", "kubelet access", "401", "--authentication-token-webhook"],
     ["forbidden", "answered 403", "kubelet access", "403", "nodes/pods"],
     ["unexpected", "answered 200, but not with pods", "kubelet pods", "not with pods", "10250"],
   ] as const
@@ -128,8 +128,12 @@ Deno.test("a kubelet on the read-only port has no certificate to judge, and a ma
 for (
   const [text, message, remedy] of [
     ["Permission denied (os error 13)", "the group docker", "usermod -aG docker"],
-    ["No such file or directory (os error 2)", "does not exist", "systemctl status docker"],
-    ["Connection refused (os error 111)", "nobody listens", "systemctl status docker"],
+    [
+      "No such file or directory (os error 2)",
+      "does not exist",
+      "docker.socket of the config right? If it is: systemctl start docker",
+    ],
+    ["Connection refused (os error 111)", "nobody listens", "systemctl start docker; journalctl -u docker -n 20"],
   ] as const
 ) {
   Deno.test(`a Docker socket that says "${text}" comes with the next step`, () => {
@@ -145,6 +149,13 @@ for (
     ["denied: requested access to the resource is denied", "denied", "warn", "authFile"],
     ["unauthorized: authentication required", "denied", "fail", "authFile"],
     ["x509: certificate signed by unknown authority", "registry-down", "fail", "/etc/docker/certs.d/m.example/ca.crt"],
+    ["x509: certificate has expired or is not yet valid", "registry-down", "fail", "check this host's clock"],
+    [
+      "tls: x509: certificate is valid for a.example, not m.example",
+      "registry-down",
+      "fail",
+      "write a name of the mirror's",
+    ],
     ["http: server gave HTTP response to HTTPS client", "registry-down", "fail", "insecure-registries"],
     ["proxyconnect tcp: dial tcp", "registry-down", "fail", "proxy"],
     ["no answer for 30 s, given up", "stalled", "fail", "firewall"],
@@ -220,6 +231,24 @@ for (
     assertEquals(message.includes("hosts.toml"), isThere);
   });
 }
+
+Deno.test("where the Engine takes no mirrors, check says why and what follows", () => {
+  const of = (version: string, imageStore: "classic" | "containerd") =>
+    judgePermanentFix({ name: "Docker Engine", version, apiVersion: "1.41", imageStore }).message;
+  const says = (why: string) => `not possible with this Docker Engine (${why}), so keep Gilly running`;
+  assertEquals(of("20.10.24", "classic"), says("mirrors for docker.io only"));
+  assertEquals(of("27.5.1", "containerd"), says("27.5.1; mirrors come with 28.0"));
+});
+
+Deno.test("a mirror that does not answer is not said to lack an image that is to be kept", () => {
+  const of = (state: "lost" | "unanswered" | "unknown") => {
+    const { verdict, message, remedy } = judgeKept("gcr.io/pause:3", { state, because: "B" });
+    return [verdict, message, remedy];
+  };
+  assertEquals(of("lost"), ["fail", "not here, and no mirror has it: B", "push it to a mirror"]);
+  assertEquals(of("unanswered"), ["fail", "not here, and no mirror that answers has it: B", "see the mirrors above"]);
+  assertEquals(of("unknown"), ["fail", "cannot be looked up: B", "see the Docker Engine above"]);
+});
 
 Deno.test("a daemon in trouble and a mirror that rests are warnings", () => {
   const at = new Date(NOW).toISOString();

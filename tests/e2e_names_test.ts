@@ -91,7 +91,7 @@ const REASONS: readonly ReasonCase[] = [
     image: "gcr.io/acme/missing:1",
     waiting: PULL_FAILED,
     reason: "not-in-mirror",
-    advice: "no mirror has this image: put one of these there: 127.0.0.1:",
+    advice: "no mirror has this image: push it as 127.0.0.1:",
     isTried: true,
   },
   {

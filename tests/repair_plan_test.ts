@@ -37,7 +37,18 @@ Deno.test("ten pods that wait for one image are one repair, however they spell i
 });
 
 const REFUSALS: readonly (readonly [string, ReturnType<typeof waitingPod>, string, string])[] = [
-  ["Always", waitingPod("p", "gcr.io/a/b:1", { imagePullPolicy: "Always" }), "policy-always", "set IfNotPresent"],
+  [
+    "Always",
+    waitingPod("p", "gcr.io/a/b:1", { imagePullPolicy: "Always" }),
+    "policy-always",
+    "even if the image is here: set imagePullPolicy: IfNotPresent",
+  ],
+  [
+    "latest, which gets Always where the manifest sets none",
+    waitingPod("p", "gcr.io/a/b", { imagePullPolicy: "Always" }),
+    "policy-always",
+    "IfNotPresent, or pin a tag if the manifest sets no policy",
+  ],
   ["a registry without a rule", waitingPod("p", "ghcr.io/a/b:1"), "no-rule", '"ghcr.io: MIRROR" under registries'],
   ["a mirror's own image", waitingPod("p", "mirror.example/a/b:1"), "no-rule", "is itself a mirror"],
   ["an excluded image", waitingPod("p", "gcr.io/private/x/y:1"), "excluded", '"gcr.io/private/**"'],

@@ -126,7 +126,7 @@ for (const [[first, second], reason] of AMOUNTS) {
     const told = outcome.message.replaceAll(/; \S+ was asked without credentials/g, "");
     const names = "one.example/a/b:1, two.example/a/b:1";
     const withAdvice = {
-      "not-in-mirror": `no mirror has this image: put one of these there: ${names}`,
+      "not-in-mirror": `no mirror has this image: push it to one of ${names}`,
       "denied": "the mirror wants credentials, or other ones: first; second",
     };
     assertEquals(told, reason === undefined ? "first; second" : withAdvice[reason]);
