@@ -96,11 +96,12 @@ function why({ reason, advice, message }: LedgerEntry): string {
   return [reason, advice ?? message].filter((part) => part !== undefined).join(": ");
 }
 
-function podsText({ pods }: LedgerEntry, wanted: string | undefined): string {
+/** Pods, or who else asked. The keep list and `gilly pull` were not told apart before they were recorded. */
+function podsText({ pods, askedBy = "keep list or gilly pull" }: LedgerEntry, wanted: string | undefined): string {
   const asked = (name: string) => wanted !== undefined && isPod(name, wanted) ? 0 : 1;
   const sorted = pods.toSorted((left, right) => asked(left) - asked(right));
   const more = sorted.length > PODS_NAMED ? ` and ${sorted.length - PODS_NAMED} more` : "";
-  return sorted.length === 0 ? "the keep list" : `${sorted.slice(0, PODS_NAMED).join(", ")}${more}`;
+  return sorted.length === 0 ? askedBy : `${sorted.slice(0, PODS_NAMED).join(", ")}${more}`;
 }
 
 function isPod(name: string, wanted: string): boolean {

@@ -13,6 +13,8 @@ export interface LedgerEntry {
   /** The normalised name that the kubelet looks up. */
   readonly reference?: string;
   readonly pods: readonly string[];
+  /** Who wanted the image where no pod did; older entries do not tell. */
+  readonly askedBy?: string;
   readonly reason?: string;
   /** What a person can do about it. */
   readonly advice?: string;
@@ -138,7 +140,9 @@ async function* linesOf(file: Deno.FsFile): AsyncGenerator<readonly LedgerLine[]
   if (rest.trim() !== "") yield [readLine(rest)];
 }
 
-const TEXTS = ["reference", "reason", "advice", "message", "mirror", "candidate", "tagged", "id", "digest"] as const;
+const TEXTS = [
+  ...["reference", "askedBy", "reason", "advice", "message", "mirror", "candidate", "tagged", "id", "digest"] as const,
+];
 const NUMBERS = ["bytes", "seconds"] as const;
 
 // People edit ledgers, and later versions write them: each field is taken when it is what it should be.

@@ -121,14 +121,21 @@ export class Repairs {
   }
 }
 
-/** The ledger's line about the end of a repair at `now` (milliseconds). */
-export function entryFor(repair: Repair, outcome: Outcome, seconds: number, now: number): LedgerEntry {
+/** The ledger's line about the end of a repair at `now` (milliseconds); `askedBy` says who wanted it where no pod did. */
+export function entryFor(
+  repair: Repair,
+  outcome: Outcome,
+  seconds: number,
+  now: number,
+  askedBy = "the keep list",
+): LedgerEntry {
   const common = {
     time: new Date(now).toISOString(),
     result: outcome.result,
     image: repair.image,
     reference: repair.name,
     pods: [...new Set(repair.failures.map(({ pod }) => `${pod.namespace}/${pod.name}`))],
+    ...(repair.failures.length === 0 && { askedBy }),
     seconds,
   };
   switch (outcome.result) {

@@ -76,6 +76,14 @@ Deno.test("a pod that is asked for is named, however many others share the row",
   assertEquals(row.length <= 80, true);
 });
 
+Deno.test("where no pod asked, the table says who did, and of older entries what is known", () => {
+  const entry: LedgerEntry = { time: "2026-11-01T00:00:00Z", result: "repaired", image: "gcr.io/a/b:1", pods: [] };
+  const told = (askedBy?: string) => historyLines([{ ...entry, ...(askedBy && { askedBy }) }], {}, Infinity)[1]!;
+  assertMatch(told("gilly pull (alice)"), / {2}gilly pull \(alice\) {2}/);
+  assertMatch(told("the keep list"), / {2}the keep list {2}/);
+  assertMatch(told(), / {2}keep list or gilly pull {2}/);
+});
+
 const UTC = { TZ: "UTC" };
 const SAID = [
   `gilly: left out of ${LEDGER}: 1 line that cannot be read`,

@@ -24,14 +24,32 @@ function startPullNode(): Promise<FakeNode> {
 
 Deno.test("pull in a pipe prints results as lines, progress on standard error, and keeps the ledger", async () => {
   await using node = await startPullNode();
-  const { code, stdout, stderr } = await runProgram(["pull", "--config", node.configFile, "gcr.io/a/b:1"]);
+  const argv = ["pull", "--config", node.configFile, "gcr.io/a/b:1"];
+  const { code, stdout, stderr } = await runProgram(argv, { SUDO_USER: "" });
   assertEquals(code, 0);
   assertGolden(settled(stdout, node.dir), "pull/pipe.txt");
   assertGolden(settled(stderr, node.dir), "pull/pipe.progress.txt");
   const entry = JSON.parse(await Deno.readTextFile(node.ledgerFile)) as LedgerEntry;
   assertEquals([entry.result, entry.mirror, entry.pods], ["repaired", "mirror.example", []]);
+  assertEquals(
+    entry.askedBy,
+    `gilly pull (${
+      new TextDecoder().decode((await new Deno.Command("id", { args: ["-un"] }).output()).stdout).trim()
+    })`,
+  );
   assertEquals(node.engine.idOf("gcr.io/a/b:1"), node.engine.idOf("mirror.example/a/b:1"));
   assertEquals(node.engine.unexpected, []);
+});
+
+Deno.test("history says who pulled by hand, the one behind sudo too, and not that the keep list did", async () => {
+  await using node = await startPullNode();
+  const behindSudo = Deno.uid() === 0;
+  await runProgram(["pull", "--config", node.configFile, "gcr.io/a/b:1"], { SUDO_USER: "alice" });
+  const { stdout } = await runProgram(["history", "--config", node.configFile]);
+  const [, row = ""] = stdout.split("\n");
+  assertEquals(row.includes("gcr.io/a/b:1  gilly pull (alice)  mirror.example"), behindSudo, row);
+  assert(row.includes("  gilly pull ("), row);
+  assert(!stdout.includes("keep list"), stdout);
 });
 
 Deno.test("pull --json answers for every image in its order, and ends with 1 when one is not here afterwards", async () => {

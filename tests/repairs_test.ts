@@ -80,6 +80,7 @@ Deno.test("the end of a repair is one ledger line that names image, mirror, cand
     image: "gcr.io/a/b:1",
     reference: "gcr.io/a/b:1",
     pods: [],
+    askedBy: "the keep list",
     seconds: 0,
     mirror: "m.example",
     candidate: "m.example/a/b:1",

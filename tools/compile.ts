@@ -16,7 +16,7 @@ export const PERMISSIONS: readonly string[] = [
   "--allow-read",
   "--allow-write",
   "--deny-write=/boot,/dev,/etc,/proc,/sys,/usr",
-  "--allow-env=NOTIFY_SOCKET,RUNTIME_DIRECTORY,JOURNAL_STREAM",
+  "--allow-env=NOTIFY_SOCKET,RUNTIME_DIRECTORY,JOURNAL_STREAM,SUDO_USER",
 ];
 
 /** V8 without its JIT needs no page that is both written and executed, which the unit forbids. */

@@ -11,6 +11,7 @@ import { repair, type RepairListener } from "../repair.ts";
 import { isRefusal, planImage, type Refusal } from "../repair_plan.ts";
 import { entryFor } from "../repairs.ts";
 import { sizeText, tookText } from "../units.ts";
+import { userName } from "./asker.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
 import { Stop } from "./signals.ts";
 import { PullScreen } from "./pull_screen.ts";
@@ -41,7 +42,7 @@ export const pullCommand: Command = {
     "from the first mirror that has it, gives it its own name and checks that the",
     "name resolves. An image that is here already is left alone. On a terminal each",
     "layer has a bar; elsewhere progress is plain lines on standard error. What was",
-    "done is recorded in the ledger.",
+    "done is recorded in the ledger, with the name of the user.",
     "",
     "Exit code: 0 when every image is here afterwards, 1 when one is not, 130 after",
     "Ctrl-C, which stops the pulls and leaves no half image.",
@@ -119,8 +120,10 @@ async function pullOne(
   const start = now();
   const outcome = await repair(target, { ...tools, listener, signal });
   const seconds = (now() - start) / 1000;
-  const entry = entryFor({ ...target, failures: [] }, outcome, seconds, now());
   if (outcome.result !== "already-present") {
+    const user = await userName();
+    const askedBy = `gilly pull${user === undefined ? "" : ` (${user})`}`;
+    const entry = entryFor({ ...target, failures: [] }, outcome, seconds, now(), askedBy);
     await ledger.append(entry).catch((error) => journal.ledgerFailed(error));
   }
   return resultOf(image, target.name, outcome, seconds);
