@@ -26,11 +26,12 @@ import { DockerRuntime } from "./runtime/docker.ts";
 import type { ImageStore, Runtime } from "./runtime/runtime.ts";
 import { VERSION } from "./version.ts";
 import { entryOnTheWall } from "./wall_clock.ts";
+import { WatchedRuntime } from "./watched_runtime.ts";
 
 /** Parts that hold connections. */
 export interface WiredParts extends Parts {
   readonly config: Config;
-  readonly runtime: Runtime;
+  readonly runtime: WatchedRuntime;
   events: Runtime["events"];
   readonly mirrors: MirrorFacts;
   close(): void;
@@ -91,7 +92,7 @@ export async function wire(
   });
   const { metrics } = options;
   const heard = metrics === undefined ? engine : measuredRuntime(engine, metrics.meter, now);
-  const runtime = boundedRuntime(heard, AT_ONCE);
+  const runtime = new WatchedRuntime(boundedRuntime(heard, AT_ONCE), journal);
   const client = new KubeletClient(config.kubelet);
   const ledger = options.ledger ? new LedgerFile(config.ledger.file, config.ledger) : noLedger;
   const memory = { provenance: new Provenance(), refusals: new Refusals() };

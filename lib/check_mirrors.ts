@@ -106,19 +106,25 @@ function adviceOn(mirror: string, text: string): string {
 
 /** What the running daemon says of itself, and the mirrors that it passes over; `now` is milliseconds since the epoch. */
 export function judgeDaemon(state: NodeState, now: number): Finding[] {
-  const { trouble: { pass, config }, mirrors, configFile } = state;
+  const { trouble: { pass, config, engine }, mirrors, configFile } = state;
   const line = statusLine(state, now);
   const itself = config !== null
     ? warn("daemon", line, `mend ${configFile}; then systemctl reload gilly`)
     : pass !== null
     ? warn("daemon", line, "see the kubelet above; the daemon tries again by itself")
+    : engine !== null
+    ? warn("daemon", line, "see the Docker Engine above; the daemon goes on by itself")
     : ok("daemon", line);
-  return [itself, ...mirrors.filter((mirror) => mirror.state !== "up").map((mirror) => judgeRest(mirror, now))];
+  return [itself, ...mirrors.filter(hasFailed).map((mirror) => judgeRest(mirror, now))];
 }
 
 /** No daemon, and how one knows. */
 export function judgeNoDaemon(because: string): Finding {
   return warn("daemon", `none runs: ${because}`, "systemctl status gilly");
+}
+
+function hasFailed({ state }: MirrorState): boolean {
+  return state !== "up" && state !== "unknown";
 }
 
 function judgeRest({ mirror, restsUntil, because }: MirrorState, now: number): Finding {

@@ -10,6 +10,7 @@ import { KubeletError } from "./kubelet.ts";
 import { type MirrorFacts, type NodeState, nodeState, statusLine } from "./node_state.ts";
 import { type Aftermath, Rhythm, type Tempo, type Urgency } from "./rhythm.ts";
 import type { EventOptions } from "./runtime/runtime.ts";
+import type { WatchedRuntime } from "./watched_runtime.ts";
 
 /** Tells the service manager; a no-op where there is none. */
 export interface ServiceManager {
@@ -25,6 +26,8 @@ export interface ServiceManager {
 /** Parts as a config wired them. */
 export interface DaemonParts extends Parts {
   readonly config: { readonly file: string; readonly poll: Tempo };
+  /** Whether the runtime answers, see WatchedRuntime. */
+  readonly runtime: Pick<WatchedRuntime, "silence" | "askAgain">;
   /** Follows the runtime's events, see Runtime. */
   events(options: EventOptions): Promise<never>;
   readonly mirrors: MirrorFacts;
@@ -93,6 +96,7 @@ export class Daemon {
       if (this.#reloadAsked) await this.#reload();
       await this.#pass();
       void this.#keeper.tend(this.#parts, this.#ground, signal).then(() => this.#wake());
+      this.#parts.runtime.askAgain(signal);
       await this.#pause();
     }
     this.#unwatch.abort();
@@ -127,8 +131,10 @@ export class Daemon {
       },
       broke: (error, wasOpen) => {
         this.#listening = false;
-        ground.journal.eventsBroke(error);
+        ground.journal.eventsBroke(error, wasOpen);
         if (wasOpen) hint("urgent");
+        // What is known of the Engine may have changed, and is to be shown.
+        else this.#wake();
       },
       happened: (event) => {
         if (event === "image-removed") this.#keeper.hurry();
@@ -158,7 +164,9 @@ export class Daemon {
   #passed(aftermath: Aftermath, start: number): void {
     const { ground, random } = this.#options;
     ground.journal.passed(!aftermath.failed, (ground.now() - start) / 1000);
-    this.#rhythm.passed(ground.now(), aftermath, this.#parts.config.poll, this.#listening, random());
+    const { config, runtime } = this.#parts;
+    const listening = this.#listening && runtime.silence === undefined;
+    this.#rhythm.passed(ground.now(), aftermath, config.poll, listening, random());
   }
 
   async #pause(): Promise<void> {
@@ -221,13 +229,13 @@ export class Daemon {
 
   #state(): NodeState {
     const { repairs, now } = this.#ground;
-    const { config, bench, mirrors } = this.#parts;
+    const { config, bench, mirrors, runtime } = this.#parts;
     return nodeState({
       ...this.#options.process,
       now: now(),
       configFile: config.file,
       last: this.#last,
-      trouble: { pass: this.#trouble, config: this.#configTrouble },
+      trouble: { pass: this.#trouble, config: this.#configTrouble, engine: runtime.silence },
       repairs,
       attempt: (name) => bench.attempts.get(name),
       mirrors,

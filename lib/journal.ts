@@ -11,6 +11,8 @@ import { Reminders } from "./reminders.ts";
 import type { Plan, Refusal, Repair, Skip, Target } from "./repair_plan.ts";
 import type { Fields, Level } from "./log.ts";
 import type { Rest } from "./mirror_rests.ts";
+import { RuntimeError, type Silence } from "./runtime/runtime.ts";
+import type { SilenceListener } from "./watched_runtime.ts";
 
 /** Takes one entry; `log` of log.ts in the program. */
 export type Say = (level: Level, tag: string, text: string, fields?: Fields) => void;
@@ -19,11 +21,13 @@ export type Say = (level: Level, tag: string, text: string, fields?: Fields) => 
 const PODS_NAMED = 3;
 
 /** Puts what happens into words; each change once, what lasts ever more rarely. */
-export class Journal implements ImageRepairListener {
+export class Journal implements ImageRepairListener, SilenceListener {
   readonly #say: Say;
   readonly #now: () => number;
   readonly #reminders = new Reminders();
   #connectedTo: string | undefined;
+  /** The runtime that does not answer. */
+  #silent: string | undefined;
   #podCount: number | undefined;
   #waiting = new Map<string, Failure>();
 
@@ -138,14 +142,23 @@ export class Journal implements ImageRepairListener {
     }
   }
 
-  #failed(repair: Repair, { reason, message }: Failed, pods: string, nextTrySeconds: number): void {
+  #failed(
+    repair: Repair,
+    { reason, message, runtimeSilent = false }: Failed,
+    pods: string,
+    nextTrySeconds: number,
+  ): void {
     const text = `cannot repair ${repair.image} for ${pods}: ${reason === undefined ? "" : `${reason}: `}${message}`;
     const fields = { image: repair.image, result: "failed", ...(reason === undefined ? {} : { reason }) };
     // Two failures in a row seldom read the same to the letter, so what is news is the reason, not the text.
-    if (!this.#reminders.due(repairKey(repair), reason ?? "failed", this.#now())) {
-      return this.#say("debug", "Repair", `${text}; next try in ${Math.ceil(nextTrySeconds)} s`, fields);
-    }
-    this.#say("warning", "Repair", `${text}; next try in ${Math.ceil(nextTrySeconds)} s`, fields);
+    const news = this.#reminders.due(repairKey(repair), reason ?? (runtimeSilent ? "silent" : "failed"), this.#now());
+    // Of an Engine that is away one line is the worklist, not one for each image.
+    this.#say(
+      !news ? "debug" : runtimeSilent ? "info" : "warning",
+      "Repair",
+      `${text}; next try in ${Math.ceil(nextTrySeconds)} s`,
+      fields,
+    );
   }
 
   /** A mirror that failed is passed over for a while. */
@@ -170,15 +183,35 @@ export class Journal implements ImageRepairListener {
     this.#remind("warning", `odd:${message}`, "Provenance", message);
   }
 
+  /** The runtime does not answer; `because` differs from call to call, and is no news. */
+  runtimeSilent({ who, because }: Silence): void {
+    const text = `${who} does not answer (${because}): no image can be pulled until it does`;
+    this.#silent = who;
+    this.#say(this.#reminders.due("runtime", "silent", this.#now()) ? "warning" : "debug", "Docker", text);
+  }
+
+  /** The runtime answered. */
+  runtimeAnswers(): void {
+    if (this.#silent === undefined) return;
+    this.#say("info", "Docker", `${this.#silent} answers again`);
+    this.#reminders.clear("runtime");
+    this.#silent = undefined;
+  }
+
   /** The Engine's events arrive. */
   eventsArrive(): void {
     if (this.#reminders.clear("events")) this.#say("info", "Events", "the Docker Engine's events arrive again");
     else this.#say("debug", "Events", "the Docker Engine's events arrive");
   }
 
-  /** The Engine's events do not arrive; passes follow the poll interval until they do. */
-  eventsBroke(error: unknown): void {
-    this.#remind("warning", "events", "Events", `polling until the events are back: ${describeError(error)}`);
+  /**
+   * The Engine's events do not arrive; passes follow the poll interval until they do. A stream that was open is opened
+   * again first, and of an Engine that does not answer that is said, not what follows from it.
+   */
+  eventsBroke(error: unknown, wasOpen: boolean): void {
+    const text = `polling until the events are back: ${describeError(error)}`;
+    if (wasOpen || isSilence(error)) this.#say("debug", "Events", text);
+    else this.#remind("warning", "events", "Events", text);
   }
 
   /** An image of the `keep` list that the rules do not bring. */
@@ -187,7 +220,9 @@ export class Journal implements ImageRepairListener {
   }
 
   cannotLookAfterKept(images: readonly string[], error: unknown): void {
-    this.#remind("warning", "keep", "Keep", `cannot look after ${images.join(", ")}: ${describeError(error)}`);
+    const text = `cannot look after ${images.join(", ")}: ${describeError(error)}`;
+    if (isSilence(error)) this.#say("debug", "Keep", text);
+    else this.#remind("warning", "keep", "Keep", text);
   }
 
   ledgerFailed(error: unknown): void {
@@ -217,6 +252,10 @@ export class Journal implements ImageRepairListener {
   #remind(level: Level, key: string, tag: string, text: string, fields?: Fields): void {
     this.#say(this.#reminders.due(key, text, this.#now()) ? level : "debug", tag, text, fields);
   }
+}
+
+function isSilence(error: unknown): boolean {
+  return error instanceof RuntimeError && error.silence !== undefined;
 }
 
 /** `default/a, default/b and 8 more`, each pod once. */

@@ -126,7 +126,7 @@ export class Metrics implements RuntimeMeter {
     }
     for (const { mirror, state } of mirrors) {
       if (!this.#mirrors.includes(mirror)) this.#is.mirrorPulls.inc({ mirror, result: "delivered" }, 0);
-      this.#is.mirrorUp.set({ mirror }, state === "up" ? 1 : 0);
+      this.#is.mirrorUp.set({ mirror }, state === "up" || state === "unknown" ? 1 : 0);
       this.#is.mirrorResting.set({ mirror }, state === "resting" ? 1 : 0);
     }
     this.#mirrors = hosts;

@@ -7,6 +7,7 @@ import type { Rest } from "./mirror_rests.ts";
 import { adviceOn, type Failed } from "./outcome.ts";
 import { type Failure, isExpectant } from "./pod_scan.ts";
 import type { Repair } from "./repair_plan.ts";
+import type { Silence } from "./runtime/runtime.ts";
 import { spanText } from "./units.ts";
 
 /** The version of the shape below; a field that is added does not change it. */
@@ -29,6 +30,8 @@ export interface NodeState {
     readonly pass: string | null;
     /** That the config on disk was refused. */
     readonly config: string | null;
+    /** Why the Docker Engine does not answer; until it does nothing can be repaired. */
+    readonly engine: string | null;
   };
   readonly totals: {
     /** Images repaired since the start. */
@@ -66,10 +69,13 @@ export interface ContainerState {
   readonly mirror: string | null;
 }
 
-/** A mirror of the rules. One that failed stays so until it delivers; while it rests it is not asked. */
+/**
+ * A mirror of the rules. One that failed stays so until it delivers; while it rests it is not asked. Of one that did not
+ * fail nothing is known while the Engine, which does the asking, does not answer.
+ */
 export interface MirrorState {
   readonly mirror: string;
-  readonly state: "up" | "resting" | "failed";
+  readonly state: "up" | "resting" | "failed" | "unknown";
   readonly restsUntil: string | null;
   readonly because: string | null;
 }
@@ -82,7 +88,11 @@ export interface NodeFacts {
   readonly startedAt: number;
   readonly configFile: string;
   readonly last: { readonly pass: Pass; readonly at: number } | undefined;
-  readonly trouble: { readonly pass: string | undefined; readonly config: string | undefined };
+  readonly trouble: {
+    readonly pass: string | undefined;
+    readonly config: string | undefined;
+    readonly engine: Silence | undefined;
+  };
   readonly repairs: {
     readonly count: number;
     readonly repaired: number;
@@ -118,7 +128,11 @@ export function nodeState(facts: NodeFacts): NodeState {
     writtenAt: iso(facts.now),
     lastGoodPassAt: last === undefined ? null : iso(last.at),
     podCount: last?.pass.podCount ?? null,
-    trouble: { pass: trouble.pass ?? null, config: trouble.config ?? null },
+    trouble: {
+      pass: trouble.pass ?? null,
+      config: trouble.config ?? null,
+      engine: trouble.engine === undefined ? null : `${trouble.engine.who} does not answer (${trouble.engine.because})`,
+    },
     totals: { repaired: repairs.repaired, failed: repairs.failed },
     images: { repairing: repairs.count, waiting: imagesThat("waiting"), unrepairable: imagesThat("unrepairable") },
     containers,
@@ -131,7 +145,8 @@ export function statusLine(
   { trouble, lastGoodPassAt, podCount, images, totals }: Omit<NodeState, "version">,
   now: number,
 ): string {
-  const parts = [trouble.config, trouble.pass].filter((part) => part !== null);
+  const engine = trouble.engine === null ? null : "the Docker Engine does not answer: nothing can be repaired";
+  const parts = [trouble.config, trouble.pass, engine].filter((part) => part !== null);
   if (lastGoodPassAt !== null) {
     const age = spanText((now - Date.parse(lastGoodPassAt)) / 1000);
     const states = [`${images.repairing} repairing`, `${images.waiting} waiting`, `${images.unrepairable} unrepairable`]
@@ -179,7 +194,9 @@ function standingAfter(record: AttemptRecord | undefined): Standing {
   }
 }
 
-function standingAfterFailure({ reason, message, attempts }: Failed): Omit<Standing, "nextTryAt"> {
+function standingAfterFailure(failed: Failed): Omit<Standing, "nextTryAt"> {
+  const { reason, message, attempts, runtimeSilent } = failed;
+  if (runtimeSilent) return { state: "waiting", reason: "unreachable", advice: null, message, mirror: null };
   const last = attempts.at(-1);
   const mirror = last?.candidate.mirror ?? null;
   if (reason === undefined) {
@@ -194,11 +211,15 @@ function named({ pod, container, image, reason }: Failure) {
   return { namespace: pod.namespace, pod: pod.name, container, image, waitingReason: reason };
 }
 
-function mirrorStates({ mirrors, now }: NodeFacts): MirrorState[] {
+function mirrorStates({ mirrors, now, trouble }: NodeFacts): MirrorState[] {
   const rests = mirrors.rests();
   return mirrors.hosts.map((mirror) => {
     const rest = rests.get(mirror);
-    if (rest === undefined) return { mirror, state: "up", restsUntil: null, because: null };
+    if (rest === undefined) {
+      return trouble.engine === undefined
+        ? { mirror, state: "up", restsUntil: null, because: null }
+        : { mirror, state: "unknown", restsUntil: null, because: "not asked while the Docker Engine does not answer" };
+    }
     const state = now < rest.until ? "resting" : "failed";
     return { mirror, state, restsUntil: iso(rest.until), because: rest.because };
   });

@@ -50,6 +50,8 @@ export interface Failed {
   readonly reason: "not-in-mirror" | "denied" | "digest-on-classic-store" | undefined;
   readonly message: string;
   readonly attempts: readonly Attempt[];
+  /** The runtime itself does not answer: no mirror is to blame, and no image can be pulled. */
+  readonly runtimeSilent?: boolean;
 }
 
 /** What became of one repair. */

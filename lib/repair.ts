@@ -63,7 +63,9 @@ export async function repair(target: Target, tools: RepairTools): Promise<Outcom
     return failedOutcome(attempts);
   } catch (error) {
     tools.signal.throwIfAborted();
-    return { result: "failed", reason: undefined, message: describeError(error), attempts };
+    const runtimeSilent = error instanceof RuntimeError && error.silence !== undefined;
+    const failed = { result: "failed", reason: undefined, message: describeError(error), attempts } as const;
+    return runtimeSilent ? { ...failed, runtimeSilent } : failed;
   }
 }
 

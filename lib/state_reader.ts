@@ -46,7 +46,11 @@ function readWhole(found: Fields, containers: ContainerState[], mirrors: MirrorS
     writtenAt: textOr(found.writtenAt, "?"),
     lastGoodPassAt: timeOrNull(found.lastGoodPassAt),
     podCount: numberOr(found.podCount, null),
-    trouble: { pass: textOr(part(trouble).pass, null), config: textOr(part(trouble).config, null) },
+    trouble: {
+      pass: textOr(part(trouble).pass, null),
+      config: textOr(part(trouble).config, null),
+      engine: textOr(part(trouble).engine, null),
+    },
     totals: { repaired: numberOr(part(totals).repaired, 0), failed: numberOr(part(totals).failed, 0) },
     images: {
       repairing: numberOr(part(images).repairing, 0),

@@ -14,15 +14,21 @@ export function statusLines(state: NodeState, now: number, width: number): strin
   return [
     ...wrap(printable(statusLine(state, now)), width),
     "",
-    ...containerLines(state.containers, now, width),
+    ...containerLines(state, now, width),
     "",
     ...(state.mirrors.length === 0 ? [] : [...mirrorLines(state, now, width), ""]),
     ...wrap(daemonLine(state, now), width),
   ];
 }
 
-function containerLines(containers: readonly ContainerState[], now: number, width: number): string[] {
-  if (containers.length === 0) return ["No container fails for want of an image."];
+function containerLines({ containers, lastGoodPassAt }: NodeState, now: number, width: number): string[] {
+  if (containers.length === 0) {
+    return [
+      lastGoodPassAt === null
+        ? "The kubelet has not told of its pods yet."
+        : "No container fails for want of an image.",
+    ];
+  }
   const sorted = containers.toSorted((left, right) => rank(left) - rank(right));
   const wide: Sheet = {
     titles: ["STATE", "POD", "CONTAINER", "IMAGE", "MIRROR", "NEXT TRY", "WHY"],

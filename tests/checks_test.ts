@@ -254,10 +254,12 @@ Deno.test("a daemon in trouble and a mirror that rests are warnings", () => {
   const at = new Date(NOW).toISOString();
   const mirrors = [
     { mirror: "up.example", state: "up", restsUntil: null, because: null },
+    { mirror: "unasked.example", state: "unknown", restsUntil: null, because: "not asked" },
     { mirror: "tired.example", state: "resting", restsUntil: new Date(NOW + 2500).toISOString(), because: "503" },
     { mirror: "down.example", state: "failed", restsUntil: at, because: "refused" },
   ];
   const trouble = { pass: "no answer from the kubelet", config: null };
+  const away = { pass: null, config: null, engine: "the Docker Engine at /run/docker.sock does not answer (refused)" };
   const { state } = readNodeState(JSON.stringify({ version: 1, pid: 1, writtenAt: at, trouble, mirrors }));
   const findings = judgeDaemon(state!, NOW);
   assertEquals(findings.map(({ name, verdict }) => [name, verdict]), [
@@ -266,6 +268,10 @@ Deno.test("a daemon in trouble and a mirror that rests are warnings", () => {
     ["rest of down.example", "warn"],
   ]);
   assertEquals(findings[1]!.message, "is not asked for another 3 s: 503");
+  const withoutEngine = readNodeState(JSON.stringify({ version: 1, pid: 1, writtenAt: at, trouble: away })).state!;
+  const [{ verdict, message, remedy } = { verdict: "ok", message: "", remedy: "" }] = judgeDaemon(withoutEngine, NOW);
+  assertEquals([verdict, remedy], ["warn", "see the Docker Engine above; the daemon goes on by itself"]);
+  assertEquals(message, "the Docker Engine does not answer: nothing can be repaired; 0 repaired since start");
 });
 
 Deno.test("findings are one line each for grep, and folded for a terminal, with the sum below", () => {

@@ -55,6 +55,7 @@ function scene(
     imageStore: () => Promise.resolve("classic"),
     eager: false,
     events: (options) => still ? new Promise(() => {}) : runtime.events(options),
+    runtime: { silence: undefined, askAgain: () => {} },
     refusals: new Refusals(),
     mirrors: { hosts: ["m.example"], rests: () => new Map(), asked: () => undefined },
     config: { file, poll: { intervalSeconds: pollSeconds, safetySeconds: pollSeconds, jitter: 0 } },

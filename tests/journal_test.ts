@@ -4,6 +4,7 @@ import { Journal, namePods } from "../lib/journal.ts";
 import type { Level } from "../lib/log.ts";
 import { readPodList } from "../lib/pod.ts";
 import { scanPods } from "../lib/pod_scan.ts";
+import { RuntimeError } from "../lib/runtime/runtime.ts";
 import { compileRules } from "../lib/registry_map.ts";
 import { makePlan } from "../lib/repair_plan.ts";
 import { listOf, waitingPod } from "./fakes/pods.ts";
@@ -119,6 +120,56 @@ Deno.test("a failing repair is one warning for each reason, though every text di
   clock.now = 11 * MINUTE;
   fail("took 4 s", "denied");
   assertEquals(heard("warning").length, 1);
+});
+
+Deno.test("an Engine that does not answer is one warning whatever the calls say, and its return one line", () => {
+  const { journal, heard } = scene();
+  const who = "the Docker Engine at /run/docker.sock";
+  const silent = (because: string) => {
+    journal.runtimeSilent({ who, because });
+    return new RuntimeError("unreachable", `follow the events: ${because}`, { silence: { who, because } });
+  };
+  journal.runtimeAnswers();
+  journal.eventsBroke(new RuntimeError("unreachable", "the Engine ended the stream"), true);
+  journal.eventsBroke(silent("Connection refused"), false);
+  journal.eventsBroke(silent("No such file or directory"), false);
+  journal.cannotLookAfterKept(["gcr.io/pause:3"], silent("No such file or directory"));
+  assertEquals(heard("warning"), [
+    "[Docker] the Docker Engine at /run/docker.sock does not answer (Connection refused): " +
+    "no image can be pulled until it does",
+  ]);
+  journal.runtimeAnswers();
+  journal.eventsArrive();
+  journal.runtimeAnswers();
+  assertEquals(heard("info"), ["[Docker] the Docker Engine at /run/docker.sock answers again"]);
+  silent("Connection refused");
+  assertEquals(heard("warning").length, 1);
+});
+
+Deno.test("events that an Engine refuses are a warning of their own", () => {
+  const { journal, heard } = scene();
+  journal.eventsBroke(new RuntimeError("rejected", "follow the events: HTTP status 403"), false);
+  assertEquals(heard("warning"), ["[Events] polling until the events are back: follow the events: HTTP status 403"]);
+  journal.eventsArrive();
+  assertEquals(heard("info"), ["[Events] the Docker Engine's events arrive again"]);
+});
+
+Deno.test("repairs that fail since the Engine is away are told, and are not on the worklist", () => {
+  const { journal, said } = scene();
+  const target = {
+    name: "gcr.io/a/b:1",
+    image: "gcr.io/a/b:1",
+    reference: { domain: "gcr.io", path: "a/b", tag: "1", digest: undefined },
+    rule: { origin: "gcr.io", mirrors: [] },
+    candidates: [],
+    failures: [],
+  };
+  const fail = (runtimeSilent: boolean) => {
+    const message = "inspect gcr.io/a/b:1: no";
+    journal.finished(target, { result: "failed", reason: undefined, message, attempts: [], runtimeSilent }, 1, 10);
+    return said.splice(0).map(([level]) => level);
+  };
+  assertEquals([fail(true), fail(true), fail(false)], [["info"], ["debug"], ["warning"]]);
 });
 
 Deno.test("many pods are counted, not listed", () => {

@@ -96,7 +96,11 @@ Deno.test("a state of the node is shown container by container, each once", asyn
 Deno.test("before the first good pass nothing is claimed of the pods, and a refused config shows", async () => {
   const metrics = makeMetrics();
   metrics.publish(
-    nodeStateWith({ lastGoodPassAt: null, podCount: null, trouble: { pass: "no answer", config: "refused" } }),
+    nodeStateWith({
+      lastGoodPassAt: null,
+      podCount: null,
+      trouble: { pass: "no answer", config: "refused", engine: null },
+    }),
   );
   const text = await metrics.render();
   assertEquals(valueIn(text, "gilly_last_good_pass_timestamp_seconds"), 0);

@@ -47,11 +47,43 @@ Deno.test("the first line is the line that systemd shows", () => {
 });
 
 Deno.test("trouble comes before everything else", () => {
-  const trouble = { pass: "no answer from https://node:10250/pods", config: "c.yaml was refused" };
+  const silence = { who: "the Docker Engine at /run/docker.sock", because: "Connection refused" };
+  const trouble = { pass: "no answer from https://node:10250/pods", config: "c.yaml was refused", engine: silence };
   assertEquals(
     statusLine(nodeState(nodeFacts({ trouble, last: undefined })), NOW),
-    "c.yaml was refused; no answer from https://node:10250/pods; 41 repaired since start",
+    "c.yaml was refused; no answer from https://node:10250/pods; " +
+      "the Docker Engine does not answer: nothing can be repaired; 41 repaired since start",
   );
+});
+
+Deno.test("while the Engine does not answer that comes first, and no mirror is called up", () => {
+  const engine = { who: "the Docker Engine at /run/docker.sock", because: "Connection refused" };
+  const attempt = () => ({
+    failures: 1,
+    nextTryAt: NOW + 10_000,
+    last: { result: "failed", reason: undefined, message: "inspect x: no", attempts: [], runtimeSilent: true } as const,
+  });
+  const away = nodeState(nodeFacts({ trouble: { pass: undefined, config: undefined, engine }, attempt }));
+  assertEquals(
+    statusLine(away, NOW),
+    "the Docker Engine does not answer: nothing can be repaired; " +
+      "Checked 12 pods 3 s ago: 2 repairing, 5 waiting, 3 unrepairable; 41 repaired since start",
+  );
+  assertEquals(away.trouble.engine, "the Docker Engine at /run/docker.sock does not answer (Connection refused)");
+  assertEquals(away.mirrors.map(({ mirror, state, because }) => [mirror, state, because]), [
+    ["docker.repo.eng.netapp.com", "unknown", "not asked while the Docker Engine does not answer"],
+    ["mirror-2.example:5000", "resting", "503 Service Unavailable"],
+  ]);
+  const lost = away.containers.find(({ pod }) => pod === "lost");
+  assertEquals([lost?.state, lost?.reason, lost?.mirror], ["waiting", "unreachable", null]);
+  assertEquals(readNodeState(JSON.stringify(away)), { state: away, problems: [] });
+  const { engine: _, ...older } = away.trouble;
+  assertEquals(readNodeState(JSON.stringify({ ...away, trouble: older })).state?.trouble.engine, null);
+});
+
+Deno.test("before the first pass nobody says that no container fails", () => {
+  const lines = statusLines(nodeState(nodeFacts({ last: undefined })), NOW, 80);
+  assertEquals(lines.slice(1, 3), ["", "The kubelet has not told of its pods yet."]);
 });
 
 /** A pod, its state, its reason, its mirror, and the seconds to its next try. */

@@ -55,8 +55,9 @@ export const pullCommand: Command = {
     const config = await loadConfig(configFileOf(args));
     using stop = new Stop();
     const screen = new PullScreen(Deno.stderr, { plain: args.flags.plain === true, quiet: json });
-    const journal = new Journal((level, _tag, text) => {
-      if (level === "warning" || level === "error") screen.note(`${level}: ${text}`);
+    const journal = new Journal((level, tag, text) => {
+      // That the Engine does not answer is what becomes of each image.
+      if (tag !== "Docker" && (level === "warning" || level === "error")) screen.note(`${level}: ${text}`);
     }, now);
     const parts = await wire(config, { ...makeGround(stop.signal), journal });
     const results: PullResult[] = [];

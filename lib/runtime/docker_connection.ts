@@ -5,7 +5,7 @@ import { type Fields, isFields } from "../fields.ts";
 import { HttpError, readBody, send } from "../http.ts";
 import { classifyCallFailure, type EngineFailure, plainText } from "./docker_failure.ts";
 import { negotiatedVersion } from "./docker_request.ts";
-import { RuntimeError } from "./runtime.ts";
+import { RuntimeError, type Silence } from "./runtime.ts";
 
 const ERROR_BODY_LIMIT = 64 * 1024;
 const ANSWER_LIMIT = 8 * 1024 * 1024;
@@ -78,6 +78,7 @@ export class DockerConnection {
       throw new RuntimeError(
         "unreachable",
         `${attempt}: ${this.socket} does not answer as a Docker Engine: ${message}`,
+        { silence: this.#silence(`what listens there is no Docker Engine: ${message}`) },
       );
     }
     await response.body?.cancel();
@@ -87,6 +88,7 @@ export class DockerConnection {
       throw new RuntimeError(
         "failed",
         `${attempt}: ${this.socket} does not answer as a Docker Engine (no Api-Version)`,
+        { silence: this.#silence("what listens there is no Docker Engine: no Api-Version") },
       );
     }
     return this.#apiVersion = version;
@@ -130,7 +132,14 @@ export class DockerConnection {
     if (signal.aborted) return signal.reason;
     this.#apiVersion = undefined;
     const message = `${attempt}: no usable answer from the Docker Engine at ${this.socket}: ${causeText(cause)}`;
-    return new RuntimeError("unreachable", message, { cause: cause instanceof HttpError ? cause.cause : cause });
+    return new RuntimeError("unreachable", message, {
+      cause: cause instanceof HttpError ? cause.cause : cause,
+      silence: this.#silence(causeText(cause)),
+    });
+  }
+
+  #silence(because: string): Silence {
+    return { who: `the Docker Engine at ${this.socket}`, because };
   }
 
   async json(attempt: string, response: Response, signal: AbortSignal): Promise<Fields> {

@@ -81,21 +81,34 @@ export type RuntimeErrorKind =
   | "rejected"
   | "failed";
 
+/** A runtime that gave no usable answer at all: `the Docker Engine at /run/docker.sock`, and why. */
+export interface Silence {
+  readonly who: string;
+  readonly because: string;
+}
+
 /** A runtime call that failed: what was attempted, on what, and why. */
 export class RuntimeError extends Error {
   override name = "RuntimeError";
   readonly kind: RuntimeErrorKind;
   /** Seconds the registry asked us to wait, when the answer carried it. */
   readonly retryAfterSeconds: number | undefined;
+  /** Set when not this call alone failed, but the runtime does not answer. */
+  readonly silence: Silence | undefined;
 
   constructor(
     kind: RuntimeErrorKind,
     message: string,
-    options: { cause?: unknown; retryAfterSeconds?: number | undefined } = {},
+    options: {
+      readonly cause?: unknown;
+      readonly retryAfterSeconds?: number | undefined;
+      readonly silence?: Silence | undefined;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.kind = kind;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.silence = options.silence;
   }
 }
 

@@ -20,7 +20,7 @@ export function nodeStateWith(changes: Partial<NodeState> = {}): NodeState {
     writtenAt: "2020-09-13T12:26:40.000Z",
     lastGoodPassAt: "2020-09-13T12:26:40.000Z",
     podCount: 12,
-    trouble: { pass: null, config: null },
+    trouble: { pass: null, config: null, engine: null },
     totals: { repaired: 0, failed: 0 },
     images: { repairing: 0, waiting: 0, unrepairable: 0 },
     containers: [],

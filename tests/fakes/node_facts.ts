@@ -101,7 +101,7 @@ export function nodeFacts(more: Partial<NodeFacts> = {}): NodeFacts {
     startedAt: NOW - 3 * 3600 * 1000,
     configFile: "/etc/gilly/config.yaml",
     last: { pass: { podCount: 12, failures, expectantCount: expectant.length, plan }, at: NOW - 3000 },
-    trouble: { pass: undefined, config: undefined },
+    trouble: { pass: undefined, config: undefined, engine: undefined },
     repairs: { count: 2, repaired: 41, failed: 5, underWay: (name) => name in UNDER_WAY },
     attempt,
     mirrors: {

@@ -1,6 +1,6 @@
 // A real Docker Engine that goes away, comes back, hangs and runs out of disk, in the middle of a repair.
 
-import { assertGreater } from "@std/assert";
+import { assertEquals, assertGreater } from "@std/assert";
 import { startEngine } from "../e2e/engine.ts";
 import type { Gilly } from "../e2e/gilly.ts";
 import type { Worker } from "../e2e/worker.ts";
@@ -46,12 +46,13 @@ function inTheMiddle(name: string, fault: (worker: Worker) => Promise<void>): Re
   };
 }
 
-/** The fault is there before the daemon is; it goes away once `said`. */
+/** The fault is there before the daemon is; it goes away once `said`. `lines` is what the log says of the Engine. */
 async function fromTheStart(
   { worker, patients }: Ward,
   name: string,
   said: RegExp,
   fault: { begin(): Promise<void>; end(gilly: Gilly): Promise<void> },
+  lines: readonly string[],
 ): Promise<void> {
   const patient = patients.get(name)!;
   const config = await configFor(worker, { [name]: worker.mirrorHost(0) });
@@ -64,8 +65,15 @@ async function fromTheStart(
     }
     await staysNameless(worker, patient);
     await recovers(worker, gilly, patient);
+    const about = gilly.journal.filter((line) => /\[(?:Docker|Events)\]/.test(line));
+    assertEquals(about.map((line) => /does not answer|answers again/.exec(line)?.[0]), [...lines], about.join("\n"));
   });
 }
+
+/** An Engine that does not answer is said once, and once that it does again. */
+const AWAY_AND_BACK = ["does not answer", "answers again"];
+const AWAY = (because: string) =>
+  new RegExp(`\\[Docker\\] {2}the Docker Engine at \\S+ does not answer \\(.*${because}.*\\): no image can be pulled`);
 
 const ROWS: readonly RealRow<Ward>[] = [
   {
@@ -85,10 +93,10 @@ const ROWS: readonly RealRow<Ward>[] = [
     what: "socket missing when Gilly starts",
     holds: "it starts, says so, and goes on once the socket is there",
     run: (ward) =>
-      fromTheStart(ward, "missing", /cannot repair .*(?:no usable answer from|unreachable)/, {
+      fromTheStart(ward, "missing", AWAY("os error"), {
         begin: () => ward.worker.engine.stop(),
         end: () => ward.worker.engine.start(),
-      }),
+      }, AWAY_AND_BACK),
   },
   {
     what: "paused (SIGSTOP) for 30 s",
@@ -96,10 +104,10 @@ const ROWS: readonly RealRow<Ward>[] = [
     async run(ward) {
       const pid = Number(await Deno.readTextFile(`${ward.worker.engine.dir}/dockerd.pid`));
       const start = performance.now();
-      await fromTheStart(ward, "pause", /cannot repair pause.* no answer within 30 s/, {
+      await fromTheStart(ward, "pause", AWAY("no answer within 30 s"), {
         begin: () => Promise.resolve(Deno.kill(pid, "SIGSTOP")),
         end: () => Promise.resolve(Deno.kill(pid, "SIGCONT")),
-      });
+      }, AWAY_AND_BACK);
       assertGreater(performance.now() - start, 1000 * PAUSE_SECONDS);
     },
   },
@@ -110,7 +118,7 @@ const ROWS: readonly RealRow<Ward>[] = [
       fromTheStart(ward, "full", /cannot repair full.*no space left on device/, {
         begin: async () => ward.disk.resize(await usedOn(ward.disk.dir) + MEGABYTE / 4),
         end: () => ward.disk.resize(ROOMY),
-      }),
+      }, []),
   },
 ];
 
