@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 
 Deno.test("the demo shows every pod that can be repaired run, and ends with 0", async () => {
   const main = new URL("demo/main.ts", import.meta.url).pathname;
@@ -7,9 +7,21 @@ Deno.test("the demo shows every pod that can be repaired run, and ends with 0", 
   const text = new TextDecoder().decode(stdout);
   assertEquals(code, 0, text + new TextDecoder().decode(stderr));
   const [before, after] = [text.slice(0, text.indexOf("Gilly's journal")), text.slice(text.lastIndexOf("After"))];
-  const image = /^ {2}\S+ +\S+ +\S+ +(Running|ImagePullBackOff|ErrImagePull)/gm;
+  const image = /^ {2}(Running|ImagePullBackOff|ErrImagePull) +\S+\/\S+ +\S+$/gm;
   const states = (part: string) => [...part.matchAll(image)].map(([, state]) => state === "Running");
   assertEquals(states(before), [false, false, false, true, false, false]);
   assertEquals(states(after), [true, true, true, true, true, false]);
-  assertMatch(after, /\(expected: no rule\)$/m);
+  assertMatch(after, / registry\.example\/legacy\/report:7 \(expected: no rule\)$/m);
+
+  assertEquals(text.split("\n").filter((line) => line.length > 80), []);
+  // Folded between words: put together again, the journal has every word whole.
+  const journal = text.slice(text.indexOf("Gilly's journal"), text.lastIndexOf("After"));
+  const whole = journal.replace(/\n {6}/g, " ");
+  assertStringIncludes(
+    whole,
+    "[TagImage] tagged image: docker.repo.eng.netapp.com/platform/observability/node-probe:v1.4.2 " +
+      "to quay.io/platform/observability/node-probe:v1.4.2\n",
+  );
+  const digests = [...journal.matchAll(/sha256:([0-9a-f]*)/g)].map(([, digits = ""]) => digits.length);
+  assert(digests.length >= 4 && digests.every((length) => length === 64), `${digests}`);
 });

@@ -2,15 +2,21 @@
 // Docker and no network; ends with 0 when every pod that can be repaired runs.
 
 import { delay } from "@std/async/delay";
+import { sheetLines, wrap } from "../../lib/sheet.ts";
 import type { FakeNode } from "../fakes/node.ts";
 import { runGilly, type RunningGilly } from "./gilly.ts";
-import { table } from "./table.ts";
 import { startWorker, UNREPAIRABLE } from "./worker.ts";
 
 /** How long Gilly may take before the demo gives up. */
 const PATIENCE_MS = 15_000;
 /** Between two syncs of the stand-in kubelet; a real one looks again every ten to fifteen seconds. */
 const SYNC_MS = 500;
+
+/** Columns of the narrowest terminal that the demo is for. */
+const WIDTH = 80;
+/** What stands before a line, and before those that go on with it. */
+const INDENT = "  ";
+const HANGING = "      ";
 
 const interrupted = new AbortController();
 const interrupt = () => interrupted.abort();
@@ -30,7 +36,7 @@ async function show(worker: FakeNode): Promise<number> {
   let hasAdvised = false;
   const gilly = runGilly(worker.configFile, (line) => {
     hasAdvised ||= line.includes(`cannot repair ${UNREPAIRABLE}`);
-    print(`  ${line}\n`);
+    print(folded(line));
   });
   const started = performance.now();
   const problem = await watch(worker, gilly, () => hasAdvised);
@@ -71,11 +77,20 @@ function waiting(worker: FakeNode) {
 }
 
 function pods(worker: FakeNode, noteOnUnrepairable = ""): string {
-  const rows = worker.kubelet.containers().map(({ namespace, pod, container, image, state }) => {
-    const note = image === UNREPAIRABLE ? noteOnUnrepairable : "";
-    return [`${namespace}/${pod}`, container, image, `${state}${note}`];
-  });
-  return table(["POD", "CONTAINER", "IMAGE", "STATE"], rows);
+  const rows = worker.kubelet.containers().map(({ namespace, pod, container, image, state }) => (
+    {
+      cells: [state, `${namespace}/${pod}`, container],
+      note: image + (image === UNREPAIRABLE ? noteOnUnrepairable : ""),
+    }
+  ));
+  const sheet = { titles: ["STATE", "POD, IMAGE", "CONTAINER"], rows, yields: [1], notesBelow: 1 };
+  return sheetLines(sheet, WIDTH - INDENT.length).map((line) => `${INDENT}${line}\n`).join("");
+}
+
+/** A line of the journal, folded between words. */
+function folded(line: string): string {
+  const [first = "", ...rest] = wrap(line, WIDTH - HANGING.length);
+  return [INDENT + first, ...rest.map((part) => HANGING + part)].map((part) => `${part}\n`).join("");
 }
 
 function print(text: string): void {
