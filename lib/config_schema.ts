@@ -170,7 +170,8 @@ function duration(shortest: string, longest: string) {
     const seconds = secondsOf(value);
     return seconds !== undefined && seconds >= lowest && seconds <= highest;
   };
-  const expected = `a duration from ${shortest} to ${longest}, such as 500ms, 5s, 5m or 1h`;
+  const examples = ["500ms", "5s", "5m", "1h"].filter(fits).join(", ").replace(/, (?=[^,]*$)/, " or ");
+  const expected = `a duration from ${shortest} to ${longest}, such as ${examples}`;
   return z.custom<string | number>(fits, { error: ({ input }) => unexpected(expected, input) })
     .transform((value) => secondsOf(value) ?? 0);
 }

@@ -44,7 +44,6 @@ const ANSWER_TIMEOUT_MS = 20_000;
 const ANSWER_LIMIT_BYTES = 96 * 1024 * 1024;
 
 const ADVICE: Partial<Record<number, string>> = {
-  401: "the kubelet does not accept these credentials: check kubelet.certFile against the kubelet's client CA",
   403: "the kubelet knows us but will not show its pods: the user needs get on nodes/proxy (and nodes/pods from 1.32)",
 };
 
@@ -146,7 +145,7 @@ export class KubeletClient {
   #refusal(status: number, body: string): KubeletError {
     const kind = status === 401 ? "unauthorized" : status === 403 ? "forbidden" : "unexpected";
     if (kind === "unauthorized") this.#fingerprint = undefined;
-    const advice = ADVICE[status];
+    const advice = status === 401 ? adviceOn401(this.#settings) : ADVICE[status];
     const said = body.trim() === "" ? "" : `: ${excerpt(body)}`;
     return new KubeletError(kind, `${this.url} answered ${status}${said}${advice === undefined ? "" : ` (${advice})`}`);
   }
@@ -154,6 +153,13 @@ export class KubeletClient {
   #unexpected(what: string, cause?: unknown): KubeletError {
     return new KubeletError("unexpected", `${this.url} answered 200, but not with pods: ${what}`, cause);
   }
+}
+
+function adviceOn401({ tokenFile }: KubeletSettings): string {
+  return tokenFile === undefined
+    ? "the kubelet does not accept this certificate: check kubelet.certFile against the kubelet's client CA"
+    : "the kubelet does not accept this token: check that kubelet.tokenFile has not expired, and that the kubelet has " +
+      "tokens checked (--authentication-token-webhook)";
 }
 
 async function readIfNamed(file: string | undefined): Promise<string | undefined> {

@@ -156,7 +156,11 @@ function schedule(repairs: readonly Repair[], circumstances: Circumstances): Omi
 
 function parseOrRefuse(image: string): Reference | Refusal {
   // An image ID names nothing in any registry; the kubelet only ever looks it up locally.
-  if (isImageId(image)) return refuse("invalid-reference", "an image ID cannot be pulled");
+  if (isImageId(image)) {
+    const advice =
+      "an image ID stands in no registry, so that nothing can pull it: name the image by its tag or digest";
+    return { reason: "invalid-reference", advice };
+  }
   try {
     return parseReference(image);
   } catch (error) {

@@ -51,6 +51,11 @@ const PULL_FAILURES: readonly (readonly [RuntimeErrorKind, number, string])[] = 
     "error parsing HTTP 403 response body: invalid character '<' looking for beginning of value: \"<html>Forbidden</html>\"",
   ],
   ["denied", 500, "unexpected status from HEAD request to https://mirror.example/v2/a/b/manifests/1: 403 Forbidden"],
+  [
+    "failed",
+    500,
+    'connection error: desc = "transport: Error while dialing: dial unix /run/containerd/containerd.sock: connect: connection refused"',
+  ],
   ["rate-limited", 500, "toomanyrequests: You have reached your pull rate limit"],
   ["rate-limited", 429, "Too Many Requests (HAP429)"],
   [

@@ -63,6 +63,18 @@ Deno.test("the pods are got with a token whose file ends in a newline", async ()
   assertEquals(await ask({ url, caFile: caFile!, tokenFile: `${it.dir}/token` }), ["app"]);
 });
 
+Deno.test("a token that the kubelet does not accept is not blamed on a certificate", async () => {
+  await using it = await scene({ tokens: ["another-token"] });
+  await Deno.writeTextFile(`${it.dir}/token`, "secret-token\n");
+  const { url, caFile } = it.settings;
+  const error = await assertRejects(
+    () => ask({ url, caFile: caFile!, tokenFile: `${it.dir}/token` }),
+    KubeletError,
+    "does not accept this token: check that kubelet.tokenFile has not expired",
+  );
+  assertEquals([error.kind, error.message.includes("certFile")], ["unauthorized", false]);
+});
+
 Deno.test("a kubelet whose certificate another authority signed is not trusted", async () => {
   await using it = await scene({ serverCertificate: makeAuthority("other").issueServer({ dnsNames: ["localhost"] }) });
   const error = await assertRejects(() => ask(it.settings), KubeletError, "no answer from");
@@ -71,7 +83,7 @@ Deno.test("a kubelet whose certificate another authority signed is not trusted",
 });
 
 const ANSWERS = [
-  ["401", { status: 401 }, "unauthorized", "does not accept these credentials"],
+  ["401", { status: 401 }, "unauthorized", "does not accept this certificate: check kubelet.certFile"],
   ["403", { status: 403 }, "forbidden", "nodes/proxy"],
   ["500", { status: 500 }, "unexpected", "answered 500"],
   ["a redirect", { status: 301, body: "" }, "unexpected", "answered 301"],

@@ -54,7 +54,7 @@ const REFUSALS: readonly (readonly [string, ReturnType<typeof waitingPod>, strin
   ["an excluded image", waitingPod("p", "gcr.io/private/x/y:1"), "excluded", '"gcr.io/private/**"'],
   ["an excluded namespace", waitingPod("p", "gcr.io/a/b:1", { namespace: "kube-system" }), "excluded", '"kube-*"'],
   ["a name nothing can parse", waitingPod("p", "gcr.io/A/b:1"), "invalid-reference", "must be lowercase"],
-  ["an image ID", waitingPod("p", DIGEST), "invalid-reference", "image ID"],
+  ["an image ID", waitingPod("p", DIGEST), "invalid-reference", "an image ID stands in no registry"],
   [
     "InvalidImageName",
     waitingPod("p", "gcr.io/a/b:1", { reason: "InvalidImageName" }),

@@ -23,11 +23,13 @@ export interface FailureVerdict {
 const TEXTS: readonly (readonly [RuntimeErrorKind, RegExp])[] = [
   ["rate-limited", /toomanyrequests|too many requests|rate limit|\bHTTP 429\b|\bstatus\b.*?\b429\b/i],
   ["failed", /no space left on device|disk quota exceeded|read-only file system|input\/output error/i],
+  // The Engine's own containerd, or another part of it: no registry is dialed that way.
+  ["failed", /dial unix/i],
   // The mirror has the image's manifest, so the image is not missing there; it is incomplete.
   ["failed", /unknown blob|could not fetch content descriptor .*not found/i],
   ["rejected", /invalid reference format|invalid tag format|is a reserved name|invalid repository name/i],
   ["not-found", /manifest unknown|manifest for .*not found|name unknown|no matching manifest|no such image/i],
-  ["registry-down", /dial tcp|dial unix|connection refused|connection reset|broken pipe|network is unreachable/i],
+  ["registry-down", /dial tcp|connection refused|connection reset|broken pipe|network is unreachable/i],
   ["registry-down", /no route to host|no such host|server misbehaving|name resolution|proxyconnect|socks connect/i],
   [
     "registry-down",
