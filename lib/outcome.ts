@@ -87,7 +87,7 @@ export function adviceOn(reason: UnrepairableReason, detail = ""): string {
     case "invalid-reference":
       return `the kubelet itself cannot parse this name: fix the manifest${detail && ` (${detail})`}`;
     case "no-rule":
-      return detail || "no rule maps this registry: add it under registries";
+      return detail || "no rule maps this registry: add it under registries, then systemctl reload gilly";
     case "excluded":
       return detail || "the operator said no";
     case "not-in-mirror":

@@ -172,7 +172,7 @@ function parseOrRefuse(image: string): Reference | Refusal {
 function adviceWithoutRule(because: "no-rule" | "is-mirror", reference: Reference): string {
   return because === "is-mirror"
     ? `${reference.domain} is itself a mirror of the rules, so this name is never rewritten: see why the mirror fails`
-    : `no rule maps ${reference.domain}: add "${reference.domain}: MIRROR" under registries`;
+    : `no rule maps ${reference.domain}: add "${reference.domain}: MIRROR" under registries, then systemctl reload gilly`;
 }
 
 function refuse(reason: UnrepairableReason, detail?: string): Refusal {

@@ -40,7 +40,7 @@ const REASONS: readonly ReasonCase[] = [
     container: { imagePullPolicy: "Always" },
     waiting: PULL_FAILED,
     reason: "policy-always",
-    advice: "set IfNotPresent, or pin a tag",
+    advice: "even if the image is here: set imagePullPolicy: IfNotPresent",
   },
   {
     name: "digest",
