@@ -70,7 +70,7 @@ function refuseStranger(error: unknown): never {
     it instanceof Deno.errors.PermissionDenied
   );
   if (!denied) throw error;
-  throw new Error(`${describeError(error)}; root and the group of the daemon may: sudo gilly history`, {
+  throw new Error(`${describeError(error)}; root may: sudo gilly history`, {
     cause: error,
   });
 }

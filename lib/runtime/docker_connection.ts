@@ -131,10 +131,11 @@ export class DockerConnection {
   unreachable(attempt: string, cause: unknown, signal: AbortSignal): unknown {
     if (signal.aborted) return signal.reason;
     this.#apiVersion = undefined;
-    const message = `${attempt}: no usable answer from the Docker Engine at ${this.socket}: ${causeText(cause)}`;
+    const because = reasonOf(cause);
+    const message = `${attempt}: no usable answer from the Docker Engine at ${this.socket}: ${because}`;
     return new RuntimeError("unreachable", message, {
       cause: cause instanceof HttpError ? cause.cause : cause,
-      silence: this.#silence(causeText(cause)),
+      silence: this.#silence(because),
     });
   }
 
@@ -173,6 +174,12 @@ function parseObject(text: string): Fields | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What a cause says, and whom a socket lets in where it says that we are not. */
+function reasonOf(cause: unknown): string {
+  const text = causeText(cause);
+  return /permission denied/i.test(text) ? `${text}; root and the group of the socket may use it` : text;
 }
 
 /** What a cause says, on one line. */

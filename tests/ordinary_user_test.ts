@@ -1,0 +1,41 @@
+// What the compiled program says to a user who may open neither Docker's socket nor the ledger.
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { GILLY, testIfPossible } from "./e2e/requirements.ts";
+import { fakeImage } from "./fakes/docker_engine.ts";
+import { startNode } from "./fakes/node.ts";
+import { withoutServiceManager } from "./fakes/program.ts";
+
+/** nobody and nogroup of every Debian and RHEL since 8. */
+const [UID, GID] = [65534, 65534];
+
+const missing = [
+  ...(Deno.uid() === 0 ? [] : ["root"]),
+  ...(await Deno.stat(GILLY).then(() => [], () => ["dist/gilly (deno task compile)"])),
+];
+
+testIfPossible("a user who is not let in is told who is", missing, async () => {
+  await using node = await startNode({
+    engine: { registries: { "mirror.example": { state: "up", images: { "a/b:1": fakeImage("b") } } } },
+  });
+  const program = `${node.dir}/gilly`;
+  await Deno.copyFile(GILLY, program);
+  await Deno.chmod(program, 0o755);
+  await Deno.chmod(node.dir, 0o755);
+  await Deno.chmod(`${node.dir}/client.key`, 0o644);
+  await Deno.chmod(node.engine.socket, 0o660);
+  await Deno.writeTextFile(node.ledgerFile, "", { mode: 0o600 });
+  const saidTo = async (...argv: string[]) => {
+    const options = { args: [...argv, "--config", node.configFile], uid: UID, gid: GID, clearEnv: true, cwd: "/" };
+    const { TMPDIR: _folder, ...env } = withoutServiceManager();
+    const { code, stderr } = await new Deno.Command(program, { ...options, env: { ...env, HOME: node.dir } }).output();
+    return { code, stderr: new TextDecoder().decode(stderr) };
+  };
+  const pull = await saidTo("pull", "gcr.io/a/b:1");
+  assertEquals(pull.code, 1);
+  const denied = "Permission denied (os error 13); root and the group of the socket may use it";
+  assertStringIncludes(pull.stderr, `no usable answer from the Docker Engine at ${node.engine.socket}: ${denied}`);
+  const history = await saidTo("history");
+  assertEquals(history.code, 1);
+  assertStringIncludes(history.stderr, "; root may: sudo gilly history\n");
+});
