@@ -51,7 +51,9 @@ export class Attempts {
 
   /** Notes what came of a try at `now`; `random` is in [0, 1). */
   note(name: string, outcome: Outcome, now: number, random: number): AttemptRecord {
-    const failures = outcome.result === "failed" ? (this.#records.get(name)?.failures ?? 0) + 1 : 0;
+    const before = this.#records.get(name)?.failures ?? 0;
+    // That the runtime is away says nothing of the image, which is to come soon after it is back.
+    const failures = outcome.result !== "failed" ? 0 : outcome.runtimeSilent ? before : before + 1;
     const record = { failures, nextTryAt: now + 1000 * this.#pauseSeconds(outcome, failures, random), last: outcome };
     this.#records.set(name, record);
     return record;
@@ -66,7 +68,7 @@ export class Attempts {
     if (outcome.result !== "failed") return KUBELET_RETRY_SECONDS;
     const { initialSeconds, maxSeconds } = this.#backoff;
     const ceiling = maxSeconds * patienceWith(outcome);
-    return Math.min(initialSeconds * 2 ** Math.min(failures - 1, 30), ceiling) * (1 + JITTER * random);
+    return Math.min(initialSeconds * 2 ** Math.min(Math.max(failures - 1, 0), 30), ceiling) * (1 + JITTER * random);
   }
 }
 

@@ -66,6 +66,14 @@ Deno.test("a success ends the row of failures", () => {
   assertEquals(pauseOf(attempts.note(IMAGE, failed(), NOW, 0)), 10);
 });
 
+Deno.test("a runtime that is away is asked again without growing pauses, and leaves those of the image as they were", () => {
+  const away: Failed = { ...failed(), runtimeSilent: true };
+  assertEquals(pauses(5, away), [10, 10, 10, 10, 10]);
+  const attempts = new Attempts(BACKOFF);
+  const row = [failed(), failed(), away, away, failed()];
+  assertEquals(row.map((outcome) => pauseOf(attempts.note(IMAGE, outcome, NOW, 0))), [10, 20, 20, 20, 40]);
+});
+
 Deno.test("when an answer improves from final to bad luck, the shorter limit holds at once", () => {
   const attempts = new Attempts(BACKOFF);
   for (let count = 0; count < 12; count++) attempts.note(IMAGE, failed("not-in-mirror"), NOW, 0);
