@@ -45,13 +45,16 @@ export const PURPOSES: Readonly<Record<string, string>> = {
   "poll.interval": "The pause between looks at the pods while the Engine's events do not arrive.",
   "poll.safety": "The same while they do: an event makes Gilly look at once, and this is the net below.",
   "poll.jitter": "The share of the pause by which it may differ, so that a fleet does not move in step.",
-  "ledger.file": "Where a line is kept about everything that was repaired or refused.",
+  "ledger.file":
+    "Where a line is kept about everything that was repaired or refused. Not below `/etc`, `/usr` and the system's other " +
+    "folders, and no link; its folder may be one.",
   "ledger.maxSize": "A ledger that has grown past this is renamed to `FILE.1`, and older ones to `.2` and so on.",
   "ledger.keep": "How many of those older files are kept; `gilly history` reads them all as one.",
   "metrics.listen":
     "Where Prometheus finds `/metrics` and `/healthz`: `PORT` or `:PORT` on loopback, or `ADDRESS:PORT`.",
   "metrics.textfile":
-    "The same metrics as a file for node_exporter's textfile collector, replaced atomically; no port is opened for it.",
+    "The same metrics as a file for node_exporter's textfile collector, replaced atomically; no port is opened for it. " +
+    "Not below `/etc`, `/usr` and the system's other folders.",
   "logging.level": "The least severe entries that are written.",
   "logging.format": "`text`, or `json` for one object a line.",
 };

@@ -5,9 +5,10 @@ import { mistakeInFile, mistakeInPair, reasonOf } from "./config_files.ts";
 import type { FileKind } from "./config_files.ts";
 import { checkSettings, hostOfMirror, valueAt } from "./config_schema.ts";
 import type { Settings } from "./config_schema.ts";
-import { type ListenAddress, quoted } from "./config_values.ts";
+import { type ListenAddress, OFF, quoted } from "./config_values.ts";
 import { readYamlMapping } from "./config_yaml.ts";
 import { isFields } from "./fields.ts";
+import { mistakeInWrittenPath } from "./protected_paths.ts";
 import type { RegistryRule } from "./registry_map.ts";
 import { locateKeys } from "./yaml_position.ts";
 import type { KeyStep } from "./yaml_position.ts";
@@ -102,8 +103,8 @@ export function parseConfig(text: string, file: string): Config {
 }
 
 /**
- * Reads and checks a config file, and every certificate, key, token and credentials file that it names. The contents of
- * those are looked at and forgotten. Credentials of a mirror may be missing, because they may be handed out later.
+ * Reads and checks a config file, and every certificate, key, token and credentials file that it names, and whether the
+ * files to be written lie where they may. The contents are looked at and forgotten. Credentials of a mirror may be missing, because they may be handed out later.
  * Throws ConfigError with all mistakes of the config and of those files.
  */
 export async function loadConfig(file: string): Promise<Config> {
@@ -143,13 +144,20 @@ function examine(text: string, file: string): Examination {
   }
   const lineOf = locateKeys(text);
   const at = (path: readonly KeyStep[], message: string) => mistake(file, lineOf(path), nameOfKey(path), message);
-  const { settings, mistakes } = checkSettings(document);
+  const { settings, mistakes: inSettings } = checkSettings(document);
+  const named = pathsIn(document).map((it) => ({ ...it, resolved: resolvePath(it.value, file) }));
+  // A relative path begins at the config's own folder, which is most often /etc/gilly.
+  const misplaced = named.filter(({ kind }) => kind === "written").flatMap(({ path, resolved }) => {
+    const message = mistakeInWrittenPath(resolved);
+    return message === undefined ? [] : [{ path, message }];
+  });
+  const mistakes = [...inSettings, ...misplaced];
   const wrong = new Set(mistakes.map(({ path }) => nameOfKey(path)));
   return {
-    config: settings && configOf(settings, file, lineOf),
+    config: mistakes.length === 0 && settings !== undefined ? configOf(settings, file, lineOf) : undefined,
     mistakes: inFileOrder(mistakes.map(({ path, message }) => at(path, message))),
-    namedFiles: pathsIn(document).filter(({ path }) => !wrong.has(nameOfKey(path))).map(({ path, value, kind }) => (
-      { path: resolvePath(value, file), kind, mistakeHere: (message: string) => at(path, message) }
+    namedFiles: named.filter(({ path }) => !wrong.has(nameOfKey(path))).map(({ path, resolved, kind }) => (
+      { path: resolved, kind, mistakeHere: (message: string) => at(path, message) }
     )),
   };
 }
@@ -206,18 +214,20 @@ function resolvePath(path: string, file: string): string {
 
 const KUBELET_FILES = { caFile: "certificate", certFile: "certificate", keyFile: "key", tokenFile: "token" } as const;
 
-/** Every path in the document that leads to a file to be read, whatever else is wrong with the document. */
+/** Every path in the document that leads to a file, to be read or written, whatever else is wrong with the document. */
 function pathsIn(document: unknown): { path: readonly string[]; value: string; kind: FileKind }[] {
   const mirrors = valueAt(document, "mirrors");
   const places: { path: readonly string[]; kind: FileKind }[] = [
     ...Object.entries(KUBELET_FILES).map(([key, kind]) => ({ path: ["kubelet", key], kind })),
+    { path: ["ledger", "file"], kind: "written" },
+    { path: ["metrics", "textfile"], kind: "written" },
     ...Object.keys(isFields(mirrors) ? mirrors : {}).map((host) => (
       { path: ["mirrors", host, "authFile"], kind: "credentials" as const }
     )),
   ];
   return places.flatMap(({ path, kind }) => {
     const value = path.reduce<unknown>(valueAt, document);
-    return typeof value === "string" ? [{ path, value, kind }] : [];
+    return typeof value === "string" && !(kind === "written" && value === OFF) ? [{ path, value, kind }] : [];
   });
 }
 

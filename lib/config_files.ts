@@ -1,19 +1,24 @@
-// The files that the config names, looked at once at load: readable, and of the kind they should be.
+// The files that the config names, looked at once at load: readable, of the kind they should be, or where they may be.
 // A door to the file system. Contents are judged and forgotten; no sentence repeats any of them.
 
 import { checkClientCertificate, ClientCertificateError } from "./client_certificate.ts";
+import { ProtectedPathError, realPathForWriting } from "./write_files.ts";
 
 /** What a file should hold. */
-export type FileKind = "certificate" | "key" | "token" | "credentials";
+export type FileKind = "certificate" | "key" | "token" | "credentials" | "written";
+
+type ReadKind = Exclude<FileKind, "written">;
 
 const LARGEST_FILE = 1024 * 1024;
 
 /**
  * What is wrong with a file, as one sentence that begins with its path; undefined when it is fine. A certificate and a
  * key must be PEM (RFC 7468), the key not encrypted, a token one word. Credentials may be missing, and their contents
- * are not judged.
+ * are not judged. Of a file that is to be written only the way to it is looked at: it must not lead into the system's
+ * folders.
  */
 export async function mistakeInFile(path: string, kind: FileKind): Promise<string | undefined> {
+  if (kind === "written") return await mistakeInWayTo(path);
   try {
     const { isFile, isDirectory, size } = await Deno.stat(path);
     if (isDirectory) return `${path} is a directory; expected a file`;
@@ -25,6 +30,16 @@ export async function mistakeInFile(path: string, kind: FileKind): Promise<strin
     if (kind === "credentials" && error instanceof Deno.errors.NotFound) return undefined;
     return `${path} ${reasonOf(error)}; expected ${expectedIn(kind)}`;
   }
+}
+
+async function mistakeInWayTo(path: string): Promise<string | undefined> {
+  try {
+    await realPathForWriting(path);
+  } catch (error) {
+    if (error instanceof ProtectedPathError) return error.message;
+  }
+  // A folder may be made later, and whoever writes says what is wrong with it.
+  return undefined;
 }
 
 /** Why TLS could not use this certificate with this key, both of them PEM, as one sentence; undefined when it can. */
@@ -47,8 +62,8 @@ export function reasonOf(error: unknown): string {
   return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }
 
-function expectedIn(kind: FileKind): string {
-  const expected: Record<FileKind, string> = {
+function expectedIn(kind: ReadKind): string {
+  const expected: Record<ReadKind, string> = {
     certificate: "a PEM file with a certificate",
     key: "a PEM file with a private key",
     token: "a file that holds a token",
@@ -57,7 +72,7 @@ function expectedIn(kind: FileKind): string {
   return expected[kind];
 }
 
-function mistakeInContents(text: string, kind: FileKind): string | undefined {
+function mistakeInContents(text: string, kind: ReadKind): string | undefined {
   switch (kind) {
     case "certificate":
       return mistakeInCertificate(text);

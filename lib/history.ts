@@ -1,6 +1,6 @@
 // The ledger as a person asks for it: since when, of which pod or image, as a table.
 
-import type { LedgerEntry } from "./ledger.ts";
+import type { LedgerEntry } from "./ledger_entry.ts";
 import { naturalWidth, type Sheet, sheetLines } from "./sheet.ts";
 import { localTime, sizeText, tookText } from "./units.ts";
 

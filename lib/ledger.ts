@@ -1,43 +1,18 @@
 // The ledger: one JSON object a line for everything that was done or refused, in files that follow each other. Only ever
 // appended to; whatever happens to it, repairs go on.
 
+import type { FileHandle } from "node:fs/promises";
 import { describeError } from "./errors.ts";
+import type { Ledger, LedgerEntry } from "./ledger_entry.ts";
 import { makeRoom, openSequence } from "./rotation.ts";
 import { printableJson } from "./printable.ts";
+import { openForAppending, writeAll } from "./write_files.ts";
 
-/** What happened to one image. Times are ISO 8601, durations seconds, sizes bytes. No secret ever stands here. */
-export interface LedgerEntry {
-  readonly time: string;
-  readonly result: "repaired" | "already-present" | "failed" | "unrepairable";
-  readonly image: string;
-  /** The normalised name that the kubelet looks up. */
-  readonly reference?: string;
-  readonly pods: readonly string[];
-  /** Who wanted the image where no pod did; older entries do not tell. */
-  readonly askedBy?: string;
-  readonly reason?: string;
-  /** What a person can do about it. */
-  readonly advice?: string;
-  readonly message?: string;
-  readonly mirror?: string;
-  /** The reference that was pulled from the mirror. */
-  readonly candidate?: string;
-  readonly tagged?: string;
-  readonly id?: string;
-  readonly digest?: string;
-  readonly bytes?: number;
-  readonly seconds?: number;
-}
+export type { Ledger, LedgerEntry } from "./ledger_entry.ts";
 
 /** The ledger cannot be read or written; the message names the file. */
 export class LedgerError extends Error {
   override name = "LedgerError";
-}
-
-/** Where outcomes are written down. */
-export interface Ledger {
-  /** Adds one line. Throws LedgerError. */
-  append(entry: LedgerEntry): Promise<void>;
 }
 
 /** How large the file grows before it is moved aside, and how many that were moved aside stay. */
@@ -163,32 +138,30 @@ function readLine(line: string): LedgerLine {
 }
 
 async function appendLine(path: string, line: Uint8Array): Promise<void> {
-  using file = await Deno.open(path, { read: true, append: true, create: true, mode: 0o640 });
-  const size = await file.seek(0, Deno.SeekMode.End);
-  if (size === 0) await giveToOwnerOfFolder(path);
+  await using file = await openForAppending(path, 0o640);
+  const { size } = await file.stat();
+  if (size === 0) await giveToOwnerOfFolder(file, path);
   // A crash or a full disk may have left half a line; it must not swallow this one.
-  if (size > 0 && await endsTorn(file)) await writeAll(file, new Uint8Array([0x0a, ...line]));
+  if (size > 0 && await endsTorn(file, size)) await writeAll(file, new Uint8Array([0x0a, ...line]));
   else await writeAll(file, line);
 }
 
 // A `gilly once` by root may be who makes the file, and the daemon must be able to go on with it.
-async function giveToOwnerOfFolder(path: string): Promise<void> {
+// The open file is given away, not its name: the owner of the folder could have put another file there meanwhile.
+async function giveToOwnerOfFolder(file: FileHandle, path: string): Promise<void> {
   try {
     const folder = await Deno.stat(path.includes("/") ? path.replace(/[^/]+$/, "") : ".");
-    const { isFile, uid } = await Deno.lstat(path);
-    if (isFile && uid === 0 && folder.uid !== uid) await Deno.chown(path, folder.uid, folder.gid);
+    const { uid } = await file.stat();
+    if (uid === 0 && folder.uid !== null && folder.gid !== null && folder.uid !== uid) {
+      await file.chown(folder.uid, folder.gid);
+    }
   } catch {
     // Then it stays whose it is, and the daemon will say what it cannot write.
   }
 }
 
-async function endsTorn(file: Deno.FsFile): Promise<boolean> {
-  await file.seek(-1, Deno.SeekMode.End);
+async function endsTorn(file: FileHandle, size: number): Promise<boolean> {
   const last = new Uint8Array(1);
-  await file.read(last);
+  await file.read(last, 0, 1, size - 1);
   return last[0] !== 0x0a;
-}
-
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.byteLength;) written += await file.write(bytes.subarray(written));
 }

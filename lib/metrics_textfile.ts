@@ -2,6 +2,7 @@
 // never half of one.
 
 import { describeError } from "./errors.ts";
+import { removeFile, writeAtomically } from "./write_files.ts";
 
 /** The file cannot be written; the message names it. */
 export class MetricsTextfileError extends Error {
@@ -13,19 +14,15 @@ export class MetricsTextfileError extends Error {
  * must exist and be writable. Throws MetricsTextfileError.
  */
 export async function writeTextfile(file: string, text: string): Promise<void> {
-  // The collector reads only names that end in .prom, and another process may be writing its own.
-  const pending = `${file}.${Deno.pid}`;
   try {
-    await Deno.writeTextFile(pending, text, { mode: 0o644 });
-    await Deno.chmod(pending, 0o644);
-    await Deno.rename(pending, file);
+    // The collector reads only names that end in .prom, which the draft's does not.
+    await writeAtomically(file, text, 0o644);
   } catch (error) {
-    await Deno.remove(pending).catch(() => {});
     throw new MetricsTextfileError(`cannot write the metrics to ${file}: ${describeError(error)}`, { cause: error });
   }
 }
 
 /** Takes the file away, since the collector would show its last numbers for ever. One that is not there is fine. */
 export async function removeTextfile(file: string): Promise<void> {
-  await Deno.remove(file).catch(() => {});
+  await removeFile(file).catch(() => {});
 }

@@ -1,6 +1,6 @@
 // Which refusals the ledger knows already, so that one that lasts is not written down with every pass. Time is handed in.
 
-import type { LedgerEntry } from "./ledger.ts";
+import type { LedgerEntry } from "./ledger_entry.ts";
 import type { Skip } from "./repair_plan.ts";
 
 /** A refusal that lasts is written down again after this long, so that a ledger that rotates still knows it. */

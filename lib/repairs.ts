@@ -3,7 +3,7 @@
 
 import type { Attempts } from "./attempts.ts";
 import { Follower } from "./follower.ts";
-import type { Ledger, LedgerEntry } from "./ledger.ts";
+import type { Ledger, LedgerEntry } from "./ledger_entry.ts";
 import type { Outcome } from "./outcome.ts";
 import { repair as repairImage, type RepairListener, type RepairTools } from "./repair.ts";
 import { isExpectant } from "./pod_scan.ts";

@@ -1,6 +1,8 @@
 // A file and those it was before: FILE, then FILE.1 up to the oldest, FILE.N. The door to their names only; what stands
 // in them is the ledger's matter.
 
+import { realPathForWriting } from "./write_files.ts";
+
 /** How long a rotation waits for another process that rotates; the file may grow a little beyond its size meanwhile. */
 const LOCK_MS = 1000;
 
@@ -26,7 +28,9 @@ export async function makeRoom(
   if (!await lockWithin(open, LOCK_MS)) return;
   try {
     // Another process may have been quicker: then the name is a new file's by now.
-    if ((await Deno.stat(file)).ino === ino) await shift(file, keep);
+    // Nor is a link moved aside, which is not written to either.
+    const real = await realPathForWriting(file);
+    if ((await Deno.lstat(real)).ino === ino) await shift(real, keep);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   } finally {

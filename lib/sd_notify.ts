@@ -1,6 +1,8 @@
 // The door to systemd's notify socket (sd_notify(3)): what the service manager is told of readiness, reloads, progress
 // and state. It must never stop or delay the daemon: without a socket it does nothing, a failure is told once.
 
+import { realPathForWritingSync } from "./write_files.ts";
+
 /** What can be said in one message; fields left out are not sent. */
 export interface Notification {
   /** The config is in force and the loop runs; also ends a reload. */
@@ -153,7 +155,7 @@ function bindOwnSocket(runtimeDirectory: string | undefined): Deno.DatagramConn 
   // systemd separates several directories by colons; the unit has one.
   const directory = runtimeDirectory?.split(":")[0];
   if (!directory) throw new Error("RUNTIME_DIRECTORY is not set: the unit needs RuntimeDirectory=");
-  const path = `${directory}/notify.sock`;
+  const path = realPathForWritingSync(`${directory}/notify.sock`);
   removeLeftover(path);
   return Deno.listenDatagram({ transport: "unixpacket", path });
 }

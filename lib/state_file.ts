@@ -3,6 +3,7 @@
 
 import type { NodeState } from "./node_state.ts";
 import { printableJson } from "./printable.ts";
+import { removeFile, writeAtomically } from "./write_files.ts";
 
 /** Where the runtime directory is when the environment does not say so. */
 export const DEFAULT_RUNTIME_DIRECTORY = "/run/gilly";
@@ -46,7 +47,7 @@ export class StateFile {
     if (this.#written === undefined) return;
     try {
       const { pid } = JSON.parse(await Deno.readTextFile(this.#path));
-      if (pid === Deno.pid) await Deno.remove(this.#path);
+      if (pid === Deno.pid) await removeFile(this.#path);
     } catch {
       // It is gone already, or whoever reads it will see that its daemon is.
     }
@@ -72,11 +73,7 @@ export class StateFile {
   }
 
   async #write(state: NodeState): Promise<void> {
-    const draft = `${this.#path}.${Deno.pid}`;
-    await Deno.writeTextFile(draft, `${printableJson(state, 2)}\n`);
-    // The unit's umask would keep it from everybody else.
-    await Deno.chmod(draft, 0o644);
-    await Deno.rename(draft, this.#path);
+    await writeAtomically(this.#path, `${printableJson(state, 2)}\n`, 0o644);
   }
 }
 

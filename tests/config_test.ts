@@ -12,8 +12,8 @@ const EXAMPLE_FILE = "/etc/gilly/config.yaml";
 const KUBELET = "kubelet: {url: 'https://w:10250', tokenFile: /t}";
 const REGISTRIES = "registries: {gcr.io: m.example}";
 
-function mistakesIn(text: string): string[] {
-  return assertThrows(() => parseConfig(text, "c.yaml"), ConfigError).message.split("\n");
+function mistakesIn(text: string, file = "c.yaml"): string[] {
+  return assertThrows(() => parseConfig(text, file), ConfigError).message.split("\n");
 }
 
 /** The settings of a config that has, beside what must be there, these lines. */
@@ -123,7 +123,7 @@ Deno.test("relative paths begin at the folder of the config file", () => {
     "kubelet: {url: 'https://w:10250/', caFile: ./ca.crt, certFile: pki/c.crt, keyFile: ../c.key}",
     REGISTRIES,
     "mirrors: {m.example: {authFile: auth.json}}",
-    "ledger: {file: ledger.jsonl}",
+    "ledger: {file: ../../srv/ledger.jsonl}",
   ].join("\n");
   const { kubelet, mirrors, ledger } = parseConfig(text, "/etc/gilly/config.yaml");
   assertEquals(kubelet, {
@@ -133,8 +133,18 @@ Deno.test("relative paths begin at the folder of the config file", () => {
     keyFile: "/etc/gilly/../c.key",
   });
   assertEquals(mirrors["m.example"]?.authFile, "/etc/gilly/auth.json");
-  assertEquals(ledger.file, "/etc/gilly/ledger.jsonl");
+  assertEquals(ledger.file, "/etc/gilly/../../srv/ledger.jsonl");
   assertEquals(parseConfig(text, "config.yaml").kubelet.caFile, "ca.crt");
+});
+
+Deno.test("a file that would be written below a folder of the system is a mistake of its line", () => {
+  const expected =
+    "where Gilly never writes; expected a path outside the system's folders, such as one in /var/lib/gilly";
+  const text = `${KUBELET}\n${REGISTRIES}\nledger: {file: ledger.jsonl}\nmetrics: {textfile: /var/../bin/g.prom}\n`;
+  assertEquals(mistakesIn(text, EXAMPLE_FILE), [
+    `${EXAMPLE_FILE}:3: ledger.file: /etc/gilly/ledger.jsonl lies in /etc, ${expected}`,
+    `${EXAMPLE_FILE}:4: metrics.textfile: /var/../bin/g.prom lies in /bin, ${expected}`,
+  ]);
 });
 
 Deno.test("every mistake of a config is listed at once, with its line, its key and what was expected", () => {

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type LedgerEntry, LedgerError, LedgerFile, noLedger, readLedger } from "../lib/ledger.ts";
 import { inTemporaryFolder } from "./fakes/folder.ts";
+import { missingForTmpfs, mountTmpfs } from "./faults/tmpfs.ts";
 
 function entry(image: string, more: Partial<LedgerEntry> = {}): LedgerEntry {
   return { time: "2020-05-16T01:11:53.000Z", result: "repaired", image, pods: ["default/app"], ...more };
@@ -124,10 +125,17 @@ Deno.test("a file that was moved away by a rotation is made anew", async () => {
   });
 });
 
-Deno.test("a full disk is an error that names the file", async () => {
-  const error = await assertRejects(() => new LedgerFile("/dev/full").append(entry("a")), LedgerError);
-  assertStringIncludes(error.message, "cannot write the ledger /dev/full: No space left on device");
-  assert(error.cause instanceof Error);
+Deno.test({
+  name: "a full disk is an error that names the file",
+  ignore: missingForTmpfs().length > 0,
+  async fn() {
+    await using disk = await mountTmpfs(4096);
+    const path = `${disk.dir}/ledger.jsonl`;
+    const message = "m".repeat(8192);
+    const error = await assertRejects(() => new LedgerFile(path).append(entry("a", { message })), LedgerError);
+    assertStringIncludes(error.message, `cannot write the ledger ${path}: No space left on device`);
+    assert(error.cause instanceof Error);
+  },
 });
 
 Deno.test("a path that cannot be written is an error that names the file, and the next entry is tried again", async () => {

@@ -24,6 +24,7 @@ export const THINKERS: ReadonlySet<string> = new Set([
   "lib/fields.ts",
   "lib/history.ts",
   "lib/image_ref.ts",
+  "lib/ledger_entry.ts",
   "lib/mirror_rests.ts",
   "lib/nearest.ts",
   "lib/node_state.ts",
@@ -32,6 +33,7 @@ export const THINKERS: ReadonlySet<string> = new Set([
   "lib/pod_scan.ts",
   "lib/printable.ts",
   "lib/progress.ts",
+  "lib/protected_paths.ts",
   "lib/provenance.ts",
   "lib/refusals.ts",
   "lib/registry_map.ts",
@@ -73,4 +75,5 @@ export const DOORS: ReadonlySet<string> = new Set([
   "lib/sd_notify.ts",
   "lib/state_file.ts",
   "lib/version.ts",
+  "lib/write_files.ts",
 ]);

@@ -15,7 +15,7 @@ export const PERMISSIONS: readonly string[] = [
   "--allow-net",
   "--allow-read",
   "--allow-write",
-  "--deny-write=/boot,/dev,/etc,/proc,/sys,/usr",
+  "--deny-write=/bin,/boot,/dev,/etc,/lib,/lib32,/lib64,/libx32,/proc,/sbin,/sys,/usr",
   "--allow-env=NOTIFY_SOCKET,RUNTIME_DIRECTORY,JOURNAL_STREAM,SUDO_USER",
 ];
 

@@ -1,6 +1,7 @@
 // Exported files and the disk: what is there already is never overwritten unasked, and nothing is ever deleted.
 // A door to the file system.
 
+import { makeFolders, ProtectedPathError, writeAtomically } from "../write_files.ts";
 import type { ExportedFile } from "./exported.ts";
 
 /** A file that lies where it was asked for. */
@@ -79,13 +80,11 @@ async function read(path: string): Promise<string | undefined> {
 
 // A runtime may look at any moment, so a file is there whole or not at all.
 async function write(path: string, content: string): Promise<void> {
-  const partial = `${path}.part`;
   try {
-    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-    await Deno.writeTextFile(partial, content);
-    await Deno.rename(partial, path);
+    await makeFolders(path.slice(0, path.lastIndexOf("/")));
+    await writeAtomically(path, content);
   } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) {
+    if (error instanceof Deno.errors.NotCapable || error instanceof ProtectedPathError) {
       throw new PlaceError(
         `Gilly itself may not write ${path}: give --output another folder and copy from there, as root: cp -r FOLDER/. /`,
         { cause: error },
