@@ -22,6 +22,10 @@ export const PURPOSES: Readonly<Record<string, string>> = {
     "Credentials for this mirror in the form of Docker's config.json (`auths` with `auth`, `username` and `password`, or " +
     "`identitytoken`). It may appear later, and is read again whenever it changes. Credential helpers are refused: Gilly " +
     "runs no programs.",
+  "mirrors.HOST.authPaths":
+    "The paths below this mirror's host that are asked with those credentials, in the patterns of `exclude.images`: " +
+    "`proxy/**`, `team/app`. Other paths are asked without any. Default: every path, so that whoever may create a pod " +
+    "can run whatever the account may see.",
   "mirrors.HOST.maxConcurrentPulls": "Pulls that this mirror gets at once. Default 4.",
   "exclude.images":
     "Images to leave alone, as patterns on the normalised name: `*` is any run of characters but `/`, `**` any run at all. " +

@@ -1,6 +1,7 @@
 // Judges the mirrors and what depends on them: are they reachable, do they take the credentials, do they have what is to
 // be kept, and could the rules live in the runtime itself. A thinker: answers and failures in, findings out.
 
+import { type AuthSettings, usesCredentials } from "./auth_paths.ts";
 import { fail, type Failed, type Finding, ok, warn } from "./checks.ts";
 import { type MirrorState, type NodeState, statusLine } from "./node_state.ts";
 import { canonicalOrigin, type RegistryRule } from "./registry_map.ts";
@@ -18,8 +19,15 @@ export interface Probe {
 /** What stands behind a mirror's path in a probe. A healthy mirror answers that it has no such image. */
 const NOBODYS_IMAGE = "gilly-check/no-such-image:none";
 
-/** One probe for each mirror of the rules, in their order. */
-export function probesOf(rules: readonly RegistryRule[]): Probe[] {
+/**
+ * One probe for each mirror of the rules, in their order, below the first of its paths. `settings` are the mirrors' own, by
+ * host: where credentials are bounded to some paths, a path that is asked with them is preferred.
+ */
+export function probesOf(
+  rules: readonly RegistryRule[],
+  settings: Readonly<Record<string, AuthSettings>> = {},
+): Probe[] {
+  const isGuarded = ({ mirror, reference }: Probe) => usesCredentials(mirror, settings[mirror], reference);
   const probes = new Map<string, Probe>();
   for (const { origin, mirrors } of rules) {
     const registry = canonicalOrigin(origin).replace(/\/.*$/, "").replace(/^\*\./, "gilly-check.").replace(
@@ -29,10 +37,24 @@ export function probesOf(rules: readonly RegistryRule[]): Probe[] {
       .replace(/:[0-9]+$/, "");
     for (const place of mirrors.map((mirror) => canonicalOrigin(mirror).replaceAll("{registry}", registry))) {
       const mirror = place.replace(/\/.*$/, "");
-      if (!probes.has(mirror)) probes.set(mirror, { mirror, reference: `${place}/${NOBODYS_IMAGE}` });
+      const below = [`${place}/${NOBODYS_IMAGE}`];
+      // A rule that leads to the host alone leads to each of its paths.
+      if (place === mirror) {
+        below.push(...(settings[mirror]?.authPaths ?? []).map((path) => `${mirror}/${within(path)}`));
+      }
+      for (const reference of below) {
+        const [probe, known] = [{ mirror, reference }, probes.get(mirror)];
+        if (known === undefined || (!isGuarded(known) && isGuarded(probe))) probes.set(mirror, probe);
+      }
     }
   }
   return [...probes.values()];
+}
+
+/** A name that a pattern of paths matches, and that no image has. */
+function within(pattern: string): string {
+  const path = pattern.replace(/:[^/]*$/, "").replace(/\/$/, "/**").replaceAll("**", "gilly-check/no-such-image");
+  return `${path.replaceAll("*", "gilly-check")}:none`;
 }
 
 /** Credentials that a mirror was asked with. */
@@ -40,19 +62,50 @@ export interface Credentials {
   readonly file: string;
   /** Why there are none in the file. */
   readonly problem?: string | undefined;
+  /** Why they were not used, and the file was not even read. */
+  readonly unused?: string | undefined;
+}
+
+/**
+ * Credentials that a rule for everything lets any pod use: its mirror is asked for whatever path a pod names, and nobody
+ * asks for the pod's imagePullSecrets. `settings` are the mirrors' own, by host.
+ */
+export function judgeOpenCredentials(
+  rules: readonly RegistryRule[],
+  settings: Readonly<Record<string, AuthSettings>>,
+): Finding[] {
+  const everything = rules.filter(({ origin }) => origin === "*").flatMap(({ mirrors }) =>
+    mirrors.map(canonicalOrigin)
+  );
+  return Object.entries(settings).flatMap(([mirror, { authFile, authPaths }]) => {
+    const place = everything.find((place) => place.replace(/\/.*$/, "") === mirror);
+    const isBounded = authPaths !== undefined && !authPaths.includes("**");
+    if (authFile === undefined || place === undefined || isBounded) return [];
+    const message = `through the rule "*" any pod can run whatever ${place} has and ${authFile} may see, ` +
+      "without imagePullSecrets";
+    const remedy = `use a robot account that sees public or proxied projects only, or bound it: ` +
+      `mirrors."${mirror}".authPaths`;
+    return [warn(`credentials of ${mirror}`, message, remedy)];
+  });
 }
 
 /** A mirror that answered the probe: it has no such image, as it should. */
 export function judgeMirror(mirror: string, credentials: Credentials | undefined): Finding {
   const name = nameOf(mirror);
   if (credentials === undefined) return ok(name, "reachable, and answers without credentials");
+  if (credentials.unused !== undefined) {
+    return ok(
+      name,
+      `reachable, and answers without credentials; ${credentials.file} was not tried: ${credentials.unused}`,
+    );
+  }
   if (credentials.problem === undefined) return ok(name, `reachable, and takes the credentials of ${credentials.file}`);
   return warn(name, `reachable, but asked without credentials: ${credentials.problem}`, `mend ${credentials.file}`);
 }
 
 /** A mirror that did not. */
 export function judgeMirrorFailure(mirror: string, failure: Failed, credentials: Credentials | undefined): Finding {
-  const { problem } = credentials ?? {};
+  const problem = credentials?.problem ?? credentials?.unused;
   const text = problem === undefined ? failure.text : `${failure.text}; asked without credentials: ${problem}`;
   const name = nameOf(mirror);
   switch (failure.kind) {
@@ -73,8 +126,11 @@ function judgeDenial(mirror: string, text: string, credentials: Credentials | un
   const name = nameOf(mirror);
   const remedy = credentials === undefined
     ? `name credentials for it: mirrors."${mirror}".authFile, in the form of Docker's config.json`
+    : credentials.unused !== undefined
+    ? `add the paths that pods need to mirrors."${mirror}".authPaths`
     : `check what ${credentials.file} has for ${mirror}`;
   // Some registries say "denied" of every name that they do not have, to whoever asks.
+  if (credentials?.unused !== undefined) return warn(name, `reachable, but wants credentials: ${text}`, remedy);
   if (/\bdenied\b/i.test(text)) return warn(name, `reachable, but tells nothing of unknown names: ${text}`, remedy);
   const refused = credentials !== undefined && credentials.problem === undefined;
   return fail(

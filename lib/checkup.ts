@@ -2,6 +2,7 @@
 // nothing: no image is pulled, no name is given, nothing is written.
 
 import { AuthFile } from "./auth_file.ts";
+import { outsideInWords, usesCredentials } from "./auth_paths.ts";
 import type { CertificateFacts } from "./certificate_facts.ts";
 import * as files from "./check_files.ts";
 import * as mirrors from "./check_mirrors.ts";
@@ -78,7 +79,8 @@ async function checkFiles(
   if (tokenFile !== undefined && !broken.has("kubelet.tokenFile")) {
     found.push(ok("kubelet.tokenFile", `${tokenFile} holds a token; ${files.ENOUGH}`));
   }
-  return { config, findings: tidy([files.judgeConfig(config), ...found]), usable };
+  const open = mirrors.judgeOpenCredentials(config.registries, config.mirrors);
+  return { config, findings: tidy([files.judgeConfig(config), ...found, ...open]), usable };
 }
 
 /** What a check of the node is made of. */
@@ -172,8 +174,8 @@ async function groupOf(socket: string): Promise<string | undefined> {
 
 async function checkMirrors({ config, runtime }: NodeParts, signal: AbortSignal): Promise<Finding[]> {
   return await Promise.all(
-    mirrors.probesOf(config.registries).map(async ({ mirror, reference }) => {
-      const { auth, credentials } = await credentialsFor(config, mirror);
+    mirrors.probesOf(config.registries, config.mirrors).map(async ({ mirror, reference }) => {
+      const { auth, credentials } = await credentialsFor(config, mirror, reference);
       try {
         await runtime.lookUp(reference, { signal, auth });
         return mirrors.judgeMirror(mirror, credentials);
@@ -187,9 +189,13 @@ async function checkMirrors({ config, runtime }: NodeParts, signal: AbortSignal)
 async function credentialsFor(
   config: Config,
   mirror: string,
+  reference: string,
 ): Promise<{ auth?: RegistryAuth; credentials?: mirrors.Credentials }> {
   const file = config.mirrors[mirror]?.authFile;
   if (file === undefined) return {};
+  if (!usesCredentials(mirror, config.mirrors[mirror], reference)) {
+    return { credentials: { file, unused: outsideInWords(mirror, reference) } };
+  }
   const found = await new AuthFile(file, mirror).read();
   return "auth" in found
     ? { auth: found.auth, credentials: { file } }
@@ -229,7 +235,7 @@ async function howKept({ config, runtime }: NodeParts, target: Target, signal: A
   }
   for (const { mirror, reference } of target.candidates) {
     try {
-      const { auth } = await credentialsFor(config, mirror);
+      const { auth } = await credentialsFor(config, mirror, reference);
       if (await runtime.lookUp(reference, { signal, auth }) !== undefined) return { state: "absent", mirror };
       tried.push(`${mirror} has no ${reference}`);
     } catch (error) {

@@ -66,6 +66,8 @@ export interface MetricsSettings {
 export interface MirrorSettings {
   /** Path of credentials in the form of Docker's config.json. It need not exist yet. */
   readonly authFile?: string;
+  /** Patterns of the paths below the host that are asked with those credentials; every path when left out. */
+  readonly authPaths?: readonly string[];
   readonly maxConcurrentPulls?: number;
 }
 
@@ -182,8 +184,8 @@ function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyS
     )),
     mirrors: Object.fromEntries(
       Object.entries(settings.mirrors).map((
-        [host, { authFile, maxConcurrentPulls }],
-      ) => [hostOfMirror(host), given({ authFile: resolve(authFile), maxConcurrentPulls })]),
+        [host, { authFile, authPaths, maxConcurrentPulls }],
+      ) => [hostOfMirror(host), given({ authFile: resolve(authFile), authPaths, maxConcurrentPulls })]),
     ),
     exclude,
     keep,

@@ -35,7 +35,7 @@ export const DEFAULTS = {
   logging: { level: "info", format: "text" },
 } as const;
 
-const MIRROR_KEYS = ["authFile", "maxConcurrentPulls"];
+const MIRROR_KEYS = ["authFile", "authPaths", "maxConcurrentPulls"];
 
 const path = (of: string) => text(`the path of ${of}`, values.mistakeInPath);
 
@@ -57,6 +57,10 @@ const MIRROR = z.preprocess(
   (value) => value ?? {},
   section({
     authFile: z.nullish(path("a file in the form of Docker's config.json")),
+    authPaths: z.nullish(
+      list(text("a pattern of paths such as proxy/**", values.mistakeInPathPattern), "a list of patterns")
+        .min(1, { error: "is an empty list; expected at least one pattern such as proxy/**" }),
+    ),
     maxConcurrentPulls: z.nullish(number(1, 64, "a whole number")),
   }),
 );
@@ -203,6 +207,7 @@ function mistakesAcrossKeys(filled: unknown): readonly SettingMistake[] {
     ...mistakesInCredentials(valueAt(filled, "kubelet")),
     ...mistakesInOrigins(valueAt(filled, "registries")),
     ...mistakesInMirrorHosts(valueAt(filled, "mirrors"), valueAt(filled, "registries")),
+    ...mistakesInAuthPaths(valueAt(filled, "mirrors")),
     ...mistakesInBackoff(valueAt(valueAt(filled, "repair"), "backoff")),
   ];
 }
@@ -253,6 +258,23 @@ function mistakesInMirrorHosts(mirrors: unknown, registries: unknown): readonly 
     if (again) return [{ path, message: "is there twice, in another spelling; keep one of them" }];
     if (used.includes(host) || used.length === 0) return [];
     return [{ path, message: `is no mirror of any rule in registries; ${suggestion(host, [...new Set(used)])}` }];
+  });
+}
+
+function mistakesInAuthPaths(mirrors: unknown): readonly SettingMistake[] {
+  return Object.entries(isFields(mirrors) ? mirrors : {}).flatMap(([host, settings]) => {
+    const paths = valueAt(settings, "authPaths") ?? undefined;
+    const path = ["mirrors", host, "authPaths"];
+    if (paths === undefined) return [];
+    if ((valueAt(settings, "authFile") ?? undefined) === undefined) {
+      return [{ path, message: "bounds credentials that are not there: add authFile" }];
+    }
+    const begin = `${host.toLowerCase()}/`;
+    return (Array.isArray(paths) ? paths : []).flatMap((pattern, index) =>
+      String(pattern).toLowerCase().startsWith(begin)
+        ? [{ path: [...path, index], message: "begins with the mirror's own host, below which it is; leave that out" }]
+        : []
+    );
   });
 }
 

@@ -2,6 +2,7 @@
 // A thinker: text in, sentence out. No sentence repeats a value that may be a secret.
 
 import { regexes } from "zod";
+import { mistakeInAuthPath } from "./auth_paths.ts";
 import { mistakeInImagePattern } from "./exclude.ts";
 import { parseReference } from "./image_ref.ts";
 import { mistakeInMirror } from "./registry_map.ts";
@@ -111,6 +112,12 @@ export function mistakeInMirrorName(value: string): string | undefined {
 export function mistakeInPattern(value: string): string | undefined {
   const mistake = mistakeInImagePattern(value);
   return mistake === undefined ? undefined : `${quoted(value)} is no pattern of images: ${mistake}`;
+}
+
+/** What is wrong with a pattern of a mirror's paths (see mistakeInAuthPath), with the value. */
+export function mistakeInPathPattern(value: string): string | undefined {
+  const mistake = mistakeInAuthPath(value);
+  return mistake === undefined ? undefined : `${quoted(value)} is no pattern of paths: ${mistake}`;
 }
 
 /** What is wrong with a namespace: a label of RFC 1123, as Kubernetes demands, in which `*` stands for anything. */

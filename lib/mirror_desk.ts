@@ -1,6 +1,7 @@
 // Everything Gilly holds about its mirrors while it runs: which rest, how many pulls each takes, whose credentials.
 
 import { AuthFile, type AuthLookup } from "./auth_file.ts";
+import { outsideInWords, usesCredentials } from "./auth_paths.ts";
 import type { MirrorSettings } from "./config.ts";
 import { describeError } from "./errors.ts";
 import { MirrorRests, type Rest } from "./mirror_rests.ts";
@@ -57,9 +58,9 @@ export class Mirrors implements MirrorDesk {
     return rest && `${mirror} rests for another ${Math.ceil((rest.until - now) / 1000)} s (${rest.because})`;
   }
 
-  async credentials(mirror: string): Promise<RegistryAuth | undefined> {
+  async credentials(mirror: string, reference: string): Promise<RegistryAuth | undefined> {
     const file = this.#authFiles.get(mirror);
-    if (file === undefined) return undefined;
+    if (file === undefined || !usesCredentials(mirror, this.#options.settings[mirror], reference)) return undefined;
     const found = await file.read();
     this.#lookups.set(mirror, found);
     if ("problem" in found) {
@@ -74,9 +75,12 @@ export class Mirrors implements MirrorDesk {
     return this.#rests.all();
   }
 
-  credentialsInWords(mirror: string): string {
+  credentialsInWords(mirror: string, reference: string): string {
     const file = this.#options.settings[mirror]?.authFile;
     if (file === undefined) return `${mirror} was asked without credentials: it has no authFile under mirrors`;
+    if (!usesCredentials(mirror, this.#options.settings[mirror], reference)) {
+      return `${mirror} was asked without credentials: ${outsideInWords(mirror, reference)}`;
+    }
     const lookup = this.#lookups.get(mirror);
     return lookup !== undefined && "problem" in lookup
       ? `${mirror} was asked without credentials: ${lookup.problem}`

@@ -30,9 +30,10 @@ export interface RepairListener {
 export interface MirrorDesk {
   /** Why the mirror must not be asked now, or undefined. */
   resting(mirror: string): string | undefined;
-  credentials(mirror: string): Promise<RegistryAuth | undefined>;
-  /** With whose credentials the mirror was last asked, for a person to whom it said no. */
-  credentialsInWords(mirror: string): string;
+  /** What to ask the mirror with for this full name. */
+  credentials(mirror: string, reference: string): Promise<RegistryAuth | undefined>;
+  /** With whose credentials the mirror was last asked for this name, for a person to whom it said no. */
+  credentialsInWords(mirror: string, reference: string): string;
   /** Runs `pull` when the mirror has a free place; while it waits, others may go first, see Places. */
   withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>, yields?: Yields): Promise<T>;
   delivered(mirror: string): void;
@@ -105,7 +106,9 @@ async function tryCandidate(
     // A runtime that is gone is gone for every mirror.
     if (error.kind === "unreachable") throw error;
     tools.mirrors.failed(candidate.mirror, error);
-    const told = error.kind === "denied" ? `; ${tools.mirrors.credentialsInWords(candidate.mirror)}` : "";
+    const told = error.kind === "denied"
+      ? `; ${tools.mirrors.credentialsInWords(candidate.mirror, candidate.reference)}`
+      : "";
     return give(error.kind, describeError(error) + told);
   }
 }
@@ -117,7 +120,7 @@ async function pull(target: Target, candidate: Candidate, tools: RepairTools): P
     // While this one stood in line, those before it may have found the mirror down.
     const resting = mirrors.resting(candidate.mirror);
     if (resting !== undefined) return resting;
-    const auth = await mirrors.credentials(candidate.mirror);
+    const auth = await mirrors.credentials(candidate.mirror, candidate.reference);
     listener.pulling(target, candidate);
     return await runtime.pull(candidate.reference, {
       signal,
@@ -136,7 +139,7 @@ async function pull(target: Target, candidate: Candidate, tools: RepairTools): P
 function isProbablyMissing({ mirror, reference }: Candidate, { runtime, mirrors }: RepairTools): Yields {
   return async (signal) => {
     if (mirrors.resting(mirror) !== undefined) return false;
-    const auth = await mirrors.credentials(mirror);
+    const auth = await mirrors.credentials(mirror, reference);
     return await runtime.lookUp(reference, { signal, auth }) === undefined;
   };
 }

@@ -90,6 +90,22 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
     "exclude: {images: [on, true]}",
     "exclude.images[1]: expected a pattern of images such as quay.io/team/*, got true; put it in quotes",
   ],
+  [
+    "mirrors: {m.example: {authPaths: [a/**]}}",
+    'mirrors."m.example".authPaths: bounds credentials that are not there: add authFile',
+  ],
+  [
+    "mirrors: {m.example: {authFile: /a, authPaths: []}}",
+    'mirrors."m.example".authPaths: is an empty list; expected at least one pattern such as proxy/**',
+  ],
+  [
+    "mirrors: {m.example: {authFile: /a, authPaths: [/a]}}",
+    'mirrors."m.example".authPaths[0]: "/a" is no pattern of paths: expected a path below the mirror\'s host, such as proxy/**',
+  ],
+  [
+    "mirrors: {m.example: {authFile: /a, authPaths: [m.example/a]}}",
+    'mirrors."m.example".authPaths[0]: begins with the mirror\'s own host, below which it is; leave that out',
+  ],
   ["mirrors: {m.example: {authfile: /a}}", 'mirrors."m.example".authfile: unknown key; did you mean authFile?'],
   [
     "mirrors: {m.example: {}, M.example: {}}",

@@ -45,7 +45,11 @@ Deno.test("the example shows every key, and the defaults that it shows are the r
   const shown = uncommented(EXAMPLE);
   const { mirrors, ...config } = parseConfig(shown, EXAMPLE_FILE);
   assertEquals(mirrors, {
-    "docker.repo.eng.netapp.com": { authFile: "/etc/gilly/docker-config.json", maxConcurrentPulls: 4 },
+    "docker.repo.eng.netapp.com": {
+      authFile: "/etc/gilly/docker-config.json",
+      authPaths: ["**"],
+      maxConcurrentPulls: 4,
+    },
   });
   const { mirrors: _, registries: usual, ...asItIs } = parseConfig(EXAMPLE, EXAMPLE_FILE);
   const { registries, ...uncovered } = config;

@@ -161,12 +161,15 @@ Deno.test("credentials come from the mirror's own file, and a mirror without one
     const auths = { [MIRROR]: { username: "gilly", password: "s3cr3t" }, [OTHER]: { identitytoken: "t0ken" } };
     await Deno.writeTextFile(authFile, JSON.stringify({ auths }));
     const { desk, news } = openDesk({ settings: { [MIRROR]: { authFile }, [OTHER]: { maxConcurrentPulls: 1 } } });
-    assertEquals(await desk.credentials(MIRROR), { username: "gilly", password: "s3cr3t" });
-    assertEquals(await desk.credentials(OTHER), undefined);
-    assertEquals(await desk.credentials("unheard-of.example"), undefined);
-    assertEquals(desk.credentialsInWords(MIRROR), `${MIRROR} was asked with the credentials of ${authFile}`);
+    assertEquals(await desk.credentials(MIRROR, `${MIRROR}/a/b:1`), { username: "gilly", password: "s3cr3t" });
+    assertEquals(await desk.credentials(OTHER, `${OTHER}/a/b:1`), undefined);
+    assertEquals(await desk.credentials("unheard-of.example", "unheard-of.example/a:1"), undefined);
+    assertEquals(
+      desk.credentialsInWords(MIRROR, `${MIRROR}/a/b:1`),
+      `${MIRROR} was asked with the credentials of ${authFile}`,
+    );
     const without = `${OTHER} was asked without credentials: it has no authFile under mirrors`;
-    assertEquals(desk.credentialsInWords(OTHER), without);
+    assertEquals(desk.credentialsInWords(OTHER, `${OTHER}/a/b:1`), without);
     assertEquals(news, []);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -179,10 +182,13 @@ Deno.test("credentials that cannot be used are a problem that is told, and the m
     const authFile = `${folder}/auth.json`;
     await Deno.writeTextFile(authFile, '{"auths": {"elsewhere.example": {"password": "s3cr3t"}}}');
     const { desk, news } = openDesk({ settings: { [MIRROR]: { authFile } } });
-    assertEquals(await desk.credentials(MIRROR), undefined);
+    assertEquals(await desk.credentials(MIRROR, `${MIRROR}/a/b:1`), undefined);
     const problem = `${authFile} has no credentials for ${MIRROR}`;
     assertEquals(news, [`${MIRROR}: ${problem}`]);
-    assertEquals(desk.credentialsInWords(MIRROR), `${MIRROR} was asked without credentials: ${problem}`);
+    assertEquals(
+      desk.credentialsInWords(MIRROR, `${MIRROR}/a/b:1`),
+      `${MIRROR} was asked without credentials: ${problem}`,
+    );
     assert(!news.join().includes("s3cr3t"));
   } finally {
     await Deno.remove(folder, { recursive: true });

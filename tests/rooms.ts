@@ -5,6 +5,7 @@
 export const THINKERS: ReadonlySet<string> = new Set([
   "lib/asked_mirrors.ts",
   "lib/attempts.ts",
+  "lib/auth_paths.ts",
   "lib/certificate_facts.ts",
   "lib/check_files.ts",
   "lib/check_mirrors.ts",

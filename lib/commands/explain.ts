@@ -2,6 +2,7 @@
 // and what the ledger knows. It pulls nothing and asks no mirror.
 
 import { makeGround, now, wire, type WiredParts } from "../app.ts";
+import { outsideInWords, usesCredentials } from "../auth_paths.ts";
 import { hang } from "../checks.ts";
 import type { Command, Output } from "../cli.ts";
 import { type Config, loadConfig } from "../config.ts";
@@ -10,7 +11,7 @@ import { formatReference, type Reference, referenceOrUndefined } from "../image_
 import { Journal } from "../journal.ts";
 import { type LedgerEntry, ledgerLines } from "../ledger.ts";
 import { printable, printableJson } from "../printable.ts";
-import { matchRule } from "../registry_map.ts";
+import { type Candidate, matchRule } from "../registry_map.ts";
 import { isRefusal, lookupName, planImage, type Refusal } from "../repair_plan.ts";
 import { localTime } from "../units.ts";
 import { type KeyStep, locateKeys } from "../yaml_position.ts";
@@ -31,6 +32,8 @@ export interface Explanation {
   readonly decides: { readonly key: string; readonly line: number | null } | null;
   /** Full references at the mirrors, in order. */
   readonly candidates: readonly string[];
+  /** How each of them would be asked: with the credentials of which file, or why without; null without an authFile. */
+  readonly credentials: readonly (string | null)[];
   /** Set when it cannot be repaired. */
   readonly reason?: string;
   readonly advice?: string;
@@ -97,12 +100,21 @@ async function explain(image: string, parts: WiredParts, lineOf: LineOf, signal:
     rule: match?.rule?.origin ?? null,
     line: match?.rule?.line ?? null,
     decides: decidingKey(reference, isRefusal(planned) ? planned : undefined, parts, lineOf),
-    ...(isRefusal(planned)
-      ? { candidates: [], reason: planned.reason, advice: planned.advice }
-      : { candidates: planned.candidates.map((candidate) => candidate.reference) }),
+    ...(isRefusal(planned) ? { candidates: [], credentials: [], reason: planned.reason, advice: planned.advice } : {
+      candidates: planned.candidates.map((candidate) => candidate.reference),
+      credentials: planned.candidates.map((candidate) => credentialsOf(candidate, parts.config)),
+    }),
     local: name === undefined ? null : await localImage(name, parts, signal),
     ledger: name === undefined ? null : await remembered(name, image, parts.config.ledger.file),
   };
+}
+
+function credentialsOf({ mirror, reference }: Candidate, { mirrors }: Config): string | null {
+  const settings = mirrors[mirror];
+  if (settings?.authFile === undefined) return null;
+  return usesCredentials(mirror, settings, reference)
+    ? `with the credentials of ${settings.authFile}`
+    : `without credentials: ${outsideInWords(mirror, reference)}`;
 }
 
 function decidingKey(
@@ -161,7 +173,8 @@ function print(explanation: Explanation, { file }: Config, output: Output): void
   if (rule !== null) row("rule", rule);
   if (decides !== null) row("decided by", `${file}${decides.line === null ? "" : `:${decides.line}`}: ${decides.key}`);
   for (const [index, candidate] of candidates.entries()) {
-    row(index === 0 ? "candidates" : "", `${index + 1}. ${candidate}`);
+    const how = explanation.credentials[index] ?? null;
+    row(index === 0 ? "candidates" : "", `${index + 1}. ${candidate}${how === null ? "" : `, ${how}`}`);
   }
   if (reason !== undefined) row("no repair", `${reason}: ${advice}`);
   if (local !== null) row("local", localText(local));

@@ -1,0 +1,141 @@
+// Holds credentials to the paths that they are bounded to: in the config, on the way to a mirror, and in what is said.
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { type AuthSettings, mistakeInAuthPath, outsideInWords, usesCredentials } from "../lib/auth_paths.ts";
+import { judgeMirror, judgeMirrorFailure, judgeOpenCredentials, probesOf } from "../lib/check_mirrors.ts";
+import { fakeImage } from "./fakes/docker_engine.ts";
+import { type FakeNode, startNode } from "./fakes/node.ts";
+import { runProgram } from "./fakes/program.ts";
+
+const HOST = "harbor.example:5000";
+const FILE = "/etc/gilly/harbor.json";
+
+/** Patterns, a path at the mirror, and whether it is asked with the credentials. */
+const PATHS: readonly (readonly [readonly string[], string, boolean])[] = [
+  [["proxy/**"], "proxy/a:1", true],
+  [["proxy/**"], "proxy/a/b/c:1", true],
+  [["proxy/**"], "Proxy/a:1", false],
+  [["proxy/**"], "proxy-2/a:1", false],
+  [["proxy/**"], "team/proxy/a:1", false],
+  [["proxy/**"], `proxy/a@sha256:${"a".repeat(64)}`, true],
+  [["proxy/"], "proxy/a/b:1", true],
+  [["proxy"], "proxy/a:1", false],
+  [["proxy"], "proxy:1", true],
+  [["proxy/*"], "proxy/a:1", true],
+  [["proxy/*"], "proxy/a/b:1", false],
+  [["proxy/a:1.*"], "proxy/a:1.2", true],
+  [["proxy/a:1.*"], "proxy/a:2", false],
+  [["one/**", "two/**"], "two/a:1", true],
+  [["**"], "any/thing:1", true],
+];
+
+for (const [authPaths, path, uses] of PATHS) {
+  Deno.test(`authPaths ${authPaths}: ${path} is asked ${uses ? "with" : "without"} credentials`, () => {
+    assertEquals(usesCredentials(HOST, { authFile: FILE, authPaths }, `${HOST}/${path}`), uses);
+  });
+}
+
+Deno.test("without authPaths every path is asked with credentials, and without authFile none", () => {
+  assertEquals(usesCredentials(HOST, { authFile: FILE }, `${HOST}/any/thing:1`), true);
+  assertEquals(usesCredentials(HOST, { authPaths: ["**"] }, `${HOST}/any/thing:1`), false);
+  assertEquals(usesCredentials(HOST, undefined, `${HOST}/any/thing:1`), false);
+  assertEquals(outsideInWords(HOST, `${HOST}/a/b:1`), `a/b is outside mirrors."${HOST}".authPaths`);
+});
+
+for (const pattern of ["", "/proxy/**", "proxy//a", "proxy/***", "proxy/a@sha256:1", "proxy/UP", "proxy/{registry}"]) {
+  Deno.test(`"${pattern}" is no pattern of paths`, () => assertEquals(typeof mistakeInAuthPath(pattern), "string"));
+}
+
+/** A rule, what is said of its mirror, and how much of it any pod can run; undefined where nothing is to be warned of. */
+const RULES: readonly (readonly [string, string, AuthSettings, string | undefined])[] = [
+  ["*", HOST, { authFile: FILE }, HOST],
+  ["*", `${HOST}/proxy`, { authFile: FILE }, `${HOST}/proxy`],
+  ["*", HOST, { authFile: FILE, authPaths: ["**"] }, HOST],
+  ["*", HOST, { authFile: FILE, authPaths: ["proxy/**"] }, undefined],
+  ["*", HOST, {}, undefined],
+  ["*", "other.example", { authFile: FILE }, undefined],
+  ["gcr.io", HOST, { authFile: FILE }, undefined],
+];
+
+for (const [origin, mirror, settings, place] of RULES) {
+  Deno.test(`${origin}: ${mirror} with ${JSON.stringify(settings)} is ${place ? "a warning" : "fine"}`, () => {
+    const found = judgeOpenCredentials([{ origin, mirrors: [mirror] }], { [HOST]: settings });
+    const message = `through the rule "*" any pod can run whatever ${place} has and ${FILE} may see, ` +
+      "without imagePullSecrets";
+    assertEquals(
+      found.map(({ verdict, message }) => [verdict, message]),
+      place === undefined ? [] : [["warn", message]],
+    );
+  });
+}
+
+Deno.test("a mirror whose credentials are bounded is asked below a path that uses them, if a rule leads there", () => {
+  const probed = (mirrors: string[], authPaths: string[]) =>
+    probesOf([{ origin: "gcr.io", mirrors }], { [HOST]: { authFile: FILE, authPaths } }).map(({ reference }) =>
+      reference
+    );
+  const nobodys = "gilly-check/no-such-image:none";
+  assertEquals(probed([HOST], ["proxy/**"]), [`${HOST}/proxy/${nobodys}`]);
+  assertEquals(probed([HOST], ["team/*/app:1"]), [`${HOST}/${nobodys}`], "no tag is nobody's and matches");
+  assertEquals(probed([HOST], ["team/*/app"]), [`${HOST}/team/gilly-check/app:none`]);
+  assertEquals(probed([`${HOST}/a`, `${HOST}/proxy`], ["proxy/"]), [`${HOST}/proxy/${nobodys}`]);
+  assertEquals(probed([`${HOST}/a`], ["proxy/**"]), [`${HOST}/a/${nobodys}`]);
+});
+
+Deno.test("a mirror that was asked outside the paths of its credentials is not said to take or refuse them", () => {
+  const credentials = { file: FILE, unused: outsideInWords(HOST, `${HOST}/a/b:1`) };
+  const { verdict, message } = judgeMirror(HOST, credentials);
+  assertEquals(verdict, "ok");
+  assertStringIncludes(message, `answers without credentials; ${FILE} was not tried: a/b is outside mirrors.`);
+  const denied = judgeMirrorFailure(HOST, { kind: "denied", text: "unauthorized" }, credentials);
+  assertEquals([denied.verdict, denied.remedy], [
+    "warn",
+    `add the paths that pods need to mirrors."${HOST}".authPaths`,
+  ]);
+  assertStringIncludes(denied.message, "wants credentials: unauthorized; asked without credentials: a/b is outside");
+});
+
+/** A worker whose mirror wants credentials for every image, and with a config that has them for some paths. */
+async function boundedNode(): Promise<FakeNode> {
+  const credentials = { username: "gilly", password: "rosebud-0451" };
+  const images = { "proxy/a:1": fakeImage("a"), "team/secret:1": fakeImage("secret") };
+  const pod = (name: string, image: string) => ({ name, containers: [{ name: "app", image }] });
+  const node = await startNode({
+    pods: [pod("public", "gcr.io/proxy/a:1"), pod("thief", "gcr.io/team/secret:1")],
+    engine: { registries: { "harbor.example": { state: "up", images, credentials } } },
+    config: [
+      'registries: {"*": harbor.example}',
+      "mirrors: {harbor.example: {authFile: auth.json, authPaths: [proxy/**]}}",
+      "",
+    ].join("\n"),
+  });
+  await Deno.writeTextFile(`${node.dir}/auth.json`, JSON.stringify({ auths: { "harbor.example": credentials } }));
+  return node;
+}
+
+Deno.test("a pod that names a path outside authPaths does not get what only the credentials may see", async () => {
+  await using node = await boundedNode();
+  const { stderr } = await runProgram(["once", "--config", node.configFile]);
+  assertEquals([node.engine.has("gcr.io/proxy/a:1"), node.engine.has("gcr.io/team/secret:1")], [true, false]);
+  const line = stderr.split("\n").find((line) => line.includes("cannot repair gcr.io/team/secret:1")) ?? "";
+  const said =
+    'harbor.example was asked without credentials: team/secret is outside mirrors."harbor.example".authPaths';
+  assertStringIncludes(line, said);
+  assertEquals(node.engine.unexpected, []);
+});
+
+Deno.test("explain and check say of each path how it is asked", async () => {
+  await using node = await boundedNode();
+  const argv = ["explain", "--config", node.configFile, "gcr.io/proxy/a:1", "gcr.io/team/secret:1"];
+  const { stdout: text } = await runProgram(argv);
+  assertStringIncludes(text, `1. harbor.example/proxy/a:1, with the credentials of ${node.dir}/auth.json`);
+  const without = 'without credentials: team/secret is outside mirrors."harbor.example".authPaths';
+  assertStringIncludes(text, `1. harbor.example/team/secret:1, ${without}`);
+  const { stdout: json } = await runProgram([...argv, "--json"]);
+  assertEquals(JSON.parse(json).map(({ credentials }: { credentials: string[] }) => credentials), [
+    [`with the credentials of ${node.dir}/auth.json`],
+    [without],
+  ]);
+  const { stdout: checked } = await runProgram(["check", "--config", node.configFile]);
+  assertStringIncludes(checked, `mirror harbor.example: reachable, and takes the credentials of ${node.dir}/auth.json`);
+});
