@@ -23,7 +23,9 @@ interface Key {
 }
 
 /** Keys below a mapping whose own keys are free; the schema's defaults do not show them. */
-const FREE_KEYS: Readonly<Record<string, readonly string[]>> = { mirrors: ["authFile", "authPaths", "maxConcurrentPulls"] };
+const FREE_KEYS: Readonly<Record<string, readonly string[]>> = {
+  mirrors: ["authFile", "authPaths", "maxConcurrentPulls"],
+};
 
 function keys(): Key[] {
   const found = [...leavesOf(DEFAULTS, [])].flatMap(([path, fallback]) => {

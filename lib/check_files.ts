@@ -3,14 +3,12 @@
 
 import { counted, fail, type Finding, ok, several, warn } from "./checks.ts";
 import type { CertificateFacts } from "./certificate_facts.ts";
+import { ENOUGH, ROLES } from "./kubelet_rights.ts";
 
 const DAY_MS = 86_400_000;
 
 /** A certificate that lasts no longer than this is a warning. */
 export const FEW_DAYS = 14;
-
-/** What is enough for GET /pods: 1.20 asks for nodes/proxy, kubelets from 1.33 on take nodes/pods alone. */
-export const ENOUGH = "get on nodes/pods is enough from Kubernetes 1.33 on, get on nodes/proxy before";
 
 /** Groups whose members may do everything in the cluster (kubeadm, certlist.go and its ClusterRoleBindings). */
 const ADMINISTRATORS: ReadonlySet<string> = new Set(["system:masters", "kubeadm:cluster-admins"]);
@@ -72,11 +70,15 @@ export function judgeClientCertificate(file: string, leaf: CertificateFacts, now
   return isSoon(leaf.notAfter, now) ? warn(name, message, remedy) : ok(name, message);
 }
 
-/** Whether the certificate opens more than the list of this node's pods, as far as its subject tells. */
+/**
+ * Whether the certificate opens more than the list of this node's pods, as far as its subject tells. What the cluster
+ * grants to the subject is not known here: to try it would be a request that a node with the least rights refuses, and
+ * that its audit log holds against Gilly.
+ */
 export function judgeRights(leaf: CertificateFacts): Finding {
   const name = "kubelet rights";
   const groups = leaf.organizations.filter((group) => ADMINISTRATORS.has(group));
-  const remedy = `issue a certificate for a user of its own: ${ENOUGH}`;
+  const remedy = `issue a certificate for a user of its own: ${ENOUGH}; ${ROLES}`;
   if (groups.length > 0) {
     const message = `the certificate is one of ${several(groups)}, who may do everything in the cluster`;
     return warn(name, message, remedy);
@@ -85,7 +87,12 @@ export function judgeRights(leaf: CertificateFacts): Finding {
     return warn(name, "the certificate is the API server's own, which may run commands in every container", remedy);
   }
   const groupsOf = leaf.organizations.length === 0 ? "" : ` of ${several(leaf.organizations)}`;
-  return ok(name, `${leaf.commonName || "the certificate"}${groupsOf} is no known administrator; ${ENOUGH}`);
+  return ok(
+    name,
+    `${
+      leaf.commonName || "the certificate"
+    }${groupsOf} is no known administrator; only the cluster knows its rights: ${ENOUGH}`,
+  );
 }
 
 /** `expires in 9 days (2026-12-02)`. */

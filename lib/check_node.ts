@@ -1,8 +1,8 @@
 // Judges the node itself: does its kubelet answer us with pods, does its Docker Engine answer, and what of this node's
 // containers is out of reach. A thinker: answers and failures in, findings out.
 
-import { ENOUGH } from "./check_files.ts";
 import { counted, fail, type Failed, type Finding, ok, several, warn } from "./checks.ts";
+import { grantAfter, ROLES } from "./kubelet_rights.ts";
 import type { UnrepairableReason } from "./outcome.ts";
 import type { Pod, PodList } from "./pod.ts";
 import { type Circumstances, effectivePolicy, isRefusal, planImage } from "./repair_plan.ts";
@@ -35,7 +35,7 @@ export function judgeKubeletFailure(url: string, failure: Failed, caFile: string
   if (kind === "unauthorized" || /received fatal alert: /.test(text)) {
     return [fail("kubelet access", text, CREDENTIALS_ADVICE)];
   }
-  if (kind === "forbidden") return [fail("kubelet access", text, `let the user see pods: ${ENOUGH}`)];
+  if (kind === "forbidden") return [fail("kubelet access", text, `${grantAfter(text)}; ${ROLES}`)];
   if (kind === "unexpected") {
     return [
       fail("kubelet pods", text, "is this the kubelet's port? It is 10250 unless the kubelet's config says otherwise"),

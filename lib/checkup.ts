@@ -13,6 +13,7 @@ import { type Config, ConfigError, type ConfigMistake, loadConfig, parseConfig }
 import { type Ground, look, type Parts } from "./cycle.ts";
 import { describeError } from "./errors.ts";
 import { KubeletError } from "./kubelet.ts";
+import { ENOUGH } from "./kubelet_rights.ts";
 import { printable } from "./printable.ts";
 import type { PodList } from "./pod.ts";
 import { isRefusal, planImage, type Target } from "./repair_plan.ts";
@@ -77,7 +78,9 @@ async function checkFiles(
   }
   if (own !== undefined) found.push(files.judgeRights(own));
   if (tokenFile !== undefined && !broken.has("kubelet.tokenFile")) {
-    found.push(ok("kubelet.tokenFile", `${tokenFile} holds a token; ${files.ENOUGH}`));
+    found.push(
+      ok("kubelet.tokenFile", `${tokenFile} holds a token; only the cluster knows its rights: ${ENOUGH}`),
+    );
   }
   const open = mirrors.judgeOpenCredentials(config.registries, config.mirrors);
   return { config, findings: tidy([files.judgeConfig(config), ...found, ...open]), usable };

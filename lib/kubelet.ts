@@ -5,6 +5,7 @@ import { checkClientCertificate } from "./client_certificate.ts";
 import { describeError } from "./errors.ts";
 import { fingerprintOf } from "./file_fingerprint.ts";
 import { HttpError, readBody, send } from "./http.ts";
+import { missingRight } from "./kubelet_rights.ts";
 import { type PodList, PodListError, readPodList } from "./pod.ts";
 
 /** Where the kubelet is and who we are to it; paths of PEM files, or of a file that holds a bearer token. */
@@ -43,9 +44,18 @@ const ANSWER_TIMEOUT_MS = 20_000;
  */
 const ANSWER_LIMIT_BYTES = 96 * 1024 * 1024;
 
-const ADVICE: Partial<Record<number, string>> = {
-  403: "the kubelet knows us but will not show its pods: the user needs get on nodes/proxy (and nodes/pods from 1.32)",
-};
+function adviceOn(status: number, said: string, settings: KubeletSettings): string | undefined {
+  switch (status) {
+    case 401:
+      return adviceOn401(settings);
+    case 403: {
+      const right = missingRight(said) ?? "nodes/pods, or on nodes/proxy before Kubernetes 1.33";
+      return `the kubelet knows us but will not show its pods: the user needs get on ${right}`;
+    }
+    default:
+      return undefined;
+  }
+}
 
 /** The kubelet of one host. */
 export class KubeletClient {
@@ -145,7 +155,7 @@ export class KubeletClient {
   #refusal(status: number, body: string): KubeletError {
     const kind = status === 401 ? "unauthorized" : status === 403 ? "forbidden" : "unexpected";
     if (kind === "unauthorized") this.#fingerprint = undefined;
-    const advice = status === 401 ? adviceOn401(this.#settings) : ADVICE[status];
+    const advice = adviceOn(status, body, this.#settings);
     const said = body.trim() === "" ? "" : `: ${excerpt(body)}`;
     return new KubeletError(kind, `${this.url} answered ${status}${said}${advice === undefined ? "" : ` (${advice})`}`);
   }

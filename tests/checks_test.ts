@@ -108,7 +108,21 @@ for (
     ],
     ["unreachable", "tcp connect error: Connection refused", "kubelet", "refused", "systemctl status kubelet"],
     ["unauthorized", "answered 401", "kubelet access", "401", "--authentication-token-webhook"],
-    ["forbidden", "answered 403", "kubelet access", "403", "nodes/pods"],
+    ["forbidden", "answered 403", "kubelet access", "403", "nodes/pods is enough from Kubernetes 1.33 on"],
+    [
+      "forbidden",
+      'answered 403: "Forbidden (user=gilly, verb=get, resource=nodes, subresource(s)=[pods proxy])"',
+      "kubelet access",
+      "403",
+      "give the user get on nodes/pods, and not on nodes/proxy",
+    ],
+    [
+      "forbidden",
+      'answered 403: "Forbidden (user=gilly, verb=get, resource=nodes, subresource=proxy)"',
+      "kubelet access",
+      "403",
+      "this kubelet is older than 1.33 and wants get on nodes/proxy, which runs commands in every container",
+    ],
     ["unexpected", "answered 200, but not with pods", "kubelet pods", "not with pods", "10250"],
   ] as const
 ) {

@@ -84,7 +84,14 @@ Deno.test("a kubelet whose certificate another authority signed is not trusted",
 
 const ANSWERS = [
   ["401", { status: 401 }, "unauthorized", "does not accept this certificate: check kubelet.certFile"],
-  ["403", { status: 403 }, "forbidden", "nodes/proxy"],
+  ["403", { status: 403 }, "forbidden", "the user needs get on nodes/proxy)"],
+  [
+    "403 of Kubernetes 1.33",
+    { status: 403, body: "Forbidden (user=gilly, verb=get, resource=nodes, subresource(s)=[pods proxy])\n" },
+    "forbidden",
+    "the user needs get on nodes/pods)",
+  ],
+  ["403 of a proxy", { status: 403, body: "no" }, "forbidden", "nodes/pods, or on nodes/proxy before Kubernetes 1.33)"],
   ["500", { status: 500 }, "unexpected", "answered 500"],
   ["a redirect", { status: 301, body: "" }, "unexpected", "answered 301"],
   ["HTML", { body: "<html>hello</html>", contentType: "text/html" }, "unexpected", "of text/html"],

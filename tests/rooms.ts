@@ -25,6 +25,7 @@ export const THINKERS: ReadonlySet<string> = new Set([
   "lib/fields.ts",
   "lib/history.ts",
   "lib/image_ref.ts",
+  "lib/kubelet_rights.ts",
   "lib/ledger_entry.ts",
   "lib/mirror_rests.ts",
   "lib/nearest.ts",
