@@ -120,7 +120,7 @@ check_host() {
 
 find_parts() {
   here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-  for part in systemd/gilly.service systemd/config.example.yaml docs/gilly.8 docs/gilly.bash; do
+  for part in systemd/gilly.service systemd/config.example.yaml docs/gilly.8 docs/gilly.bash gilly-credentials; do
     [ -f "$here/$part" ] || refuse "$here/$part is missing: unpack the whole archive and run install.sh from its folder"
   done
   if [ -f "$here/gilly" ]; then
@@ -218,6 +218,7 @@ install_user() {
 install_files() {
   place_running "$binary" /usr/local/bin/gilly 755 0
   place_running "$here/systemd/gilly.service" /etc/systemd/system/gilly.service 644 0
+  place "$here/gilly-credentials" /usr/local/bin/gilly-credentials 755 0
   place "$here/docs/gilly.8" "$manual" 644 0
   place "$here/docs/gilly.bash" "$completion" 644 0
   if [ ! -d "$root/etc/gilly" ]; then
@@ -238,7 +239,6 @@ install_config() {
     else
       write_config >"$work/config"
       [ -n "$mirrors" ] || todo='write your mirrors into /etc/gilly/config.yaml'
-      [ -n "$cert_file" ] || todo="put the kubelet's credentials where /etc/gilly/config.yaml names them"
       [ -z "$lent" ] || write_loans
     fi
     place "$work/config" /etc/gilly/config.yaml 640 "$group_id"
@@ -261,8 +261,8 @@ find_credentials() {
     cert_file=$pki/apiserver-kubelet-client.crt key_file=$pki/apiserver-kubelet-client.key
     say "found kubeadm's certificate for this kubelet, $cert_file: the new config uses it"
   elif [ -z "$cert_file" ] && [ -e "$root/var/lib/kubelet/pki/kubelet-client-current.pem" ]; then
-    say "this worker's own certificate is refused by its kubelet (403): copy apiserver-kubelet-client.crt and .key" \
-      "from a control-plane node into /etc/gilly, or use a token (kubelet.tokenFile)"
+    say "this worker's own certificate is refused by its kubelet (403): get Gilly one with gilly-credentials," \
+      "or use a token (kubelet.tokenFile); docs/credentials.md has both"
   fi
   [ -n "$cert_file" ] || return 0
   if [ -z "$kubelet_url" ]; then kubelet_url=https://$node:10250; fi
@@ -408,12 +408,23 @@ enable_unit() {
   say "enabled gilly.service"
 }
 
+# The kubelet's files that the config in force names and that are not there.
+missing_credentials() {
+  for key in caFile certFile keyFile tokenFile; do
+    file=$(config_value "$key")
+    case $file in /run/credentials/* | '') continue ;; /*) ;; *) file=/etc/gilly/$file ;; esac
+    [ -s "$file" ] || printf ' %s' "$file"
+  done
+}
+
 run_service() {
+  wanted=$(systemctl is-active --quiet gilly.service || missing_credentials)
+  [ -z "$wanted" ] || todo="${todo:+$todo, }get$wanted by gilly-credentials (docs/credentials.md)"
   if [ "$restart" = yes ] || [ "$reload" = yes ]; then systemctl daemon-reload; fi
   if [ "$start" = no ]; then
     finish "not started (--no-start): systemctl start gilly"
   elif cmp -s "$here/systemd/config.example.yaml" /etc/gilly/config.yaml; then
-    finish 'not started yet: edit /etc/gilly/config.yaml, then run: systemctl start gilly'
+    finish "not started yet: edit /etc/gilly/config.yaml${todo:+, $todo}, then run: systemctl start gilly"
   elif [ -n "$todo" ]; then
     finish "not started yet: $todo, then run: systemctl start gilly"
   elif ! systemctl is-active --quiet gilly.service; then
@@ -456,8 +467,8 @@ uninstall() {
     systemctl disable --now --quiet gilly.service 2>/dev/null || :
   fi
   remove /etc/systemd/system/multi-user.target.wants/gilly.service /etc/systemd/system/gilly.service \
-    "$drop_ins/10-this-host.conf" "$drop_ins/30-docker-group.conf" /usr/local/bin/gilly /usr/local/share/gilly \
-    "$manual" "$completion"
+    "$drop_ins/10-this-host.conf" "$drop_ins/30-docker-group.conf" /usr/local/bin/gilly \
+    /usr/local/bin/gilly-credentials /usr/local/share/gilly "$manual" "$completion"
   # Folders that a bare host does not have, if nothing else came into them.
   for folder in "${manual%/*}" "${completion%/*}" "${completion%/*/*}"; do rmdir "$root$folder" 2>/dev/null || :; done
   if [ "$action" = purge ]; then

@@ -48,15 +48,24 @@ testIfPossible("the unit reaches its own host, its Docker, and nobody else", mis
     await host.sh("rm /etc/gilly/config.yaml");
   });
 
-  await t.step("the fleet's loop of the operations page installs it, and says what is still wanted", async () => {
-    const loop = blockBehind(readPage("docs/operations.md"), "With ssh alone:");
-    const out = await host.sh(`PATH=/root/fleet:$PATH\n${FLEET}\n${loop}`);
-    assertMatch(out, /is installed and not started yet: put the kubelet's credentials where \S+ names them/);
-    const config = await host.sh("cat /etc/gilly/config.yaml");
-    assertMatch(config, /^ {2}url: "https:\/\/worker:10250"$/m);
-    assertMatch(config, /^ {2}"gcr\.io": \["docker\.repo\.eng\.netapp\.com"\]$/m);
-    await host.sh("rm /etc/gilly/config.yaml");
-  });
+  await t.step(
+    "the fleet's loop of the operations page installs it, and names the files that are missing",
+    async () => {
+      await host.sh("mkdir kept && mv /etc/gilly/kubelet-client.* kept/");
+      const loop = blockBehind(readPage("docs/operations.md"), "With ssh alone:");
+      const out = await host.sh(`PATH=/root/fleet:$PATH\n${FLEET}\n${loop}`);
+      const files = "/etc/gilly/kubelet-client.crt /etc/gilly/kubelet-client.key";
+      assertStringIncludes(
+        out,
+        `is installed and not started yet: get ${files} by gilly-credentials (docs/credentials.md), then run: systemctl`,
+      );
+      assertMatch(await host.sh("gilly-credentials --help"), /^Usage: gilly-credentials request/);
+      const config = await host.sh("cat /etc/gilly/config.yaml");
+      assertMatch(config, /^ {2}url: "https:\/\/worker:10250"$/m);
+      assertMatch(config, /^ {2}"gcr\.io": \["docker\.repo\.eng\.netapp\.com"\]$/m);
+      await host.sh("rm /etc/gilly/config.yaml; mv kept/* /etc/gilly/");
+    },
+  );
 
   await t.step("the commands of the operations page bring one worker up", async () => {
     const block = blockBehind(readPage("docs/operations.md"), "From a release archive");

@@ -31,6 +31,7 @@ test("an installation is a binary, an enabled unit, a config for its user alone,
     `${DROP_INS}/10-this-host.conf`,
     "etc/systemd/system/multi-user.target.wants/gilly.service",
     "usr/local/bin/gilly",
+    "usr/local/bin/gilly-credentials",
     "usr/local/share/bash-completion/completions/gilly",
     "usr/local/share/gilly/config.example.yaml",
     "usr/local/share/man/man8/gilly.8",
@@ -39,6 +40,7 @@ test("an installation is a binary, an enabled unit, a config for its user alone,
   assertEquals(mode("etc/gilly"), "750");
   assertEquals(mode("etc/gilly/config.yaml"), "640");
   assertEquals(mode("usr/local/bin/gilly"), "755");
+  assertEquals(mode("usr/local/bin/gilly-credentials"), "755");
   const group = Number(/^gilly:x:(\d+):/m.exec(bench.read("etc/group"))![1]);
   const { uid, gid } = Deno.statSync(`${bench.root}/etc/gilly/config.yaml`);
   assertEquals({ uid, gid }, { uid: 0, gid: group });
@@ -169,7 +171,7 @@ test("on a plain worker the certificate that its kubelet refuses is named, with 
   bench.write("var/lib/kubelet/pki/kubelet-client-current.pem", "-----BEGIN CERTIFICATE-----\n");
   assertMatch(
     await bench.install(),
-    /^this worker's own certificate is refused by its kubelet \(403\): copy .* token/m,
+    /^this worker's own certificate is refused by its kubelet \(403\): get Gilly one with gilly-credentials, .* token/m,
   );
 });
 

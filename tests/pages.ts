@@ -5,6 +5,7 @@ const PROJECT = new URL("../", import.meta.url);
 /** Every page with commands in it; paths in the project. */
 export const PAGES = [
   "README.md",
+  "docs/credentials.md",
   "docs/operations.md",
   "docs/troubleshooting.md",
   "docs/security.md",
