@@ -32,6 +32,8 @@ export interface ClientCertificateOptions extends Validity {
 /** A certificate authority that signs with its own P-256 key. */
 export interface Authority {
   readonly certificatePem: string;
+  /** Its own key (PKCS #8), for whoever signs in its place. */
+  readonly keyPem: string;
   /** A certificate for serverAuth whose alternative names are the given ones; its common name is the first of them. */
   issueServer(options: ServerCertificateOptions): IssuedCertificate;
   /** A certificate for clientAuth. */
@@ -79,6 +81,7 @@ export function makeAuthority(name: string): Authority {
       ],
       validity: { notAfter: new Date(Date.now() + 87_600 * HOUR_MS) },
     }),
+    keyPem: keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
     issueServer: (options) => {
       const { dnsNames = [], ipAddresses = [], ...validity } = options;
       const commonName = dnsNames[0] ?? ipAddresses[0] ?? "server";
