@@ -306,6 +306,37 @@ test("what the kubelet refuses never replaces a pair that works", async (bench) 
   await withKubelet(bench, async () => void await bench.sh(install));
 });
 
+test("what this host trusts otherwise does not vouch for the kubelet", async (bench) => {
+  const company = makeAuthority("company");
+  const trusted = `${bench.dir}/trusted`;
+  Deno.mkdirSync(trusted);
+  Deno.writeTextFileSync(`${trusted}/company.crt`, company.certificatePem);
+  await bench.sh('cd trusted && ln -s company.crt "$(openssl x509 -in company.crt -noout -hash).0"');
+  await bench.sh(STEPS);
+  await withKubelet(bench, async () => {
+    const env = { SSL_CERT_DIR: trusted, SSL_CERT_FILE: `${trusted}/company.crt` };
+    const { code, err } = await bench.run("gilly-credentials install worker-10.crt", env);
+    assertEquals(code, 1, "it is not installed");
+    assertMatch(err, /^gilly-credentials: \S+ shows a certificate that \S+ca\.crt does not vouch for/);
+  }, { server: company });
+});
+
+test("a certificate is asked for anew only when the old one lasts less than 20 days", async (bench) => {
+  for (const [days, calls] of [[21, 0], [19, 1]] as const) {
+    const { certificatePem, keyPem } = bench.authority.issueClient({
+      commonName: "gilly:worker-10",
+      organization: "gilly",
+      notAfter: new Date(Date.now() + days * DAY_MS),
+    });
+    bench.put("etc/gilly/kubelet-client.crt", certificatePem);
+    bench.put("etc/gilly/kubelet-client.key", keyPem);
+    bench.setCluster("calls", "");
+    await bench.sh(AT_ONCE);
+    const applied = Deno.readTextFileSync(`${bench.cluster}/calls`).split("\n").filter((call) => / apply /.test(call));
+    assertEquals(applied.length, calls, `${days} days`);
+  }
+});
+
 test("whatever run is broken off, the next one ends well", async (bench) => {
   await bench.sh(STEPS);
   await withKubelet(bench, async () => {
