@@ -7,7 +7,7 @@ export const PURPOSES: Readonly<Record<string, string>> = {
     "Where the kubelet of this host is. The host must be a name in the kubelet's serving certificate, usually the node's " +
     "name; the port must be written. `http://` is accepted for the read-only port, which takes no credentials.",
   "kubelet.caFile": "What signed the kubelet's serving certificate. A self-signed kubelet's own certificate " +
-    "(`/var/lib/kubelet/pki/kubelet.crt`) serves as well. Without it the system's authorities are trusted.",
+    "(a copy of `/var/lib/kubelet/pki/kubelet.crt`) serves as well. Without it the system's authorities are trusted.",
   "kubelet.certFile": "Gilly's client certificate, signed by the kubelet's client CA. Read again whenever it changes.",
   "kubelet.keyFile": "The private key of that certificate, not encrypted. RSA, P-256, P-384 or Ed25519.",
   "kubelet.tokenFile":

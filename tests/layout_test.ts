@@ -1,0 +1,32 @@
+// What the pages, the texts and the unit say lies where on a worker is what install.sh puts there.
+
+import { assert, assertEquals } from "@std/assert";
+import { Bench, has } from "./host/install_bench.ts";
+import { PAGES, readPage } from "./pages.ts";
+
+const TEXTS = [
+  ...PAGES,
+  "docs/gilly.8",
+  "gilly-credentials",
+  "systemd/config.example.yaml",
+  "systemd/gilly.service",
+];
+
+const missing = [...(Deno.uid() === 0 ? [] : ["root"]), ...(has("systemd-sysusers") ? [] : ["systemd-sysusers"])];
+if (missing.length > 0) console.log(`tests of the layout skipped: missing ${missing.join(", ")}`);
+
+Deno.test({
+  name: "every file below /usr/local that a text names is one that install.sh installs",
+  ignore: missing.length > 0,
+  async fn() {
+    await using bench = new Bench();
+    await bench.install();
+    const installed = (await bench.paths()).map((path) => `/${path}`);
+    const named = TEXTS.flatMap((text) =>
+      [...readPage(text).matchAll(/(?<![\w}])\/usr\/local\/[\w./-]*\w/g)].map(([path]) => ({ text, path }))
+    );
+    assert(named.length >= 3, "the search finds the paths");
+    const strange = named.filter(({ path }) => !installed.some((file) => file === path || file.startsWith(`${path}/`)));
+    assertEquals(strange, []);
+  },
+});
