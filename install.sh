@@ -120,7 +120,8 @@ check_host() {
 
 find_parts() {
   here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-  for part in systemd/gilly.service systemd/config.example.yaml docs/gilly.8 docs/gilly.bash gilly-credentials; do
+  for part in systemd/gilly.service systemd/config.example.yaml docs/credentials.md docs/gilly.8 docs/gilly.bash \
+    gilly-credentials; do
     [ -f "$here/$part" ] || refuse "$here/$part is missing: unpack the whole archive and run install.sh from its folder"
   done
   if [ -f "$here/gilly" ]; then
@@ -249,6 +250,7 @@ install_config() {
     say "kept /etc/gilly/config.yaml as it is: --mirror and --kubelet-* only write a first one"
   fi
   place "$example" /usr/local/share/gilly/config.example.yaml 644 0
+  place "$here/docs/credentials.md" /usr/local/share/gilly/credentials.md 644 0
 }
 
 # --- the kubelet's credentials --------------------------------------------------------------------------------------
@@ -419,7 +421,7 @@ missing_credentials() {
 
 run_service() {
   wanted=$(systemctl is-active --quiet gilly.service || missing_credentials)
-  [ -z "$wanted" ] || todo="${todo:+$todo, }get$wanted by gilly-credentials (docs/credentials.md)"
+  [ -z "$wanted" ] || todo="${todo:+$todo, }get$wanted by gilly-credentials (/usr/local/share/gilly/credentials.md)"
   if [ "$restart" = yes ] || [ "$reload" = yes ]; then systemctl daemon-reload; fi
   if [ "$start" = no ]; then
     finish "not started (--no-start): systemctl start gilly"

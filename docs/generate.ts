@@ -121,6 +121,12 @@ Something failed, and standard error says what.
 .B 2
 The command line is wrong.
 .TP
+.B 3
+\\fBgilly status\\fR found no running daemon.
+.TP
+.B 130
+\\fBgilly pull\\fR was ended by Ctrl-C.
+.TP
 .B 78
 The config was refused; systemd does not restart into it.
 .TP
@@ -130,6 +136,9 @@ Whoever read the output went away, as \\fBhead\\fR(1) does; nothing is said of i
 .TP
 .I /etc/gilly/config.yaml
 The config.
+.TP
+.IR /etc/gilly/kubelet-client.crt ", " /etc/gilly/kubelet-client.key ", " /etc/gilly/kubelet-ca.crt
+The credentials for the kubelet. \\fBgilly\\-credentials \\-\\-help\\fR says how to get and renew them.
 .TP
 .I /var/lib/gilly/ledger.jsonl
 One JSON object a line about everything that was repaired or refused.

@@ -57,7 +57,7 @@ testIfPossible("the unit reaches its own host, its Docker, and nobody else", mis
       const files = "/etc/gilly/kubelet-client.crt /etc/gilly/kubelet-client.key";
       assertStringIncludes(
         out,
-        `is installed and not started yet: get ${files} by gilly-credentials (docs/credentials.md), then run: systemctl`,
+        `is installed and not started yet: get ${files} by gilly-credentials (/usr/local/share/gilly/credentials.md), then run`,
       );
       assertMatch(await host.sh("gilly-credentials --help"), /^Usage: gilly-credentials request/);
       const config = await host.sh("cat /etc/gilly/config.yaml");

@@ -21,7 +21,10 @@ testIfPossible("a worker gets its credentials by copy and paste, and starts", mi
     const out = await host.sh(`${installer()} --kubelet-url ${worker.kubelet.url} ${mirror}`);
     const told = /is installed and not started yet: .*$/m.exec(out)?.[0] ?? "";
     for (const file of NEEDED) assertStringIncludes(told, file);
-    assertMatch(told, /gilly-credentials \(docs\/credentials\.md\), then run: systemctl start gilly$/);
+    assertMatch(
+      told,
+      /gilly-credentials \(\/usr\/local\/share\/gilly\/credentials\.md\), then run: systemctl start gilly$/,
+    );
   });
 
   await t.step("the three steps bring it up", async () => {

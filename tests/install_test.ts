@@ -34,6 +34,7 @@ test("an installation is a binary, an enabled unit, a config for its user alone,
     "usr/local/bin/gilly-credentials",
     "usr/local/share/bash-completion/completions/gilly",
     "usr/local/share/gilly/config.example.yaml",
+    "usr/local/share/gilly/credentials.md",
     "usr/local/share/man/man8/gilly.8",
   ]);
   const mode = (path: string) => (Deno.statSync(`${bench.root}/${path}`).mode! & 0o7777).toString(8);

@@ -1,6 +1,6 @@
 // What the pages, the texts and the unit say lies where on a worker is what install.sh puts there.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Bench, has } from "./host/install_bench.ts";
 import { PAGES, readPage } from "./pages.ts";
 
@@ -16,7 +16,7 @@ const missing = [...(Deno.uid() === 0 ? [] : ["root"]), ...(has("systemd-sysuser
 if (missing.length > 0) console.log(`tests of the layout skipped: missing ${missing.join(", ")}`);
 
 Deno.test({
-  name: "every file below /usr/local that a text names is one that install.sh installs",
+  name: "every file below /usr/local that a text or gilly-credentials names is one that install.sh installs",
   ignore: missing.length > 0,
   async fn() {
     await using bench = new Bench();
@@ -28,5 +28,17 @@ Deno.test({
     assert(named.length >= 3, "the search finds the paths");
     const strange = named.filter(({ path }) => !installed.some((file) => file === path || file.startsWith(`${path}/`)));
     assertEquals(strange, []);
+    const { stderr } = await new Deno.Command("sh", {
+      args: [
+        `${bench.root}/usr/local/bin/gilly-credentials`,
+        "request",
+        "--node",
+        "a".repeat(60),
+        "--root",
+        bench.root,
+      ],
+    }).output();
+    const page = `${bench.root}/usr/local/share/gilly/credentials.md`;
+    assertStringIncludes(new TextDecoder().decode(stderr), `use a token, ${page}`);
   },
 });
