@@ -117,6 +117,7 @@ Deno.test("explain prints an array of objects, also for what cannot be repaired"
     reference: "quay.io/a/b:latest",
     rule: "quay.io",
     candidates: ["mirror.example/a/b:latest", "mirror-2.example/a/b:latest"],
+    credentials: [null, null],
   });
   assertEquals([second.reference, second.reason, second.candidates], [null, "invalid-reference", []]);
   assertEquals([third.reference, third.rule, third.reason], ["docker.io/library/nginx:latest", null, "no-rule"]);
