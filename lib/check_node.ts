@@ -72,8 +72,8 @@ function judgeServingCertificate(url: string, flaw: string, caFile: string | und
   }
   if (/expired/.test(flaw)) {
     const remedy =
-      "renew it; one that the kubelet made itself (/var/lib/kubelet/pki/kubelet.crt) comes anew when it is " +
-      "moved away and the kubelet restarts";
+      "renew it; one that the kubelet made itself is made anew if you remove both /var/lib/kubelet/pki/kubelet.crt and " +
+      "kubelet.key and restart the kubelet";
     return fail(name, `${host} shows a certificate that has expired: ${flaw}`, remedy);
   }
   return fail(name, `${host} shows a certificate that cannot be used: ${flaw}`, "check it, and this host's clock");

@@ -96,7 +96,7 @@ for (
       "invalid peer certificate: certificate expired: 1 ago",
       "kubelet certificate",
       "expired",
-      "renew it",
+      "remove both /var/lib/kubelet/pki/kubelet.crt and kubelet.key and restart the kubelet",
     ],
     ["unreachable", "invalid peer certificate: BadEncoding", "kubelet certificate", "BadEncoding", "clock"],
     [
