@@ -176,6 +176,19 @@ Deno.test("credentials come from the mirror's own file, and a mirror without one
   }
 });
 
+Deno.test("outside the paths of its credentials a mirror is asked without any, and their file is not even read", async () => {
+  const authFile = "/nonexistent/auth.json";
+  const { desk, news } = openDesk({ settings: { [MIRROR]: { authFile, authPaths: ["proxy/**"] } } });
+  assertEquals(await desk.credentials(MIRROR, `${MIRROR}/team/a:1`), undefined);
+  assertEquals(
+    desk.credentialsInWords(MIRROR, `${MIRROR}/team/a:1`),
+    `${MIRROR} was asked without credentials: team/a is outside mirrors."${MIRROR}".authPaths`,
+  );
+  assertEquals(news, []);
+  await desk.credentials(MIRROR, `${MIRROR}/proxy/a:1`);
+  assertEquals(news.length, 1);
+});
+
 Deno.test("credentials that cannot be used are a problem that is told, and the mirror is asked without any", async () => {
   const folder = await Deno.makeTempDir();
   try {
