@@ -5,7 +5,8 @@
 export const PURPOSES: Readonly<Record<string, string>> = {
   "kubelet.url":
     "Where the kubelet of this host is. The host must be a name in the kubelet's serving certificate, usually the node's " +
-    "name; the port must be written. `http://` is accepted for the read-only port, which takes no credentials.",
+    "name; the port must be written. `{hostname}` in it is this host's name, in lower case as the kubelet registers it, so " +
+    "that one config serves a whole fleet. `http://` is accepted for the read-only port, which takes no credentials.",
   "kubelet.caFile": "What signed the kubelet's serving certificate. A self-signed kubelet's own certificate " +
     "(a copy of `/var/lib/kubelet/pki/kubelet.crt`) serves as well. Without it the system's authorities are trusted.",
   "kubelet.certFile": "Gilly's client certificate, signed by the kubelet's client CA. Read again whenever it changes.",

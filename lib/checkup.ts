@@ -9,7 +9,7 @@ import * as mirrors from "./check_mirrors.ts";
 import * as node from "./check_node.ts";
 import { fail, type Failed, type Finding, ok, warn } from "./checks.ts";
 import { readCertificates } from "./client_certificate.ts";
-import { type Config, ConfigError, type ConfigMistake, loadConfig, parseConfig } from "./config.ts";
+import { type Config, ConfigError, type ConfigMistake, loadConfig, loadConfigText, parseConfig } from "./config.ts";
 import { type Ground, look, type Parts } from "./cycle.ts";
 import { describeError } from "./errors.ts";
 import { KubeletError } from "./kubelet.ts";
@@ -40,6 +40,17 @@ export async function checkConfig(file: string, now: number): Promise<ConfigChec
     const config = await parsedAnyway(file);
     if (config !== undefined) return await checkFiles(config, error.mistakes, now);
     return { config, findings: tidy(files.judgeMistakes(error.mistakes)), usable: false };
+  }
+}
+
+/** Checks the text of the config at this path alone, and none of the files that it names. */
+export async function checkConfigText(file: string): Promise<ConfigCheck> {
+  try {
+    const config = await loadConfigText(file);
+    return { config, findings: tidy([files.judgeConfig(config)]), usable: false };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { config: undefined, findings: tidy(files.judgeMistakes(error.mistakes)), usable: false };
   }
 }
 

@@ -5,7 +5,7 @@ import { mistakeInFile, mistakeInPair, reasonOf } from "./config_files.ts";
 import type { FileKind } from "./config_files.ts";
 import { checkSettings, hostOfMirror, valueAt } from "./config_schema.ts";
 import type { Settings } from "./config_schema.ts";
-import { type ListenAddress, OFF, quoted } from "./config_values.ts";
+import { HOSTNAME, type ListenAddress, OFF, quoted, resolveHostname } from "./config_values.ts";
 import { readYamlMapping } from "./config_yaml.ts";
 import { isFields } from "./fields.ts";
 import { mistakeInWrittenPath } from "./protected_paths.ts";
@@ -18,7 +18,7 @@ export interface Config {
   /** Path of the file as it was given. */
   readonly file: string;
   readonly kubelet: {
-    /** `https://HOST:PORT` (or `http://HOST:PORT`, the read-only port), without a trailing slash. */
+    /** `https://HOST:PORT` (or `http://HOST:PORT`, the read-only port), without a trailing slash or `{hostname}`. */
     readonly url: string;
     readonly caFile?: string;
     readonly certFile?: string;
@@ -97,17 +97,22 @@ export class ConfigError extends Error {
   }
 }
 
-/** Checks the text of a config file. Touches nothing; throws ConfigError. */
+/** Checks the text of a config file. Touches nothing, and asks for this host's name at most; throws ConfigError. */
 export function parseConfig(text: string, file: string): Config {
   const { config, mistakes } = examine(text, file);
   if (config === undefined) throw new ConfigError(mistakes);
   return config;
 }
 
+/** Reads and checks the text of a config file, and none of the files that it names. Throws ConfigError. */
+export async function loadConfigText(file: string): Promise<Config> {
+  return parseConfig(await readConfigText(file), file);
+}
+
 /**
  * Reads and checks a config file, and every certificate, key, token and credentials file that it names, and whether the
- * files to be written lie where they may. The contents are looked at and forgotten. Credentials of a mirror may be missing, because they may be handed out later.
- * Throws ConfigError with all mistakes of the config and of those files.
+ * files to be written lie where they may. The contents are looked at and forgotten. Credentials of a mirror may be
+ * missing, because they may be handed out later. Throws ConfigError with all mistakes of the config and of those files.
  */
 export async function loadConfig(file: string): Promise<Config> {
   const { config, mistakes, namedFiles } = examine(await readConfigText(file), file);
@@ -146,7 +151,14 @@ function examine(text: string, file: string): Examination {
   }
   const lineOf = locateKeys(text);
   const at = (path: readonly KeyStep[], message: string) => mistake(file, lineOf(path), nameOfKey(path), message);
-  const { settings, mistakes: inSettings } = checkSettings(document);
+  const { settings: written, mistakes: inSettings } = checkSettings(document);
+  const settings = written && withHostname(written);
+  if (written !== undefined && settings === undefined) {
+    const message = `${HOSTNAME} is ${
+      quoted(Deno.hostname())
+    } here, which makes no host of a URL; write the node's name`;
+    return { config: undefined, mistakes: [at(["kubelet", "url"], message)], namedFiles: [] };
+  }
   const named = pathsIn(document).map((it) => ({ ...it, resolved: resolvePath(it.value, file) }));
   // A relative path begins at the config's own folder, which is most often /etc/gilly.
   const misplaced = named.filter(({ kind }) => kind === "written").flatMap(({ path, resolved }) => {
@@ -162,6 +174,14 @@ function examine(text: string, file: string): Examination {
       { path: resolved, kind, mistakeHere: (message: string) => at(path, message) }
     )),
   };
+}
+
+/** Settings in which this host's name stands where `{hostname}` stood; undefined where it makes no host of a URL. */
+function withHostname(settings: Settings): Settings | undefined {
+  const { url } = settings.kubelet;
+  if (!url.includes(HOSTNAME)) return settings;
+  const resolved = resolveHostname(url, Deno.hostname());
+  return resolved === undefined ? undefined : { ...settings, kubelet: { ...settings.kubelet, url: resolved } };
 }
 
 function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyStep[]) => number | undefined): Config {

@@ -20,8 +20,11 @@ function looksSecret(value: string): boolean {
   return /-----BEGIN |^eyJ[\w-]+\.[\w-]+\.|^[a-z0-9]{6}\.[a-z0-9]{16}$/.test(value);
 }
 
+/** What stands for this host's own name in `kubelet.url`, so that one config serves a whole fleet. */
+export const HOSTNAME = "{hostname}";
+
 /**
- * What is wrong with the address of a kubelet. The port is required, because 443, which is what a URL without one means,
+ * What is wrong with the address of a kubelet, in which `{hostname}` stands for a name that is not known yet. The port is required, because 443, which is what a URL without one means,
  * is never the kubelet's. A slash at the end is harmless.
  */
 export function mistakeInKubeletUrl(value: string): string | undefined {
@@ -31,11 +34,24 @@ export function mistakeInKubeletUrl(value: string): string | undefined {
   }
   const [, scheme = "", host = "", port = "", rest = ""] =
     /^(https?):\/\/(\[[^\]]*\]|[^:/?#]*)(?::([0-9]*))?(.*)$/is.exec(value) ?? [];
-  if (!isHost(host)) return `${/[@?#]/.test(value) ? "this" : quoted(value)} is no address of a kubelet; ${expected}`;
+  if (!isHost(host.replaceAll(HOSTNAME, "worker"))) {
+    return `${/[@?#]/.test(value) ? "this" : quoted(value)} is no address of a kubelet; ${expected}`;
+  }
   if (rest !== "" && rest !== "/") return `has something behind the host and the port; ${expected}`;
   if (Number(port) >= 1 && Number(port) <= 65535) return undefined;
   const usual = `${scheme}://${host}:${scheme.toLowerCase() === "https" ? 10250 : 10255}`;
   return `${quoted(value)} has no valid port, and none is guessed; the usual one makes it ${usual}`;
+}
+
+/**
+ * The address of a kubelet with this host's name, as gethostname(2) has it, in the place of `{hostname}`: in lower case,
+ * as the kubelet registers its node (k8s.io/kubernetes, pkg/util/node, GetHostname). Undefined where the name makes no
+ * host of a URL.
+ */
+export function resolveHostname(url: string, hostname: string): string | undefined {
+  const name = hostname.trim().toLowerCase();
+  const resolved = url.replaceAll(HOSTNAME, name);
+  return !name.includes(HOSTNAME) && mistakeInKubeletUrl(resolved) === undefined ? resolved : undefined;
 }
 
 // A host whose last label is a number is taken for an IPv4 address by everybody (URL Standard, "ends in a number").

@@ -43,6 +43,29 @@ async function assertChecked(name: string, node: FakeNode, stateFile: string): P
   return text.code;
 }
 
+Deno.test("check --syntax-only judges the text of a config, and looks at nothing that it names", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".yaml" });
+  const check = (text: string) => {
+    Deno.writeTextFileSync(file, text);
+    return runProgram(["check", "--syntax-only", "--config", file]);
+  };
+  try {
+    const config =
+      "kubelet: {url: 'https://{hostname}:10250', tokenFile: /nowhere/token}\nregistries: {gcr.io: m.example}\n";
+    const good = await check(config);
+    assertEquals([good.code, good.stderr], [0, ""]);
+    assertEquals(good.stdout, `ok    config: ${file} is in order, with 1 rule\n\n1 ok, 0 warn, 0 fail\n`);
+    const bad = await check(config.replace("m.example", "https://m.example"));
+    assertEquals([bad.code, bad.stderr], [78, ""]);
+    assertMatch(
+      bad.stdout,
+      /^fail {2}config: \S+:2: registries\."gcr\.io": "https:\/\/m\.example" .*leave out https:/,
+    );
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
 const isOfConfig = ({ name }: Finding) => name === "config";
 
 Deno.test("check finds a node that is ready, and ends with 0", async () => {

@@ -1,10 +1,11 @@
 // Holds lib/config.ts to what operators read: every mistake, where it is, and what to write instead.
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { parse } from "@std/yaml";
 import fc from "fast-check";
 import { type Config, ConfigError, parseConfig } from "../lib/config.ts";
 import { DEFAULTS } from "../lib/config_schema.ts";
+import { resolveHostname } from "../lib/config_values.ts";
 
 const EXAMPLE = Deno.readTextFileSync(new URL("../systemd/config.example.yaml", import.meta.url));
 const EXAMPLE_FILE = "/etc/gilly/config.yaml";
@@ -34,11 +35,35 @@ Deno.test("the example is valid once its certificates exist, and maps the three 
     ["k8s.gcr.io", ["docker.repo.eng.netapp.com"]],
   ]);
   assertEquals(config.kubelet, {
-    url: "https://localhost:10250",
+    url: `https://${Deno.hostname().toLowerCase()}:10250`,
     caFile: "/etc/gilly/kubelet-ca.crt",
     certFile: "/etc/gilly/kubelet-client.crt",
     keyFile: "/etc/gilly/kubelet-client.key",
   });
+});
+
+Deno.test("{hostname} in kubelet.url is this host's name, in lower case, in any part of the host", () => {
+  const here = Deno.hostname().toLowerCase();
+  const urlOf = (url: string) =>
+    parseConfig(`kubelet: {url: '${url}', tokenFile: /t}\n${REGISTRIES}`, "c.yaml").kubelet.url;
+  assertEquals(urlOf("https://{hostname}:10250/"), `https://${here}:10250`);
+  assertEquals(urlOf("https://{hostname}.dc1.example:10250"), `https://${here}.dc1.example:10250`);
+});
+
+Deno.test("a host's name becomes what the kubelet makes of it, or nothing where no URL can have it", () => {
+  const url = "https://{hostname}:10250";
+  assertEquals(resolveHostname(url, "Worker-10\n"), "https://worker-10:10250");
+  assertEquals(resolveHostname(url, "worker_10"), undefined);
+  assertEquals(resolveHostname(url, ""), undefined);
+  assertEquals(resolveHostname(url, "{hostname}"), undefined);
+});
+
+Deno.test("a placeholder that is not known is no host", () => {
+  const [mistake] = mistakesIn(`kubelet: {url: 'https://{node}:10250', tokenFile: /t}\n${REGISTRIES}`);
+  assertMatch(
+    mistake!,
+    /^c\.yaml:1: kubelet\.url: "https:\/\/\{node\}:10250" is no address of a kubelet; expected https/,
+  );
 });
 
 Deno.test("the example shows every key, and the defaults that it shows are the real ones", () => {

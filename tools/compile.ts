@@ -16,6 +16,7 @@ export const PERMISSIONS: readonly string[] = [
   "--allow-read",
   "--allow-write",
   "--deny-write=/bin,/boot,/dev,/etc,/lib,/lib32,/lib64,/libx32,/proc,/sbin,/sys,/usr",
+  "--allow-sys=hostname",
   "--allow-env=NOTIFY_SOCKET,RUNTIME_DIRECTORY,JOURNAL_STREAM,SUDO_USER",
 ];
 

@@ -2,7 +2,7 @@
 
 import { makeGround, now, wire } from "../app.ts";
 import { renderFindings, worstOf } from "../checks.ts";
-import { checkConfig, checkDaemon, checkNode } from "../checkup.ts";
+import { checkConfig, checkConfigText, checkDaemon, checkNode } from "../checkup.ts";
 import type { Command } from "../cli.ts";
 import { EXIT } from "../errors.ts";
 import { Journal } from "../journal.ts";
@@ -20,7 +20,8 @@ export const checkCommand: Command = {
     "(asked by way of the Engine), the images to keep, what this node cannot repair,",
     "and the running daemon. Every line begins with ok, warn or fail; the next",
     "step stands below it. Nothing is changed. It reads what the user who runs it may",
-    "read; root may read all of it.",
+    "read; root may read all of it. With --syntax-only nothing but the config's own",
+    "text is looked at, as install.sh does.",
     "",
     "Exit code: 0 when nothing fails (a warning is no failure), 1 when something",
     "does, 78 when the config itself is refused, so that nothing else was checked.",
@@ -28,14 +29,17 @@ export const checkCommand: Command = {
   example: "gilly check --config /etc/gilly/config.yaml",
   flags: [
     CONFIG_FLAG,
+    { name: "syntax-only", help: "the text of the config alone: no other file, no node" },
     { name: "state-file", value: "FILE", help: `the daemon's state file (default ${stateFileIn(undefined)})` },
     JSON_FLAG,
   ],
   async run(args, output) {
-    const checked = await checkConfig(configFileOf(args), now());
+    const textAlone = args.flags["syntax-only"] === true;
+    const file = configFileOf(args);
+    const checked = textAlone ? await checkConfigText(file) : await checkConfig(file, now());
     const findings = [...checked.findings];
     const { config } = checked;
-    if (config !== undefined) {
+    if (config !== undefined && !textAlone) {
       const { signal } = new AbortController();
       // The journal would say what the findings say already.
       const ground = { ...makeGround(signal), journal: new Journal(() => {}, now) };
