@@ -7,17 +7,24 @@ usage() {
   cat <<'TEXT'
 Usage: install.sh [options]
 
-Installs the binary, its systemd unit and /etc/gilly/config.yaml, then enables and starts gilly.service. Run again, it
-upgrades what differs and leaves the rest alone; a config that exists is never changed.
+Installs the binary, its systemd unit and /etc/gilly/config.yaml, then enables
+and starts gilly.service. Run again, it upgrades what differs and leaves the
+rest alone: a config that you edited, and a service that you disabled.
 
-A first config without an editor:
-  --mirror REGISTRY=MIRROR[,MIRROR]  images of REGISTRY come from MIRROR; may be given several times
-  --kubelet-url URL                  the kubelet of this host; https://NODE-NAME:10250 where kubeadm's certificates are
-  --kubelet-ca FILE                  what signed the kubelet's serving certificate
-  --kubelet-cert FILE                client certificate and key that the kubelet accepts; files outside /etc/gilly are
-  --kubelet-key FILE                   lent to the daemon by systemd (LoadCredential=)
+A config without an editor, for as long as nobody has edited it:
+  --mirror REGISTRY=MIRROR[,MIRROR]
+                       images of REGISTRY come from MIRROR; may be repeated
+  --kubelet-url URL    the kubelet of this host, {hostname} being its name
+                       (default https://{hostname}:10250)
+  --kubelet-ca FILE    what signed the kubelet's serving certificate
+  --kubelet-cert FILE  client certificate that the kubelet accepts, and
+  --kubelet-key FILE   its key; files outside /etc/gilly are lent to the
+                       daemon by systemd (LoadCredential=)
 
   --no-start     install and enable, do not start
+  --no-enable    install, neither enable nor start
+  --prefix DIR   instead of /usr/local, for hosts where /usr is read-only
+  --user NAME    the account that the daemon runs as (default gilly)
   --root DIR     install into an image or a tree that is not running
   --uninstall    take Gilly off; config and ledger stay
   --purge        take Gilly off with its config, its ledger and its user
@@ -36,6 +43,18 @@ refuse() {
   exit 1
 }
 
+# attempt WHAT COMMAND...: runs it; its failure is one line that says what could not be done, and why.
+attempt() {
+  what=$1
+  shift
+  said=$("$@" 2>&1) || refuse "cannot $what: $(reason_in "$said"); correct that and run install.sh again"
+}
+
+# The reason at the end of a command's own message.
+reason_in() {
+  printf '%s\n' "$1" | tail -n 1 | sed 's/^.*: //'
+}
+
 # matches TEXT EXPRESSION: the whole text, which has to be one line.
 matches() {
   case $1 in *"$newline"*) return 1 ;; esac
@@ -45,17 +64,20 @@ matches() {
 # --- arguments ------------------------------------------------------------------------------------------------------
 
 parse_arguments() {
-  action=install root='' start=yes mirrors='' kubelet_url='' ca_file='' cert_file='' key_file=''
+  action=install root='' start=yes enable=yes prefix='' user=''
+  mirrors='' kubelet_url='' ca_file='' cert_file='' key_file=''
   while [ $# -gt 0 ]; do
     case $1 in
       --no-start) start=no ;;
+      --no-enable) enable=no ;;
       --uninstall) [ "$action" = purge ] || action=uninstall ;;
       --purge) action=purge ;;
+      --this-host) action=this-host ;;
       -h | --help)
         usage
         exit 0
         ;;
-      --root | --mirror | --kubelet-url | --kubelet-ca | --kubelet-cert | --kubelet-key)
+      --root | --prefix | --user | --mirror | --kubelet-url | --kubelet-ca | --kubelet-cert | --kubelet-key)
         [ -n "${2-}" ] || refuse "$1 needs a value: see install.sh --help"
         take_value "$1" "$2"
         shift
@@ -78,10 +100,24 @@ take_value() {
       [ -d "$2" ] || refuse "--root $2 is not a directory: make it first"
       root=${2%/}
       ;;
+    --prefix)
+      check_path "$1" "$2"
+      case ${2%/}/ in
+        / | /boot/* | /dev/* | /etc/* | /home/* | /media/* | /mnt/* | /proc/* | /root/* | /run/* | /srv/* | /sys/* | /tmp/* | /var/tmp/*)
+          refuse "--prefix $2 is hidden from the daemon by its sandbox: choose another folder, such as /opt/gilly"
+          ;;
+      esac
+      prefix=${2%/}
+      ;;
+    --user)
+      matches "$2" '([a-qs-z_]|r[a-np-z0-9_-])[a-z0-9_-]{0,30}' ||
+        refuse "--user expects the name of an account for the daemon alone, such as gilly-daemon, got '$2'"
+      user=$2
+      ;;
     --mirror) take_mirror "$2" ;;
     --kubelet-url)
-      matches "$2" 'https?://([a-zA-Z0-9._-]+|\[[0-9a-fA-F:]+\]):[0-9]+/?' ||
-        refuse "--kubelet-url expects https://HOST:PORT, such as https://$node:10250, got '$2'"
+      matches "$2" 'https?://([a-zA-Z0-9._{}-]+|\[[0-9a-fA-F:]+\]):[0-9]+/?' ||
+        refuse "--kubelet-url expects https://HOST:PORT, such as https://{hostname}:10250, got '$2'"
       kubelet_url=$2
       ;;
     --kubelet-ca) check_path "$1" "$2" && ca_file=$2 ;;
@@ -110,16 +146,77 @@ check_host() {
   [ "$(id -u)" -eq 0 ] || refuse "must run as root: sudo $0"
   [ "$(uname -s)" = Linux ] || refuse "Gilly runs on Linux workers, this is $(uname -s)"
   command -v systemctl >/dev/null 2>&1 || refuse "needs systemd, which this host does not have"
+  for tool in cmp:diffutils getent:glibc-common stat:coreutils sed:sed grep:grep; do
+    command -v "${tool%:*}" >/dev/null 2>&1 || refuse "needs ${tool%:*}, which this host does not have: install ${tool#*:}"
+  done
   [ "$action" = install ] || return 0
   [ -n "$root" ] || [ -d /run/systemd/system ] ||
     refuse "systemd does not run this host: install into a tree with --root DIR"
   command -v systemd-sysusers >/dev/null 2>&1 || refuse "needs systemd-sysusers: install your distribution's package"
   systemd=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
-  [ "${systemd:-0}" -ge 240 ] || refuse "needs systemd 240 or later, this is ${systemd:-unknown}: upgrade the host"
+  [ "${systemd:-0}" -ge 239 ] || refuse "needs systemd 239 or later, this is ${systemd:-unknown}: upgrade the host"
+}
+
+# One at a time: whoever comes second waits, and then finds nothing left to do. The lock goes with the process.
+take_turn() {
+  command -v flock >/dev/null 2>&1 || return 0
+  if [ -n "$root" ]; then
+    exec 9<"$root"
+  else
+    (umask 077 && : >>/run/gilly-install.lock) 2>/dev/null || refuse "cannot write /run/gilly-install.lock: is /run full?"
+    exec 9</run/gilly-install.lock
+  fi
+  flock -n 9 && return 0
+  say "another install.sh is at work here: waiting for it to end"
+  flock -w 300 9 || refuse "another install.sh has been at work here for five minutes: end it, then run this one again"
+}
+
+# Where everything goes. An installation that is here already says where it is, and as whom it runs.
+choose_places() {
+  own_units=/usr/local/lib/systemd/system admin_units=/etc/systemd/system installed=''
+  for folder in "$admin_units" "$own_units"; do
+    [ ! -f "$root$folder/gilly.service" ] || installed=$folder/gilly.service
+  done
+  first=yes installed_prefix='' override=''
+  if [ -n "$installed" ]; then
+    first=no
+    installed_prefix=$(sed -n 's|^ExecStart=\(/.*\)/bin/gilly run.*|\1|p' "$root$installed" | sed 1q)
+    user=${user:-$(sed -n 's|^User=||p' "$root$installed" | sed 1q)}
+  fi
+  prefix=${prefix:-${installed_prefix:-/usr/local}} user=${user:-gilly}
+  program=$prefix/bin/gilly share=$prefix/share/gilly
+  # In a folder below /etc/systemd/system, `systemctl mask` has a place for its link.
+  unit=$own_units/gilly.service
+  [ "$prefix" = /usr/local ] || unit=$admin_units/gilly.service
+  # With a unit in both, the one of the administrator is `systemctl edit --full`'s.
+  if [ "$installed" = "$own_units/gilly.service" ] && [ -f "$root$admin_units/gilly.service" ]; then
+    override=$admin_units/gilly.service
+    [ "$unit" != "$override" ] || refuse "$override is yours, and --prefix would replace it: move it away first"
+  fi
+}
+
+# Root passes every check of a folder but that of a file system which nobody can write.
+check_places() {
+  for folder in "$prefix/bin" "$(dirname "$unit")" /etc/gilly; do
+    existing=$root$folder
+    until [ -d "$existing" ]; do existing=$(dirname "$existing"); done
+    elsewhere='make it writable'
+    case $folder in "$prefix"/*) elsewhere='choose another place, such as --prefix /opt/gilly' ;; esac
+    [ -w "$existing" ] || refuse "${existing#"$root"} cannot be written, its file system is read-only: $elsewhere"
+  done
+  ! is_noexec "$root$prefix" || refuse "$prefix lies on a file system mounted noexec: choose another place with --prefix"
+}
+
+# is_noexec PATH: whether the file system of PATH, or of where it will be, runs no programs.
+is_noexec() {
+  at=$1
+  until [ -e "$at" ]; do at=$(dirname "$at"); done
+  case ,$(findmnt -n -o OPTIONS -T "$at" 2>/dev/null), in *,noexec,*) return 0 ;; *) return 1 ;; esac
 }
 
 find_parts() {
-  here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+  # The script may have been called by a link.
+  here=$(dirname -- "$(readlink -f -- "$0")")
   for part in systemd/gilly.service systemd/config.example.yaml docs/credentials.md docs/gilly.8 docs/gilly.bash \
     gilly-credentials; do
     [ -f "$here/$part" ] || refuse "$here/$part is missing: unpack the whole archive and run install.sh from its folder"
@@ -135,24 +232,52 @@ find_parts() {
   else
     refuse "$here/gilly is missing: unpack the whole archive and run install.sh from its folder"
   fi
-  if ! version=$("$binary" version 2>&1); then
-    refuse "$binary does not run here: $(printf '%s' "$version" | sed -n 1p)"
-  fi
+  version=$("$binary" version 2>&1) || refuse_binary "$version"
   version=$(printf '%s' "$version" | sed -n 1p)
 }
 
-check_user() {
-  if known passwd gilly && ! known group gilly; then
-    refuse "the user gilly exists without a group gilly: run 'groupadd --system gilly && usermod -g gilly gilly' first"
+# refuse_binary MESSAGE: the program does not run here; why, as far as can be told.
+refuse_binary() {
+  ! is_noexec "$binary" || refuse "$binary lies on a file system mounted noexec: unpack it elsewhere, such as /root"
+  why=$(printf '%s\n' "$1" | sed -n 1p)
+  if printf '%s\n' "$1" | grep -q 'GLIBC_[0-9.]*. not found'; then
+    why="it needs glibc 2.27 or later, this host has $(getconf GNU_LIBC_VERSION 2>/dev/null || echo 'another')"
   fi
+  case $why in
+    *'ermission denied'*) why="$(reason_in "$why"): is it executable, and does SELinux or fapolicyd let it run?" ;;
+    *': not found' | *'No such file or directory'*) why="its loader is missing: it needs the GNU C library, 2.27 or later" ;;
+  esac
+  refuse "$binary does not run here: $why"
 }
 
-check_docker() {
+# An account that install.sh did not make is taken only if it is plainly no person's.
+check_user() {
+  account=$(entry_of passwd "$user")
+  [ -n "$account" ] || return 0
+  rest=${account#*:*:} shell=${account##*:}
+  uid=${rest%%:*} comment=$(printf '%s' "$account" | cut -d: -f5)
+  known group "$user" ||
+    refuse "the user $user exists without a group $user: run 'groupadd --system $user && usermod -g $user $user' first"
+  [ "$comment" != "$user_comment" ] || return 0
+  case $uid:$shell in
+    0:* | [1-9][0-9][0-9][0-9]*:*)
+      case $uid:$shell in [1-9]*:*/nologin | [1-9]*:*/false) return 0 ;; esac
+      refuse "the account $user is somebody's (uid $uid, shell $shell), and the daemon would have all that it has:" \
+        "name another with --user, such as --user gilly-daemon"
+      ;;
+  esac
+}
+
+find_docker_group() {
   docker_group=docker
   socket=$(config_value socket | sed 's/^unix:\/\///')
   socket=$root${socket:-/var/run/docker.sock}
+  if [ -z "$root" ] && [ -S "$socket" ]; then docker_group=$(stat -Lc %G "$socket"); fi
+}
+
+check_docker() {
+  find_docker_group
   if [ -z "$root" ] && [ -S "$socket" ]; then
-    docker_group=$(stat -Lc %G "$socket")
     case $docker_group in
       root) refuse "$socket belongs to group root: make a group docker (groupadd --system docker) and restart Docker" ;;
       UNKNOWN) refuse "$socket belongs to a group without a name: groupadd --gid $(stat -Lc %g "$socket") docker" ;;
@@ -166,14 +291,23 @@ check_docker() {
   fi
 }
 
-known() {
-  if [ -z "$root" ]; then getent "$1" "$2" >/dev/null; else grep -qs "^$2:" "$root/etc/$1"; fi
+# entry_of DATABASE NAME: its line of passwd or group, if there is one.
+entry_of() {
+  if [ -z "$root" ]; then getent "$1" "$2" || :; else grep -s "^$2:" "$root/etc/$1" || :; fi
 }
 
-# The plain value of a key of the config in force; enough for kubelet.url and docker.socket, whose names are unique.
+known() {
+  [ -n "$(entry_of "$1" "$2")" ]
+}
+
+# The plain value of a key of the config in force; enough for keys of kubelet and docker, whose names are unique.
 config_value() {
-  [ ! -f "$root/etc/gilly/config.yaml" ] ||
-    sed -n "s/^ *$1: *[\"']\{0,1\}\([^\"'# ]*\).*/\1/p" "$root/etc/gilly/config.yaml" | sed 1q
+  config_text "$1" | sed "s/{hostname}/$node/g"
+}
+
+# The same as it is written.
+config_text() {
+  [ ! -f "$root$config" ] || sed -n "s/^ *$1: *[\"']\{0,1\}\([^\"'# ]*\).*/\1/p" "$root$config" | sed 1q
 }
 
 # --- placing files --------------------------------------------------------------------------------------------------
@@ -182,12 +316,13 @@ config_value() {
 place() {
   placed=no
   if cmp -s "$1" "$root$2" && [ "$(stat -c %a:%u:%g "$root$2")" = "$3:0:$4" ]; then return 0; fi
-  mkdir -p "$(dirname "$root$2")"
-  pending=$(mktemp "$root$2.XXXXXX")
-  cat "$1" >"$pending"
-  chown "0:$4" "$pending"
-  chmod "$3" "$pending"
-  mv -f "$pending" "$root$2"
+  attempt "make the folder of $2" mkdir -p "$(dirname "$root$2")"
+  made=$(mktemp "$root$2.XXXXXX" 2>&1) || refuse "cannot write $2: $(reason_in "$made")"
+  pending=$made
+  attempt "write $2" cp "$1" "$pending"
+  attempt "give $2 its owner" chown "0:$4" "$pending"
+  attempt "give $2 its mode" chmod "$3" "$pending"
+  attempt "write $2" mv -f "$pending" "$root$2"
   pending='' placed=yes changed=yes
   say "installed $2"
 }
@@ -200,77 +335,195 @@ place_running() {
 
 # place_text TARGET: a drop-in from standard input.
 place_text() {
-  cat >"$work/text"
+  { cat >"$work/text"; } 2>/dev/null || refuse "cannot write $work/text: is the disk full?"
   place_running "$work/text" "$1" 644 0
 }
 
 install_user() {
-  if ! known passwd gilly; then
-    mkdir -p "$root/etc"
-    printf 'u gilly - "%s" /nonexistent /usr/sbin/nologin\n' "$user_comment" |
+  if ! known passwd "$user"; then
+    attempt "make $root/etc" mkdir -p "$root/etc"
+    # Without a shell of its own it gets the distribution's nologin.
+    printf 'u %s - "%s" /nonexistent\n' "$user" "$user_comment" |
       systemd-sysusers ${root:+"--root=$root"} - >/dev/null 2>"$work/sysusers" ||
-      refuse "cannot make the user gilly: $(sed -n 1p "$work/sysusers")"
+      refuse "cannot make the user $user: $(reason_in "$(sed -n 1p "$work/sysusers")")"
     changed=yes
-    say "made the user gilly"
+    say "made the user $user"
   fi
-  group_id=$(if [ -z "$root" ]; then getent group gilly; else grep '^gilly:' "$root/etc/group"; fi | cut -d: -f3)
+  group_id=$(entry_of group "$user" | cut -d: -f3)
 }
 
+# The unit comes last: while there is none, the next run knows that this one did not get to the end.
 install_files() {
-  place_running "$binary" /usr/local/bin/gilly 755 0
-  place_running "$here/systemd/gilly.service" /etc/systemd/system/gilly.service 644 0
-  place "$here/gilly-credentials" /usr/local/bin/gilly-credentials 755 0
-  place "$here/docs/gilly.8" "$manual" 644 0
-  place "$here/docs/gilly.bash" "$completion" 644 0
+  place_running "$binary" "$program" 755 0
+  place "$here/gilly-credentials" "$prefix/bin/gilly-credentials" 755 0
+  place "$here/docs/gilly.8" "$prefix$manual" 644 0
+  place "$here/docs/gilly.bash" "$prefix$completion" 644 0
   if [ ! -d "$root/etc/gilly" ]; then
-    mkdir -p "$root/etc/gilly"
-    chmod 750 "$root/etc/gilly"
-    chown "0:$group_id" "$root/etc/gilly"
+    attempt "make /etc/gilly" mkdir -p "$root/etc/gilly"
+    attempt "give /etc/gilly its mode" chmod 750 "$root/etc/gilly"
+    attempt "give /etc/gilly its owner" chown "0:$group_id" "$root/etc/gilly"
   fi
   install_config
   install_drop_ins
+  enable_unit
+  install_unit
+  if [ -n "$installed_prefix" ] && [ "$installed_prefix" != "$prefix" ]; then remove_program "$installed_prefix"; fi
+}
+
+install_unit() {
+  if [ -n "$installed" ] && [ "$installed" != "$unit" ]; then
+    attempt "make the folder of $unit" mkdir -p "$(dirname "$root$unit")"
+    attempt "move $installed to $unit" mv -f "$root$installed" "$root$unit"
+    changed=yes restart=yes
+    say "moved $installed to $unit"
+  fi
+  adapt_unit
+  place_running "$work/gilly.service" "$unit" 644 0
+  if [ "$placed" = yes ] && [ -n "$unknown" ]; then
+    say "this host's systemd $systemd does not know$unknown: the unit goes without"
+  fi
+  [ -z "$override" ] || say "$override hides $unit: merge what is new there into it"
+}
+
+# The unit for this host: its places, its user, and none of the settings that its systemd would complain about.
+adapt_unit() {
+  sed "s|/usr/local/bin/gilly|$program|g; s|^User=gilly\$|User=$user|; s|^Group=gilly\$|Group=$user|" \
+    "$here/systemd/gilly.service" >"$work/gilly.service" || refuse "cannot write $work/gilly.service: is the disk full?"
+  unknown=''
+  [ -z "$root" ] || return 0
+  for setting in $(unknown_settings); do
+    unknown="$unknown $setting"
+    # Where the pauses cannot grow, they are longer from the start.
+    sed "/^$setting=/d; s/^RestartSec=2\$/RestartSec=5/" "$work/gilly.service" >"$work/without"
+    mv -f "$work/without" "$work/gilly.service"
+  done
+}
+
+# Asked rather than looked up in a table of versions, since distributions take settings from later ones.
+unknown_settings() {
+  systemd-analyze verify "$work/gilly.service" 2>&1 |
+    sed -n "s/.*Unknown \(lvalue\|key name\|key\) '\([A-Za-z]*\)'.*/\2/p" | sort -u
+}
+
+# --- the config -----------------------------------------------------------------------------------------------------
+
+# What will become of the config; nothing is touched. Sets plan to example, written, or kept.
+plan_config() {
+  plan=kept lent='' own=no asked=$mirrors$kubelet_url$ca_file$cert_file
+  if [ ! -e "$root$config" ]; then
+    find_credentials
+    plan=example
+    if [ -n "$asked$cert_file" ]; then plan=written; fi
+  else
+    if is_own; then own=yes; fi
+    if [ "$own" = yes ] && [ -n "$asked" ]; then
+      recall_config
+      find_credentials
+      plan=written
+    fi
+  fi
+}
+
+# Whether the config is still, byte for byte, what install.sh put there.
+is_own() {
+  for origin in "$root$share/config.written" "$root$share/config.example.yaml" "$here/systemd/config.example.yaml"; do
+    if cmp -s "$root$config" "$origin"; then return 0; fi
+  done
+  return 1
+}
+
+# What the flags of this run do not say stays as those of an earlier one had it.
+recall_config() {
+  cmp -s "$root$config" "$root$share/config.written" || return 0
+  if [ -z "$mirrors" ]; then mirrors=$(sed -n '/^registries:/,$s/^  "/&/p' "$root$config"); fi
+  if [ -z "$kubelet_url" ]; then kubelet_url=$(config_text url); fi
+  if [ -z "$ca_file" ]; then ca_file=$(file_behind caFile); fi
+  if [ -z "$cert_file" ]; then cert_file=$(file_behind certFile) key_file=$(file_behind keyFile); fi
+  if [ ! -s "$root$ca_file" ]; then ca_file=''; fi
+  if [ ! -s "$root$cert_file" ] || [ ! -s "$root$key_file" ]; then cert_file='' key_file=''; fi
+}
+
+# file_behind KEY: the file that a key of the config in force leads to, by way of LoadCredential= too.
+file_behind() {
+  file=$(config_text "$1")
+  case $file in
+    '' | /run/credentials/gilly.service/*)
+      [ -z "$file" ] ||
+        sed -n "s|^LoadCredential=${file##*/}:||p" "$root$drop_ins"/*.conf 2>/dev/null | sed -n '$p'
+      ;;
+    /*) say "$file" ;;
+    *) say "/etc/gilly/$file" ;;
+  esac
+}
+
+# The program itself judges what it is to run with, before anything is placed.
+judge_config() {
+  judged=$root$config
+  if [ "$plan" = written ]; then
+    write_config >"$work/config" || refuse "cannot write $work/config: is the disk full?"
+    judged=$work/judged
+    if [ -n "$mirrors" ]; then
+      judged=$work/config
+    else
+      { cat "$work/config" && say '  gcr.io: mirror.example'; } >"$judged"
+    fi
+  elif [ "$plan" = example ] || lacks_mirrors; then
+    return 0
+  fi
+  said=$("$binary" check --syntax-only --config "$judged" 2>&1) && return 0
+  said=$(printf '%s\n' "$said" | sed -n 's/^fail *config: //p' | sed "s|^$work/[a-z]*:[0-9]*: ||")
+  if [ "$plan" = written ]; then refuse "the flags make a config that Gilly refuses: $said"; fi
+  refuse "$version refuses the config, so nothing was changed: $said; correct it and run install.sh again"
+}
+
+# Whether the config is one that install.sh wrote before anybody named a mirror.
+lacks_mirrors() {
+  [ "$own" = yes ] && ! sed -n '/^registries:/,$p' "$root$config" | grep -q '^  [^# ]'
 }
 
 install_config() {
   example=$here/systemd/config.example.yaml
-  before=$root/usr/local/share/gilly/config.example.yaml
-  if [ ! -e "$root/etc/gilly/config.yaml" ]; then
-    if [ -z "$mirrors$kubelet_url$cert_file" ]; then
-      cp "$example" "$work/config"
-    else
-      write_config >"$work/config"
-      [ -n "$mirrors" ] || todo='write your mirrors into /etc/gilly/config.yaml'
-      [ -z "$lent" ] || write_loans
-    fi
-    place "$work/config" /etc/gilly/config.yaml 640 "$group_id"
-  elif [ -f "$before" ] && ! cmp -s "$example" "$before" && ! cmp -s "$example" "$root/etc/gilly/config.yaml"; then
-    place "$example" /etc/gilly/config.yaml.new 640 "$group_id"
-    say "kept /etc/gilly/config.yaml; what this version's example says is in config.yaml.new"
-  elif [ -n "$mirrors$kubelet_url$cert_file" ]; then
-    say "kept /etc/gilly/config.yaml as it is: --mirror and --kubelet-* only write a first one"
-  fi
-  place "$example" /usr/local/share/gilly/config.example.yaml 644 0
-  place "$here/docs/credentials.md" /usr/local/share/gilly/credentials.md 644 0
+  before=$root$share/config.example.yaml
+  case $plan in
+    example) place "$example" "$config" 640 "$group_id" ;;
+    written)
+      place_running "$work/config" "$config" 640 "$group_id"
+      if [ -n "$lent" ]; then write_loans; else drop "$drop_ins/20-kubelet-credentials.conf"; fi
+      place "$work/config" "$share/config.written" 600 0
+      ;;
+    kept)
+      if [ -f "$before" ] && ! cmp -s "$example" "$before" && ! cmp -s "$example" "$root$config"; then
+        place "$example" "$config.new" 640 "$group_id"
+        say "kept $config; what this version's example says is in config.yaml.new"
+      fi
+      [ -z "$asked" ] || say "kept $config, which has been edited: --mirror and --kubelet-* had no effect," \
+        "edit its registries: and kubelet: yourself"
+      ;;
+  esac
+  place "$example" "$share/config.example.yaml" 644 0
+  place "$here/docs/credentials.md" "$share/credentials.md" 644 0
 }
 
 # --- the kubelet's credentials --------------------------------------------------------------------------------------
 
-# Finds what a first config needs to name; changes nothing.
+# Finds what a config needs to name; changes nothing.
 find_credentials() {
-  pki=/etc/kubernetes/pki lent=''
-  [ ! -e "$root/etc/gilly/config.yaml" ] || return 0
+  pki=/etc/kubernetes/pki
   if [ -z "$cert_file" ] && usable "$root$pki/apiserver-kubelet-client"; then
-    cert_file=$pki/apiserver-kubelet-client.crt key_file=$pki/apiserver-kubelet-client.key
-    say "found kubeadm's certificate for this kubelet, $cert_file: the new config uses it"
+    if [ "$systemd" -ge 247 ]; then
+      cert_file=$pki/apiserver-kubelet-client.crt key_file=$pki/apiserver-kubelet-client.key
+      say "found kubeadm's certificate for this kubelet, $cert_file: the new config uses it"
+    else
+      say "found $pki/apiserver-kubelet-client.crt, but systemd $systemd cannot lend it to the daemon (LoadCredential=" \
+        "came with 247): copy it and its key into /etc/gilly, readable by the group $user"
+    fi
   elif [ -z "$cert_file" ] && [ -e "$root/var/lib/kubelet/pki/kubelet-client-current.pem" ]; then
     say "this worker's own certificate is refused by its kubelet (403): get Gilly one with gilly-credentials," \
       "or use a token (kubelet.tokenFile); docs/credentials.md has both"
   fi
-  [ -n "$cert_file" ] || return 0
-  if [ -z "$kubelet_url" ]; then kubelet_url=https://$node:10250; fi
   # With serverTLSBootstrap the cluster's CA signs the serving certificate; otherwise the kubelet made its own.
   serving=/var/lib/kubelet/pki
-  if [ -n "$ca_file" ]; then
+  if [ -n "$ca_file" ] || [ -z "$cert_file" ]; then
     :
   elif [ ! -e "$root$serving/kubelet-server-current.pem" ] && [ -e "$root$serving/kubelet.crt" ]; then
     ca_file=$serving/kubelet.crt
@@ -297,7 +550,8 @@ usable() {
 lend() {
   lent_as=$1
   case $1 in '' | /etc/gilly/*) return 0 ;; esac
-  [ "$systemd" -ge 247 ] || refuse "systemd $systemd cannot lend $1 to the daemon: copy it into /etc/gilly"
+  [ "$systemd" -ge 247 ] ||
+    refuse "systemd $systemd cannot lend $1 to the daemon (LoadCredential= came with 247): copy it into /etc/gilly"
   lent="$lent${lent:+$newline}LoadCredential=$2:$1"
   lent_as=/run/credentials/gilly.service/$2
 }
@@ -312,12 +566,13 @@ TEXT
 }
 
 write_config() {
+  [ -n "$kubelet_url" ] || kubelet_url='https://{hostname}:10250'
   cat <<TEXT
-# Gilly's config: read at start and on \`systemctl reload gilly\`. Written by install.sh, yours from now on.
-# Every key is explained in /usr/local/share/gilly/config.example.yaml.
+# Gilly's config: read at start and on \`systemctl reload gilly\`. Written by install.sh, which leaves it alone as soon
+# as you edit it. Every key is explained in $share/config.example.yaml.
 
 kubelet:
-  url: "${kubelet_url:-https://$node:10250}"
+  url: "$kubelet_url"
 TEXT
   if [ -n "$ca_file" ] || [ -z "$cert_file" ]; then say "  caFile: \"${ca_file:-/etc/gilly/kubelet-ca.crt}\""; fi
   say "  certFile: \"${cert_file:-/etc/gilly/kubelet-client.crt}\""
@@ -331,8 +586,9 @@ TEXT
 
 install_drop_ins() {
   if [ -n "$root" ]; then
-    allow any "any, since --root cannot know the host's own; install.sh on the host itself puts those here."
+    install_first_boot
   else
+    [ "$action" = this-host ] || remove_first_boot
     host=$(config_value url | sed 's|^[a-z]*://||; s|/.*||; s|:[0-9]*$||; s|^\[\(.*\)\]$|\1|')
     own=$({ addresses_of "$node" "$host"; addresses_of_uplinks; name_servers "$host"; } | not_loopback)
     allow "$own" "this host's own, so what is sent to them stays on it; when they change, run install.sh again."
@@ -347,6 +603,39 @@ SupplementaryGroups=
 SupplementaryGroups=$docker_group
 TEXT
   fi
+}
+
+# An image cannot know the addresses and the Docker group of the hosts that will boot from it: each finds its own.
+install_first_boot() {
+  place "$here/install.sh" "$share/install.sh" 755 0
+  place_text "$admin_units/gilly-this-host.service" <<TEXT
+# Written by install.sh --root: finds on its first boot what is particular to a host, before Gilly starts.
+[Unit]
+Description=Gilly, find the addresses of this host
+ConditionPathExists=!$drop_ins/10-this-host.conf
+Wants=network-online.target
+After=network-online.target docker.socket docker.service
+Before=gilly.service
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh $share/install.sh --this-host
+
+[Install]
+WantedBy=multi-user.target
+TEXT
+  link_unit gilly-this-host.service "$admin_units/gilly-this-host.service"
+}
+
+remove_first_boot() {
+  remove "$wants/gilly-this-host.service" "$admin_units/gilly-this-host.service" "$share/install.sh"
+}
+
+# What gilly-this-host.service runs: the drop-ins, and nothing else.
+prepare_this_host() {
+  find_docker_group
+  install_drop_ins
+  attempt "have systemd read its units again" systemctl daemon-reload
 }
 
 # allow ADDRESSES WHY: what the daemon may talk to besides loopback.
@@ -394,63 +683,126 @@ not_loopback() {
 
 drop() {
   [ -e "$root$1" ] || return 0
-  rm -f "$root$1"
+  attempt "remove $1" rm -f "$root$1"
   changed=yes restart=yes
   say "removed $1"
 }
 
 # --- the service ----------------------------------------------------------------------------------------------------
 
+# Only the first installation enables: what the administrator made of it since then is left alone.
 enable_unit() {
-  link=$root/etc/systemd/system/multi-user.target.wants/gilly.service
-  [ ! -e "$link" ] && [ ! -L "$link" ] || return 0
-  mkdir -p "$(dirname "$link")"
-  ln -s /etc/systemd/system/gilly.service "$link"
-  changed=yes reload=yes
-  say "enabled gilly.service"
+  if [ "$first" = yes ] && [ "$enable" = yes ]; then link_unit gilly.service "$unit"; fi
+  # A unit that has moved takes its link along.
+  if [ -n "$installed" ] && [ "$installed" != "$unit" ] && [ "$(readlink "$root$wants/gilly.service")" = "$installed" ]; then
+    attempt "enable gilly.service" ln -sfn "$unit" "$root$wants/gilly.service"
+  fi
 }
 
-# The kubelet's files that the config in force names and that are not there.
-missing_credentials() {
-  for key in caFile certFile keyFile tokenFile; do
-    file=$(config_value "$key")
-    case $file in /run/credentials/* | '') continue ;; /*) ;; *) file=/etc/gilly/$file ;; esac
-    [ -s "$file" ] || printf ' %s' "$file"
-  done
+# link_unit NAME UNIT-FILE: what `systemctl enable` does, in a tree that is not running too.
+link_unit() {
+  link=$root$wants/$1
+  [ ! -e "$link" ] && [ ! -L "$link" ] || return 0
+  attempt "make $wants" mkdir -p "$root$wants"
+  attempt "enable $1" ln -s "$2" "$link"
+  changed=yes reload=yes
+  say "enabled $1"
 }
 
 run_service() {
-  wanted=$(systemctl is-active --quiet gilly.service || missing_credentials)
-  [ -z "$wanted" ] || todo="${todo:+$todo, }get$wanted by gilly-credentials (/usr/local/share/gilly/credentials.md)"
-  if [ "$restart" = yes ] || [ "$reload" = yes ]; then systemctl daemon-reload; fi
+  # A run that was interrupted, or somebody's own drop-in, may have left settings that systemd has not read.
+  if [ "$(show NeedDaemonReload)" = yes ]; then reload=yes restart=yes; fi
+  if [ "$restart" = yes ] || [ "$reload" = yes ]; then
+    attempt "have systemd read its units again" systemctl daemon-reload
+  fi
+  enabled=$(systemctl is-enabled gilly.service 2>/dev/null) || :
+  find_missing
   if [ "$start" = no ]; then
     finish "not started (--no-start): systemctl start gilly"
-  elif cmp -s "$here/systemd/config.example.yaml" /etc/gilly/config.yaml; then
-    finish "not started yet: edit /etc/gilly/config.yaml${todo:+, $todo}, then run: systemctl start gilly"
+  elif systemctl is-active --quiet gilly.service; then
+    if [ "$restart" = yes ] || runs_another_binary; then
+      changed=yes
+      start_service restart
+    fi
+  elif case $enabled in masked*) ;; *) false ;; esac; then
+    finish "not started, since it is masked: systemctl unmask gilly"
+  elif [ "$enabled" = disabled ]; then
+    finish "not started, since it is disabled: systemctl enable --now gilly"
   elif [ -n "$todo" ]; then
     finish "not started yet: $todo, then run: systemctl start gilly"
-  elif ! systemctl is-active --quiet gilly.service; then
+  else
     changed=yes
     start_service start
-  elif [ "$restart" = yes ] || runs_another_binary; then
-    changed=yes
-    start_service restart
   fi
   finish "running: systemctl status gilly; journalctl -u gilly"
 }
 
+# show PROPERTY: one of gilly.service's, as systemd has it.
+show() {
+  systemctl show gilly.service --value --property="$1" 2>/dev/null || :
+}
+
+# What somebody has to do before the daemon can start. Sets todo.
+find_missing() {
+  todo='' missing=''
+  if cmp -s "$here/systemd/config.example.yaml" "$config"; then
+    todo="edit $config"
+  elif is_own && own=yes && lacks_mirrors; then
+    todo="write your mirrors into $config"
+  fi
+  for key in caFile certFile keyFile tokenFile; do
+    file=$(file_behind "$key")
+    [ -z "$file" ] || [ -s "$file" ] || missing="$missing $file"
+  done
+  [ -z "$missing" ] || todo="$todo${todo:+, }get$missing by gilly-credentials ($share/credentials.md)"
+}
+
 # An upgrade that was interrupted has replaced the file and not the process.
 runs_another_binary() {
-  pid=$(systemctl show gilly.service --value --property=MainPID)
-  [ "$(stat -Lc %d:%i "/proc/$pid/exe")" != "$(stat -c %d:%i /usr/local/bin/gilly)" ]
+  [ "$(stat -Lc %d:%i "/proc/$(show MainPID)/exe" 2>/dev/null)" != "$(stat -c %d:%i "$program")" ]
 }
 
 start_service() {
   since=$(date '+@%s.%N')
   if systemctl "$1" gilly.service 2>/dev/null; then return 0; fi
-  journalctl --sync
+  result=$(show Result) status=$(show ExecMainStatus)
+  journalctl --sync 2>/dev/null || :
   journalctl -u gilly -t gilly -o cat -p warning --since "$since" --no-pager 2>/dev/null | sed -n 1,5p >&2 || :
-  refuse "$version is installed but did not start: edit /etc/gilly/config.yaml, then run: systemctl restart gilly"
+  refuse "$version is installed but did not start: $(explain_failure "$result" "$status")"
+}
+
+# explain_failure RESULT STATUS: systemd's own words (systemd.exec(5), "Process Exit Codes"), and what they mean here.
+explain_failure() {
+  again='then run: systemctl restart gilly'
+  case $1:$2 in
+    exit-code:78) say "the config was refused (exit code 78): edit $config, $again" ;;
+    exit-code:243)
+      say "a file that LoadCredential= names is missing or cannot be read (243/CREDENTIALS):" \
+        "$(systemd_said): see $drop_ins/20-kubelet-credentials.conf, $again"
+      ;;
+    exit-code:203)
+      say "systemd cannot run $program (203/EXEC): $(systemd_said): is it on a file system mounted noexec, or denied by" \
+        "SELinux or fapolicyd?"
+      ;;
+    exit-code:216 | exit-code:217)
+      say "the user $user or the group $docker_group does not exist ($2): $(systemd_said): make it, $again"
+      ;;
+    exit-code:226) say "systemd cannot set up the sandbox (226/NAMESPACE): $(systemd_said): weaken it in a drop-in, $again" ;;
+    exit-code:2[0-4][0-9]) say "systemd cannot set up what the unit asks for ($2): $(systemd_said)" ;;
+    exit-code:*) say "it ended with exit code $2: journalctl -u gilly -n 20 says why" ;;
+    timeout:*) say "it was not ready within TimeoutStartSec= (timeout): journalctl -u gilly -n 20 says how far it came" ;;
+    watchdog:*) say "it hung and was killed by the watchdog: journalctl -u gilly -n 20 says how far it came" ;;
+    oom-kill:*) say "it needed more memory than MemoryMax= allows (oom-kill): raise that in a drop-in, $again" ;;
+    signal:* | core-dump:*) say "it was killed by signal $2 ($1): journalctl -u gilly -n 20 says more" ;;
+    start-limit-hit:*) say "it was started too often (start-limit-hit): systemctl reset-failed gilly, $again" ;;
+    *) say "systemd says '$1', status $2: $(systemd_said): systemctl status gilly says more" ;;
+  esac
+}
+
+# The last that systemd itself wrote about the failed step, without its prefix.
+systemd_said() {
+  journalctl -u gilly -o cat --since "$since" --no-pager 2>/dev/null |
+    sed -n 's/^gilly\.service: \(Failed .*\)$/\1/p' | sed '/Failed with result/d; /Failed at step/d' | sed -n 1p
 }
 
 finish() {
@@ -467,29 +819,38 @@ finish() {
 uninstall() {
   if [ -z "$root" ] && [ -d /run/systemd/system ]; then
     systemctl disable --now --quiet gilly.service 2>/dev/null || :
+    systemctl stop --quiet gilly.service 2>/dev/null || :
   fi
-  remove /etc/systemd/system/multi-user.target.wants/gilly.service /etc/systemd/system/gilly.service \
-    "$drop_ins/10-this-host.conf" "$drop_ins/30-docker-group.conf" /usr/local/bin/gilly \
-    /usr/local/bin/gilly-credentials /usr/local/share/gilly "$manual" "$completion"
-  # Folders that a bare host does not have, if nothing else came into them.
-  for folder in "${manual%/*}" "${completion%/*}" "${completion%/*/*}"; do rmdir "$root$folder" 2>/dev/null || :; done
+  remove "$wants/gilly.service" "${installed:-$unit}" "$drop_ins/10-this-host.conf" "$drop_ins/30-docker-group.conf"
+  remove_first_boot
+  remove_program "$prefix"
   if [ "$action" = purge ]; then
-    remove "$drop_ins" /etc/gilly /var/lib/gilly
+    remove "$admin_units/gilly.service" "$drop_ins" /etc/gilly /var/lib/gilly
     remove_user
   fi
   rmdir "$root$drop_ins" 2>/dev/null || :
   if [ -z "$root" ] && [ -d /run/systemd/system ]; then
-    systemctl daemon-reload
+    attempt "have systemd read its units again" systemctl daemon-reload
     systemctl reset-failed gilly.service 2>/dev/null || :
   fi
   [ "$changed" = yes ] || say "Gilly is not installed, nothing to do"
   if [ "$action" = uninstall ]; then tell_kept; fi
 }
 
+# remove_program PREFIX: what is below it, and folders that a bare host does not have, if nothing else came into them.
+remove_program() {
+  remove "$1/bin/gilly" "$1/bin/gilly-credentials" "$1/share/gilly" "$1$manual" "$1$completion"
+  for folder in "$own_units" "${own_units%/*}" "$1${manual%/*}" "$1${completion%/*}" "$1${completion%/*/*}"; do
+    rmdir "$root$folder" 2>/dev/null || :
+  done
+  [ "$1" != /usr/local ] || return 0
+  for folder in "$1/share/man" "$1/share" "$1/bin" "$1"; do rmdir "$root$folder" 2>/dev/null || :; done
+}
+
 remove() {
   for path in "$@"; do
     [ -e "$root$path" ] || [ -L "$root$path" ] || continue
-    rm -rf "$root$path"
+    attempt "remove $path" rm -rf "$root$path"
     changed=yes
     say "removed $path"
   done
@@ -497,16 +858,17 @@ remove() {
 
 # Only the user that install.sh made, known by its comment.
 remove_user() {
-  grep -qs "^gilly:[^:]*:[^:]*:[^:]*:$user_comment:" "$root/etc/passwd" || return 0
-  userdel ${root:+--prefix "$root"} gilly 2>/dev/null || refuse 'cannot remove the user gilly: try userdel gilly'
-  ! known group gilly || groupdel ${root:+--prefix "$root"} gilly
+  made=$(sed -n "s/^\([^:]*\):[^:]*:[^:]*:[^:]*:$user_comment:.*/\1/p" "$root/etc/passwd" 2>/dev/null | sed 1q)
+  [ -n "$made" ] || return 0
+  attempt "remove the user $made" userdel ${root:+--prefix "$root"} "$made"
+  ! known group "$made" || attempt "remove the group $made" groupdel ${root:+--prefix "$root"} "$made"
   changed=yes
-  say "removed the user gilly"
+  say "removed the user $made"
 }
 
 tell_kept() {
   kept=''
-  for path in /etc/gilly /var/lib/gilly "$drop_ins"; do
+  for path in /etc/gilly /var/lib/gilly "$drop_ins" "$admin_units/gilly.service"; do
     [ ! -e "$root$path" ] || kept="$kept $path"
   done
   [ -z "$kept" ] || say "kept${kept}: install.sh --purge takes them too"
@@ -516,32 +878,43 @@ tell_kept() {
 
 main() {
   umask 022
-  manual=/usr/local/share/man/man8/gilly.8 completion=/usr/local/share/bash-completion/completions/gilly
-  drop_ins=/etc/systemd/system/gilly.service.d user_comment='Gilly image repair'
+  # Reasons are read from messages, and `su` leaves the folders of useradd and ip out of PATH.
+  export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+  manual=/share/man/man8/gilly.8 completion=/share/bash-completion/completions/gilly
+  config=/etc/gilly/config.yaml drop_ins=/etc/systemd/system/gilly.service.d
+  wants=/etc/systemd/system/multi-user.target.wants user_comment='Gilly image repair'
   changed=no restart=no reload=no pending='' work='' todo=''
   newline='
 '
   node=$(uname -n | tr '[:upper:]' '[:lower:]')
   parse_arguments "$@"
-  [ -z "$root" ] || node=localhost
   check_host
-  if [ "$action" != install ]; then
+  take_turn
+  choose_places
+  case $action in uninstall | purge)
     uninstall
     exit 0
-  fi
-  check_user
-  check_docker
-  find_credentials
-  find_parts
-  work=$(mktemp -d)
+    ;;
+  esac
+  made=$(mktemp -d 2>&1) || refuse "cannot make a temporary folder: $(reason_in "$made"); name a writable one in TMPDIR"
+  work=$made
   trap 'rm -rf "$work" ${pending:+"$pending"}' EXIT
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
+  if [ "$action" = this-host ]; then
+    prepare_this_host
+    exit 0
+  fi
+  check_user
+  check_docker
+  check_places
+  find_parts
+  plan_config
+  judge_config
   install_user
   install_files
-  enable_unit
-  if [ -n "$root" ]; then finish "enabled in $root"; fi
+  if [ -n "$root" ]; then finish "$([ "$enable" = no ] || echo 'enabled ')in $root"; fi
   run_service
 }
 

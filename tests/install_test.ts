@@ -4,22 +4,12 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { parseConfig } from "../lib/config.ts";
 import { makeAuthority } from "./fakes/certificates.ts";
-import { Bench, has } from "./host/install_bench.ts";
+import { Bench, has, missing, test } from "./host/install_bench.ts";
 
 const REPOSITORY = new URL("..", import.meta.url).pathname;
 const DROP_INS = "etc/systemd/system/gilly.service.d";
-const missing = [...(Deno.uid() === 0 ? [] : ["root"]), ...(has("systemd-sysusers") ? [] : ["systemd-sysusers"])];
-
-function test(name: string, fn: (bench: Bench) => Promise<void>): void {
-  Deno.test({
-    name,
-    ignore: missing.length > 0,
-    async fn() {
-      await using bench = new Bench();
-      await fn(bench);
-    },
-  });
-}
+const UNIT = "usr/local/lib/systemd/system/gilly.service";
+const WANTS = "etc/systemd/system/multi-user.target.wants";
 
 if (missing.length > 0) console.log(`tests of install.sh skipped: missing ${missing.join(", ")}`);
 
@@ -27,14 +17,16 @@ test("an installation is a binary, an enabled unit, a config for its user alone,
   await bench.install();
   assertEquals(await bench.paths(), [
     "etc/gilly/config.yaml",
-    "etc/systemd/system/gilly.service",
-    `${DROP_INS}/10-this-host.conf`,
-    "etc/systemd/system/multi-user.target.wants/gilly.service",
+    "etc/systemd/system/gilly-this-host.service",
+    `${WANTS}/gilly-this-host.service`,
+    `${WANTS}/gilly.service`,
     "usr/local/bin/gilly",
     "usr/local/bin/gilly-credentials",
+    UNIT,
     "usr/local/share/bash-completion/completions/gilly",
     "usr/local/share/gilly/config.example.yaml",
     "usr/local/share/gilly/credentials.md",
+    "usr/local/share/gilly/install.sh",
     "usr/local/share/man/man8/gilly.8",
   ]);
   const mode = (path: string) => (Deno.statSync(`${bench.root}/${path}`).mode! & 0o7777).toString(8);
@@ -46,10 +38,7 @@ test("an installation is a binary, an enabled unit, a config for its user alone,
   const { uid, gid } = Deno.statSync(`${bench.root}/etc/gilly/config.yaml`);
   assertEquals({ uid, gid }, { uid: 0, gid: group });
   assertMatch(bench.read("etc/passwd"), /^gilly:x:\d+:\d+:Gilly image repair:\/nonexistent:\/usr\/sbin\/nologin$/m);
-  assertEquals(
-    Deno.readLinkSync(`${bench.root}/etc/systemd/system/multi-user.target.wants/gilly.service`),
-    "/etc/systemd/system/gilly.service",
-  );
+  assertEquals(Deno.readLinkSync(`${bench.root}/${WANTS}/gilly.service`), `/${UNIT}`);
   assertEquals(bench.read("etc/gilly/config.yaml"), bench.read("usr/local/share/gilly/config.example.yaml"));
 });
 
@@ -96,7 +85,7 @@ test("an example that changed lands beside the config, once", async (bench) => {
   assertStringIncludes(await bench.install(), "nothing to do");
 });
 
-test("flags write a first config that Gilly accepts, and never touch a second", async (bench) => {
+test("flags write a config that Gilly accepts, and leave alone what somebody edited", async (bench) => {
   const url = "https://worker-1.example:10250";
   await bench.install(
     ...["--kubelet-url", url, "--mirror", "gcr.io=mirror.example", "--mirror", "quay.io=a.example/quay,[::1]:5000"],
@@ -109,9 +98,14 @@ test("flags write a first config that Gilly accepts, and never touch a second", 
     { origin: "quay.io", mirrors: ["a.example/quay", "[::1]:5000"] },
     { origin: "*.pkg.dev", mirrors: ["harbor.example/proxy/{registry}"] },
   ]);
-  const before = bench.read("etc/gilly/config.yaml");
-  assertStringIncludes(await bench.install("--mirror", "quay.io=other.example"), "kept /etc/gilly/config.yaml");
-  assertEquals(bench.read("etc/gilly/config.yaml"), before);
+  bench.write("etc/gilly/config.yaml", `${bench.read("etc/gilly/config.yaml")}# mine\n`);
+  const before = await bench.snapshot();
+  const out = await bench.install("--mirror", "quay.io=other.example");
+  assertMatch(
+    out,
+    /^kept \S+config\.yaml, which has been edited: --mirror and --kubelet-\* had no effect, edit its reg/m,
+  );
+  assertEquals(await bench.snapshot(), before);
 });
 
 test("the example by itself is a config that Gilly reads", async (bench) => {
@@ -202,9 +196,9 @@ test("uninstalling keeps config and ledger, purging takes them and the user; bot
 });
 
 test("purging leaves a user gilly alone that somebody else made", async (bench) => {
-  const account = "gilly:x:1500:1500:Gilly Cooper:/home/gilly:/bin/sh\n";
+  const account = "gilly:x:250:250:made by Puppet:/nonexistent:/usr/sbin/nologin\n";
   bench.write("etc/passwd", account);
-  bench.write("etc/group", "gilly:x:1500:\n");
+  bench.write("etc/group", "gilly:x:250:\n");
   await bench.install();
   await bench.install("--purge");
   assertEquals(bench.read("etc/passwd"), account);
@@ -246,10 +240,20 @@ for (const [what, args, expected] of REFUSALS) {
 }
 
 test("a binary that does not run here is refused with its own words, before anything is touched", async (bench) => {
-  Deno.writeTextFileSync(`${bench.release}/gilly`, "#!/bin/sh\necho 'GLIBC_2.99 not found' >&2\nexit 1\n");
-  const { code, err } = await bench.run(["--root", bench.root]);
-  assertEquals(code, 1);
-  assertMatch(err, /^install\.sh: \S+\/gilly does not run here: GLIBC_2\.99 not found$/);
+  for (
+    const [script, why] of [
+      [
+        "echo 'gilly: /lib/libc.so.6: version `GLIBC_2.27'\\'' not found' >&2",
+        "it needs glibc 2\\.27 or later, .* has glibc \\S+",
+      ],
+      ["echo 'no such luck' >&2", "no such luck"],
+    ] as const
+  ) {
+    Deno.writeTextFileSync(`${bench.release}/gilly`, `#!/bin/sh\n${script}\nexit 1\n`);
+    const { code, err } = await bench.run(["--root", bench.root]);
+    assertEquals(code, 1);
+    assertMatch(err, new RegExp(`^install\\.sh: \\S+/gilly does not run here: ${why}$`));
+  }
   assertEquals(await bench.paths(), []);
 });
 

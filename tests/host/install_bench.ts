@@ -26,10 +26,19 @@ export class Bench implements AsyncDisposable {
     Deno.writeTextFileSync(`${this.release}/gilly`, `#!/bin/sh\necho gilly ${version}\n`, { mode: 0o755 });
   }
 
-  async run(args: readonly string[], shell: readonly string[] = ["sh"]): Promise<Outcome> {
+  /** Makes the release's binary the program itself, run from its sources. */
+  makeRealBinary(): void {
+    const run = `exec '${Deno.execPath()}' run --quiet --allow-all '${REPOSITORY}main.ts' "$@"`;
+    Deno.writeTextFileSync(`${this.release}/gilly`, `#!/bin/sh\n${run}\n`, { mode: 0o755 });
+  }
+
+  async run(
+    args: readonly string[],
+    shell: readonly string[] = ["sh"],
+    { env = {}, script = `${this.release}/install.sh` }: { env?: Record<string, string>; script?: string } = {},
+  ): Promise<Outcome> {
     const [program = "sh", ...before] = shell;
-    const output = await new Deno.Command(program, { args: [...before, `${this.release}/install.sh`, ...args] })
-      .output();
+    const output = await new Deno.Command(program, { args: [...before, script, ...args], env }).output();
     const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trimEnd();
     return { code: output.code, out: text(output.stdout), err: text(output.stderr) };
   }
@@ -67,6 +76,24 @@ export class Bench implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.#directory, { recursive: true });
   }
+}
+
+/** What this machine lacks for tests with a bench. */
+export const missing = [
+  ...(Deno.uid() === 0 ? [] : ["root"]),
+  ...(has("systemd-sysusers") ? [] : ["systemd-sysusers"]),
+];
+
+/** A test with a bench of its own. */
+export function test(name: string, fn: (bench: Bench) => Promise<void>): void {
+  Deno.test({
+    name,
+    ignore: missing.length > 0,
+    async fn() {
+      await using bench = new Bench();
+      await fn(bench);
+    },
+  });
 }
 
 /** How a run of install.sh ended. */

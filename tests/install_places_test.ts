@@ -1,0 +1,172 @@
+// Where install.sh puts things and as whom: what it finds there already, what it moves, and what it leaves alone.
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { test } from "./host/install_bench.ts";
+
+const UNITS = "etc/systemd/system";
+const UNIT = "usr/local/lib/systemd/system/gilly.service";
+const LINK = `${UNITS}/multi-user.target.wants/gilly.service`;
+
+test("a service that was disabled stays so, and --no-enable never enables it", async (bench) => {
+  await bench.install();
+  await Deno.remove(`${bench.root}/${LINK}`);
+  bench.makeBinary("0.2.0");
+  await bench.install();
+  assert(!(await bench.paths()).includes(LINK));
+  await bench.install("--purge");
+  await bench.install("--no-enable");
+  assert(!(await bench.paths()).includes(LINK));
+});
+
+test("a first installation that was interrupted is enabled by the next", async (bench) => {
+  await bench.install();
+  for (const path of [LINK, UNIT]) await Deno.remove(`${bench.root}/${path}`);
+  await bench.install();
+  assertEquals(Deno.readLinkSync(`${bench.root}/${LINK}`), `/${UNIT}`);
+});
+
+for (const enabled of [true, false]) {
+  test(`the unit of 0.1.0 moves to where it can be masked, ${enabled ? "enabled" : "disabled"} as it was`, async (bench) => {
+    const old = Deno.readTextFileSync(`${bench.release}/systemd/gilly.service`);
+    bench.write(`${UNITS}/gilly.service`, `# of 0.1.0\n${old}`);
+    bench.write(`${UNITS}/gilly.service.d/override.conf`, "[Service]\nMemoryMax=1G\n");
+    Deno.mkdirSync(`${bench.root}/${UNITS}/multi-user.target.wants`);
+    if (enabled) Deno.symlinkSync(`/${UNITS}/gilly.service`, `${bench.root}/${LINK}`);
+    assertStringIncludes(await bench.install(), `moved /${UNITS}/gilly.service to /${UNIT}`);
+    const paths = await bench.paths();
+    assert(!paths.includes(`${UNITS}/gilly.service`));
+    assert(paths.includes(`${UNITS}/gilly.service.d/override.conf`));
+    assertEquals(bench.read(UNIT), old);
+    assertEquals(paths.includes(LINK), enabled);
+    if (enabled) assertEquals(Deno.readLinkSync(`${bench.root}/${LINK}`), `/${UNIT}`);
+    assertStringIncludes(await bench.install(), "nothing to do");
+  });
+}
+
+test("a unit of the administrator's own, or a mask, is not taken for an old one", async (bench) => {
+  await bench.install();
+  bench.write(`${UNITS}/gilly.service`, "# mine\n");
+  assertMatch(
+    await bench.install(),
+    /^\/etc\/systemd\/system\/gilly\.service hides \S+: merge what is new there into it$/m,
+  );
+  assertEquals(bench.read(`${UNITS}/gilly.service`), "# mine\n");
+  await Deno.remove(`${bench.root}/${UNITS}/gilly.service`);
+  Deno.symlinkSync("/dev/null", `${bench.root}/${UNITS}/gilly.service`);
+  bench.makeBinary("0.2.0");
+  await bench.install();
+  assertEquals(Deno.readLinkSync(`${bench.root}/${UNITS}/gilly.service`), "/dev/null");
+});
+
+test("--prefix puts the program elsewhere, the unit follows, and both are remembered", async (bench) => {
+  await bench.install("--prefix", "/opt/gilly");
+  const unit = bench.read(`${UNITS}/gilly.service`);
+  assertMatch(unit, /^ExecStart=\/opt\/gilly\/bin\/gilly run /m);
+  assertMatch(unit, /^ExecPaths=\/opt\/gilly\/bin\/gilly /m);
+  assertEquals((await bench.paths()).filter((path) => path.startsWith("usr/")), []);
+  bench.makeBinary("0.2.0");
+  await bench.install();
+  assertStringIncludes(bench.read("opt/gilly/bin/gilly"), "0.2.0");
+  await bench.install("--prefix", "/usr/local");
+  assertEquals((await bench.paths()).filter((path) => /^opt|system\/gilly\.service/.test(path)), [UNIT]);
+  await bench.install("--prefix", "/opt/gilly");
+  await bench.install("--purge");
+  assertEquals(await bench.paths(), []);
+});
+
+test("a prefix that the unit's sandbox hides is refused", async (bench) => {
+  for (const prefix of ["/home/gilly", "/root", "/tmp/gilly", "opt/gilly"]) {
+    const { code, err } = await bench.run(["--root", bench.root, "--prefix", prefix]);
+    assertEquals(code, 1);
+    assertMatch(
+      err,
+      /^install\.sh: --prefix (\S+ is hidden from the daemon by its sandbox: .*|expects an absolute path .*)$/,
+    );
+  }
+  assertEquals(await bench.paths(), []);
+});
+
+test("the account of a person is refused, and --user names another", async (bench) => {
+  bench.write("etc/passwd", "gilly:x:1500:1500:Gilly Cooper:/home/gilly:/bin/sh\n");
+  bench.write("etc/group", "gilly:x:1500:\n");
+  const { code, err } = await bench.run(["--root", bench.root]);
+  assertEquals(code, 1);
+  assertEquals(
+    err,
+    "install.sh: the account gilly is somebody's (uid 1500, shell /bin/sh), and the daemon would have all that it has: " +
+      "name another with --user, such as --user gilly-daemon",
+  );
+  assertEquals(await bench.paths(), []);
+  await bench.install("--user", "gilly-daemon");
+  assertMatch(bench.read(UNIT), /^User=gilly-daemon\nGroup=gilly-daemon$/m);
+  assertStringIncludes(await bench.install(), "nothing to do");
+  await bench.install("--uninstall");
+  await bench.install("--purge");
+  assertEquals(bench.read("etc/passwd"), "gilly:x:1500:1500:Gilly Cooper:/home/gilly:/bin/sh\n");
+});
+
+test("it may be called by a link, and without sbin in PATH", async (bench) => {
+  const link = `${bench.root}/../gilly-install`;
+  Deno.symlinkSync(`${bench.release}/install.sh`, link);
+  const env = { PATH: "/usr/local/bin:/usr/bin:/bin" };
+  const install = await bench.run(["--root", bench.root], ["sh"], { env, script: link });
+  assertEquals([install.code, install.err], [0, ""]);
+  const purge = await bench.run(["--root", bench.root, "--purge"], ["sh"], { env, script: link });
+  assertEquals([purge.code, purge.err], [0, ""]);
+  assertEquals(bench.read("etc/passwd") + bench.read("etc/group"), "");
+});
+
+test("of two at once the second waits for the first", async (bench) => {
+  // What the first holds while it works, until its standard input ends.
+  const first = new Deno.Command("flock", {
+    args: [bench.root, "sh", "-c", "echo held; cat"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const held = first.stdout.getReader();
+  await held.read();
+  const second = new Deno.Command("sh", {
+    args: [`${bench.release}/install.sh`, "--root", bench.root],
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const said = second.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  assertEquals((await said.read()).value, "another install.sh is at work here: waiting for it to end\n");
+  assertEquals(await bench.paths(), []);
+  await first.stdin.close();
+  let rest = "";
+  for (let part = await said.read(); !part.done; part = await said.read()) rest += part.value;
+  assertMatch(rest, /is installed and enabled in /);
+  const errors = await new Response(second.stderr).text();
+  assertEquals([(await second.status).code, errors], [0, ""]);
+  await held.cancel();
+  await first.status;
+});
+
+test("an image says nothing of the host that made it, and each host finds its own addresses", async (bench) => {
+  await bench.install("--mirror", "gcr.io=mirror.example");
+  assertMatch(bench.read("etc/gilly/config.yaml"), /^ {2}url: "https:\/\/\{hostname\}:10250"$/m);
+  const paths = await bench.paths();
+  assertEquals(paths.filter((path) => path.includes("10-this-host")), []);
+  assert(paths.includes(`${UNITS}/multi-user.target.wants/gilly-this-host.service`));
+  const unit = bench.read(`${UNITS}/gilly-this-host.service`);
+  assertMatch(unit, /^Before=gilly\.service$/m);
+  assertMatch(unit, /^ExecStart=\/bin\/sh \/usr\/local\/share\/gilly\/install\.sh --this-host$/m);
+});
+
+test("what cannot be written is one line with the reason, whichever command met it", async (bench) => {
+  // Nothing can be made below a file, and root's rights do not change that.
+  bench.write("usr/local/share/man", "");
+  const { code, err } = await bench.run(["--root", bench.root]);
+  assertEquals(code, 1);
+  assertEquals(
+    err,
+    "install.sh: cannot make the folder of /usr/local/share/man/man8/gilly.8: Not a directory; " +
+      "correct that and run install.sh again",
+  );
+  const elsewhere = await bench.run(["--root", bench.root], ["sh"], { env: { TMPDIR: "/nowhere" } });
+  assertEquals(
+    elsewhere.err,
+    "install.sh: cannot make a temporary folder: No such file or directory; name a writable one in TMPDIR",
+  );
+});
