@@ -799,10 +799,10 @@ explain_failure() {
   esac
 }
 
-# The last that systemd itself wrote about the failed step, without its prefix.
+# What systemd itself wrote about the failed step, without its prefix; of some steps it only says how they ended.
 systemd_said() {
-  journalctl -u gilly -o cat --since "$since" --no-pager 2>/dev/null |
-    sed -n 's/^gilly\.service: \(Failed .*\)$/\1/p' | sed '/Failed with result/d; /Failed at step/d' | sed -n 1p
+  journalctl -u gilly -o cat --since "$since" --no-pager 2>/dev/null | sed -n 's/^gilly\.service: //p' |
+    sed -n '/^Failed with result/d; /^Failed at step/d; /^Failed /p; /process exited, /p' | sed -n 1p
 }
 
 finish() {

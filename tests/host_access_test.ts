@@ -3,10 +3,10 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { GILLY, testIfPossible } from "./e2e/requirements.ts";
-import { makeAuthority } from "./fakes/certificates.ts";
 import { bootHost, type Host } from "./host/host.ts";
 import { blockBehind, readPage } from "./pages.ts";
 import { installer, missingForRelease, unpackRelease } from "./host/stage.ts";
+import { putCredentials, putDockerSocket } from "./host/stand_ins.ts";
 
 const DROP_INS = "/etc/systemd/system/gilly.service.d";
 const OWN = "10.99.0.1";
@@ -51,25 +51,28 @@ testIfPossible("the unit reaches its own host, its Docker, and nobody else", mis
   await t.step(
     "the fleet's loop of the operations page installs it, and names the files that are missing",
     async () => {
-      await host.sh("mkdir kept && mv /etc/gilly/kubelet-client.* kept/");
       const loop = blockBehind(readPage("docs/operations.md"), "With ssh alone:");
-      const out = await host.sh(`PATH=/root/fleet:$PATH\n${FLEET}\n${loop}`);
-      const files = "/etc/gilly/kubelet-client.crt /etc/gilly/kubelet-client.key";
-      assertStringIncludes(
-        out,
-        `is installed and not started yet: get ${files} by gilly-credentials (/usr/local/share/gilly/credentials.md), then run`,
+      await host.sh("mkdir -p away && mv /etc/gilly/kubelet-* away/");
+      const out = await host.sh(
+        `${FLEET}
+mkdir -p admin && cp gilly-*.tar.gz admin/ && cd admin
+PATH=/root/fleet:$PATH
+${loop}`,
       );
+      const files = "/etc/gilly/kubelet-client.crt /etc/gilly/kubelet-client.key";
+      assertMatch(out, /is installed and not started yet: get [^,]*, then run/);
+      assertStringIncludes(out, `${files} by gilly-credentials (/usr/local/share/gilly/credentials.md), then run`);
       assertMatch(await host.sh("gilly-credentials --help"), /^Usage: gilly-credentials request/);
       const config = await host.sh("cat /etc/gilly/config.yaml");
-      assertMatch(config, /^ {2}url: "https:\/\/worker:10250"$/m);
+      assertMatch(config, /^ {2}url: "https:\/\/\{hostname\}:10250"$/m);
       assertMatch(config, /^ {2}"gcr\.io": \["docker\.repo\.eng\.netapp\.com"\]$/m);
-      await host.sh("rm /etc/gilly/config.yaml; mv kept/* /etc/gilly/");
+      await host.sh("rm /etc/gilly/config.yaml");
     },
   );
 
   await t.step("the commands of the operations page bring one worker up", async () => {
     const block = blockBehind(readPage("docs/operations.md"), "From a release archive");
-    const { out } = await host.run(`cp /etc/gilly/kubelet-* .\nrm /etc/gilly/kubelet-*\n${block}`);
+    const { out } = await host.run(`mv away/kubelet-* .\n${block}`);
     assertMatch(out, /Active: active \(running\)/);
     assertMatch(out, /^ok +config: \/etc\/gilly\/config\.yaml is in order/m);
     await host.sh("systemctl stop gilly && rm /etc/gilly/config.yaml");
@@ -113,22 +116,4 @@ async function connectAsUnit(host: Host, address: string): Promise<"refused" | "
     timeout 1 bash -c '</dev/tcp/${address}/10250' 2>/dev/null
     echo $?`);
   return out === "124" ? "no answer" : "refused";
-}
-
-/** An Engine that is there and says nothing: whoever asks knows at once. */
-const HANGS_UP = 'open(S,"+<&=3"); close C while accept(C,S)';
-
-async function putDockerSocket(host: Host, group: string): Promise<void> {
-  const socket = `[Socket]\nListenStream=/run/docker.sock\nSocketMode=0660\nSocketGroup=${group}\n`;
-  await host.put("/run/systemd/system/docker.socket", socket);
-  await host.put("/run/systemd/system/docker.service", `[Service]\nExecStart=/usr/bin/perl -e '${HANGS_UP}'\n`);
-  await host.sh("systemctl daemon-reload && systemctl restart docker.socket");
-}
-
-async function putCredentials(host: Host): Promise<void> {
-  const authority = makeAuthority("cluster");
-  const { certificatePem, keyPem } = authority.issueClient({ commonName: "gilly" });
-  await host.put("/etc/gilly/kubelet-ca.crt", authority.certificatePem);
-  await host.put("/etc/gilly/kubelet-client.crt", certificatePem);
-  await host.put("/etc/gilly/kubelet-client.key", keyPem);
 }
