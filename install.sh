@@ -392,9 +392,13 @@ adapt_unit() {
   unknown=''
   [ -z "$root" ] || return 0
   for setting in $(unknown_settings); do
+    # A drop-in's own unknown settings are its author's business.
+    grep -q "^$setting=" "$work/gilly.service" || continue
     unknown="$unknown $setting"
+    without="/^$setting=/d"
     # Where the pauses cannot grow, they are longer from the start.
-    sed "/^$setting=/d; s/^RestartSec=2\$/RestartSec=5/" "$work/gilly.service" >"$work/without"
+    [ "$setting" != RestartSteps ] || without="$without; s/^RestartSec=2\$/RestartSec=5/"
+    sed "$without" "$work/gilly.service" >"$work/without"
     mv -f "$work/without" "$work/gilly.service"
   done
 }
