@@ -30,7 +30,8 @@ A config without an editor, for as long as nobody has edited it:
   --purge        take Gilly off with its config, its ledger and its user
   -h, --help     this text
 
-Example: ./install.sh --mirror gcr.io=mirror.example --mirror quay.io=mirror.example/quay
+Example:
+  ./install.sh --mirror gcr.io=mirror.example --mirror quay.io=mirror.example/q
 TEXT
 }
 

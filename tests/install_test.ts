@@ -213,6 +213,12 @@ test("from a checkout it compiles first", async (bench) => {
   assertStringIncludes(bench.read("usr/local/bin/gilly"), "0.1.0");
 });
 
+test("its help fits a terminal of 80 columns", async (bench) => {
+  const { code, out } = await bench.run(["--help"]);
+  assertEquals(code, 0);
+  assertEquals(out.split("\n").filter((line) => line.length > 80), []);
+});
+
 const REFUSALS: readonly (readonly [string, string[], RegExp])[] = [
   ["an unknown flag", ["--mirrors", "x"], /unknown argument '--mirrors': see install.sh --help/],
   ["a flag without its value", ["--mirror"], /--mirror needs a value/],

@@ -21,7 +21,7 @@ export const checkCommand: Command = {
     "and the running daemon. Every line begins with ok, warn or fail; the next",
     "step stands below it. Nothing is changed. It reads what the user who runs it may",
     "read; root may read all of it. With --syntax-only nothing but the config's own",
-    "text is looked at, as install.sh does.",
+    "text is looked at.",
     "",
     "Exit code: 0 when nothing fails (a warning is no failure), 1 when something",
     "does, 78 when the config itself is refused, so that nothing else was checked.",
