@@ -4,9 +4,14 @@
 import type { NodeState } from "./node_state.ts";
 import { printableJson } from "./printable.ts";
 import { removeFile, writeAtomically } from "./write_files.ts";
+import { type NoDaemon, readNodeState } from "./state_reader.ts";
+import { spanText } from "./units.ts";
 
 /** Where the runtime directory is when the environment does not say so. */
 export const DEFAULT_RUNTIME_DIRECTORY = "/run/gilly";
+
+/** A daemon writes every fifteen seconds at the latest, and systemd kills one whose loop hangs for sixty. */
+const STALE_AFTER_SECONDS = 90;
 
 /** A state that did not change is written again after this long, for the ages in it. */
 const AGAIN_MS = 10_000;
@@ -85,6 +90,30 @@ export async function readStateText(path: string): Promise<string | undefined> {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
     throw error;
   }
+}
+
+/** What a state file says, if a daemon stands behind it; else why none does. */
+export type SeenDaemon =
+  & { readonly problems: readonly string[] }
+  & ({ readonly state: NodeState } | { readonly state: undefined } & NoDaemon);
+
+/** Looks for the daemon behind a state file, at `now` (milliseconds since the epoch). Throws what the file system says. */
+export async function seeDaemon(file: string, now: number): Promise<SeenDaemon> {
+  const none = (because: string, problems: readonly string[] = [], silent = false) => (
+    { state: undefined, because, problems, silent }
+  );
+  const text = await readStateText(file);
+  if (text === undefined) return none(`there is no ${file}`);
+  const { state, problems } = readNodeState(text);
+  if (state === undefined) return none(`${file} says nothing of one`, problems);
+  const age = (now - Date.parse(state.writtenAt)) / 1000;
+  const alive = await isAlive(state.pid);
+  const wrote = `pid ${state.pid}, which wrote ${file} ${spanText(age)} ago,`;
+  if (alive === false) return none(`${wrote} is gone`, problems);
+  if (age > STALE_AFTER_SECONDS) {
+    return none(`${wrote} has said nothing since: see journalctl -u gilly`, problems, true);
+  }
+  return { state, problems };
 }
 
 /** Whether a process is there; undefined when /proc does not tell (proc(5), hidepid). */

@@ -12,6 +12,18 @@ export interface ReadState {
   readonly problems: readonly string[];
 }
 
+/** Why no daemon stands behind a state file. */
+export interface NoDaemon {
+  readonly because: string;
+  /** Its process is there and has said nothing for long. */
+  readonly silent: boolean;
+}
+
+/** What to do about a daemon that does not run, and about one that says nothing. */
+export const START = "systemctl start gilly; journalctl -u gilly -n 20 says why it stopped";
+/** See START. */
+export const RESTART = "systemctl restart gilly; journalctl -u gilly -n 20 says what it did last";
+
 /** Reads the text of a state file. Never throws. */
 export function readNodeState(text: string): ReadState {
   let found: unknown;

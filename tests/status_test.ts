@@ -109,7 +109,7 @@ Deno.test("status shows what the running daemon knows, from its start to its sto
     assertEquals((await gilly.end("SIGTERM")).code, 0);
     await watching.until((text) => text.includes('"running":false'));
     const gone = await status(runtime);
-    assertEquals([gone.code, gone.stdout], [3, `no daemon runs: there is no ${runtime}/state.json\n`]);
+    assertEquals([gone.code, gone.stdout], [3, `no daemon runs: there is no ${runtime}/state.json\n${START}\n`]);
     assertEquals([...Deno.readDirSync(runtime)], []);
   } finally {
     await gilly.end("SIGKILL");
@@ -189,6 +189,9 @@ Deno.test("status --watch in a pipe prints what changed, and not that it grew ol
   });
 });
 
+const START = "→ systemctl start gilly; journalctl -u gilly -n 20 says why it stopped";
+const RESTART = "→ systemctl restart gilly; journalctl -u gilly -n 20 says what it did last";
+
 /** What is in the state file, and why no daemon stands behind it. */
 const NONE: readonly (readonly [string, string | Partial<NodeState>, RegExp])[] = [
   ["half a state", '{"version":1,"pid":', /^no daemon runs: \S+state\.json says nothing of one\n$/],
@@ -211,7 +214,9 @@ for (const [name, content, said] of NONE) {
       if (typeof content === "string") await Deno.writeTextFile(`${dir}/state.json`, content);
       const text = await status(dir);
       assertEquals(text.code, 3);
-      assertMatch(text.stdout, said);
+      const [because, next] = text.stdout.split(/\n(?=→)/);
+      assertMatch(`${because}\n`, said);
+      assertEquals(next, name === "a daemon that hangs" ? `${RESTART}\n` : `${START}\n`);
       const json = await status(dir, "--json");
       assertEquals([json.code, JSON.parse(json.stdout).running], [3, false]);
       assertMatch(`no daemon runs: ${JSON.parse(json.stdout).because}\n`, said);

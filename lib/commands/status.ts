@@ -4,11 +4,9 @@ import { now } from "../app.ts";
 import type { Command, Output } from "../cli.ts";
 import { describeError, EXIT } from "../errors.ts";
 import { sleep } from "../event_watch.ts";
-import type { NodeState } from "../node_state.ts";
-import { isAlive, readStateText, stateFileIn, watchStateFile } from "../state_file.ts";
-import { readNodeState } from "../state_reader.ts";
+import { seeDaemon, type SeenDaemon, stateFileIn, watchStateFile } from "../state_file.ts";
+import { RESTART, START } from "../state_reader.ts";
 import { statusLines } from "../status_text.ts";
-import { spanText } from "../units.ts";
 import { JSON_FLAG, tell } from "./flags.ts";
 import { Stop } from "./signals.ts";
 import { sizeOf } from "./terminal.ts";
@@ -16,9 +14,6 @@ import { printableJson } from "../printable.ts";
 
 /** The exit code when no daemon runs, as `systemctl status` has it (LSB, "program is not running"). */
 const NOT_RUNNING = 3;
-
-/** A daemon writes every fifteen seconds at the latest, and systemd kills one whose loop hangs for sixty. */
-const STALE_AFTER_SECONDS = 90;
 
 /** Ages and times of next tries move on by themselves. */
 const REDRAW_MS = 2000;
@@ -46,41 +41,22 @@ export const statusCommand: Command = {
       : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY"));
     const json = flags.json === true;
     if (flags.watch === true) return await watch(file, json, output);
-    const seen = await look(file);
+    const seen = await seeDaemon(file, now());
     for (const problem of seen.problems) tell(`${file}: ${problem}`);
     output.write(json ? `${printableJson(asJson(seen), 2)}\n` : `${linesOf(seen).join("\n")}\n`);
     return seen.state === undefined ? NOT_RUNNING : EXIT.ok;
   },
 };
 
-/** What the file says, if a daemon stands behind it; else why none does. */
-type Seen =
-  & { readonly problems: readonly string[] }
-  & ({ readonly state: NodeState } | { readonly state: undefined; readonly because: string });
-
-async function look(file: string): Promise<Seen> {
-  const none = (because: string, problems: readonly string[] = []) => ({ state: undefined, because, problems });
-  const text = await readStateText(file);
-  if (text === undefined) return none(`there is no ${file}`);
-  const { state, problems } = readNodeState(text);
-  if (state === undefined) return none(`${file} says nothing of one`, problems);
-  const age = (now() - Date.parse(state.writtenAt)) / 1000;
-  const alive = await isAlive(state.pid);
-  const wrote = `pid ${state.pid}, which wrote ${file} ${spanText(age)} ago,`;
-  if (alive === false) return none(`${wrote} is gone`, problems);
-  if (age > STALE_AFTER_SECONDS) return none(`${wrote} has said nothing since: see journalctl -u gilly`, problems);
-  return { state, problems };
-}
-
-function asJson(seen: Seen): unknown {
+function asJson(seen: SeenDaemon): unknown {
   return seen.state === undefined
     ? { running: false, because: seen.because, problems: seen.problems }
     : { running: true, ...seen.state, ...(seen.problems.length > 0 && { problems: seen.problems }) };
 }
 
-function linesOf(seen: Seen): string[] {
+function linesOf(seen: SeenDaemon): string[] {
   return seen.state === undefined
-    ? [`no daemon runs: ${seen.because}`]
+    ? [`no daemon runs: ${seen.because}`, `→ ${seen.silent ? RESTART : START}`]
     : statusLines(seen.state, now(), sizeOf(Deno.stdout)?.columns ?? Infinity);
 }
 
@@ -97,8 +73,8 @@ async function watch(file: string, json: boolean, output: Output): Promise<numbe
       void watchStateFile(file, () => changed.abort(), stop.signal).finally(() => watching = false);
     }
     show(
-      await look(file).catch((error): Seen => (
-        { state: undefined, because: `cannot read ${file}: ${describeError(error)}`, problems: [] }
+      await seeDaemon(file, now()).catch((error): SeenDaemon => (
+        { state: undefined, because: `cannot read ${file}: ${describeError(error)}`, problems: [], silent: false }
       )),
     );
     await sleep(REDRAW_MS, AbortSignal.any([stop.signal, changed.signal]));
@@ -108,7 +84,7 @@ async function watch(file: string, json: boolean, output: Output): Promise<numbe
 }
 
 /** Draws over what was drawn before, as much of it as there are lines on the terminal. */
-function onScreen(output: Output): (seen: Seen) => void {
+function onScreen(output: Output): (seen: SeenDaemon) => void {
   output.write("\x1b[2J");
   return (seen) => {
     const { rows } = sizeOf(Deno.stdout) ?? { rows: 24 };
@@ -122,7 +98,7 @@ function onScreen(output: Output): (seen: Seen) => void {
 }
 
 /** Writes what is new below what was written before; ages alone are no news. */
-function inLines(json: boolean, output: Output): (seen: Seen) => void {
+function inLines(json: boolean, output: Output): (seen: SeenDaemon) => void {
   let last: string | undefined;
   return (seen) => {
     const news = JSON.stringify(
