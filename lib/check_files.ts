@@ -4,11 +4,16 @@
 import { counted, fail, type Finding, ok, several, warn } from "./checks.ts";
 import type { CertificateFacts } from "./certificate_facts.ts";
 import { ENOUGH, ROLES } from "./kubelet_rights.ts";
+import { DENIED } from "./errors.ts";
+import type { LentFile } from "./unit_file.ts";
 
 const DAY_MS = 86_400_000;
 
 /** A certificate that lasts no longer than this is a warning. */
 export const FEW_DAYS = 14;
+
+/** What to do about files that only root and the daemon may read. */
+export const AS_ROOT = "run it as root: sudo gilly check";
 
 /** Groups whose members may do everything in the cluster (kubeadm, certlist.go and its ClusterRoleBindings). */
 const ADMINISTRATORS: ReadonlySet<string> = new Set(["system:masters", "kubeadm:cluster-admins"]);
@@ -33,36 +38,81 @@ export function judgeConfig({ file, registries }: { file: string; registries: re
 export function judgeMistakes(mistakes: readonly Mistake[]): Finding[] {
   return mistakes.map(({ file, line, key, message }) => {
     const place = line === undefined ? file : `${file}:${line}`;
-    return fail(
-      "config",
-      [place, key, message].filter((part) => part !== "").join(": "),
-      line === undefined ? "add it" : "mend that line",
-    );
+    return fail("config", [place, key, message].filter((part) => part !== "").join(": "), adviceOn(line, key, message));
   });
 }
 
+function adviceOn(line: number | undefined, key: string, message: string): string {
+  if (message.includes(DENIED)) return AS_ROOT;
+  if (line !== undefined) return "mend that line";
+  return key === "" ? "write one there, or name the one that is meant with --config FILE" : "add it";
+}
+
 /** A file that the config names and that cannot be used; what the mistake says stands under its key. */
-export function judgeFileMistake({ file, line, key, message }: Mistake): Finding {
-  return fail(key, message, `mend the file, or change ${line === undefined ? file : `${file}:${line}`}`);
+export function judgeFileMistake({ file, line, key, message }: Mistake, lent?: LentFile): Finding {
+  if (message.includes(DENIED)) return fail(key, message, AS_ROOT);
+  const change = `change ${line === undefined ? file : `${file}:${line}`}`;
+  return fail(key, message, lent?.source === undefined ? `mend the file, or ${change}` : renewalOf(lent));
+}
+
+/** A file that systemd lends to the service and that nobody could read here. */
+export function judgeOutOfReach(key: string, path: string, { unit, problem = "", unknown }: LentFile): Finding {
+  if (unknown) {
+    return fail(key, `${path} is lent by nobody: ${problem}`, `add that line: systemctl edit ${nameOf(unit)}`);
+  }
+  const remedy = problem.includes(DENIED) ? AS_ROOT : `check again while it runs: systemctl start ${nameOf(unit)}`;
+  return warn(key, `${path} was not checked: ${problem}`, remedy);
+}
+
+/** Whether the service runs with what its files hold now. */
+export function judgeDrift(key: string, { unit, source, drift, watched }: LentFile): Finding[] {
+  const restart = `systemctl restart ${nameOf(unit)}`;
+  if (drift === undefined) return [];
+  if (drift === "gone") {
+    const message = `${source}, of which ${unit} has a copy, does not exist: its next start will fail`;
+    return [warn(key, message, `put it back, or correct its LoadCredential= line: systemctl edit ${nameOf(unit)}`)];
+  }
+  const message = `${source} was replaced, and ${unit} still runs with the old one`;
+  return [warn(key, message, watched ? `${restart}; journalctl -u gilly-renew -n 20 says why it was not` : restart)];
+}
+
+/** What a person does to put another file there: systemd copies those that it lends when the service starts. */
+export function renewalOf({ unit, source, watched, at }: LentFile, what = source): string {
+  return watched && at !== source
+    ? `replace ${what}; gilly-renew.path then restarts the service`
+    : `replace ${what}, then: systemctl restart ${nameOf(unit)}`;
+}
+
+function nameOf(unit: string): string {
+  return unit.replace(/\.service$/, "");
 }
 
 /** The authorities that the kubelet's certificate is checked against. One that still lasts is enough. */
-export function judgeAuthorities(file: string, certificates: readonly CertificateFacts[], now: number): Finding {
+export function judgeAuthorities(
+  file: string,
+  certificates: readonly CertificateFacts[],
+  now: number,
+  lent?: LentFile,
+): Finding {
   const name = "kubelet.caFile";
   const last = Math.max(...certificates.map(({ notAfter }) => notAfter));
   const expired = certificates.filter(({ notAfter }) => notAfter <= now).length;
   const some = expired > 0 && expired < certificates.length ? `, ${expired} of them expired` : "";
   const message = `${file} has ${counted(certificates.length, "certificate")}${some}, ${expiry(last, now)}`;
-  const remedy = `put the current CA of the kubelet's serving certificate into ${file}; it is read again by itself`;
+  const remedy = lent?.source === undefined
+    ? `put the current CA of the kubelet's serving certificate into ${file}; it is read again by itself`
+    : renewalOf(lent, `${lent.source} by the current CA of the kubelet's serving certificate`);
   if (last <= now) return fail(name, message, remedy);
   return isSoon(last, now) ? warn(name, message, remedy) : ok(name, message);
 }
 
 /** The certificate by which Gilly proves itself to the kubelet. */
-export function judgeClientCertificate(file: string, leaf: CertificateFacts, now: number): Finding {
+export function judgeClientCertificate(file: string, leaf: CertificateFacts, now: number, lent?: LentFile): Finding {
   const name = "kubelet.certFile";
-  const message = `${file} is ${nameOf(leaf)}, ${expiry(leaf.notAfter, now)}`;
-  const remedy = `put a new certificate and its key into the place of the old ones; they are read again by themselves`;
+  const message = `${file} is ${subjectOf(leaf)}, ${expiry(leaf.notAfter, now)}`;
+  const remedy = lent?.source === undefined
+    ? "put a new certificate and its key into the place of the old ones; they are read again by themselves"
+    : renewalOf(lent, `${lent.source} and its key`);
   if (leaf.notBefore > now) {
     return fail(name, `${file} is not valid before ${dateOf(leaf.notBefore)}`, "check this host's clock");
   }
@@ -110,6 +160,6 @@ function dateOf(time: number): string {
   return new Date(time).toISOString().slice(0, 10);
 }
 
-function nameOf({ commonName, organizations }: CertificateFacts): string {
+function subjectOf({ commonName, organizations }: CertificateFacts): string {
   return [...organizations.map((name) => `O=${name}`), `CN=${commonName}`].join(", ");
 }

@@ -7,6 +7,8 @@ import { type MirrorState, type NodeState, statusLine } from "./node_state.ts";
 import { canonicalOrigin, type RegistryRule } from "./registry_map.ts";
 import type { Refusal } from "./repair_plan.ts";
 import type { RuntimeInfo } from "./runtime/runtime.ts";
+import { type NoDaemon, RESTART, START } from "./state_reader.ts";
+import type { Installed } from "./unit_file.ts";
 
 /** A question to one mirror. */
 export interface Probe {
@@ -174,9 +176,17 @@ export function judgeDaemon(state: NodeState, now: number): Finding[] {
   return [itself, ...mirrors.filter(hasFailed).map((mirror) => judgeRest(mirror, now))];
 }
 
-/** No daemon, and how one knows. */
-export function judgeNoDaemon(because: string): Finding {
-  return warn("daemon", `none runs: ${because}`, "systemctl status gilly");
+/** No daemon: how one knows, how gilly.service stands, and whether its process is there and says nothing. */
+export function judgeNoDaemon({ because, silent }: NoDaemon, service: Installed): Finding {
+  const message = `not running: ${because}`;
+  if (service === "masked") {
+    return fail("daemon", `${message}; gilly.service is masked`, "systemctl unmask gilly; systemctl start gilly");
+  }
+  // Nobody meant one to run here.
+  if (service === "absent" && !silent) {
+    return warn("daemon", `${message}; there is no gilly.service here`, "install.sh puts it there, or: gilly run");
+  }
+  return fail("daemon", message, silent ? RESTART : START);
 }
 
 function hasFailed({ state }: MirrorState): boolean {

@@ -1,12 +1,14 @@
 // Judges the node itself: does its kubelet answer us with pods, does its Docker Engine answer, and what of this node's
 // containers is out of reach. A thinker: answers and failures in, findings out.
 
+import { AS_ROOT, renewalOf } from "./check_files.ts";
 import { counted, fail, type Failed, type Finding, ok, several, warn } from "./checks.ts";
 import { grantAfter, ROLES } from "./kubelet_rights.ts";
 import type { UnrepairableReason } from "./outcome.ts";
 import type { Pod, PodList } from "./pod.ts";
 import { type Circumstances, effectivePolicy, isRefusal, planImage } from "./repair_plan.ts";
 import type { RuntimeInfo } from "./runtime/runtime.ts";
+import type { LentFile } from "./unit_file.ts";
 
 /** What a kubelet accepts (kubernetes.io, "Kubelet authentication/authorization"). */
 const CREDENTIALS_ADVICE =
@@ -26,11 +28,16 @@ export function judgeKubelet(url: string, { pods, malformed }: PodList): Finding
 }
 
 /** A kubelet that gave no pods; `caFile` is where its authorities are, `failure.text` what TLS, HTTP or we said of it. */
-export function judgeKubeletFailure(url: string, failure: Failed, caFile: string | undefined): Finding[] {
+export function judgeKubeletFailure(
+  url: string,
+  failure: Failed,
+  caFile: string | undefined,
+  lent?: LentFile,
+): Finding[] {
   const { kind, text } = failure;
   const flaw = /invalid peer certificate: (.*)$/.exec(text)?.[1];
   if (flaw !== undefined) {
-    return [ok("kubelet", `${url} answers`), judgeServingCertificate(url, flaw, caFile)];
+    return [ok("kubelet", `${url} answers`), judgeServingCertificate(url, flaw, caFile, lent)];
   }
   if (kind === "unauthorized" || /received fatal alert: /.test(text)) {
     return [fail("kubelet access", text, CREDENTIALS_ADVICE)];
@@ -50,19 +57,22 @@ export function judgeKubeletFailure(url: string, failure: Failed, caFile: string
 }
 
 /** What is wrong with the certificate that the kubelet shows; `flaw` is rustls's word for it. */
-function judgeServingCertificate(url: string, flaw: string, caFile: string | undefined): Finding {
+function judgeServingCertificate(
+  url: string,
+  flaw: string,
+  caFile: string | undefined,
+  lent: LentFile | undefined,
+): Finding {
   const name = "kubelet certificate";
   const host = hostOf(url);
   if (/UnknownIssuer/.test(flaw)) {
-    const into = caFile === undefined ? "name its CA in kubelet.caFile" : `put its CA into ${caFile}`;
     const message = `${host} shows a certificate that ${
-      caFile ?? "the system's list of authorities"
+      lent?.source ?? caFile ?? "the system's list of authorities"
     } does not vouch for`;
-    return fail(
-      name,
-      message,
-      `${into}: the cluster's CA, or /var/lib/kubelet/pki/kubelet.crt where the kubelet made its own`,
-    );
+    const which = "the cluster's CA, or /var/lib/kubelet/pki/kubelet.crt where the kubelet made its own";
+    if (lent?.source !== undefined) return fail(name, message, renewalOf(lent, `${lent.source} by its CA (${which})`));
+    const into = caFile === undefined ? "name its CA in kubelet.caFile" : `put its CA into ${caFile}`;
+    return fail(name, message, `${into}: ${which}`);
   }
   const names = [...flaw.matchAll(/(?:DnsName|IpAddress)\("?([^")]+)"?\)/g)].map(([, name = ""]) => name);
   if (/not valid for name/.test(flaw)) {
@@ -94,9 +104,8 @@ export function judgeEngineFailure(socket: string, { text }: Failed, group: stri
   if (/permission denied/i.test(text)) {
     const which = group ?? "docker";
     const message = `${socket} may not be opened: it belongs to the group ${which}, which this user is not in`;
-    const remedy =
-      `for the service: SupplementaryGroups=${which} (systemctl edit gilly); for a person: usermod -aG ${which} USER, and a new login`;
-    return [fail(name, message, remedy)];
+    const service = `if the service may not either: SupplementaryGroups=${which} (systemctl edit gilly)`;
+    return [fail(name, message, `${AS_ROOT}; ${service}`)];
   }
   if (/no such file/i.test(text)) {
     return [

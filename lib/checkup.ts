@@ -9,17 +9,20 @@ import * as mirrors from "./check_mirrors.ts";
 import * as node from "./check_node.ts";
 import { fail, type Failed, type Finding, ok, warn } from "./checks.ts";
 import { readCertificates } from "./client_certificate.ts";
-import { type Config, ConfigError, type ConfigMistake, loadConfig, loadConfigText, parseConfig } from "./config.ts";
+import { type Config, ConfigError, type ConfigMistake, loadConfig, loadConfigText } from "./config.ts";
+import { KUBELET_FILES } from "./config_files.ts";
 import { type Ground, look, type Parts } from "./cycle.ts";
 import { describeError } from "./errors.ts";
 import { KubeletError } from "./kubelet.ts";
 import { ENOUGH } from "./kubelet_rights.ts";
+import { installed, isLent, lentFilesOf, type LentOptions } from "./lent_files.ts";
 import { printable } from "./printable.ts";
 import type { PodList } from "./pod.ts";
 import { isRefusal, planImage, type Target } from "./repair_plan.ts";
-import { isAlive, readStateText } from "./state_file.ts";
-import { readNodeState } from "./state_reader.ts";
+import { seeDaemon } from "./state_file.ts";
+import type { NoDaemon } from "./state_reader.ts";
 import { type RegistryAuth, type Runtime, RuntimeError, type RuntimeInfo } from "./runtime/runtime.ts";
+import type { LentFile } from "./unit_file.ts";
 
 /** What a check of the config came to. */
 export interface ConfigCheck {
@@ -28,18 +31,48 @@ export interface ConfigCheck {
   readonly findings: readonly Finding[];
   /** Every certificate, key and token that the config names is one, so that TLS can try them. */
   readonly usable: boolean;
+  /** What is known of kubelet.caFile when systemd lends it. */
+  readonly lentCa?: LentFile;
 }
 
-/** Checks the config at this path and every file that it names, at `now` (milliseconds since the epoch). */
-export async function checkConfig(file: string, now: number): Promise<ConfigCheck> {
+/**
+ * Checks the config at this path and every file that it names, at `now` (milliseconds since the epoch). Files that
+ * systemd lends to the service are looked at where it has them from, when it does not run or its next start is meant.
+ */
+export async function checkConfig(file: string, now: number, options: LentOptions = {}): Promise<ConfigCheck> {
+  let lent: Lent = new Map();
   try {
-    const config = await loadConfig(file);
-    return await checkFiles(config, [], now);
+    const { kubelet } = await loadConfigText(file);
+    lent = await lentFilesOf(kubelet, options);
+    const config = await loadConfig(file, placeIn(lent));
+    return await checkFiles({ config, lent, named: kubelet, mistakes: [] }, now);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const config = await parsedAnyway(file);
-    if (config !== undefined) return await checkFiles(config, error.mistakes, now);
-    return { config, findings: tidy(files.judgeMistakes(error.mistakes)), usable: false };
+    if (config === undefined) {
+      const mistakes = await allMistakesIn(file, options) ?? error.mistakes;
+      return { config, findings: tidy(files.judgeMistakes(mistakes)), usable: false };
+    }
+    return await checkFiles({ config, lent, named: config.kubelet, mistakes: error.mistakes }, now);
+  }
+}
+
+type Lent = ReadonlyMap<string, LentFile>;
+
+function placeIn(lent: Lent): (path: string) => string | undefined {
+  return (path) => lent.has(path) ? lent.get(path)!.at : path;
+}
+
+/** Those of the text, and those of the files that it names; what systemd lends is left out. */
+async function allMistakesIn(
+  file: string,
+  options: LentOptions,
+): Promise<readonly ConfigMistake[] | undefined> {
+  try {
+    await loadConfig(file, (path) => isLent(path, options) ? undefined : path);
+    return undefined;
+  } catch (error) {
+    return error instanceof ConfigError ? error.mistakes : undefined;
   }
 }
 
@@ -56,20 +89,39 @@ export async function checkConfigText(file: string): Promise<ConfigCheck> {
 
 async function parsedAnyway(file: string): Promise<Config | undefined> {
   try {
-    return parseConfig(await Deno.readTextFile(file), file);
+    return await loadConfigText(file);
   } catch {
     return undefined;
   }
 }
 
-async function checkFiles(
-  config: Config,
-  mistakes: readonly ConfigMistake[],
-  now: number,
-): Promise<ConfigCheck> {
-  const { certFile, caFile, keyFile, tokenFile } = config.kubelet;
+/** A config whose text is in order, and what became of the files that it names. */
+interface Loaded {
+  readonly config: Config;
+  /** The kubelet's files as the text has them. */
+  readonly named: Config["kubelet"];
+  readonly lent: Lent;
+  readonly mistakes: readonly ConfigMistake[];
+}
+
+async function checkFiles({ config, named, lent, mistakes }: Loaded, now: number): Promise<ConfigCheck> {
+  const lentAs = (key: keyof typeof KUBELET_FILES) => lent.get(named[key] ?? "");
   const broken = new Set(mistakes.map(({ key }) => key));
-  const found = [...mistakes.map(files.judgeFileMistake)];
+  const found = mistakes.map((mistake) => {
+    const key = mistake.key.replace("kubelet.", "") as keyof typeof KUBELET_FILES;
+    return files.judgeFileMistake(mistake, lentAs(key));
+  });
+  for (const key of Object.keys(KUBELET_FILES) as (keyof typeof KUBELET_FILES)[]) {
+    const it = lentAs(key);
+    if (it === undefined) continue;
+    found.push(...files.judgeDrift(`kubelet.${key}`, it));
+    if (it.problem === undefined) continue;
+    broken.add(`kubelet.${key}`);
+    found.push(files.judgeOutOfReach(`kubelet.${key}`, named[key]!, it));
+  }
+  const place = placeIn(lent);
+  const [caFile, certFile, keyFile, tokenFile] = [named.caFile, named.certFile, named.keyFile, named.tokenFile]
+    .map((path) => path === undefined ? undefined : place(path));
   const certificates = async (key: string, file: string | undefined): Promise<CertificateFacts[] | undefined> => {
     if (file === undefined || broken.has(key)) return undefined;
     try {
@@ -81,9 +133,10 @@ async function checkFiles(
   };
   const authorities = await certificates("kubelet.caFile", caFile);
   const [own] = await certificates("kubelet.certFile", certFile) ?? [];
-  const usable = !found.some(({ name }) => name.startsWith("kubelet."));
-  if (authorities !== undefined) found.push(files.judgeAuthorities(caFile!, authorities, now));
-  if (own !== undefined) found.push(files.judgeClientCertificate(certFile!, own, now));
+  const usable = ![...broken].some((key) => key.startsWith("kubelet.")) &&
+    !found.some(({ name, verdict }) => name.startsWith("kubelet.") && verdict === "fail");
+  if (authorities !== undefined) found.push(files.judgeAuthorities(caFile!, authorities, now, lentAs("caFile")));
+  if (own !== undefined) found.push(files.judgeClientCertificate(certFile!, own, now, lentAs("certFile")));
   if (own !== undefined && !broken.has("kubelet.keyFile")) {
     found.push(ok("kubelet.keyFile", `${keyFile} belongs to the certificate`));
   }
@@ -94,7 +147,13 @@ async function checkFiles(
     );
   }
   const open = mirrors.judgeOpenCredentials(config.registries, config.mirrors);
-  return { config, findings: tidy([files.judgeConfig(config), ...found, ...open]), usable };
+  const lentCa = lentAs("caFile");
+  return {
+    config,
+    findings: tidy([files.judgeConfig(config), ...found, ...open]),
+    usable,
+    ...(lentCa === undefined ? {} : { lentCa }),
+  };
 }
 
 /** What a check of the node is made of. */
@@ -110,12 +169,12 @@ export interface NodeParts extends Parts {
 export async function checkNode(
   parts: NodeParts,
   ground: Ground,
-  options: { readonly usable: boolean; readonly signal: AbortSignal },
+  options: Pick<ConfigCheck, "usable" | "lentCa"> & { readonly signal: AbortSignal },
 ): Promise<Finding[]> {
   const { signal } = options;
   const unasked: KubeletCheck = { findings: [notAsked("kubelet", "the files for it cannot be used")] };
   const [kubelet, engine] = await Promise.all([
-    options.usable ? checkKubelet(parts, signal) : unasked,
+    options.usable ? checkKubelet(parts, options.lentCa, signal) : unasked,
     checkEngine(parts, signal),
   ]);
   const findings = [...kubelet.findings, ...engine.findings];
@@ -139,7 +198,11 @@ interface KubeletCheck {
   readonly list?: PodList;
 }
 
-async function checkKubelet(parts: NodeParts, signal: AbortSignal): Promise<KubeletCheck> {
+async function checkKubelet(
+  parts: NodeParts,
+  lentCa: LentFile | undefined,
+  signal: AbortSignal,
+): Promise<KubeletCheck> {
   const { url, caFile } = parts.config.kubelet;
   try {
     const list = await parts.kubelet.pods(signal);
@@ -149,7 +212,7 @@ async function checkKubelet(parts: NodeParts, signal: AbortSignal): Promise<Kube
     if (!(error instanceof KubeletError)) throw error;
     // Where it happened is said already; what is left is why.
     const text = describeError(error.kind === "unreachable" || error.kind === "credentials" ? error.cause : error);
-    return { findings: node.judgeKubeletFailure(url, { kind: error.kind, text }, caFile) };
+    return { findings: node.judgeKubeletFailure(url, { kind: error.kind, text }, caFile, lentCa) };
   }
 }
 
@@ -217,16 +280,13 @@ async function credentialsFor(
 }
 
 /** Asks the daemon's state file how the daemon fares; `now` is milliseconds since the epoch. */
-export async function checkDaemon(stateFile: string, now: number): Promise<Finding[]> {
+export async function checkDaemon(stateFile: string, now: number, options: LentOptions = {}): Promise<Finding[]> {
+  const none = async (why: NoDaemon) => tidy([mirrors.judgeNoDaemon(why, await installed("gilly.service", options))]);
   try {
-    const text = await readStateText(stateFile);
-    if (text === undefined) return [mirrors.judgeNoDaemon(`there is no ${stateFile}`)];
-    const { state } = readNodeState(text);
-    if (state === undefined) return [mirrors.judgeNoDaemon(`${stateFile} says nothing of one`)];
-    if (await isAlive(state.pid) === false) return [mirrors.judgeNoDaemon(`pid ${state.pid} of ${stateFile} is gone`)];
-    return tidy(mirrors.judgeDaemon(state, now));
+    const seen = await seeDaemon(stateFile, now);
+    return seen.state === undefined ? await none(seen) : tidy(mirrors.judgeDaemon(seen.state, now));
   } catch (error) {
-    return [mirrors.judgeNoDaemon(`${stateFile} cannot be read: ${describeError(error)}`)];
+    return await none({ because: `${stateFile} cannot be read: ${describeError(error)}`, silent: false });
   }
 }
 
@@ -268,7 +328,7 @@ function failureOf(error: unknown, signal: AbortSignal): Failed {
 }
 
 function notAsked(name: string, because: string): Finding {
-  return warn(name, `not asked, since ${because}`, "mend that first, then check again");
+  return warn(name, `not asked, since ${because}`, "fix that first, then check again");
 }
 
 // Answers come from elsewhere: one finding stays one line whatever they hold.

@@ -1,7 +1,7 @@
 // The config file as the program sees it: read, checked, refused whole with every mistake, file:line:key.
 // No secret is ever held here, only the paths of the files that hold them.
 
-import { mistakeInFile, mistakeInPair, reasonOf } from "./config_files.ts";
+import { KUBELET_FILES, mistakeInFile, mistakeInPair, reasonOf } from "./config_files.ts";
 import type { FileKind } from "./config_files.ts";
 import { checkSettings, hostOfMirror, valueAt } from "./config_schema.ts";
 import type { Settings } from "./config_schema.ts";
@@ -112,22 +112,42 @@ export async function loadConfigText(file: string): Promise<Config> {
 /**
  * Reads and checks a config file, and every certificate, key, token and credentials file that it names, and whether the
  * files to be written lie where they may. The contents are looked at and forgotten. Credentials of a mirror may be
- * missing, because they may be handed out later. Throws ConfigError with all mistakes of the config and of those files.
+ * missing, because they may be handed out later. `placeOf` says where a file that the config names is to be read instead;
+ * one without a place is not looked at. Throws ConfigError with all mistakes of the config and of those files.
  */
-export async function loadConfig(file: string): Promise<Config> {
+export async function loadConfig(
+  file: string,
+  placeOf: (path: string) => string | undefined = (path) => path,
+): Promise<Config> {
   const { config, mistakes, namedFiles } = examine(await readConfigText(file), file);
   const found = await Promise.all(namedFiles.map(async ({ path, kind, mistakeHere }) => {
-    const message = await mistakeInFile(path, kind);
-    return message === undefined ? [] : [mistakeHere(message)];
+    const place = placeOf(path);
+    const message = place === undefined ? undefined : await mistakeInFile(place, kind);
+    return message === undefined ? [] : [mistakeHere(place === path ? message : `${message} (lent as ${path})`)];
   }));
   const all = [...mistakes, ...found.flat()];
   if (config === undefined || all.length > 0) throw new ConfigError(inFileOrder(all));
+  const kubelet = { ...config.kubelet, ...placesOf(config.kubelet, placeOf) };
   const { certFile, keyFile } = config.kubelet;
-  if (certFile === undefined || keyFile === undefined) return config;
-  const mismatch = await mistakeInPair(certFile, keyFile);
-  const key = namedFiles.find(({ path, kind }) => kind === "key" && path === keyFile);
-  if (mismatch !== undefined && key !== undefined) throw new ConfigError([key.mistakeHere(mismatch)]);
-  return config;
+  const [certPlace, keyPlace] = [certFile, keyFile].map((path) => path === undefined ? undefined : placeOf(path));
+  if (certPlace !== undefined && keyPlace !== undefined) {
+    const mismatch = await mistakeInPair(certPlace, keyPlace);
+    const key = namedFiles.find(({ path, kind }) => kind === "key" && path === keyFile);
+    if (mismatch !== undefined && key !== undefined) throw new ConfigError([key.mistakeHere(mismatch)]);
+  }
+  return { ...config, kubelet };
+}
+
+/** The files of the kubelet's settings that are to be read elsewhere than where they are named. */
+function placesOf(
+  kubelet: Config["kubelet"],
+  placeOf: (path: string) => string | undefined,
+): Partial<Config["kubelet"]> {
+  const keys = Object.keys(KUBELET_FILES) as (keyof typeof KUBELET_FILES)[];
+  return Object.fromEntries(keys.flatMap((key) => {
+    const place = kubelet[key] === undefined ? undefined : placeOf(kubelet[key]);
+    return place === undefined ? [] : [[key, place]];
+  }));
 }
 
 /** A file named by the config, whose name is right as far as the text tells. */
@@ -233,8 +253,6 @@ function given<Values extends object>(values: Values): { [Key in keyof Values]?:
 function resolvePath(path: string, file: string): string {
   return path.startsWith("/") ? path : file.replace(/[^/]*$/, "") + path.replace(/^(?:\.\/+)+/, "");
 }
-
-const KUBELET_FILES = { caFile: "certificate", certFile: "certificate", keyFile: "key", tokenFile: "token" } as const;
 
 /** Every path in the document that leads to a file, to be read or written, whatever else is wrong with the document. */
 function pathsIn(document: unknown): { path: readonly string[]; value: string; kind: FileKind }[] {

@@ -3,11 +3,20 @@
 
 import { checkClientCertificate, ClientCertificateError } from "./client_certificate.ts";
 import { ProtectedPathError, realPathForWriting } from "./write_files.ts";
+import { DENIED } from "./errors.ts";
 
 /** What a file should hold. */
 export type FileKind = "certificate" | "key" | "token" | "credentials" | "written";
 
 type ReadKind = Exclude<FileKind, "written">;
+
+/** The kubelet's settings that name files, and what each of those holds. */
+export const KUBELET_FILES = {
+  caFile: "certificate",
+  certFile: "certificate",
+  keyFile: "key",
+  tokenFile: "token",
+} as const;
 
 const LARGEST_FILE = 1024 * 1024;
 
@@ -56,7 +65,7 @@ export async function mistakeInPair(certFile: string, keyFile: string): Promise<
 /** Why a file could not be read, to be said after its path. */
 export function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "does not exist";
-  if (error instanceof Deno.errors.PermissionDenied) return "cannot be read: permission denied";
+  if (error instanceof Deno.errors.PermissionDenied) return DENIED;
   if (error instanceof Deno.errors.NotCapable) return "lies outside the folders that Gilly may read";
   if (error instanceof Deno.errors.IsADirectory) return "is a directory";
   return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;

@@ -7,6 +7,9 @@
  */
 export const EXIT = { ok: 0, failure: 1, usage: 2, config: 78, readerGone: 141 } as const;
 
+/** How an error says that a file is there and this user may not read it; `check` looks for it, to say who may. */
+export const DENIED = "cannot be read: permission denied";
+
 /** A mistake on the command line; the message ends in what to type instead. */
 export class UsageError extends Error {
   override name = "UsageError";

@@ -39,7 +39,8 @@ async function assertChecked(name: string, node: FakeNode, stateFile: string): P
   const folded = renderFindings(findings, 80);
   assertGolden(folded, `check/${name}.80.txt`);
   assertEquals(folded.split("\n").filter((line) => line.length > 80), []);
-  assertEquals(text.code, worstOf(findings) === "fail" ? (findings.every(isOfConfig) ? 78 : 1) : 0);
+  const refused = findings.some(({ name, verdict }) => name === "config" && verdict === "fail");
+  assertEquals(text.code, refused ? 78 : worstOf(findings) === "fail" ? 1 : 0);
   return text.code;
 }
 
@@ -65,8 +66,6 @@ Deno.test("check --syntax-only judges the text of a config, and looks at nothing
     await Deno.remove(file);
   }
 });
-
-const isOfConfig = ({ name }: Finding) => name === "config";
 
 Deno.test("check finds a node that is ready, and ends with 0", async () => {
   await using node = await startNode({
@@ -130,6 +129,42 @@ Deno.test("check says what could not be asked, when neither the kubelet nor Dock
   assertEquals(await assertChecked("unasked", node, `${node.dir}/none.json`), 1);
 });
 
+Deno.test("a daemon that stopped is the first that check says, and a failure on a node that is ready", async () => {
+  await using node = await startNode({
+    engine: { registries: { "mirror.example": up({}), "mirror-2.example": up({}) } },
+    client: { notAfter: inDays(300) },
+  });
+  const running = await writeState(node, {});
+  const check = async (...argv: string[]) => {
+    const { code, stdout } = await runProgram(["check", "--json", "--config", node.configFile, ...argv]);
+    return { code, findings: JSON.parse(stdout) as Finding[] };
+  };
+  assertEquals((await check("--state-file", running)).code, 0);
+  const state = JSON.parse(await Deno.readTextFile(running));
+  const next = (verb: string, says: string) => `systemctl ${verb} gilly; journalctl -u gilly -n 20 says ${says}`;
+  await Deno.writeTextFile(running, JSON.stringify({ ...state, writtenAt: "2020-01-01T00:00:00Z" }));
+  const silent = await check("--state-file", running);
+  assertMatch(
+    silent.findings[0]!.message,
+    /^not running: pid \d+, which wrote \S+ \d+ days ago, has said nothing since/,
+  );
+  assertEquals([silent.code, silent.findings[0]!.remedy], [1, next("restart", "what it did last")]);
+  assertEquals(silent.findings.map(({ verdict }) => verdict).filter((it) => it === "fail").length, 1);
+});
+
+Deno.test("check --files looks at the config and its files alone", async () => {
+  await using node = await startNode({ client: { notAfter: inDays(300) } });
+  const check = () => runProgram(["check", "--files", "--config", node.configFile]);
+  const good = await check();
+  assertEquals([good.code, good.stdout.match(/^\w+ +([\w. ]+):/gm)?.map((it) => it.replace(/^ok +/, ""))], [
+    0,
+    ["config:", "kubelet.caFile:", "kubelet.certFile:", "kubelet.keyFile:", "kubelet rights:"],
+  ]);
+  assertEquals([node.kubelet.requests.length, node.engine.journal.length], [0, 0]);
+  await Deno.writeTextFile(`${node.dir}/client.key`, "no key at all");
+  assertEquals((await check()).code, 1);
+});
+
 Deno.test("check lists every mistake of a config that is refused, and ends with 78", async () => {
   await using node = await startNode();
   await Deno.writeTextFile(
@@ -143,8 +178,9 @@ Deno.test("check tells a kubelet that is not trusted from one that is not there"
   await using node = await startNode({
     engine: { registries: { "mirror.example": up({}), "mirror-2.example": up({}) } },
   });
+  const state = ["--state-file", await writeState(node, {})];
   const failing = async () => {
-    const { code, stdout } = await runProgram(["check", "--json", "--config", node.configFile]);
+    const { code, stdout } = await runProgram(["check", "--json", "--config", node.configFile, ...state]);
     assertEquals(code, 1);
     const findings = JSON.parse(stdout) as Finding[];
     return findings.filter(({ verdict, name }) => verdict === "fail" || name === "kubelet")

@@ -141,7 +141,11 @@ Deno.test("a kubelet on the read-only port has no certificate to judge, and a ma
 
 for (
   const [text, message, remedy] of [
-    ["Permission denied (os error 13)", "the group docker", "usermod -aG docker"],
+    [
+      "Permission denied (os error 13)",
+      "the group docker",
+      "sudo gilly check; if the service may not either: SupplementaryGroups=docker",
+    ],
     [
       "No such file or directory (os error 2)",
       "does not exist",

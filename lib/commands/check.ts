@@ -1,9 +1,10 @@
 // `gilly check`: is this node ready? Everything a repair depends on, one line each.
 
 import { makeGround, now, wire } from "../app.ts";
-import { renderFindings, worstOf } from "../checks.ts";
-import { checkConfig, checkConfigText, checkDaemon, checkNode } from "../checkup.ts";
+import { type Finding, renderFindings, worstOf } from "../checks.ts";
+import { checkConfig, checkConfigText, checkDaemon, checkNode, type ConfigCheck } from "../checkup.ts";
 import type { Command } from "../cli.ts";
+import type { Config } from "../config.ts";
 import { EXIT } from "../errors.ts";
 import { Journal } from "../journal.ts";
 import { stateFileIn } from "../state_file.ts";
@@ -19,9 +20,10 @@ export const checkCommand: Command = {
     "kubelet and its certificate, the Docker Engine, each mirror and its credentials",
     "(asked by way of the Engine), the images to keep, what this node cannot repair,",
     "and the running daemon. Every line begins with ok, warn or fail; the next",
-    "step stands below it. Nothing is changed. It reads what the user who runs it may",
-    "read; root may read all of it. With --syntax-only nothing but the config's own",
-    "text is looked at.",
+    "step stands below it. Nothing is changed. A daemon that does not run comes first,",
+    "and files that systemd lends to it are then looked at where they come from. Run it",
+    "as root: what the user who runs it may not read is not checked, and said so. With",
+    "--syntax-only nothing but the config's own text is looked at.",
     "",
     "Exit code: 0 when nothing fails (a warning is no failure), 1 when something",
     "does, 78 when the config itself is refused, so that nothing else was checked.",
@@ -31,31 +33,26 @@ export const checkCommand: Command = {
     CONFIG_FLAG,
     { name: "syntax-only", help: "the text of the config alone: no other file, no node" },
     { name: "state-file", value: "FILE", help: `the daemon's state file (default ${stateFileIn(undefined)})` },
+    { name: "files", help: "only the config and its files, as the next start of the service reads them" },
     JSON_FLAG,
   ],
   async run(args, output) {
     const textAlone = args.flags["syntax-only"] === true;
+    const ofFiles = textAlone || args.flags.files === true;
     const file = configFileOf(args);
-    const checked = textAlone ? await checkConfigText(file) : await checkConfig(file, now());
-    const findings = [...checked.findings];
+    const checked = textAlone ? await checkConfigText(file) : await checkConfig(file, now(), { nextStart: ofFiles });
     const { config } = checked;
-    if (config !== undefined && !textAlone) {
-      const { signal } = new AbortController();
-      // The journal would say what the findings say already.
-      const ground = { ...makeGround(signal), journal: new Journal(() => {}, now) };
-      const parts = await wire(config, ground, { ledger: false });
-      try {
-        findings.push(...await checkNode(parts, ground, { usable: checked.usable, signal }));
-      } finally {
-        parts.close();
-      }
+    const findings = [...checked.findings];
+    if (!ofFiles) {
+      if (config !== undefined) findings.push(...await checkParts({ ...checked, config }));
       const stateFile = args.flags["state-file"];
-      findings.push(
-        ...await checkDaemon(
-          typeof stateFile === "string" ? stateFile : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY")),
-          now(),
-        ),
+      const daemon = await checkDaemon(
+        typeof stateFile === "string" ? stateFile : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY")),
+        now(),
       );
+      // A daemon that is down is why nothing is repaired, whatever else there is to say.
+      if (worstOf(daemon) === "fail") findings.unshift(...daemon);
+      else findings.push(...daemon);
     }
     if (args.flags.json === true) output.write(`${printableJson(findings, 2)}\n`);
     else output.write(renderFindings(findings, sizeOf(Deno.stdout)?.columns));
@@ -63,3 +60,15 @@ export const checkCommand: Command = {
     return worstOf(findings) === "fail" ? EXIT.failure : EXIT.ok;
   },
 };
+
+async function checkParts({ config, ...options }: ConfigCheck & { readonly config: Config }): Promise<Finding[]> {
+  const { signal } = new AbortController();
+  // The journal would say what the findings say already.
+  const ground = { ...makeGround(signal), journal: new Journal(() => {}, now) };
+  const parts = await wire(config, ground, { ledger: false });
+  try {
+    return await checkNode(parts, ground, { ...options, signal });
+  } finally {
+    parts.close();
+  }
+}

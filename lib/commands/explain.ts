@@ -5,7 +5,7 @@ import { makeGround, now, wire, type WiredParts } from "../app.ts";
 import { outsideInWords, usesCredentials } from "../auth_paths.ts";
 import { hang } from "../checks.ts";
 import type { Command, Output } from "../cli.ts";
-import { type Config, loadConfig } from "../config.ts";
+import type { Config } from "../config.ts";
 import { describeError, EXIT, UsageError } from "../errors.ts";
 import { formatReference, type Reference, referenceOrUndefined } from "../image_ref.ts";
 import { Journal } from "../journal.ts";
@@ -15,7 +15,7 @@ import { type Candidate, matchRule } from "../registry_map.ts";
 import { isRefusal, lookupName, planImage, type Refusal } from "../repair_plan.ts";
 import { localTime } from "../units.ts";
 import { type KeyStep, locateKeys } from "../yaml_position.ts";
-import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
+import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 import { sizeOf } from "./terminal.ts";
 
 /** What `explain --json` prints of each image. */
@@ -70,7 +70,7 @@ export const explainCommand: Command = {
     if (args.words.length === 0) {
       throw new UsageError("gilly explain wants at least one IMAGE; see gilly explain --help");
     }
-    const config = await loadConfig(configFileOf(args));
+    const config = await readConfigText(args, "explain");
     const { signal } = new AbortController();
     const ground = { ...makeGround(signal), journal: new Journal(() => {}, now) };
     const parts = await wire(config, ground, { ledger: false });

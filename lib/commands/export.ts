@@ -1,14 +1,14 @@
 // `gilly export`: the rules as the permanent fix of another runtime.
 
 import type { Command } from "../cli.ts";
-import { type Config, loadConfig } from "../config.ts";
+import type { Config } from "../config.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import { describeLeftOut, type Exported } from "../export/exported.ts";
 import { type Format, FORMATS, isFormat } from "../export/formats.ts";
 import { findAuthorities, type PlacedFile, placeFiles } from "../export/place.ts";
 import { nearestWord } from "../nearest.ts";
 import { compileRules } from "../registry_map.ts";
-import { CONFIG_FLAG, configFileOf, JSON_FLAG, tell } from "./flags.ts";
+import { CONFIG_FLAG, JSON_FLAG, readConfigText, tell } from "./flags.ts";
 import { printableJson } from "../printable.ts";
 
 /** What `export --json` prints. */
@@ -55,7 +55,7 @@ export const exportCommand: Command = {
     const format = formatOf(args.words);
     const folder = args.flags.output;
     if (args.flags.force === true && typeof folder !== "string") throw new UsageError("--force wants --output DIR too");
-    const config = await loadConfig(configFileOf(args));
+    const config = await readConfigText(args, "export");
     const exported = await exportConfig(config, format);
     if (exported.files.length === 0) {
       warnings(exported).forEach(tell);

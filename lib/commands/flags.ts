@@ -1,7 +1,9 @@
 // Flags and first steps that several commands share.
 
 import type { Arguments, Flag } from "../cli.ts";
-import { type Config, loadConfig } from "../config.ts";
+import { type Config, ConfigError, loadConfig, loadConfigText } from "../config.ts";
+import { DENIED } from "../errors.ts";
+import { lentFilesOf } from "../lent_files.ts";
 import { configureLog } from "../log.ts";
 import { printable } from "../printable.ts";
 
@@ -22,6 +24,40 @@ export function configFileOf({ flags }: Arguments): string {
 /** Loads the config and puts its logging in force. Throws ConfigError. */
 export async function loadConfigAndLog(args: Arguments): Promise<Config> {
   const config = await loadConfig(configFileOf(args));
+  startLog(config);
+  return config;
+}
+
+/**
+ * The config by its text alone, for a command of that name that can do without the kubelet's files: they may be there
+ * for the daemon only, and only while it runs. Throws ConfigError.
+ */
+export async function readConfigText(args: Arguments, name: string): Promise<Config> {
+  try {
+    return await loadConfigText(configFileOf(args));
+  } catch (error) {
+    if (!(error instanceof ConfigError) || !(error.cause instanceof Deno.errors.PermissionDenied)) throw error;
+    const mistakes = error.mistakes.map((it) => ({
+      ...it,
+      message: `${it.message}; run it as root: sudo gilly ${name}`,
+    }));
+    throw new ConfigError(mistakes, { cause: error.cause });
+  }
+}
+
+/**
+ * Loads the config for a command of that name and puts its logging in force. Files that systemd lends to the daemon are
+ * read where they come from while it does not run. Throws ConfigError; Error when such a file is out of reach.
+ */
+export async function loadConfigHere(args: Arguments, name: string): Promise<Config> {
+  const { file, kubelet } = await readConfigText(args, name);
+  const lent = await lentFilesOf(kubelet);
+  for (const [path, { problem, unknown }] of lent) {
+    if (problem === undefined) continue;
+    const asRoot = problem.includes(DENIED) ? `run it as root: sudo gilly ${name}` : "systemctl start gilly";
+    throw new Error(`cannot use ${path}: ${problem}; ${unknown ? "add that line: systemctl edit gilly" : asRoot}`);
+  }
+  const config = await loadConfig(file, (path) => lent.get(path)?.at ?? path);
   startLog(config);
   return config;
 }

@@ -6,7 +6,7 @@ import { look, pass } from "../cycle.ts";
 import { EXIT } from "../errors.ts";
 import type { Plan } from "../repair_plan.ts";
 import { namePods } from "../journal.ts";
-import { CONFIG_FLAG, JSON_FLAG, loadConfigAndLog } from "./flags.ts";
+import { CONFIG_FLAG, JSON_FLAG, loadConfigHere } from "./flags.ts";
 import { Stop } from "./signals.ts";
 import { printable, printableJson } from "../printable.ts";
 
@@ -24,7 +24,7 @@ export const onceCommand: Command = {
   example: "gilly once --dry-run",
   flags: [CONFIG_FLAG, { name: "dry-run", help: "print the plan and touch nothing" }, JSON_FLAG],
   async run(args, output) {
-    const config = await loadConfigAndLog(args);
+    const config = await loadConfigHere(args, "once");
     using stop = new Stop();
     const ground = makeGround(stop.signal);
     const dryRun = args.flags["dry-run"] === true;

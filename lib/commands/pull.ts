@@ -2,7 +2,6 @@
 
 import { makeGround, now, wire, type WiredParts } from "../app.ts";
 import type { Command, Output } from "../cli.ts";
-import { loadConfig } from "../config.ts";
 import { EXIT, ReaderGoneError, UsageError } from "../errors.ts";
 import { Journal } from "../journal.ts";
 import type { Outcome } from "../outcome.ts";
@@ -12,7 +11,7 @@ import { isRefusal, planImage, type Refusal } from "../repair_plan.ts";
 import { entryFor } from "../repairs.ts";
 import { sizeText, tookText } from "../units.ts";
 import { userName } from "./asker.ts";
-import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
+import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 import { Stop } from "./signals.ts";
 import { PullScreen } from "./pull_screen.ts";
 
@@ -52,7 +51,7 @@ export const pullCommand: Command = {
   async run(args, output) {
     if (args.words.length === 0) throw new UsageError("gilly pull wants at least one IMAGE; see gilly pull --help");
     const json = args.flags.json === true;
-    const config = await loadConfig(configFileOf(args));
+    const config = await readConfigText(args, "pull");
     using stop = new Stop();
     const screen = new PullScreen(Deno.stderr, { plain: args.flags.plain === true, quiet: json });
     const journal = new Journal((level, tag, text) => {

@@ -1,0 +1,161 @@
+// The door to the files that systemd lends to a service: the copies under /run/credentials, which are there only while
+// the service runs, and the files that they are copies of, which the unit's LoadCredential= lines name.
+
+import { KUBELET_FILES, reasonOf } from "./config_files.ts";
+import { type Installed, type LentFile, originOf, watchedBy } from "./unit_file.ts";
+
+/** Where systemd has units, the first to hide the others (systemd.unit(5)). */
+const UNIT_FOLDERS = [
+  "/etc/systemd/system",
+  "/run/systemd/system",
+  "/usr/local/lib/systemd/system",
+  "/usr/lib/systemd/system",
+  "/lib/systemd/system",
+];
+
+/** What restarts the service when one of its files was renewed; install.sh puts it there. */
+const RENEWAL = "gilly-renew.path";
+
+const LARGEST_FILE = 1024 * 1024;
+
+/** Where the host's tree begins, for tests; and whether the next start of the service counts, not the one that runs. */
+export interface LentOptions {
+  readonly root?: string;
+  readonly nextStart?: boolean;
+}
+
+/** Whether systemd lends the file of that path to a service. */
+export function isLent(path: string, { root = "" }: LentOptions = {}): boolean {
+  return path.startsWith(`${root}/run/credentials/`);
+}
+
+/** What is known of a lent file; undefined when the path is not below /run/credentials. Never throws. */
+export async function lentFile(path: string, options: LentOptions = {}): Promise<LentFile | undefined> {
+  const { root = "", nextStart = false } = options;
+  const folder = `${root}/run/credentials/`;
+  const [, unit, name] = path.startsWith(folder)
+    ? /^([^/]+\.service)\/([^/]+)$/.exec(path.slice(folder.length)) ?? []
+    : [];
+  if (unit === undefined || name === undefined) return undefined;
+  const origin = originOf(name, await textsOf(unit, root));
+  const source = origin !== undefined && "file" in origin ? origin.file : undefined;
+  const [copy, original] = await Promise.all([contentsOf(path), source === undefined ? undefined : contentsOf(source)]);
+  const watched = source !== undefined && await watches(unit, source, root);
+  const known = { unit, source, watched, unknown: false, problem: undefined, drift: undefined };
+  if ("bytes" in copy && !(nextStart && source !== undefined)) {
+    return { ...known, at: path, drift: driftOf(copy.bytes, original) };
+  }
+  if (original !== undefined && !("denied" in original)) return { ...known, at: source };
+  return {
+    ...known,
+    at: undefined,
+    ...problemWith({ unit, name, source, original, hidden: origin !== undefined, copy }),
+  };
+}
+
+/** The lent ones among the kubelet's files that a config names, by the paths that it has for them. */
+export async function lentFilesOf(
+  kubelet: { readonly [key in keyof typeof KUBELET_FILES]?: string },
+  options: LentOptions = {},
+): Promise<ReadonlyMap<string, LentFile>> {
+  const paths = Object.keys(KUBELET_FILES).map((key) => kubelet[key as keyof typeof KUBELET_FILES]);
+  const found = await Promise.all(paths.map(async (path) => {
+    const lent = path === undefined ? undefined : await lentFile(path, options);
+    return lent === undefined ? [] : [[path!, lent] as const];
+  }));
+  return new Map(found.flat());
+}
+
+/** How a service stands among the units of this host. */
+export async function installed(unit: string, { root = "" }: LentOptions = {}): Promise<Installed> {
+  for (const folder of UNIT_FOLDERS) {
+    const path = `${root}${folder}/${unit}`;
+    if (await isMask(path)) return "masked";
+    if (await textOf(path) !== undefined) return "installed";
+  }
+  return "absent";
+}
+
+type Contents = { readonly bytes: Uint8Array } | { readonly missing: true } | { readonly denied: string };
+
+async function contentsOf(path: string): Promise<Contents> {
+  try {
+    const { isFile, size } = await Deno.stat(path);
+    // What is no file, or too large for one, is said when it is read for what it should be.
+    return { bytes: isFile && size <= LARGEST_FILE ? await Deno.readFile(path) : new Uint8Array() };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return { missing: true };
+    return { denied: reasonOf(error) };
+  }
+}
+
+function driftOf(copy: Uint8Array, original: Contents | undefined): LentFile["drift"] {
+  if (original === undefined || "denied" in original) return undefined;
+  if ("missing" in original) return "gone";
+  const { bytes } = original;
+  return copy.length === bytes.length && copy.every((byte, index) => byte === bytes[index]) ? undefined : "replaced";
+}
+
+function problemWith(
+  { unit, name, source, original, hidden, copy }: {
+    readonly unit: string;
+    readonly name: string;
+    readonly source: string | undefined;
+    readonly original: Contents | undefined;
+    readonly hidden: boolean;
+    readonly copy: Contents;
+  },
+): Pick<LentFile, "problem" | "unknown"> {
+  if ("denied" in copy) return { problem: `the copy that ${unit} runs with ${copy.denied}`, unknown: false };
+  if (original !== undefined && "denied" in original) {
+    return { problem: `${source}, of which it is a copy, ${original.denied}`, unknown: false };
+  }
+  if (hidden) return { problem: `it is there only while ${unit} runs`, unknown: false };
+  return { problem: `no LoadCredential=${name}:FILE of ${unit} lends it`, unknown: true };
+}
+
+async function watches(unit: string, source: string, root: string): Promise<boolean> {
+  const enabled = await Deno.lstat(`${root}/etc/systemd/system/${unit}.wants/${RENEWAL}`).then(() => true, () => false);
+  return enabled && watchedBy(await textsOf(RENEWAL, root)).includes(source);
+}
+
+/** The unit file and its drop-ins, in the order in which systemd reads them; none when there is no unit. */
+async function textsOf(unit: string, root: string): Promise<string[]> {
+  const folders = UNIT_FOLDERS.map((folder) => `${root}${folder}/${unit}`);
+  const main = (await Promise.all(folders.map(textOf))).find((text) => text !== undefined);
+  const dropIns = new Map<string, string>();
+  for (const folder of folders) {
+    for (const name of await namesIn(`${folder}.d`)) {
+      if (name.endsWith(".conf") && !dropIns.has(name)) dropIns.set(name, `${folder}.d/${name}`);
+    }
+  }
+  const sorted = [...dropIns].sort(([left], [right]) => left < right ? -1 : 1);
+  const texts = await Promise.all(sorted.map(([, path]) => textOf(path)));
+  return [main, ...texts].filter((text) => text !== undefined);
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  try {
+    return (await Deno.stat(path)).isFile ? await Deno.readTextFile(path) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+  } catch {
+    return [];
+  }
+}
+
+/** `systemctl mask` makes a link to /dev/null; an empty file does the same. */
+async function isMask(path: string): Promise<boolean> {
+  try {
+    const { isFile, size } = await Deno.stat(path);
+    return isFile ? size === 0 : await Deno.realPath(path) === "/dev/null";
+  } catch {
+    return false;
+  }
+}
