@@ -76,6 +76,14 @@ export function judgeDrift(key: string, { unit, source, drift, watched }: LentFi
   return [warn(key, message, watched ? `${restart}; journalctl -u gilly-renew -n 20 says why it was not` : restart)];
 }
 
+/** Whether the next start of the service would bring other files into use. */
+export function judgeRenewal(renewed: boolean): Finding {
+  const name = "renewal";
+  return renewed
+    ? ok(name, "a start of the service brings other files into use than it runs with")
+    : fail(name, "the service runs with these files already", "nothing is to be done");
+}
+
 /** What a person does to put another file there: systemd copies those that it lends when the service starts. */
 export function renewalOf({ unit, source, watched, at }: LentFile, what = source): string {
   return watched && at !== source

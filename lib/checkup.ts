@@ -31,6 +31,8 @@ export interface ConfigCheck {
   readonly findings: readonly Finding[];
   /** Every certificate, key and token that the config names is one, so that TLS can try them. */
   readonly usable: boolean;
+  /** Whether the next start of the service would have other contents of the files that systemd lends. */
+  readonly renewed: boolean;
   /** What is known of kubelet.caFile when systemd lends it. */
   readonly lentCa?: LentFile;
 }
@@ -45,15 +47,15 @@ export async function checkConfig(file: string, now: number, options: LentOption
     const { kubelet } = await loadConfigText(file);
     lent = await lentFilesOf(kubelet, options);
     const config = await loadConfig(file, placeIn(lent));
-    return await checkFiles({ config, lent, named: kubelet, mistakes: [] }, now);
+    return await checkFiles({ config, lent, named: kubelet, mistakes: [] }, now, options);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const config = await parsedAnyway(file);
     if (config === undefined) {
       const mistakes = await allMistakesIn(file, options) ?? error.mistakes;
-      return { config, findings: tidy(files.judgeMistakes(mistakes)), usable: false };
+      return { config, findings: tidy(files.judgeMistakes(mistakes)), usable: false, renewed: false };
     }
-    return await checkFiles({ config, lent, named: config.kubelet, mistakes: error.mistakes }, now);
+    return await checkFiles({ config, lent, named: config.kubelet, mistakes: error.mistakes }, now, options);
   }
 }
 
@@ -80,10 +82,10 @@ async function allMistakesIn(
 export async function checkConfigText(file: string): Promise<ConfigCheck> {
   try {
     const config = await loadConfigText(file);
-    return { config, findings: tidy([files.judgeConfig(config)]), usable: false };
+    return { config, findings: tidy([files.judgeConfig(config)]), usable: false, renewed: false };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return { config: undefined, findings: tidy(files.judgeMistakes(error.mistakes)), usable: false };
+    return { config: undefined, findings: tidy(files.judgeMistakes(error.mistakes)), usable: false, renewed: false };
   }
 }
 
@@ -104,7 +106,11 @@ interface Loaded {
   readonly mistakes: readonly ConfigMistake[];
 }
 
-async function checkFiles({ config, named, lent, mistakes }: Loaded, now: number): Promise<ConfigCheck> {
+async function checkFiles(
+  { config, named, lent, mistakes }: Loaded,
+  now: number,
+  { nextStart = false }: LentOptions,
+): Promise<ConfigCheck> {
   const lentAs = (key: keyof typeof KUBELET_FILES) => lent.get(named[key] ?? "");
   const broken = new Set(mistakes.map(({ key }) => key));
   const found = mistakes.map((mistake) => {
@@ -114,7 +120,7 @@ async function checkFiles({ config, named, lent, mistakes }: Loaded, now: number
   for (const key of Object.keys(KUBELET_FILES) as (keyof typeof KUBELET_FILES)[]) {
     const it = lentAs(key);
     if (it === undefined) continue;
-    found.push(...files.judgeDrift(`kubelet.${key}`, it));
+    if (!nextStart) found.push(...files.judgeDrift(`kubelet.${key}`, it));
     if (it.problem === undefined) continue;
     broken.add(`kubelet.${key}`);
     found.push(files.judgeOutOfReach(`kubelet.${key}`, named[key]!, it));
@@ -152,6 +158,7 @@ async function checkFiles({ config, named, lent, mistakes }: Loaded, now: number
     config,
     findings: tidy([files.judgeConfig(config), ...found, ...open]),
     usable,
+    renewed: [...lent.values()].some(({ inUse, drift }) => !inUse || drift === "replaced"),
     ...(lentCa === undefined ? {} : { lentCa }),
   };
 }

@@ -41,10 +41,10 @@ export async function lentFile(path: string, options: LentOptions = {}): Promise
   const source = origin !== undefined && "file" in origin ? origin.file : undefined;
   const [copy, original] = await Promise.all([contentsOf(path), source === undefined ? undefined : contentsOf(source)]);
   const watched = source !== undefined && await watches(unit, source, root);
-  const known = { unit, source, watched, unknown: false, problem: undefined, drift: undefined };
-  if ("bytes" in copy && !(nextStart && source !== undefined)) {
-    return { ...known, at: path, drift: driftOf(copy.bytes, original) };
-  }
+  const inUse = !("missing" in copy);
+  const drift = "bytes" in copy ? driftOf(copy.bytes, original) : undefined;
+  const known = { unit, source, watched, inUse, drift, unknown: false, problem: undefined };
+  if ("bytes" in copy && !(nextStart && source !== undefined)) return { ...known, at: path };
   if (original !== undefined && !("denied" in original)) return { ...known, at: source };
   return {
     ...known,

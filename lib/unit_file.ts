@@ -13,6 +13,8 @@ export interface LentFile {
   readonly problem: string | undefined;
   /** That nothing lends it, so that the service could not read it either. */
   readonly unknown: boolean;
+  /** Whether the service runs with a copy of it now. */
+  readonly inUse: boolean;
   /** What is wrong with the source while the copy is in use: it holds something else now, or it is not there. */
   readonly drift: "replaced" | "gone" | undefined;
   /** Whether the service is restarted by itself when the source is replaced. */

@@ -149,7 +149,13 @@ Deno.test("what the next start would read is checked, whatever the service runs 
   const [failed] = await tree.troubles(true);
   assertStringIncludes(failed!, "kubelet-client.key cannot be used with ");
   assertStringIncludes(failed!, "the key does not belong to the certificate");
+  const renewed = async () => (await checkConfig(tree.config, NOW, { root: tree.root, nextStart: true })).renewed;
+  assertEquals(await renewed(), true);
   tree.write("/pki/kubelet-client.key", other.keyPem);
+  tree.start();
+  assertEquals(await renewed(), false);
+  tree.stop();
+  assertEquals(await renewed(), true);
   assertEquals((await tree.troubles(true)).filter((line) => line.startsWith("fail")), []);
 });
 

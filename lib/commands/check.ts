@@ -2,6 +2,7 @@
 
 import { makeGround, now, wire } from "../app.ts";
 import { type Finding, renderFindings, worstOf } from "../checks.ts";
+import { judgeRenewal } from "../check_files.ts";
 import { checkConfig, checkConfigText, checkDaemon, checkNode, type ConfigCheck } from "../checkup.ts";
 import type { Command } from "../cli.ts";
 import type { Config } from "../config.ts";
@@ -33,16 +34,19 @@ export const checkCommand: Command = {
     CONFIG_FLAG,
     { name: "syntax-only", help: "the text of the config alone: no other file, no node" },
     { name: "state-file", value: "FILE", help: `the daemon's state file (default ${stateFileIn(undefined)})` },
-    { name: "files", help: "only the config and its files, as the next start of the service reads them" },
+    { name: "files", help: "only the config and its files, as the service's next start reads them" },
+    { name: "renewed", help: "the same, and fail when the service runs with them already" },
     JSON_FLAG,
   ],
   async run(args, output) {
     const textAlone = args.flags["syntax-only"] === true;
-    const ofFiles = textAlone || args.flags.files === true;
+    const ofRenewal = args.flags.renewed === true && !textAlone;
+    const ofFiles = textAlone || ofRenewal || args.flags.files === true;
     const file = configFileOf(args);
     const checked = textAlone ? await checkConfigText(file) : await checkConfig(file, now(), { nextStart: ofFiles });
     const { config } = checked;
     const findings = [...checked.findings];
+    if (ofRenewal && config !== undefined) findings.push(judgeRenewal(checked.renewed));
     if (!ofFiles) {
       if (config !== undefined) findings.push(...await checkParts({ ...checked, config }));
       const stateFile = args.flags["state-file"];
