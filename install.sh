@@ -218,8 +218,8 @@ is_noexec() {
 find_parts() {
   # The script may have been called by a link.
   here=$(dirname -- "$(readlink -f -- "$0")")
-  for part in systemd/gilly.service systemd/config.example.yaml docs/credentials.md docs/gilly.8 docs/gilly.bash \
-    gilly-credentials; do
+  for part in systemd/gilly.service systemd/gilly-renew.path systemd/gilly-renew.service systemd/config.example.yaml \
+    docs/credentials.md docs/gilly.8 docs/gilly.bash gilly-credentials; do
     [ -f "$here/$part" ] || refuse "$here/$part is missing: unpack the whole archive and run install.sh from its folder"
   done
   if [ -f "$here/gilly" ]; then
@@ -366,6 +366,7 @@ install_files() {
   fi
   install_config
   install_drop_ins
+  install_renewal
   enable_unit
   install_unit
   if [ -n "$installed_prefix" ] && [ "$installed_prefix" != "$prefix" ]; then remove_program "$installed_prefix"; fi
@@ -564,7 +565,8 @@ lend() {
 write_loans() {
   place_text "$drop_ins/20-kubelet-credentials.conf" <<TEXT
 # Written by install.sh together with the first config, which names these files under /run/credentials/gilly.service.
-# systemd copies them when Gilly starts: after a renewal, run: systemctl restart gilly
+# systemd copies them when Gilly starts, and gilly-renew.path restarts it when one of them was replaced. After an edit, run
+# install.sh again.
 [Service]
 $lent
 TEXT
@@ -691,6 +693,76 @@ drop() {
   attempt "remove $1" rm -f "$root$1"
   changed=yes restart=yes
   say "removed $1"
+}
+
+# --- renewed credentials: the units that restart the service ------------------------------------------------------------
+
+renewal_places() {
+  loans=$drop_ins/20-kubelet-credentials.conf
+  renewal_units=${unit%/*}
+  watched=/etc/systemd/system/gilly-renew.path.d/20-kubelet-credentials.conf
+  wanted=/etc/systemd/system/gilly.service.wants/gilly-renew.path
+}
+
+# Beside a service that has files lent to it, and beside no other.
+install_renewal() {
+  renewal_places
+  if [ ! -f "$root$loans" ]; then
+    remove_renewal
+    return 0
+  fi
+  settled=$changed
+  changed=no
+  sed "s|/usr/local/bin/gilly|$program|g" "$here/systemd/gilly-renew.service" >"$work/renewal" ||
+    refuse "cannot write $work/renewal: is the disk full?"
+  place "$work/renewal" "$renewal_units/gilly-renew.service" 644 0
+  place "$here/systemd/gilly-renew.path" "$renewal_units/gilly-renew.path" 644 0
+  {
+    say "# Written by install.sh: the files that $loans lends to Gilly."
+    say '[Path]'
+    sed -n 's|^LoadCredential=[^:]*:/|/|p' "$root$loans" | while read -r path; do watch "$path"; done | sort -u
+  } >"$work/watched"
+  place "$work/watched" "$watched" 644 0
+  enable_renewal
+  [ "$changed" = yes ] || changed=$settled
+}
+
+# watch PATH: systemd follows a link and does not see when it is switched, but its folder tells.
+watch() {
+  say "PathChanged=$1"
+  part=$1
+  while [ -n "$part" ]; do
+    folder=${part%/*}
+    [ ! -L "$root$part" ] || say "PathChanged=${folder:-/}"
+    part=$folder
+  done
+}
+
+# Gilly takes the path unit with it when it starts; one that runs already does not.
+enable_renewal() {
+  [ "$changed" = yes ] || return 0
+  reload=yes
+  if [ ! -L "$root$wanted" ]; then
+    attempt "make ${wanted%/*}" mkdir -p "$(dirname "$root$wanted")"
+    attempt "enable gilly-renew.path" ln -sf "$renewal_units/gilly-renew.path" "$root$wanted"
+    say "enabled gilly-renew.path"
+  fi
+  [ -z "$root" ] && systemctl is-active --quiet gilly.service || return 0
+  attempt "have systemd read its units again" systemctl daemon-reload
+  systemctl restart gilly-renew.path 2>/dev/null || refuse "cannot start gilly-renew.path: journalctl -u gilly-renew.path"
+}
+
+remove_renewal() {
+  renewal_places
+  [ -e "$root$renewal_units/gilly-renew.path" ] || [ -e "$root$watched" ] || [ -L "$root$wanted" ] || return 0
+  if [ -z "$root" ] && [ -d /run/systemd/system ]; then
+    systemctl stop gilly-renew.path gilly-renew.service 2>/dev/null || :
+  fi
+  remove "$wanted" "$watched" "$renewal_units/gilly-renew.path" "$renewal_units/gilly-renew.service"
+  reload=yes
+  for folder in "${wanted%/*}" "${watched%/*}" /usr/local/lib/systemd/system /usr/local/lib/systemd; do
+    rmdir "$root$folder" 2>/dev/null || :
+  done
 }
 
 # --- the service ----------------------------------------------------------------------------------------------------
@@ -826,6 +898,7 @@ uninstall() {
     systemctl disable --now --quiet gilly.service 2>/dev/null || :
     systemctl stop --quiet gilly.service 2>/dev/null || :
   fi
+  remove_renewal
   remove "$wants/gilly.service" "${installed:-$unit}" "$drop_ins/10-this-host.conf" "$drop_ins/30-docker-group.conf"
   remove_first_boot
   remove_program "$prefix"

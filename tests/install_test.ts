@@ -138,6 +138,64 @@ test("on a kubeadm control plane the new config uses its certificates, lent by s
   assertEquals(kubelet.caFile, "/run/credentials/gilly.service/kubelet-ca.crt");
 });
 
+const RENEWAL = [
+  "etc/systemd/system/gilly-renew.path.d/20-kubelet-credentials.conf",
+  "etc/systemd/system/gilly.service.wants/gilly-renew.path",
+  "usr/local/lib/systemd/system/gilly-renew.path",
+  "usr/local/lib/systemd/system/gilly-renew.service",
+];
+
+test("files that are lent are watched, in whatever way they came to be lent, and no others", async (bench) => {
+  const renewal = async () => (await bench.paths()).filter((path) => path.includes("gilly-renew"));
+  for (const path of ["secrets/client.crt", "secrets/client.key"]) bench.write(path, "PEM");
+  await bench.install("--kubelet-cert", "/secrets/client.crt", "--kubelet-key", "/secrets/client.key");
+  assertEquals(await renewal(), RENEWAL);
+  const watched = () => bench.read(RENEWAL[0]!).match(/^Path.*$/gm);
+  assertEquals(watched(), ["PathChanged=/secrets/client.crt", "PathChanged=/secrets/client.key"]);
+  assertEquals(Deno.readLinkSync(`${bench.root}/${RENEWAL[1]}`), `/${RENEWAL[2]}`);
+
+  const loans = `${DROP_INS}/20-kubelet-credentials.conf`;
+  bench.write(loans, `${bench.read(loans)}LoadCredential=kubelet-ca.crt:/secrets/ca.crt\n`);
+  assertStringIncludes(await bench.install(), `installed /${RENEWAL[0]}`);
+  assertEquals(watched()?.[0], "PathChanged=/secrets/ca.crt");
+  assertStringIncludes(await bench.install(), "nothing to do");
+
+  await Deno.remove(`${bench.root}/${RENEWAL[2]}`);
+  assertStringIncludes(await bench.install(), `installed /${RENEWAL[2]}`);
+  await Deno.remove(`${bench.root}/${loans}`);
+  assertStringIncludes(await bench.install(), `removed /${RENEWAL[2]}`);
+  assertEquals(await renewal(), []);
+});
+
+test("of a file behind a link, the folder of the link is watched too", async (bench) => {
+  bench.write("secrets/2026/client.crt", "PEM");
+  bench.write("secrets/2026/client.key", "PEM");
+  Deno.symlinkSync("2026/client.crt", `${bench.root}/secrets/client.crt`);
+  Deno.symlinkSync("2026", `${bench.root}/secrets/current`);
+  await bench.install("--kubelet-cert", "/secrets/client.crt", "--kubelet-key", "/secrets/current/client.key");
+  assertEquals(bench.read(RENEWAL[0]!).match(/^Path.*$/gm), [
+    "PathChanged=/secrets",
+    "PathChanged=/secrets/client.crt",
+    "PathChanged=/secrets/current/client.key",
+  ]);
+});
+
+test("uninstalling takes the watch along, and a later installation finds again what to watch", async (bench) => {
+  for (const path of ["secrets/client.crt", "secrets/client.key"]) bench.write(path, "PEM");
+  await bench.install("--kubelet-cert", "/secrets/client.crt", "--kubelet-key", "/secrets/client.key");
+  await bench.install("--uninstall");
+  assertEquals((await bench.paths()).filter((path) => path.includes("gilly-renew")), []);
+  await bench.install();
+  assertEquals((await bench.paths()).filter((path) => path.includes("gilly-renew")), RENEWAL);
+  await Deno.remove(`${bench.root}/secrets`, { recursive: true });
+  await bench.install("--purge");
+  assertEquals(await bench.paths(), []);
+  assertEquals(Deno.statSync(`${bench.root}/usr/local/`).isDirectory, true);
+  assertEquals([...Deno.readDirSync(`${bench.root}/etc/systemd/system`)].map(({ name }) => name), [
+    "multi-user.target.wants",
+  ]);
+});
+
 test("a kubelet whose certificate the cluster signed is checked against the cluster's authority", async (bench) => {
   const authority = makeAuthority("kubernetes");
   const client = authority.issueClient({ commonName: "kube-apiserver-kubelet-client" });

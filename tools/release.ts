@@ -23,6 +23,8 @@ export const FILES = [
   "docs/security.md",
   "docs/troubleshooting.md",
   "systemd/config.example.yaml",
+  "systemd/gilly-renew.path",
+  "systemd/gilly-renew.service",
   "systemd/gilly.service",
 ];
 
