@@ -227,14 +227,28 @@ find_parts() {
     [ "$machine" = x86_64 ] || refuse "this archive is for x86_64, not $machine: run install.sh from a checkout"
     binary=$here/gilly
   elif [ -f "$here/deno.json" ]; then
-    say "compiling $here/dist/gilly"
-    (cd "$here" && ./denow task compile) >&2 || refuse "the checkout does not compile: see the lines above"
+    compile_checkout
     binary=$here/dist/gilly
   else
     refuse "$here/gilly is missing: unpack the whole archive and run install.sh from its folder"
   fi
   version=$("$binary" version 2>&1) || refuse_binary "$version"
   version=$(printf '%s' "$version" | sed -n 1p)
+}
+
+# What npm and Deno bring runs as the person who called sudo, with that person's caches, and not as root.
+compile_checkout() {
+  builder=${SUDO_USER:-root}
+  say "compiling $here/dist/gilly as $builder"
+  (
+    cd "$here" || exit 1
+    [ "$builder" != root ] || exec ./denow task compile
+    home=$(getent passwd "$builder" | cut -d: -f6)
+    exec runuser -u "$builder" -- env HOME="${home:-/nonexistent}" ./denow task compile
+  ) >&2 || refuse "the checkout does not compile as $builder: see the lines above"
+  if head -c 256 "$here/dist/gilly" | grep -aFq "Not the program: for tests"; then
+    refuse "$here/dist/gilly stands in for the binary in tests: run './denow task compile' with DENORT_BIN set"
+  fi
 }
 
 # refuse_binary MESSAGE: the program does not run here; why, as far as can be told.

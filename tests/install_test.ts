@@ -4,6 +4,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { parseConfig } from "../lib/config.ts";
 import { makeAuthority } from "./fakes/certificates.ts";
+import { writeStandIn } from "../tools/compile.ts";
 import { Bench, has, missing, test } from "./host/install_bench.ts";
 
 const REPOSITORY = new URL("..", import.meta.url).pathname;
@@ -276,6 +277,43 @@ test("its help fits a terminal of 80 columns", async (bench) => {
   assertEquals(code, 0);
   assertEquals(out.split("\n").filter((line) => line.length > 80), []);
 });
+
+/** A checkout in place of the release: its compile task is this line of sh. */
+function makeCheckout(bench: Bench, compile: string): void {
+  Deno.removeSync(`${bench.release}/gilly`);
+  Deno.writeTextFileSync(`${bench.release}/deno.json`, "{}");
+  Deno.writeTextFileSync(`${bench.release}/denow`, `#!/bin/sh\nset -eu\nmkdir dist\n${compile}\n`, { mode: 0o755 });
+}
+
+test("in a checkout the invoking user compiles, with a home of their own, and not root", async (bench) => {
+  makeCheckout(
+    bench,
+    `printf '#!/bin/sh\\necho "gilly of %s in %s"\\n' "$(id -un)" "$HOME" >dist/gilly; chmod +x dist/gilly`,
+  );
+  const { uid, gid } = accountOf("nobody");
+  Deno.chmodSync(`${bench.release}/..`, 0o755);
+  Deno.chownSync(bench.release, uid, gid);
+  const { code, out, err } = await bench.run(["--root", bench.root], ["env", "SUDO_USER=nobody", "sh"]);
+  assertEquals({ code, err }, { code: 0, err: "" });
+  assertMatch(out, /^compiling \S+\/dist\/gilly as nobody$/m);
+  assertMatch(bench.read("usr/local/bin/gilly"), /gilly of nobody in \/nonexistent/);
+  assertEquals(Deno.statSync(`${bench.root}/usr/local/bin/gilly`).uid, 0);
+});
+
+test("what stands in for the binary in tests is never installed", async (bench) => {
+  makeCheckout(bench, "cp stand-in dist/gilly");
+  await writeStandIn(`${bench.release}/stand-in`);
+  const { code, err } = await bench.run(["--root", bench.root]);
+  assertEquals(code, 1);
+  assertMatch(err, /^install\.sh: \S+\/dist\/gilly stands in for the binary in tests: run '.*' with DENORT_BIN set$/);
+  assertEquals(await bench.paths(), []);
+});
+
+function accountOf(name: string): { readonly uid: number; readonly gid: number } {
+  const [, , uid, gid] = Deno.readTextFileSync("/etc/passwd").split("\n").map((line) => line.split(":"))
+    .find((fields) => fields[0] === name)!;
+  return { uid: Number(uid), gid: Number(gid) };
+}
 
 const REFUSALS: readonly (readonly [string, string[], RegExp])[] = [
   ["an unknown flag", ["--mirrors", "x"], /unknown argument '--mirrors': see install.sh --help/],

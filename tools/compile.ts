@@ -52,14 +52,17 @@ async function compileForTests(): Promise<void> {
     if (!(error instanceof PartMissingError)) throw error;
     console.log(`${error.message}. Tests run ${BUNDLE} with deno run instead; those of the binary itself are skipped.`);
     await bundle();
-    const command = [Deno.execPath(), "run", "--quiet", "--no-lock", ...RUN_FLAGS, PROJECT + BUNDLE];
-    const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-    // A new file, since an old one may be running.
-    await Deno.remove(PROJECT + BINARY).catch(() => {});
-    await Deno.writeTextFile(PROJECT + BINARY, `#!/bin/sh\n# Not the program: for tests.\nexec ${quoted} "$@"\n`, {
-      mode: 0o755,
-    });
+    await writeStandIn(PROJECT + BINARY);
   }
+}
+
+/** Writes a script that runs the bundle as the binary would; install.sh and the release know it by its second line. */
+export async function writeStandIn(path: string): Promise<void> {
+  const command = [Deno.execPath(), "run", "--quiet", "--no-lock", ...RUN_FLAGS, PROJECT + BUNDLE];
+  const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+  // A new file, since an old one may be running.
+  await Deno.remove(path).catch(() => {});
+  await Deno.writeTextFile(path, `#!/bin/sh\n# Not the program: for tests.\nexec ${quoted} "$@"\n`, { mode: 0o755 });
 }
 
 async function bundle(): Promise<void> {
