@@ -3,6 +3,7 @@
 import { readCommandLine } from "./lib/cli.ts";
 import { underJournald } from "./lib/commands/flags.ts";
 import { COMMANDS } from "./lib/commands/mod.ts";
+import { ignoreProxies } from "./lib/commands/proxy_variables.ts";
 import { ConfigError } from "./lib/config.ts";
 import { describeError, EXIT, ReaderGoneError, UsageError } from "./lib/errors.ts";
 
@@ -41,4 +42,5 @@ function fail(error: unknown): number {
   return error instanceof UsageError ? EXIT.usage : EXIT.failure;
 }
 
+ignoreProxies();
 Deno.exit(await main(Deno.args).catch(fail));

@@ -15,6 +15,16 @@ export const FEW_DAYS = 14;
 /** What to do about files that only root and the daemon may read. */
 export const AS_ROOT = "run it as root: sudo gilly check";
 
+/** What the environment says of proxies, where it names any (names of variables): Gilly has ignored them. */
+export function judgeProxies(variables: readonly string[]): Finding[] {
+  if (variables.length === 0) return [];
+  const message = `${variables.join(", ")} ${variables.length === 1 ? "names" : "name"} a proxy; ` +
+    "Gilly does not use it: the kubelet and the Docker Engine are asked directly";
+  const remedy = "if the mirrors are behind it, configure it for the Docker Engine, which pulls: " +
+    "systemctl show docker -p Environment shows what it has";
+  return [warn("proxy", message, remedy)];
+}
+
 /** Groups whose members may do everything in the cluster (kubeadm, certlist.go and its ClusterRoleBindings). */
 const ADMINISTRATORS: ReadonlySet<string> = new Set(["system:masters", "kubeadm:cluster-admins"]);
 

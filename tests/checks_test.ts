@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { CertificateFacts } from "../lib/certificate_facts.ts";
-import { expiry, judgeAuthorities, judgeClientCertificate, judgeRights } from "../lib/check_files.ts";
+import { expiry, judgeAuthorities, judgeClientCertificate, judgeProxies, judgeRights } from "../lib/check_files.ts";
 import { judgeDaemon, judgeKept, judgeMirrorFailure, judgePermanentFix, probesOf } from "../lib/check_mirrors.ts";
 import { judgeEngineFailure, judgeKubelet, judgeKubeletFailure, judgeReach, judgeWaiting } from "../lib/check_node.ts";
 import { fail, hang, ok, renderFindings, several, warn, worstOf } from "../lib/checks.ts";
@@ -74,6 +74,15 @@ for (
     assertStringIncludes(message + remedy, "nodes/proxy");
   });
 }
+
+Deno.test("a proxy of the environment is a warning that says whom it does not serve, and none is no finding", () => {
+  assertEquals(judgeProxies([]), []);
+  const [{ verdict, message } = fail("", "")] = judgeProxies(["HTTPS_PROXY", "all_proxy"]);
+  assertEquals([verdict, message], [
+    "warn",
+    "HTTPS_PROXY, all_proxy name a proxy; Gilly does not use it: the kubelet and the Docker Engine are asked directly",
+  ]);
+});
 
 for (
   const [kind, text, name, message, remedy] of [

@@ -9,6 +9,12 @@ import { findRuntime } from "./runtime.ts";
 const BUNDLE = "dist/gilly.js";
 const BINARY = "dist/gilly";
 
+/** It takes these out of its environment, so that no request to this host goes through a proxy. */
+const PROXY_VARIABLES = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"].flatMap((name) => [
+  name,
+  name.toLowerCase(),
+]);
+
 /** What the program may do; nothing else, whatever its config says. */
 export const PERMISSIONS: readonly string[] = [
   "--no-prompt",
@@ -17,7 +23,7 @@ export const PERMISSIONS: readonly string[] = [
   "--allow-write",
   "--deny-write=/bin,/boot,/dev,/etc,/lib,/lib32,/lib64,/libx32,/proc,/sbin,/sys,/usr",
   "--allow-sys=hostname",
-  "--allow-env=NOTIFY_SOCKET,RUNTIME_DIRECTORY,JOURNAL_STREAM,SUDO_USER",
+  `--allow-env=NOTIFY_SOCKET,RUNTIME_DIRECTORY,JOURNAL_STREAM,SUDO_USER,${PROXY_VARIABLES}`,
 ];
 
 /** V8 without its JIT needs no page that is both written and executed, which the unit forbids. */

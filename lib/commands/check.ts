@@ -2,7 +2,7 @@
 
 import { makeGround, now, wire } from "../app.ts";
 import { type Finding, renderFindings, worstOf } from "../checks.ts";
-import { judgeRenewal } from "../check_files.ts";
+import { judgeProxies, judgeRenewal } from "../check_files.ts";
 import { checkConfig, checkConfigText, checkDaemon, checkNode, type ConfigCheck } from "../checkup.ts";
 import type { Command } from "../cli.ts";
 import type { Config } from "../config.ts";
@@ -10,6 +10,7 @@ import { EXIT } from "../errors.ts";
 import { Journal } from "../journal.ts";
 import { stateFileIn } from "../state_file.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
+import { ignoredProxies } from "./proxy_variables.ts";
 import { sizeOf } from "./terminal.ts";
 import { printableJson } from "../printable.ts";
 
@@ -48,6 +49,7 @@ export const checkCommand: Command = {
     const findings = [...checked.findings];
     if (ofRenewal && config !== undefined) findings.push(judgeRenewal(checked.renewed));
     if (!ofFiles) {
+      findings.push(...judgeProxies(ignoredProxies()));
       if (config !== undefined) findings.push(...await checkParts({ ...checked, config }));
       const stateFile = args.flags["state-file"];
       const daemon = await checkDaemon(

@@ -18,10 +18,10 @@ export function permissions(): string[] {
   return [...PERMISSIONS, V8_FLAGS];
 }
 
-/** The environment without what a service manager would have put there. */
+/** The environment without what a service manager would have put there, a proxy (DefaultEnvironment=) included. */
 export function withoutServiceManager(): Record<string, string> {
   const { NOTIFY_SOCKET: _socket, RUNTIME_DIRECTORY: _folder, JOURNAL_STREAM: _stream, ...rest } = Deno.env.toObject();
-  return rest;
+  return Object.fromEntries(Object.entries(rest).filter(([name]) => !/_proxy$/i.test(name)));
 }
 
 /** Runs the program with these arguments, and more in its environment, to its end. */
