@@ -1,6 +1,7 @@
 // The files that the config names, looked at once at load: readable, of the kind they should be, or where they may be.
 // A door to the file system. Contents are judged and forgotten; no sentence repeats any of them.
 
+import { mistakeInToken } from "./bearer_token.ts";
 import { checkClientCertificate, ClientCertificateError } from "./client_certificate.ts";
 import { ProtectedPathError, realPathForWriting } from "./write_files.ts";
 import { DENIED } from "./errors.ts";
@@ -88,8 +89,7 @@ function mistakeInContents(text: string, kind: ReadKind): string | undefined {
     case "key":
       return mistakeInKey(text);
     case "token":
-      if (text.trim() === "") return "is empty; expected a token";
-      return /\s/.test(text.trim()) ? "holds more than one word; expected a token alone" : undefined;
+      return mistakeInToken(text);
     case "credentials":
       return undefined;
   }

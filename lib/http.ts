@@ -1,6 +1,8 @@
 // The only caller of fetch: a deadline for every short call, bounded bodies, and failures that keep their cause.
 // It knows nothing of kubelets or Docker.
 
+import { scrub, scrubError } from "./scrub.ts";
+
 /** A request that got no usable answer. `cause` holds the platform's reason. */
 export class HttpError extends Error {
   override name = "HttpError";
@@ -30,12 +32,13 @@ const LATE_ANSWER_MS = 100;
 
 /**
  * Sends one request and returns the answer once its headers are there. Redirects are never followed: neither the kubelet
- * nor Docker needs one, and a cleaned path would be another endpoint. Throws HttpError, or the signal's reason. The
- * signal also ends an answer whose body is being read.
+ * nor Docker needs one, and a cleaned path would be another endpoint. Throws HttpError, or the signal's reason; what the
+ * headers hold is in neither. The signal also ends an answer whose body is being read.
  */
 export async function send(request: HttpRequest): Promise<Response> {
   const { url, client, method = "GET", headers = {}, signal, headersTimeoutMs } = request;
   signal.throwIfAborted();
+  refuseUnsendable(headers);
   const connection = new AbortController();
   let end: ReturnType<typeof setTimeout> | undefined;
   let givenUp: { readonly reason: unknown } | undefined;
@@ -58,7 +61,9 @@ export async function send(request: HttpRequest): Promise<Response> {
     await response.body?.cancel();
   } catch (error) {
     if (givenUp === undefined) {
-      throw new HttpError(failureOf(error), { cause: error instanceof Error ? error.cause : undefined });
+      const secrets = secretsIn(headers);
+      const cause = error instanceof Error ? scrubError(error.cause, secrets) : undefined;
+      throw new HttpError(scrub(failureOf(error), secrets), { cause });
     }
   } finally {
     clearTimeout(deadline);
@@ -119,6 +124,16 @@ export async function readBody(
     options.signal.removeEventListener("abort", cancel);
     cancel();
   }
+}
+
+// The platform refuses such a header too (RFC 9110, 5.5), but quotes it.
+function refuseUnsendable(headers: Readonly<Record<string, string>>): void {
+  const name = Object.keys(headers).find((name) => !/^[\t\x20-\x7e]*$/.test(headers[name]!));
+  if (name !== undefined) throw new HttpError(`the value of the header ${name} is not ASCII text`);
+}
+
+function secretsIn({ accept: _everybodys, ...headers }: Readonly<Record<string, string>>): string[] {
+  return Object.values(headers).flatMap((value) => [value, value.replace(/^\S+ /, "")]);
 }
 
 // Deno prefixes every failure with the URL; callers name their target themselves, so only the reason is kept.

@@ -1,12 +1,14 @@
 // The door to the kubelet: one request for the pods of this node, over TLS, with the credentials on disk at that moment.
 // It answers admitted pods or one KubeletError; it never judges what a pod means.
 
+import { mistakeInToken, tokenIn } from "./bearer_token.ts";
 import { checkClientCertificate } from "./client_certificate.ts";
 import { describeError } from "./errors.ts";
 import { fingerprintOf } from "./file_fingerprint.ts";
 import { HttpError, readBody, send } from "./http.ts";
 import { missingRight } from "./kubelet_rights.ts";
 import { type PodList, PodListError, readPodList } from "./pod.ts";
+import { scrub, scrubError } from "./scrub.ts";
 
 /** Where the kubelet is and who we are to it; paths of PEM files, or of a file that holds a bearer token. */
 export interface KubeletSettings {
@@ -64,6 +66,8 @@ export class KubeletClient {
   readonly #timeoutMs: number;
   #client: Deno.HttpClient | undefined;
   #headers: Record<string, string> = {};
+  /** What no sentence may repeat, whoever says it: some servers send back what they were asked. */
+  #secrets: readonly string[] = [];
   /** What the credential files looked like when #client was made. */
   #fingerprint: string | undefined;
 
@@ -84,7 +88,7 @@ export class KubeletClient {
     } catch (error) {
       if (error instanceof PodListError) throw this.#unexpected(error.message);
       const type = response.headers.get("content-type") ?? "no content type";
-      throw this.#unexpected(`expected JSON, got ${body.length} characters of ${type}: ${excerpt(body)}`, error);
+      throw this.#unexpected(`expected JSON, got ${body.length} characters of ${type}: ${this.#excerpt(body)}`, error);
     }
   }
 
@@ -130,13 +134,13 @@ export class KubeletClient {
       if (this.#client !== undefined && fingerprint === this.#fingerprint) return;
       const [ca, cert, key, token] = await Promise.all([caFile, certFile, keyFile, tokenFile].map(readIfNamed));
       if (cert !== undefined && key !== undefined) checkClientCertificate(cert, key);
-      const client = Deno.createHttpClient({
-        ...(ca === undefined ? {} : { caCerts: [ca] }),
-        ...(cert === undefined || key === undefined ? {} : { cert, key }),
-      });
+      const mistake = token === undefined ? undefined : mistakeInToken(token);
+      if (mistake !== undefined) throw new Error(`${tokenFile} ${mistake}`);
+      const client = makeClient(ca, cert, key);
       this.#client?.close();
       this.#client = client;
-      this.#headers = token === undefined ? {} : { authorization: `Bearer ${token.trim()}` };
+      this.#secrets = token === undefined ? [] : [tokenIn(token)];
+      this.#headers = token === undefined ? {} : { authorization: `Bearer ${tokenIn(token)}` };
       this.#fingerprint = fingerprint;
     } catch (error) {
       // In the middle of a rotation certificate and key may not match yet; what worked before goes on working.
@@ -156,12 +160,28 @@ export class KubeletClient {
     const kind = status === 401 ? "unauthorized" : status === 403 ? "forbidden" : "unexpected";
     if (kind === "unauthorized") this.#fingerprint = undefined;
     const advice = adviceOn(status, body, this.#settings);
-    const said = body.trim() === "" ? "" : `: ${excerpt(body)}`;
+    const said = body.trim() === "" ? "" : `: ${this.#excerpt(body)}`;
     return new KubeletError(kind, `${this.url} answered ${status}${said}${advice === undefined ? "" : ` (${advice})`}`);
   }
 
   #unexpected(what: string, cause?: unknown): KubeletError {
-    return new KubeletError("unexpected", `${this.url} answered 200, but not with pods: ${what}`, cause);
+    const message = `${this.url} answered 200, but not with pods: ${scrub(what, this.#secrets)}`;
+    return new KubeletError("unexpected", message, scrubError(cause, this.#secrets));
+  }
+
+  #excerpt(body: string): string {
+    return JSON.stringify(scrub(body, this.#secrets).trim().slice(0, 120));
+  }
+}
+
+function makeClient(ca: string | undefined, cert: string | undefined, key: string | undefined): Deno.HttpClient {
+  try {
+    return Deno.createHttpClient({
+      ...(ca === undefined ? {} : { caCerts: [ca] }),
+      ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    });
+  } catch (error) {
+    throw scrubError(error, [ca, cert, key].flatMap((pem) => pem?.split("\n") ?? []));
   }
 }
 
@@ -179,8 +199,4 @@ async function readIfNamed(file: string | undefined): Promise<string | undefined
   } catch (error) {
     throw new Error(`cannot read ${file}: ${describeError(error)}`);
   }
-}
-
-function excerpt(body: string): string {
-  return JSON.stringify(body.trim().slice(0, 120));
 }

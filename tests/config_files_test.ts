@@ -129,6 +129,16 @@ const CONTENTS: readonly (readonly ["certificate" | "key" | "token", name: strin
   ["key", "an OpenSSH key", block("OPENSSH PRIVATE KEY"), "holds no private key in PEM"],
   ["token", "a token and a line end", "abc.def\n"],
   ["token", "nothing but white space", " \n", "is empty; expected a token"],
+  ["token", "a token with a byte order mark and Windows line ends", "\ufeffabc.def\r\n"],
+  [
+    "token",
+    "a token padded with NULs",
+    "aHVudGVyMg\0\0",
+    "holds NUL characters, as UTF-16 and padding do; expected a token",
+  ],
+  ["token", "a token beyond ASCII", "aHVudGVyMgé", "holds characters that are not visible ASCII; expected a token"],
+  ["token", "a token with a control character", "aHVudGVyMg\x01a", "holds characters that are not visible ASCII"],
+  ["token", "a token in quotes", '"aHVudGVyMg"', "is in quotes; expected a token in ASCII, alone"],
   ["token", "two words", "Bearer abc", "holds more than one word; expected a token alone"],
 ];
 

@@ -45,6 +45,8 @@ Deno.test("what repeats credentials is told without them, in every form in which
     assertEquals(withoutCredentials(`no ${form} here, nor ${form}!`, auth), "no … here, nor …!");
   }
   assertEquals(withoutCredentials("token=t0k3n-of-ann", { identitytoken: "t0k3n-of-ann" }), "token=…");
+  const controlled = { username: "ann", password: "pass\u0001\nword" };
+  assertEquals(withoutCredentials("no pass word here", controlled), "no … here");
   assertEquals(withoutCredentials("a bad day for ann", auth), "a bad day for ann");
   assertEquals(withoutCredentials("a bad day", { username: "ann", password: "a" }), "a bad day");
 });

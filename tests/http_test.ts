@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
+import { describeError } from "../lib/errors.ts";
 import { HttpError, type HttpRequest, HttpTimeoutError, readBody, send } from "../lib/http.ts";
 
 const forever = new AbortController().signal;
@@ -302,4 +303,14 @@ Deno.test("an abort before a body is read is thrown as the signal's own reason",
 
 Deno.test("an answer without a body is an empty one", async () => {
   assertEquals(await readBody(new Response(null), LIMITS), new Uint8Array());
+});
+
+Deno.test("a header that cannot be sent is refused by its name, and its value is in no error", async () => {
+  await withServer(() => new Response(), async ({ url, client }) => {
+    for (const value of ["Bearer hunter22\0", "Bearer hunter22é", "Bearer hunter22\nx", "Bearer hunter22\ufffd"]) {
+      const headers = { authorization: value };
+      const error = await assertRejects(() => send({ url, client, headers, signal: forever }), HttpError);
+      assertEquals(describeError(error), "the value of the header authorization is not ASCII text");
+    }
+  });
 });

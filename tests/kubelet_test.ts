@@ -75,6 +75,41 @@ Deno.test("a token that the kubelet does not accept is not blamed on a certifica
   assertEquals([error.kind, error.message.includes("certFile")], ["unauthorized", false]);
 });
 
+Deno.test("a kubelet that sends back the token it was asked with is told without it", async () => {
+  await using it = await scene();
+  await Deno.writeTextFile(`${it.dir}/token`, "secret-token\n");
+  const { url, caFile } = it.settings;
+  const settings = { url, caFile: caFile!, tokenFile: `${it.dir}/token` };
+  const answers = [
+    { status: 400, body: "authorization: Bearer secret-token" },
+    { body: "secret-token is no JSON" },
+    { body: '{"kind":"secret-token"}' },
+  ];
+  for (const answer of answers) {
+    it.kubelet.answerWith(answer, 1);
+    const text = describeError(await assertRejects(() => ask(settings), KubeletError, "…"));
+    assertEquals(text.includes("secret-token"), false, text);
+  }
+});
+
+Deno.test("a token that no header can carry is refused, and one that worked goes on working", async () => {
+  await using it = await scene({ tokens: ["secret-token"] });
+  const { url, caFile } = it.settings;
+  const client = new KubeletClient({ url, caFile: caFile!, tokenFile: `${it.dir}/token` });
+  await Deno.writeTextFile(`${it.dir}/token`, "secret-token\0");
+  const error = await assertRejects(() => client.pods(NEVER), KubeletError, "cannot use the credentials");
+  assertEquals(error.kind, "credentials");
+  assertEquals(
+    describeError(error.cause),
+    `${it.dir}/token holds NUL characters, as UTF-16 and padding do; expected a token in ASCII, alone`,
+  );
+  await Deno.writeTextFile(`${it.dir}/token`, "secret-token");
+  assertEquals((await client.pods(NEVER)).pods.length, 1);
+  await Deno.writeTextFile(`${it.dir}/token`, "secret-token, and \0 more");
+  assertEquals((await client.pods(NEVER)).pods.length, 1);
+  client.close();
+});
+
 Deno.test("a kubelet whose certificate another authority signed is not trusted", async () => {
   await using it = await scene({ serverCertificate: makeAuthority("other").issueServer({ dnsNames: ["localhost"] }) });
   const error = await assertRejects(() => ask(it.settings), KubeletError, "no answer from");

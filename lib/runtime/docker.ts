@@ -2,6 +2,7 @@
 // an image here or at its registry, pull one, tag one. It must never send anything that deletes or changes what it was not asked for.
 import { causeText, DockerConnection } from "./docker_connection.ts";
 import { classifyPullFailure, type EngineFailure, plainText } from "./docker_failure.ts";
+import { describeError } from "../errors.ts";
 import { type Fields, isFields } from "../fields.ts";
 import { pathOf, pullQuery, registryAuthHeader, withoutCredentials } from "./docker_request.ts";
 import { type PullLine, PullTally, readPullLines } from "./pull_stream.ts";
@@ -251,9 +252,10 @@ function authHeaders(auth: RegistryAuth | undefined): Record<string, string> {
 
 function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown {
   if (!(error instanceof RuntimeError) || auth === undefined) return error;
-  const message = withoutCredentials(error.message, auth);
+  const said = describeError(error);
+  const message = withoutCredentials(said, auth);
   const { kind, retryAfterSeconds } = error;
-  return message === error.message ? error : new RuntimeError(kind, message, { retryAfterSeconds });
+  return message === said ? error : new RuntimeError(kind, message, { retryAfterSeconds });
 }
 
 function remoteImage(attempt: string, { Descriptor }: Fields): RemoteImage {

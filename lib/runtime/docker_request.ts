@@ -1,4 +1,5 @@
 // How a request to the Docker Engine is spelled: version, path, query, credentials. Pure: it sends nothing.
+import { scrub } from "../scrub.ts";
 import { type RegistryAuth, RuntimeError } from "./runtime.ts";
 
 /** The oldest API that is spoken: Engine 17.06. (moby, api/common.go at v17.06.0-ce) */
@@ -27,9 +28,6 @@ export function registryAuthHeader(auth: RegistryAuth): string {
   return base64Of(JSON.stringify(auth)).replaceAll("+", "-").replaceAll("/", "_");
 }
 
-/** Shorter ones are no secrets, and taking them out would garble every text. */
-const SHORTEST_SECRET = 4;
-
 /**
  * What an Engine or a registry says, without the credentials that it was given, in any form in which they were sent: some
  * repeat them in their errors, and those end in a journal.
@@ -40,9 +38,7 @@ export function withoutCredentials(text: string, auth: RegistryAuth): string {
     base64Of(`${auth.username}:${auth.password}`),
     auth.password,
   ];
-  return [header, base64Of(JSON.stringify(auth)), ...forms].filter((form) => form.length >= SHORTEST_SECRET)
-    .flatMap((form) => [form, form.replace(/=+$/, "")])
-    .reduce((rest, form) => rest.replaceAll(form, "…"), text);
+  return scrub(text, [header, base64Of(JSON.stringify(auth)), ...forms]);
 }
 
 function base64Of(text: string): string {
