@@ -25,6 +25,8 @@ export interface MetricsDeskOptions {
 /** Prometheus asks every 15 s to 60 s as a rule. */
 const INTERVAL_MS = 15_000;
 
+const LISTEN_AGAIN = "it is tried again until it works";
+
 /** A loop that shows no progress for this long hangs: the unit's WatchdogSec, after which systemd kills it. */
 const HANGS_AFTER_MS = 60_000;
 
@@ -107,7 +109,7 @@ export class MetricsDesk {
     const { listen, textfile } = this.#settings;
     const metrics = this.#metrics;
     if (metrics !== undefined && listen !== undefined && this.#server === undefined) {
-      void this.#attempt("listen", () => this.#open(listen, metrics), "it is tried again until it works");
+      void this.#attempt("listen", () => this.#open(listen, metrics), LISTEN_AGAIN);
     }
     await this.#afterWrites(async () => {
       if (metrics === undefined || textfile === undefined) return;
@@ -130,10 +132,14 @@ export class MetricsDesk {
   }
 
   #open(listen: ListenAddress, metrics: Metrics): Promise<void> {
-    this.#server = serveMetrics(listen, {
+    const exhibits = {
       contentType: metrics.contentType,
       render: () => metrics.render(),
       health: () => this.health(),
+    };
+    this.#server = serveMetrics(listen, exhibits, (error) => {
+      this.#server = undefined;
+      void this.#attempt("listen", () => Promise.reject(error), LISTEN_AGAIN);
     });
     this.#options.say("info", `serving metrics on ${this.#server.url}/metrics`);
     return Promise.resolve();

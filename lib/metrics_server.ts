@@ -3,6 +3,7 @@
 
 import type { ListenAddress } from "./config_values.ts";
 import { describeError } from "./errors.ts";
+import { type Answer, HttpServer, type HttpServerOptions, plain, type Question } from "./http_server.ts";
 
 /** What the two paths answer. */
 export interface Exhibits {
@@ -25,46 +26,43 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
-/** Listens and answers. Throws MetricsServerError when the address is taken or is not of this host. */
-export function serveMetrics(address: ListenAddress, exhibits: Exhibits): MetricsServer {
-  const stop = new AbortController();
+/**
+ * Listens and answers. `onEnd` hears when the port was lost, with a MetricsServerError. Throws MetricsServerError when the
+ * address is taken or is not of this host.
+ */
+export function serveMetrics(
+  address: ListenAddress,
+  exhibits: Exhibits,
+  onEnd: (error: MetricsServerError) => void = () => {},
+  limits: Pick<HttpServerOptions, "connections" | "requestMs"> = {},
+): MetricsServer {
+  const failed = (error: unknown) =>
+    new MetricsServerError(`cannot serve metrics on ${urlOf(address)}: ${describeError(error)}`, { cause: error });
   try {
-    const server = Deno.serve({
+    const server = new HttpServer({
       ...address,
-      signal: stop.signal,
-      onListen: () => {},
-      onError: (error) => plain(500, `the metrics cannot be collected: ${describeError(error)}\n`),
-    }, (request) => answer(request, exhibits));
-    return {
-      url: urlOf({ hostname: address.hostname, port: server.addr.port }),
-      async close() {
-        stop.abort();
-        await server.finished;
-      },
-    };
-  } catch (error) {
-    throw new MetricsServerError(`cannot serve metrics on ${urlOf(address)}: ${describeError(error)}`, {
-      cause: error,
+      ...limits,
+      answer: (question) => answer(question, exhibits),
+      onEnd: (error) => onEnd(failed(error)),
     });
+    return { url: urlOf({ hostname: address.hostname, port: server.port }), close: () => server.close() };
+  } catch (error) {
+    throw failed(error);
   }
 }
 
-async function answer(request: Request, { contentType, render, health }: Exhibits): Promise<Response> {
-  const { pathname } = new URL(request.url);
-  if (pathname !== "/metrics" && pathname !== "/healthz") return plain(404, "there is /metrics and /healthz\n");
-  if (request.method !== "GET" && request.method !== "HEAD") {
-    return plain(405, "only GET and HEAD\n", { allow: "GET, HEAD" });
+async function answer({ method, path }: Question, { contentType, render, health }: Exhibits): Promise<Answer> {
+  if (path !== "/metrics" && path !== "/healthz") return plain(404, "there is /metrics and /healthz\n");
+  if (method !== "GET" && method !== "HEAD") return plain(405, "only GET and HEAD\n", { allow: "GET, HEAD" });
+  if (path === "/healthz") {
+    const { healthy, sentence } = health();
+    return plain(healthy ? 200 : 503, `${sentence}\n`);
   }
-  if (pathname === "/metrics") return plain(200, await render(), { "content-type": contentType });
-  const { healthy, sentence } = health();
-  return plain(healthy ? 200 : 503, `${sentence}\n`);
-}
-
-function plain(status: number, body: string, headers: Record<string, string> = {}): Response {
-  return new Response(body, {
-    status,
-    headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store", ...headers },
-  });
+  try {
+    return plain(200, await render(), { "content-type": contentType });
+  } catch (error) {
+    return plain(500, `the metrics cannot be collected: ${describeError(error)}\n`);
+  }
 }
 
 function urlOf({ hostname, port }: ListenAddress): string {

@@ -213,7 +213,8 @@ const WORDS: Readonly<Record<string, Word>> = {
     example: "Deno.listenDatagram({})",
     only: inFile("lib/sd_notify.ts"),
   },
-  "Deno.serve": { pattern: /\bDeno\s*\.\s*serve\b/, example: "Deno.serve({})", only: inFile("lib/metrics_server.ts") },
+  "Deno.listen": { pattern: /\bDeno\s*\.\s*listen\b/, example: "Deno.listen({})", only: inFile("lib/http_server.ts") },
+  "Deno.serve": { pattern: /\bDeno\s*\.\s*serve\b/, example: "Deno.serve({})", only: nowhere },
   "console.": { pattern: /\bconsole\s*[.[]/, example: "console.log(1)", only: nowhere },
   "Deno.Command": { pattern: /\bDeno\s*\.\s*Command\b/, example: 'new Deno.Command("docker")', only: nowhere },
   // The Engine's events call a removal by the same word.

@@ -103,3 +103,66 @@ Deno.test("closing lets go of the port at once, although a client stays connecte
   assertEquals(again.url, server.url);
   await again.close();
 });
+
+/** Sends these bytes and answers what comes back until the server hangs up, which may be nothing. */
+async function answerTo(server: MetricsServer, text: string): Promise<string> {
+  using client = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(server.url).port) });
+  await client.write(new TextEncoder().encode(text));
+  return await new Response(client.readable).text().catch(() => "");
+}
+
+Deno.test("each request is answered by itself, with its length, whatever way it is spelled", async () => {
+  await withServer({}, async (server) => {
+    const whole =
+      "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\ncache-control: no-store\r\n" +
+      "content-length: 14\r\nconnection: close\r\n\r\n";
+    for (const target of ["/metrics", "/metrics?a=/healthz", "http://worker-1:9464/metrics"]) {
+      assertEquals(
+        await answerTo(server, `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`),
+        `${whole}gilly_pods 12\n`,
+        target,
+      );
+    }
+    assertEquals(await answerTo(server, "GET /metrics HTTP/1.0\n\n"), `${whole}gilly_pods 12\n`);
+    assertEquals(await answerTo(server, "HEAD /metrics HTTP/1.1\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n"), whole);
+  });
+});
+
+Deno.test("what is no request, or too long for one, is told so", async () => {
+  await withServer({}, async (server) => {
+    for (const text of ["hello\n\n", "GET /metrics\r\n\r\n", "\x16\x03\x01\n\n", "GET /metrics HTTP/2\r\n\r\n"]) {
+      assertMatch(await answerTo(server, text), /^HTTP\/1\.1 400 Bad Request\r\n/, text);
+    }
+    const long = `GET /metrics HTTP/1.1\r\nX: ${"x".repeat(16 * 1024)}`.slice(0, 16 * 1024);
+    assertMatch(await answerTo(server, long), /^HTTP\/1\.1 431 Request Header Fields Too Large\r\n/);
+  });
+});
+
+Deno.test("a client that sends no whole request in time is dropped, although it sends byte after byte", async () => {
+  const server = serveMetrics(LOOPBACK, EXHIBITS, undefined, { requestMs: 100 });
+  using client = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(server.url).port) });
+  const dropped = client.read(new Uint8Array(1)).catch(() => null);
+  let sent = 0;
+  const trickle = setInterval(() => {
+    client.write(new TextEncoder().encode("x")).then(() => sent++, () => {});
+  }, 10);
+  assertEquals(await dropped, null);
+  clearInterval(trickle);
+  assert(sent > 0, "it was dropped before it sent anything");
+  await server.close();
+});
+
+Deno.test("the connection that takes longest is dropped for a newcomer, who is answered", async () => {
+  const server = serveMetrics(LOOPBACK, EXHIBITS, undefined, { connections: 3 });
+  const port = Number(new URL(server.url).port);
+  const idle = [];
+  for (let number = 0; number < 3; number++) idle.push(await Deno.connect({ hostname: "127.0.0.1", port }));
+  assertEquals(await (await fetch(`${server.url}/metrics`)).text(), "gilly_pods 12\n");
+  assertEquals(await idle[0]!.read(new Uint8Array(1)).catch(() => null), null);
+  await idle[2]!.write(new TextEncoder().encode("GET /healthz HTTP/1.1\r\n\r\n"));
+  const answer = new Uint8Array(12);
+  await idle[2]!.read(answer);
+  assertEquals(new TextDecoder().decode(answer), "HTTP/1.1 200");
+  for (const client of idle) client.close();
+  await server.close();
+});

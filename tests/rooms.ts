@@ -64,6 +64,7 @@ export const DOORS: ReadonlySet<string> = new Set([
   "lib/export/place.ts",
   "lib/file_fingerprint.ts",
   "lib/http.ts",
+  "lib/http_server.ts",
   "lib/kubelet.ts",
   "lib/ledger.ts",
   "lib/lent_files.ts",
