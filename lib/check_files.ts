@@ -15,6 +15,14 @@ export const FEW_DAYS = 14;
 /** What to do about files that only root and the daemon may read. */
 export const AS_ROOT = "run it as root: sudo gilly check";
 
+/** A file with a secret that users of this host may read or change by its permission bits, the owner's group left out. */
+export function judgeSecretFile(key: string, file: string, mode: number): Finding | undefined {
+  if ((mode & 0o006) === 0) return undefined;
+  const bits = (mode & 0o777).toString(8).padStart(4, "0");
+  const message = `${file} holds a secret, and its mode ${bits} opens it to every user of this host`;
+  return warn(key, message, `chmod o= ${file}`);
+}
+
 /** What the environment says of proxies, where it names any (names of variables): Gilly has ignored them. */
 export function judgeProxies(variables: readonly string[]): Finding[] {
   if (variables.length === 0) return [];

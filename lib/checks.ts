@@ -1,6 +1,7 @@
 // What `gilly check` finds: what was looked at, how it stands, and the next step; as lines for people and for scripts.
 // A thinker: the judges beside it (check_*.ts) say what is so, this room only gives it a shape.
 
+import { printable } from "./printable.ts";
 import { wrap } from "./sheet.ts";
 
 /** `warn` works today and may not tomorrow; `fail` keeps repairs from working. */
@@ -27,6 +28,15 @@ export const ok = (name: string, message: string, remedy?: string): Finding => f
 export const warn = (name: string, message: string, remedy?: string): Finding => finding("warn", name, message, remedy);
 /** See `ok`. */
 export const fail = (name: string, message: string, remedy?: string): Finding => finding("fail", name, message, remedy);
+
+/** The findings without control characters: answers come from elsewhere, and one finding stays one line whatever they hold. */
+export function sanitize(findings: readonly Finding[]): Finding[] {
+  return findings.map(({ remedy, ...rest }) => ({
+    ...rest,
+    message: printable(rest.message),
+    ...(remedy === undefined ? {} : { remedy: printable(remedy) }),
+  }));
+}
 
 /** The worst verdict among the findings. */
 export function worstOf(findings: readonly Finding[]): Verdict {

@@ -151,8 +151,9 @@ async function appendLine(path: string, line: Uint8Array): Promise<void> {
 async function giveToOwnerOfFolder(file: FileHandle, path: string): Promise<void> {
   try {
     const folder = await Deno.stat(path.includes("/") ? path.replace(/[^/]+$/, "") : ".");
-    const { uid } = await file.stat();
-    if (uid === 0 && folder.uid !== null && folder.gid !== null && folder.uid !== uid) {
+    // With a second name it may be a file of root's that somebody has linked into a folder of their own.
+    const { uid, nlink } = await file.stat();
+    if (uid === 0 && nlink === 1 && folder.uid !== null && folder.gid !== null && folder.uid !== uid) {
       await file.chown(folder.uid, folder.gid);
     }
   } catch {

@@ -114,7 +114,7 @@ Deno.test("check names every trouble of a node with the next step, and ends with
     ].join("\n"),
   });
   const auths = { "refuses.example": { username: "gilly", password } };
-  await Deno.writeTextFile(`${node.dir}/wrong.json`, JSON.stringify({ auths }));
+  await Deno.writeTextFile(`${node.dir}/wrong.json`, JSON.stringify({ auths }), { mode: 0o600 });
   const stateFile = await writeState(node, { "down.example": "connection refused" });
   assertEquals(await assertChecked("troubled", node, stateFile), 1);
   assertEquals(node.engine.unexpected, []);

@@ -1,6 +1,13 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { CertificateFacts } from "../lib/certificate_facts.ts";
-import { expiry, judgeAuthorities, judgeClientCertificate, judgeProxies, judgeRights } from "../lib/check_files.ts";
+import {
+  expiry,
+  judgeAuthorities,
+  judgeClientCertificate,
+  judgeProxies,
+  judgeRights,
+  judgeSecretFile,
+} from "../lib/check_files.ts";
 import { judgeDaemon, judgeKept, judgeMirrorFailure, judgePermanentFix, probesOf } from "../lib/check_mirrors.ts";
 import { judgeEngineFailure, judgeKubelet, judgeKubeletFailure, judgeReach, judgeWaiting } from "../lib/check_node.ts";
 import { fail, hang, ok, renderFindings, several, warn, worstOf } from "../lib/checks.ts";
@@ -74,6 +81,17 @@ for (
     assertStringIncludes(message + remedy, "nodes/proxy");
   });
 }
+
+Deno.test("a secret that others may read or change is a warning that says how to close it", () => {
+  for (const mode of [0o100600, 0o100640, 0o100400]) assertEquals(judgeSecretFile("k", "/k", mode), undefined);
+  for (const mode of [0o100644, 0o100604, 0o100602]) assertEquals(judgeSecretFile("k", "/k", mode)?.verdict, "warn");
+  assertEquals(judgeSecretFile("kubelet.keyFile", "/etc/k.key", 0o100644), {
+    name: "kubelet.keyFile",
+    verdict: "warn",
+    message: "/etc/k.key holds a secret, and its mode 0644 opens it to every user of this host",
+    remedy: "chmod o= /etc/k.key",
+  });
+});
 
 Deno.test("a proxy of the environment is a warning that says whom it does not serve, and none is no finding", () => {
   assertEquals(judgeProxies([]), []);

@@ -237,3 +237,9 @@ Deno.test("a text from Docker becomes one line without control characters, of bo
   assertEquals(plainText(" a\r\nb\tc\u001b[31m\u0085\u2028d "), "a b c [31m d");
   assertEquals(plainText("x".repeat(5000)).length, 1001);
 });
+
+Deno.test("only the beginning of a long failure is looked at, since some patterns take the square of its time", () => {
+  const verdict = (message: string) => classifyPullFailure({ status: 500, message }, REFERENCE).kind;
+  assertEquals(verdict(`toomanyrequests ${"status ".repeat(1_000_000)}`), "rate-limited");
+  assertEquals(verdict(`${"status ".repeat(1_000_000)} toomanyrequests`), "failed");
+});

@@ -2,7 +2,8 @@
 // of which files.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { checkConfig, checkDaemon } from "../lib/checkup.ts";
+import { checkDaemon } from "../lib/checkup.ts";
+import { checkConfig } from "../lib/config_checkup.ts";
 import type { Finding } from "../lib/checks.ts";
 import { installed } from "../lib/lent_files.ts";
 import { makeAuthority } from "./fakes/certificates.ts";
@@ -59,7 +60,7 @@ class Tree implements AsyncDisposable {
 
   write(path: string, text: string): void {
     Deno.mkdirSync(`${this.root}${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
-    Deno.writeTextFileSync(`${this.root}${path}`, text);
+    Deno.writeTextFileSync(`${this.root}${path}`, text, { mode: path.endsWith(".key") ? 0o600 : 0o644 });
   }
 
   async check(nextStart = false): Promise<{ lines: string[]; usable: boolean; findings: readonly Finding[] }> {
@@ -86,6 +87,16 @@ Deno.test("while the service does not run its files are checked where systemd ha
   assertEquals(lines.filter((line) => !line.startsWith("ok")), []);
   assertEquals(usable, true);
   assertMatch(lines.join("\n"), /^ok kubelet\.certFile: \/pki\/kubelet-client\.crt is CN=gilly, expires in 300 days/m);
+});
+
+Deno.test("a lent key that every user may read is warned of where it lies", async () => {
+  await using tree = new Tree();
+  tree.start();
+  Deno.chmodSync(tree.source("kubelet-client.key"), 0o644);
+  assertEquals((await tree.troubles(true)).filter((line) => line.startsWith("warn kubelet.keyFile:")), [
+    "warn kubelet.keyFile: /pki/kubelet-client.key holds a secret, and its mode 0644 opens it to every user of this " +
+    "host → chmod o= /pki/kubelet-client.key",
+  ]);
 });
 
 Deno.test("what is wrong with a source is said of the source, with how to renew it", async () => {
@@ -193,7 +204,7 @@ Deno.test({
     const checkAsOrdinary = async () => {
       const lib = new URL("../lib/", import.meta.url).href;
       const options = JSON.stringify({ root: tree.root });
-      const code = `import { checkConfig } from "${lib}checkup.ts";
+      const code = `import { checkConfig } from "${lib}config_checkup.ts";
         console.log(JSON.stringify(await checkConfig("${tree.config}", ${NOW}, ${options})));`;
       const args = [...ORDINARY, Deno.execPath(), "eval", code];
       const { stdout, stderr } = await new Deno.Command("setpriv", { args }).output();

@@ -195,3 +195,15 @@ Deno.test("a package that does not load costs a warning", async () => {
   assertEquals([said, desk.url], [["warning: no such package; repairs go on"], undefined]);
   await desk.close();
 });
+
+Deno.test("a link under the draft's name is removed, and what it points to is left alone", async () => {
+  await inTemporaryFolder(async (dir) => {
+    await Deno.writeTextFile(`${dir}/victim`, "precious", { mode: 0o600 });
+    await Deno.symlink(`${dir}/victim`, `${dir}/gilly.prom.${Deno.pid}`);
+    await writeTextfile(`${dir}/gilly.prom`, "gilly_pods 1\n");
+    assertEquals(await Deno.readTextFile(`${dir}/victim`), "precious");
+    assertEquals((await Deno.stat(`${dir}/victim`)).mode! & 0o777, 0o600);
+    assertEquals(await Deno.readTextFile(`${dir}/gilly.prom`), "gilly_pods 1\n");
+    assert((await Deno.lstat(`${dir}/gilly.prom`)).isFile);
+  });
+});

@@ -190,3 +190,21 @@ Deno.test("a file that root makes belongs to whom the folder belongs to, before 
     }
   });
 });
+
+Deno.test({
+  name: "a ledger that root makes is given to its folder's owner, and another file that stands there is not",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await inTemporaryFolder(async (folder) => {
+      await Deno.chown(folder, 65534, 65534);
+      const owner = async (path: string) => (await Deno.stat(path)).uid;
+      await new LedgerFile(`${folder}/own.jsonl`).append(entry(1));
+      assertEquals(await owner(`${folder}/own.jsonl`), 65534);
+      // A symbolic link is refused before that; see write_files_test.ts.
+      await Deno.writeTextFile(`${folder}/victim`, "");
+      await Deno.link(`${folder}/victim`, `${folder}/hard.jsonl`);
+      await new LedgerFile(`${folder}/hard.jsonl`).append(entry(1));
+      assertEquals(await owner(`${folder}/victim`), 0);
+    });
+  },
+});

@@ -3,7 +3,8 @@
 import { makeGround, now, wire } from "../app.ts";
 import { type Finding, renderFindings, worstOf } from "../checks.ts";
 import { judgeProxies, judgeRenewal } from "../check_files.ts";
-import { checkConfig, checkConfigText, checkDaemon, checkNode, type ConfigCheck } from "../checkup.ts";
+import { checkDaemon, checkNode } from "../checkup.ts";
+import { checkConfig, checkConfigText, type ConfigCheck } from "../config_checkup.ts";
 import type { Command } from "../cli.ts";
 import type { Config } from "../config.ts";
 import { EXIT } from "../errors.ts";

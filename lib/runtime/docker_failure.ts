@@ -18,6 +18,9 @@ export interface FailureVerdict {
   readonly retryAfterSeconds: number | undefined;
 }
 
+/** Some patterns take time by the square of a text, and a registry may say as much as it likes. */
+const LONGEST_MESSAGE = 2000;
+
 // The first match wins. A registry's status arrives in the words "HTTP 429", "status: 503" or "status from HEAD request
 // to …: 403", according to the Engine's version and image store.
 const TEXTS: readonly (readonly [RuntimeErrorKind, RegExp])[] = [
@@ -57,7 +60,7 @@ const TEXTS: readonly (readonly [RuntimeErrorKind, RegExp])[] = [
  * Docker's sentence, which names both.
  */
 export function classifyPullFailure(failure: EngineFailure, reference: string): FailureVerdict {
-  const text = withoutNames(failure.message, reference);
+  const text = withoutNames(failure.message.slice(0, LONGEST_MESSAGE), reference);
   return {
     kind: TEXTS.find(([, pattern]) => pattern.test(text))?.[0] ?? kindOfStatus(failure.status),
     retryAfterSeconds: retryAfterSeconds(failure.retryAfter) ?? retryAfterSeconds(retryAfterText(text)),
