@@ -219,7 +219,7 @@ find_parts() {
   # The script may have been called by a link.
   here=$(dirname -- "$(readlink -f -- "$0")")
   for part in systemd/gilly.service systemd/gilly-renew.path systemd/gilly-renew.service systemd/config.example.yaml \
-    docs/credentials.md docs/gilly.8 docs/gilly.bash gilly-credentials; do
+    docs/credentials.md docs/gilly.8 docs/gilly.bash systemd/gilly-credentials; do
     [ -f "$here/$part" ] || refuse "$here/$part is missing: unpack the whole archive and run install.sh from its folder"
   done
   if [ -f "$here/gilly" ]; then
@@ -370,7 +370,7 @@ install_user() {
 # The unit comes last: while there is none, the next run knows that this one did not get to the end.
 install_files() {
   place_running "$binary" "$program" 755 0
-  place "$here/gilly-credentials" "$prefix/bin/gilly-credentials" 755 0
+  place "$here/systemd/gilly-credentials" "$prefix/bin/gilly-credentials" 755 0
   place "$here/docs/gilly.8" "$prefix$manual" 644 0
   place "$here/docs/gilly.bash" "$prefix$completion" 644 0
   if [ ! -d "$root/etc/gilly" ]; then

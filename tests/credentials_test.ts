@@ -9,7 +9,7 @@ import { type Authority, makeAuthority } from "./fakes/certificates.ts";
 import { type FakeKubelet, startKubelet } from "./fakes/kubelet.ts";
 import { blockBehind, readPage } from "./pages.ts";
 
-const SCRIPT = new URL("../gilly-credentials", import.meta.url).pathname;
+const SCRIPT = new URL("../systemd/gilly-credentials", import.meta.url).pathname;
 const PAGE = readPage("docs/credentials.md");
 const STEPS = `gilly-credentials request --node worker-10 >worker-10.csr.yaml
 kubectl apply -f worker-10.csr.yaml

@@ -7,7 +7,7 @@ import { PAGES, readPage } from "./pages.ts";
 const TEXTS = [
   ...PAGES,
   "docs/gilly.8",
-  "gilly-credentials",
+  "systemd/gilly-credentials",
   "systemd/config.example.yaml",
   "systemd/gilly.service",
 ];

@@ -10,7 +10,7 @@ export const FILES = [
   "CHANGELOG.md",
   "LICENSE",
   "README.md",
-  "gilly-credentials",
+  "systemd/gilly-credentials",
   "install.sh",
   "docs/configuration.md",
   "docs/credentials.md",
@@ -84,7 +84,10 @@ async function stage(folder: string, binary: string): Promise<void> {
   const sources = new Map(FILES.map((file) => [file, PROJECT + file]));
   for (const [file, source] of [...sources, ["gilly", binary] as const]) {
     await Deno.copyFile(source, `${folder}/${file}`);
-    await Deno.chmod(`${folder}/${file}`, ["gilly", "gilly-credentials", "install.sh"].includes(file) ? 0o755 : 0o644);
+    await Deno.chmod(
+      `${folder}/${file}`,
+      ["gilly", "install.sh", "systemd/gilly-credentials"].includes(file) ? 0o755 : 0o644,
+    );
   }
 }
 

@@ -39,7 +39,10 @@ export class Bench implements AsyncDisposable {
     this.setCluster("nodes", "node/worker-10\n");
     const script = (name: string, text: string) =>
       Deno.writeTextFileSync(`${this.dir}/bin/${name}`, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-    script("gilly-credentials", `exec \${GILLY_SHELL:-sh} ${REPOSITORY}/gilly-credentials "$@" --root "${this.root}"`);
+    script(
+      "gilly-credentials",
+      `exec \${GILLY_SHELL:-sh} ${REPOSITORY}/systemd/gilly-credentials "$@" --root "${this.root}"`,
+    );
     script("kubectl", `exec ${REPOSITORY}/tests/credentials/kubectl "$@"`);
     script("ssh", 'shift\nexec "$@"');
   }
