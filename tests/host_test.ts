@@ -2,6 +2,8 @@
 // on systemctl and journalctl. Docker and the kubelet are a real worker's.
 
 import { assert, assertEquals, assertLess, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { delay } from "@std/async/delay";
+import { answering, startFaultyRegistry } from "./e2e/faulty_registry.ts";
 import { GILLY, testIfPossible } from "./e2e/requirements.ts";
 import { makeAuthority } from "./fakes/certificates.ts";
 import { startCrowdedKubelet } from "./host/crowded_kubelet.ts";
@@ -26,6 +28,7 @@ testIfPossible("a bare host gets gilly from its archive, and loses it again", mi
   await step("systemd finds no fault with the unit and rates its exposure at 1.2 at most", rateUnit);
   await step("journalctl tells a repair from the broken pod to the tag, and the pod runs", repair);
   await step("the journal's warnings are the worklist, and each entry is one line of its own", worklist);
+  await step("a mirror that takes seconds to say no is asked again at the time that the journal said", tryAgainOnTime);
   await step("a second run of the installer changes nothing and restarts nothing", installAgain);
   await step("a bad config is refused on reload, by name, and the old one works on", reloadBadConfig);
   await step("a config refused at start ends in failed with exit code 78, and systemd leaves it there", startBadConfig);
@@ -106,6 +109,40 @@ async function worklist(stage: Stage): Promise<void> {
   for (const { message, identifier } of host.journal.since()) {
     // deno-lint-ignore no-control-regex
     if (identifier === "gilly") assertMatch(message, /^\[\w+\] {1,2}[^\u0000-\u001f]+$/);
+  }
+}
+
+async function tryAgainOnTime(stage: Stage): Promise<void> {
+  const { host, worker } = stage;
+  const mirror = startFaultyRegistry(worker.mirrorHost(0), async (request, forward) => {
+    if (!request.url.includes("/manifests/")) return await forward();
+    await delay(4000);
+    return answering(404, { say: "manifest unknown" })(request, forward);
+  });
+  try {
+    await withConfig(stage, `echo '  "slow.example": ["${mirror.host}"]' >>${CONFIG}`, async () => {
+      const last = await host.lastEntry();
+      await host.sh("systemctl reload gilly");
+      await host.journal.waitFor(/config\.yaml is in force/, last);
+      await worker.addPod({ name: "slow", containers: [{ name: "app", image: "slow.example/acme/web:1.0" }] });
+      const failure = await host.journal.waitFor(
+        /cannot repair slow\.example\/acme\/web:1\.0 .*; next try in \d+ s$/,
+        last,
+      );
+      const said = performance.now();
+      mirror.fault = undefined;
+      await host.journal.waitFor(/repaired slow\.example\/acme\/web:1\.0/, failure);
+      const late = (performance.now() - said) / 1000 - Number(/next try in (\d+) s$/.exec(failure.message)![1]);
+      // The next poll would be up to a minute later.
+      assertLess(late, 5);
+      await worker.waitForRunning("slow");
+      await worker.removePod("slow");
+    });
+    const last = await host.lastEntry();
+    await host.sh("systemctl reload gilly");
+    await host.journal.waitFor(/config\.yaml is in force/, last);
+  } finally {
+    await mirror.stop();
   }
 }
 
