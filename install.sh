@@ -841,11 +841,15 @@ find_missing() {
   elif is_own && own=yes && lacks_mirrors; then
     todo="write your mirrors into $config"
   fi
+  elsewhere=''
   for key in caFile certFile keyFile tokenFile; do
     file=$(file_behind "$key")
-    [ -z "$file" ] || [ -s "$file" ] || missing="$missing $file"
+    if [ -z "$file" ] || [ -s "$file" ]; then continue; fi
+    # What gilly-credentials gets lies in /etc/gilly; what is lent from elsewhere is somebody else's to bring.
+    case $file in /etc/gilly/*) missing="$missing $file" ;; *) elsewhere="$elsewhere $file" ;; esac
   done
   [ -z "$missing" ] || todo="$todo${todo:+, }get$missing by gilly-credentials ($share/credentials.md)"
+  [ -z "$elsewhere" ] || todo="$todo${todo:+, }put$elsewhere in place"
 }
 
 # An upgrade that was interrupted has replaced the file and not the process.

@@ -106,7 +106,7 @@ async function missingCredential(host: Host): Promise<void> {
   const out = await host.sh(`chmod 700 /usr/local/bin/gilly && ${installer()}`);
   assertMatch(
     out,
-    /not started yet: put the kubelet's credentials in place \(\/root\/pki\/kubelet-client\.key\), then run: systemctl start/,
+    /not started yet: put \/root\/pki\/kubelet-client\.key in place, then run: systemctl start/,
   );
   await host.sh(`mv ${PKI}/away ${PKI}/kubelet-client.key && systemctl start gilly`);
 }
