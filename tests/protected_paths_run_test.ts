@@ -3,11 +3,11 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { PROTECTED_FOLDERS } from "../lib/protected_paths.ts";
 import { Gilly, runGilly } from "./e2e/gilly.ts";
-import { GILLY, testIfPossible } from "./e2e/requirements.ts";
+import { GILLY, missingForProgram, testIfPossible } from "./e2e/requirements.ts";
 import { type FakeNode, startNode } from "./fakes/node.ts";
 
 const MISSING = [
-  ...await Deno.stat(GILLY).then(() => [], () => ["dist/gilly (deno task compile)"]),
+  ...missingForProgram(),
   ...(Deno.uid() === 0 ? [] : ["root"]),
 ];
 
