@@ -1,7 +1,9 @@
 // Makes dist/gilly: bundles main.ts, so that the binary holds what main.ts reaches and no package besides, and compiles the
 // bundle with the permissions below. The same sources make the same bytes, wherever and whenever it runs.
 
-import { deno, PROJECT } from "./deno.ts";
+import { PROXY_VARIABLES } from "../lib/commands/proxy_variables.ts";
+import { PROTECTED_FOLDERS } from "../lib/protected_paths.ts";
+import { buildEpoch, deno, PROJECT } from "./deno.ts";
 import { provideEsbuild } from "./esbuild.ts";
 import { checkPin, PartMissingError } from "./pins.ts";
 import { findRuntime } from "./runtime.ts";
@@ -9,19 +11,13 @@ import { findRuntime } from "./runtime.ts";
 const BUNDLE = "dist/gilly.js";
 const BINARY = "dist/gilly";
 
-/** It takes these out of its environment, so that no request to this host goes through a proxy. */
-const PROXY_VARIABLES = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"].flatMap((name) => [
-  name,
-  name.toLowerCase(),
-]);
-
 /** What the program may do; nothing else, whatever its config says. */
 export const PERMISSIONS: readonly string[] = [
   "--no-prompt",
   "--allow-net",
   "--allow-read",
   "--allow-write",
-  "--deny-write=/bin,/boot,/dev,/etc,/lib,/lib32,/lib64,/libx32,/proc,/sbin,/sys,/usr",
+  `--deny-write=${PROTECTED_FOLDERS}`,
   "--allow-sys=hostname",
   `--allow-env=NOTIFY_SOCKET,RUNTIME_DIRECTORY,JOURNAL_STREAM,SUDO_USER,${PROXY_VARIABLES}`,
 ];
@@ -37,9 +33,6 @@ const RUN_FLAGS = ["--no-config", "--no-code-cache", "--unstable-net", ...PERMIS
 
 /** prom-client asks for Node's modules that way. */
 const PREAMBLE = 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);\n';
-
-/** The time of the bundle inside the binary when SOURCE_DATE_EPOCH (reproducible-builds.org) does not say another. */
-const DEFAULT_EPOCH = 1577836800;
 
 /** Compiles dist/gilly. Throws PinError when a part is not the pinned one, or cannot be had. */
 async function compile(): Promise<void> {
@@ -76,8 +69,7 @@ async function bundle(): Promise<void> {
   const code = await deno(["bundle", "--quiet", "--minify", "main.ts"]);
   await Deno.writeTextFile(PROJECT + BUNDLE, PREAMBLE + code);
   // The binary keeps the bundle's time.
-  const epoch = Number(Deno.env.get("SOURCE_DATE_EPOCH") ?? DEFAULT_EPOCH);
-  await Deno.utime(PROJECT + BUNDLE, epoch, epoch);
+  await Deno.utime(PROJECT + BUNDLE, buildEpoch(), buildEpoch());
 }
 
 if (import.meta.main) {

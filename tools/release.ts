@@ -1,8 +1,9 @@
 // Makes the release archive from dist/gilly: dist/gilly-VERSION-linux-x64.tar.gz and its .sha256. The same inputs make
 // the same bytes, wherever and whenever it runs.
 
-import { PROJECT } from "./deno.ts";
+import { buildEpoch, PROJECT } from "./deno.ts";
 import { noticesOf, partsOf, sbomOf } from "./parts.ts";
+import { sha256Of } from "./pins.ts";
 import manifest from "../deno.json" with { type: "json" };
 
 /** What is in the archive besides the binary, under the same names as in the repository. */
@@ -28,9 +29,6 @@ export const FILES = [
   "systemd/gilly.service",
 ];
 
-/** The time of every file in the archive when SOURCE_DATE_EPOCH (reproducible-builds.org) does not say another. */
-const DEFAULT_EPOCH = "1577836800";
-
 export interface ReleaseOptions {
   /** Path of the compiled program. */
   readonly binary: string;
@@ -48,15 +46,16 @@ const NOTICES = "THIRD-PARTY-NOTICES";
  * when the binary is none: what stands in for it in tests is no release.
  */
 export async function makeRelease({ binary, version, directory }: ReleaseOptions): Promise<string> {
-  await checkBinary(binary);
+  if (!isBinary(binary)) {
+    throw new Error(`cannot release ${binary}: it is not a compiled binary; run deno task compile`);
+  }
   const name = `gilly-${version}-linux-x64`;
   const archive = `${directory}/${name}.tar.gz`;
   const staging = await Deno.makeTempDir({ prefix: "gilly-release-" });
   try {
     await stage(`${staging}/${name}`, binary);
-    const epoch = Deno.env.get("SOURCE_DATE_EPOCH") ?? DEFAULT_EPOCH;
     await run("tar", [
-      ...["--sort=name", `--mtime=@${epoch}`, "--owner=0", "--group=0", "--numeric-owner", "--format=ustar"],
+      ...["--sort=name", `--mtime=@${buildEpoch()}`, "--owner=0", "--group=0", "--numeric-owner", "--format=ustar"],
       ...["-C", staging, "-cf", `${staging}/release.tar`, name],
     ]);
     // -n leaves out the name and the time that gzip would note.
@@ -65,8 +64,7 @@ export async function makeRelease({ binary, version, directory }: ReleaseOptions
   } finally {
     await Deno.remove(staging, { recursive: true });
   }
-  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(archive));
-  await Deno.writeTextFile(`${archive}.sha256`, `${new Uint8Array(digest).toHex()}  ${name}.tar.gz\n`);
+  await Deno.writeTextFile(`${archive}.sha256`, `${await sha256Of(archive)}  ${name}.tar.gz\n`);
   return archive;
 }
 
@@ -91,13 +89,12 @@ async function stage(folder: string, binary: string): Promise<void> {
   }
 }
 
-/** Throws unless the file begins as a program for Linux does (elf(5)). */
-async function checkBinary(path: string): Promise<void> {
-  using file = await Deno.open(path);
+/** Whether a file is a program for Linux (elf(5)), and not the script that stands in for it in tests. */
+export function isBinary(path: string): boolean {
+  using file = Deno.openSync(path);
   const beginning = new Uint8Array(4);
-  await file.read(beginning);
-  const isBinary = new TextDecoder("latin1").decode(beginning) === "\x7fELF";
-  if (!isBinary) throw new Error(`cannot release ${path}: it is not a compiled binary; run deno task compile`);
+  file.readSync(beginning);
+  return new TextDecoder("latin1").decode(beginning) === "\x7fELF";
 }
 
 async function run(program: string, args: string[]): Promise<void> {

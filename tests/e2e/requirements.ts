@@ -1,5 +1,6 @@
 // What a machine must have for tests against a real worker, and how a test says that something is missing.
 
+import { isBinary } from "../../tools/release.ts";
 import { missingPrograms, realIsRequired } from "./engine.ts";
 
 /** The program under test: the compiled binary or, where it cannot be compiled, a script that runs the same bundle. */
@@ -62,14 +63,6 @@ function isStatic(path: string): boolean {
   const beginning = new Uint8Array(4096);
   file.readSync(beginning);
   return !new TextDecoder("latin1").decode(beginning).includes("/ld-");
-}
-
-/** Whether it is a program for Linux (elf(5)) and no script. */
-function isBinary(path: string): boolean {
-  using file = Deno.openSync(path);
-  const beginning = new Uint8Array(4);
-  file.readSync(beginning);
-  return new TextDecoder("latin1").decode(beginning) === "\x7fELF";
 }
 
 function isFile(path: string): boolean {
