@@ -1,11 +1,11 @@
 // A switch with one exit: argv picks a command, and every failure passes the one place that prints it.
 
-import { readCommandLine } from "./lib/cli.ts";
+import { readCommandLine } from "./lib/commands/command_line.ts";
 import { underJournald } from "./lib/commands/flags.ts";
 import { COMMANDS } from "./lib/commands/mod.ts";
 import { ignoreProxies } from "./lib/commands/proxy_variables.ts";
-import { ConfigError } from "./lib/config.ts";
-import { describeError, EXIT, ReaderGoneError, UsageError } from "./lib/errors.ts";
+import { ConfigError } from "./lib/config/config.ts";
+import { describeError, EXIT, ReaderGoneError, UsageError } from "./lib/support/errors.ts";
 
 const output = {
   write(text: string): void {

@@ -1,4 +1,4 @@
-# Bash completion of gilly. Made by docs/generate.ts.
+# Bash completion of gilly. Made by tools/docs.ts.
 
 _gilly() {
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words=""

@@ -1,32 +1,32 @@
 // Config in, wired parts out: the only file that names concrete doors as values, and the only one that reads the clock
 // or rolls dice.
 
-import { AskedMirrors } from "./asked_mirrors.ts";
-import { Attempts } from "./attempts.ts";
-import type { Config } from "./config.ts";
-import type { Ground, Parts } from "./cycle.ts";
-import { boundedRuntime } from "./bounded_runtime.ts";
-import { CountingJournal } from "./counting_journal.ts";
-import { compileExclusions } from "./exclude.ts";
-import { Journal } from "./journal.ts";
-import { KubeletClient } from "./kubelet.ts";
-import { type Ledger, type LedgerEntry, LedgerFile, ledgerLines, noLedger } from "./ledger.ts";
-import { log } from "./log.ts";
-import { measuredRuntime } from "./measured_runtime.ts";
-import { Metrics } from "./metrics.ts";
-import { MetricsDesk } from "./metrics_desk.ts";
-import { Mirrors } from "./mirror_desk.ts";
-import type { MirrorFacts } from "./node_state.ts";
-import { Provenance } from "./provenance.ts";
-import { Refusals } from "./refusals.ts";
-import { compileRules } from "./registry_map.ts";
-import type { RepairTools } from "./repair.ts";
-import { Repairs } from "./repairs.ts";
-import { DockerRuntime } from "./runtime/docker.ts";
+import type { Config } from "./config/config.ts";
+import { compileExclusions } from "./images/exclusions.ts";
+import { compileRules } from "./images/rules.ts";
+import { KubeletClient } from "./kubelet/client.ts";
+import { log } from "./log/log.ts";
+import { Journal } from "./log/messages.ts";
+import { CountingJournal } from "./metrics/counting_journal.ts";
+import { MetricsDesk } from "./metrics/exporter.ts";
+import { Metrics } from "./metrics/metrics.ts";
+import { Mirrors } from "./mirrors/mirrors.ts";
+import type { Ground, Parts } from "./pass.ts";
+import { Attempts } from "./plan/retries.ts";
+import { type Ledger, type LedgerEntry, LedgerFile, ledgerLines, noLedger } from "./record/ledger.ts";
+import { Provenance } from "./record/provenance.ts";
+import { Refusals } from "./record/refusals.ts";
+import { AskedMirrors } from "./repair/asked_mirrors.ts";
+import { Repairs } from "./repair/queue.ts";
+import type { RepairTools } from "./repair/repair.ts";
+import { DockerRuntime } from "./runtime/docker/client.ts";
+import { measuredRuntime } from "./runtime/instrumented.ts";
+import { boundedRuntime } from "./runtime/limited.ts";
 import type { ImageStore, Runtime } from "./runtime/runtime.ts";
+import { WatchedRuntime } from "./runtime/watched.ts";
+import type { MirrorFacts } from "./status/node_state.ts";
+import { entryOnTheWall } from "./status/wall_clock.ts";
 import { VERSION } from "./version.ts";
-import { entryOnTheWall } from "./wall_clock.ts";
-import { WatchedRuntime } from "./watched_runtime.ts";
 
 /** Parts that hold connections. */
 export interface WiredParts extends Parts {
@@ -48,7 +48,7 @@ export function now(): number {
   return Math.round(performance.timeOrigin + performance.now());
 }
 
-/** Milliseconds by which the clock on the wall is ahead of `now`, in whole seconds; see wall_clock.ts. */
+/** Milliseconds by which the clock on the wall is ahead of `now`, in whole seconds; see lib/status/wall_clock.ts. */
 export function wallSkew(): number {
   return 1000 * Math.round((Date.now() - now()) / 1000);
 }

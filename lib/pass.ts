@@ -1,13 +1,13 @@
 // One pass: pods -> failures -> plan, and the repairs it starts. A plain function; when to pass is somebody else's matter.
 
-import type { Exclusions } from "./exclude.ts";
-import type { Journal } from "./journal.ts";
-import type { PodList } from "./pod.ts";
-import { type Failure, isExpectant, scanPods } from "./pod_scan.ts";
-import type { RegistryMap } from "./registry_map.ts";
-import { makePlan, type Plan } from "./repair_plan.ts";
-import type { Refusals } from "./refusals.ts";
-import type { Bench, Repairs } from "./repairs.ts";
+import type { Exclusions } from "./images/exclusions.ts";
+import type { RegistryMap } from "./images/rules.ts";
+import { type Failure, isExpectant, scanPods } from "./kubelet/failures.ts";
+import type { PodList } from "./kubelet/pods.ts";
+import type { Journal } from "./log/messages.ts";
+import { makePlan, type Plan } from "./plan/plan.ts";
+import type { Refusals } from "./record/refusals.ts";
+import type { Bench, Repairs } from "./repair/queue.ts";
 import type { ImageStore } from "./runtime/runtime.ts";
 
 /** Who is asked for the pods; KubeletClient in the program. */

@@ -1,9 +1,9 @@
 // Makes docs/configuration.md, docs/gilly.8 and docs/gilly.bash from the schema of the config and the list of commands, so
 // that they cannot drift: `deno task docs` writes them, `deno task docs --check` (and a test) tells whether they are true.
 
-import type { Command, Flag } from "../lib/cli.ts";
+import type { Command, Flag } from "../lib/commands/command_line.ts";
 import { COMMANDS } from "../lib/commands/mod.ts";
-import { checkSettings, DEFAULTS } from "../lib/config_schema.ts";
+import { checkSettings, DEFAULTS } from "../lib/config/schema.ts";
 import { VERSION } from "../lib/version.ts";
 import { PURPOSES } from "./keys.ts";
 
@@ -34,8 +34,8 @@ function keys(): Key[] {
     return free.map((key) => keyAt([...path, "HOST", key], [...path, "mirror.example", key], undefined));
   });
   const names = new Set(found.map(({ name }) => name));
-  for (const name of names) if (PURPOSES[name] === undefined) throw new Error(`docs/keys.ts says nothing of ${name}`);
-  for (const name of Object.keys(PURPOSES)) if (!names.has(name)) throw new Error(`docs/keys.ts knows a key ${name}`);
+  for (const name of names) if (PURPOSES[name] === undefined) throw new Error(`tools/keys.ts says nothing of ${name}`);
+  for (const name of Object.keys(PURPOSES)) if (!names.has(name)) throw new Error(`tools/keys.ts knows a key ${name}`);
   return found;
 }
 
@@ -89,7 +89,7 @@ function manualPage(): string {
       ".fi\n.RE",
     ].join("\n");
   });
-  return `.\\" Made by docs/generate.ts.
+  return `.\\" Made by tools/docs.ts.
 .TH GILLY 8 "" "gilly ${VERSION}" "System Administration"
 .SH NAME
 gilly \\- repair Kubernetes pods whose image cannot be pulled
@@ -163,7 +163,7 @@ function roff(text: string): string {
 
 function bashCompletion(): string {
   const cases = COMMANDS.map((command) => `    ${command.name}) words="${flagsOf(command).join(" ")}" ;;`);
-  return `# Bash completion of gilly. Made by docs/generate.ts.
+  return `# Bash completion of gilly. Made by tools/docs.ts.
 
 _gilly() {
   local word=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]} words=""
@@ -201,7 +201,7 @@ function fileFlags(): string[] {
 if (import.meta.main) {
   const stale: string[] = [];
   for (const [name, contents] of Object.entries(generate())) {
-    const file = new URL(name, import.meta.url);
+    const file = new URL(`../docs/${name}`, import.meta.url);
     if (await Deno.readTextFile(file).catch(() => "") === contents) continue;
     stale.push(`docs/${name}`);
     if (!Deno.args.includes("--check")) await Deno.writeTextFile(file, contents);

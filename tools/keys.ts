@@ -1,5 +1,5 @@
 // What each key of the config is for, in a sentence or two. What a key accepts and its default come from the schema itself;
-// docs/generate.ts puts the two together and fails when a key has no sentence, or a sentence no key.
+// tools/docs.ts puts the two together and fails when a key has no sentence, or a sentence no key.
 
 /** Dotted key of the config -> its purpose. HOST and ORIGIN stand for any key of a mapping. */
 export const PURPOSES: Readonly<Record<string, string>> = {

@@ -1,7 +1,7 @@
 // Type-checks the thinkers with a compiler that knows the language alone: Deno, fetch, console and AbortSignal are unknown
 // names to it. Fails where a thinker uses one, and also where the known sinner tests/testdata/impure.ts gets away with it.
 
-import { THINKERS } from "./rooms.ts";
+import { THINKERS } from "../tests/repo/layers.ts";
 
 const SINNER = "tests/testdata/impure.ts";
 
@@ -14,7 +14,7 @@ interface Complaint {
 
 async function check(files: readonly string[]): Promise<{ complaints: Complaint[]; output: string }> {
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["check", "--config", "tests/purity.json", ...files],
+    args: ["check", "--config", "tools/purity.json", ...files],
     cwd: new URL("..", import.meta.url),
     env: { NO_COLOR: "1" },
     stdin: "null",

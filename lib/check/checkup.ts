@@ -1,22 +1,22 @@
 // Looks at everything a repair depends on, in its order, and hands what it saw to the judges (check_*.ts). It changes
 // nothing: no image is pulled, no name is given, nothing is written.
 
-import { AuthFile } from "./auth_file.ts";
-import { outsideInWords, usesCredentials } from "./auth_paths.ts";
-import * as mirrors from "./check_mirrors.ts";
-import * as node from "./check_node.ts";
-import { type Failed, type Finding, sanitize, warn } from "./checks.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "../config/config.ts";
+import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
+import { KubeletError } from "../kubelet/client.ts";
+import type { PodList } from "../kubelet/pods.ts";
+import { AuthFile } from "../mirrors/credentials.ts";
+import { type Ground, look, type Parts } from "../pass.ts";
+import { isRefusal, planImage, type Target } from "../plan/plan.ts";
+import { type RegistryAuth, type Runtime, RuntimeError, type RuntimeInfo } from "../runtime/runtime.ts";
+import type { NoDaemon } from "../status/read_state.ts";
+import { seeDaemon } from "../status/state_file.ts";
+import { describeError } from "../support/errors.ts";
 import type { ConfigCheck } from "./config_checkup.ts";
-import { type Ground, look, type Parts } from "./cycle.ts";
-import { describeError } from "./errors.ts";
-import { KubeletError } from "./kubelet.ts";
+import { type Failed, type Finding, sanitize, warn } from "./finding.ts";
 import { installed, type LentOptions } from "./lent_files.ts";
-import type { PodList } from "./pod.ts";
-import { isRefusal, planImage, type Target } from "./repair_plan.ts";
-import { seeDaemon } from "./state_file.ts";
-import type { NoDaemon } from "./state_reader.ts";
-import { type RegistryAuth, type Runtime, RuntimeError, type RuntimeInfo } from "./runtime/runtime.ts";
+import * as mirrors from "./mirrors.ts";
+import * as node from "./node.ts";
 import type { LentFile } from "./unit_file.ts";
 
 /** What a check of the node is made of. */

@@ -1,16 +1,16 @@
 // Looks at the config and at every file that it names, where the service has it from, and hands what it saw to the judges
 // (check_*.ts). It changes nothing.
 
-import type { CertificateFacts } from "./certificate_facts.ts";
-import * as files from "./check_files.ts";
-import { judgeOpenCredentials } from "./check_mirrors.ts";
-import { fail, type Finding, ok, sanitize } from "./checks.ts";
-import { readCertificates } from "./client_certificate.ts";
-import { type Config, ConfigError, type ConfigMistake, loadConfig, loadConfigText } from "./config.ts";
-import { KUBELET_FILES } from "./config_files.ts";
-import { describeError } from "./errors.ts";
-import { ENOUGH } from "./kubelet_rights.ts";
+import { type Config, ConfigError, type ConfigMistake, loadConfig, loadConfigText } from "../config/config.ts";
+import { KUBELET_FILES } from "../config/files.ts";
+import { ENOUGH } from "../kubelet/rights.ts";
+import type { CertificateFacts } from "../support/certificate_facts.ts";
+import { readCertificates } from "../support/certificates.ts";
+import { describeError } from "../support/errors.ts";
+import * as files from "./files.ts";
+import { fail, type Finding, ok, sanitize } from "./finding.ts";
 import { isLent, lentFilesOf, type LentOptions } from "./lent_files.ts";
+import { judgeOpenCredentials } from "./mirrors.ts";
 import type { LentFile } from "./unit_file.ts";
 
 /** What a check of the config came to. */

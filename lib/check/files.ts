@@ -1,10 +1,10 @@
 // Judges the config and the files it names: are they readable, do they belong together, how long do they last, and do
 // they open more than Gilly needs. A thinker: it is told what stands in them, never a secret.
 
-import { counted, fail, type Finding, ok, several, warn } from "./checks.ts";
-import type { CertificateFacts } from "./certificate_facts.ts";
-import { ENOUGH, ROLES } from "./kubelet_rights.ts";
-import { DENIED } from "./errors.ts";
+import { ENOUGH, ROLES } from "../kubelet/rights.ts";
+import type { CertificateFacts } from "../support/certificate_facts.ts";
+import { DENIED } from "../support/errors.ts";
+import { counted, fail, type Finding, ok, several, warn } from "./finding.ts";
 import type { LentFile } from "./unit_file.ts";
 
 const DAY_MS = 86_400_000;

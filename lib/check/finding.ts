@@ -1,8 +1,8 @@
 // What `gilly check` finds: what was looked at, how it stands, and the next step; as lines for people and for scripts.
 // A thinker: the judges beside it (check_*.ts) say what is so, this room only gives it a shape.
 
-import { printable } from "./printable.ts";
-import { wrap } from "./sheet.ts";
+import { wrap } from "../support/table.ts";
+import { printable } from "../support/text.ts";
 
 /** `warn` works today and may not tomorrow; `fail` keeps repairs from working. */
 export type Verdict = "ok" | "warn" | "fail";

@@ -1,13 +1,13 @@
 // Judges the mirrors and what depends on them: are they reachable, do they take the credentials, do they have what is to
 // be kept, and could the rules live in the runtime itself. A thinker: answers and failures in, findings out.
 
-import { type AuthSettings, usesCredentials } from "./auth_paths.ts";
-import { fail, type Failed, type Finding, ok, warn } from "./checks.ts";
-import { type MirrorState, type NodeState, statusLine } from "./node_state.ts";
-import { canonicalOrigin, type RegistryRule } from "./registry_map.ts";
-import type { Refusal } from "./repair_plan.ts";
-import type { RuntimeInfo } from "./runtime/runtime.ts";
-import { type NoDaemon, RESTART, START } from "./state_reader.ts";
+import { type AuthSettings, usesCredentials } from "../images/auth_paths.ts";
+import { canonicalOrigin, type RegistryRule } from "../images/rules.ts";
+import type { Refusal } from "../plan/plan.ts";
+import type { RuntimeInfo } from "../runtime/runtime.ts";
+import { type MirrorState, type NodeState, statusLine } from "../status/node_state.ts";
+import { type NoDaemon, RESTART, START } from "../status/read_state.ts";
+import { fail, type Failed, type Finding, ok, warn } from "./finding.ts";
 import type { Installed } from "./unit_file.ts";
 
 /** A question to one mirror. */

@@ -1,13 +1,13 @@
 // Judges the node itself: does its kubelet answer us with pods, does its Docker Engine answer, and what of this node's
 // containers is out of reach. A thinker: answers and failures in, findings out.
 
-import { AS_ROOT, renewalOf } from "./check_files.ts";
-import { counted, fail, type Failed, type Finding, ok, several, warn } from "./checks.ts";
-import { grantAfter, ROLES } from "./kubelet_rights.ts";
-import type { UnrepairableReason } from "./outcome.ts";
-import type { Pod, PodList } from "./pod.ts";
-import { type Circumstances, effectivePolicy, isRefusal, planImage } from "./repair_plan.ts";
-import type { RuntimeInfo } from "./runtime/runtime.ts";
+import type { Pod, PodList } from "../kubelet/pods.ts";
+import { grantAfter, ROLES } from "../kubelet/rights.ts";
+import type { UnrepairableReason } from "../plan/outcome.ts";
+import { type Circumstances, effectivePolicy, isRefusal, planImage } from "../plan/plan.ts";
+import type { RuntimeInfo } from "../runtime/runtime.ts";
+import { AS_ROOT, renewalOf } from "./files.ts";
+import { counted, fail, type Failed, type Finding, ok, several, warn } from "./finding.ts";
 import type { LentFile } from "./unit_file.ts";
 
 /** What a kubelet accepts (kubernetes.io, "Kubelet authentication/authorization"). */

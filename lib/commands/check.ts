@@ -1,19 +1,19 @@
 // `gilly check`: is this node ready? Everything a repair depends on, one line each.
 
 import { makeGround, now, wire } from "../app.ts";
-import { type Finding, renderFindings, worstOf } from "../checks.ts";
-import { judgeProxies, judgeRenewal } from "../check_files.ts";
-import { checkDaemon, checkNode } from "../checkup.ts";
-import { checkConfig, checkConfigText, type ConfigCheck } from "../config_checkup.ts";
-import type { Command } from "../cli.ts";
-import type { Config } from "../config.ts";
-import { EXIT } from "../errors.ts";
-import { Journal } from "../journal.ts";
-import { stateFileIn } from "../state_file.ts";
+import { checkDaemon, checkNode } from "../check/checkup.ts";
+import { checkConfig, checkConfigText, type ConfigCheck } from "../check/config_checkup.ts";
+import { judgeProxies, judgeRenewal } from "../check/files.ts";
+import { type Finding, renderFindings, worstOf } from "../check/finding.ts";
+import type { Config } from "../config/config.ts";
+import { Journal } from "../log/messages.ts";
+import { stateFileIn } from "../status/state_file.ts";
+import { EXIT } from "../support/errors.ts";
+import { printableJson } from "../support/text.ts";
+import type { Command } from "./command_line.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
 import { ignoredProxies } from "./proxy_variables.ts";
 import { sizeOf } from "./terminal.ts";
-import { printableJson } from "../printable.ts";
 
 export const checkCommand: Command = {
   name: "check",

@@ -1,9 +1,9 @@
 // The front desk: argv in, a command and its flags out, help where help is asked. It runs nothing itself.
 
 import { parseArgs } from "@std/cli/parse-args";
-import { UsageError } from "./errors.ts";
-import { nearestWord } from "./nearest.ts";
-import { wrap } from "./sheet.ts";
+import { UsageError } from "../support/errors.ts";
+import { nearestWord } from "../support/nearest.ts";
+import { wrap } from "../support/table.ts";
 
 /** One flag of a command; `value` names what it takes, and a flag without it is a switch. */
 export interface Flag {
@@ -33,7 +33,7 @@ export interface Command {
   run(args: Arguments, output: Output): Promise<number>;
 }
 
-/** Where results go: standard output. Log lines go elsewhere, see log.ts. */
+/** Where results go: standard output. Log lines go elsewhere, see lib/log/log.ts. */
 export interface Output {
   write(text: string): void;
 }

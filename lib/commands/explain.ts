@@ -2,19 +2,19 @@
 // and what the ledger knows. It pulls nothing and asks no mirror.
 
 import { makeGround, now, wire, type WiredParts } from "../app.ts";
-import { outsideInWords, usesCredentials } from "../auth_paths.ts";
-import { hang } from "../checks.ts";
-import type { Command, Output } from "../cli.ts";
-import type { Config } from "../config.ts";
-import { describeError, EXIT, UsageError } from "../errors.ts";
-import { formatReference, type Reference, referenceOrUndefined } from "../image_ref.ts";
-import { Journal } from "../journal.ts";
-import { type LedgerEntry, ledgerLines } from "../ledger.ts";
-import { printable, printableJson } from "../printable.ts";
-import { type Candidate, matchRule } from "../registry_map.ts";
-import { isRefusal, lookupName, planImage, type Refusal } from "../repair_plan.ts";
-import { localTime } from "../units.ts";
-import { type KeyStep, locateKeys } from "../yaml_position.ts";
+import { hang } from "../check/finding.ts";
+import type { Config } from "../config/config.ts";
+import { type KeyStep, locateKeys } from "../config/positions.ts";
+import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
+import { formatReference, type Reference, referenceOrUndefined } from "../images/reference.ts";
+import { type Candidate, matchRule } from "../images/rules.ts";
+import { Journal } from "../log/messages.ts";
+import { isRefusal, lookupName, planImage, type Refusal } from "../plan/plan.ts";
+import { type LedgerEntry, ledgerLines } from "../record/ledger.ts";
+import { describeError, EXIT, UsageError } from "../support/errors.ts";
+import { printable, printableJson } from "../support/text.ts";
+import { localTime } from "../support/units.ts";
+import type { Command, Output } from "./command_line.ts";
 import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 import { sizeOf } from "./terminal.ts";
 

@@ -1,15 +1,15 @@
 // `gilly export`: the rules as the permanent fix of another runtime.
 
-import type { Command } from "../cli.ts";
-import type { Config } from "../config.ts";
-import { EXIT, UsageError } from "../errors.ts";
-import { describeLeftOut, type Exported } from "../export/exported.ts";
+import type { Config } from "../config/config.ts";
 import { type Format, FORMATS, isFormat } from "../export/formats.ts";
-import { findAuthorities, type PlacedFile, placeFiles } from "../export/place.ts";
-import { nearestWord } from "../nearest.ts";
-import { compileRules } from "../registry_map.ts";
+import { describeLeftOut, type Exported } from "../export/model.ts";
+import { findAuthorities, type PlacedFile, placeFiles } from "../export/write.ts";
+import { compileRules } from "../images/rules.ts";
+import { EXIT, UsageError } from "../support/errors.ts";
+import { nearestWord } from "../support/nearest.ts";
+import { printableJson } from "../support/text.ts";
+import type { Command } from "./command_line.ts";
 import { CONFIG_FLAG, JSON_FLAG, readConfigText, tell } from "./flags.ts";
-import { printableJson } from "../printable.ts";
 
 /** What `export --json` prints. */
 export interface ExportReport extends Exported {

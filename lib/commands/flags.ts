@@ -1,11 +1,11 @@
 // Flags and first steps that several commands share.
 
-import type { Arguments, Flag } from "../cli.ts";
-import { type Config, ConfigError, loadConfig, loadConfigText } from "../config.ts";
-import { DENIED } from "../errors.ts";
-import { lentFilesOf } from "../lent_files.ts";
-import { configureLog } from "../log.ts";
-import { printable } from "../printable.ts";
+import { lentFilesOf } from "../check/lent_files.ts";
+import { type Config, ConfigError, loadConfig, loadConfigText } from "../config/config.ts";
+import { configureLog } from "../log/log.ts";
+import { DENIED } from "../support/errors.ts";
+import { printable } from "../support/text.ts";
+import type { Arguments, Flag } from "./command_line.ts";
 
 /** Where the config is when nobody says otherwise. */
 export const DEFAULT_CONFIG_FILE = "/etc/gilly/config.yaml";

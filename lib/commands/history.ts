@@ -1,15 +1,15 @@
 // `gilly history`: the ledger as a table, or as JSON.
 
 import { now } from "../app.ts";
-import type { Arguments, Command, Output } from "../cli.ts";
-import { parseConfig } from "../config.ts";
-import { DEFAULTS } from "../config_schema.ts";
-import { describeError, EXIT, UsageError } from "../errors.ts";
-import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../history.ts";
-import { type LedgerEntry, ledgerLines } from "../ledger.ts";
+import { parseConfig } from "../config/config.ts";
+import { DEFAULTS } from "../config/schema.ts";
+import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../record/history.ts";
+import { type LedgerEntry, ledgerLines } from "../record/ledger.ts";
+import { describeError, EXIT, UsageError } from "../support/errors.ts";
+import { printableJson } from "../support/text.ts";
+import type { Arguments, Command, Output } from "./command_line.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG, tell } from "./flags.ts";
 import { sizeOf } from "./terminal.ts";
-import { printableJson } from "../printable.ts";
 
 export const historyCommand: Command = {
   name: "history",

@@ -1,7 +1,7 @@
 // The list of commands, in the order of the help.
 
-import type { Command } from "../cli.ts";
 import { checkCommand } from "./check.ts";
+import type { Command } from "./command_line.ts";
 import { explainCommand } from "./explain.ts";
 import { exportCommand } from "./export.ts";
 import { historyCommand } from "./history.ts";

@@ -1,14 +1,14 @@
 // `gilly once`: a single pass and its repairs, or the plan alone.
 
 import { makeGround, wire } from "../app.ts";
-import type { Command, Output } from "../cli.ts";
-import { look, pass } from "../cycle.ts";
-import { EXIT } from "../errors.ts";
-import type { Plan } from "../repair_plan.ts";
-import { namePods } from "../journal.ts";
+import { namePods } from "../log/messages.ts";
+import { look, pass } from "../pass.ts";
+import type { Plan } from "../plan/plan.ts";
+import { EXIT } from "../support/errors.ts";
+import { printable, printableJson } from "../support/text.ts";
+import type { Command, Output } from "./command_line.ts";
 import { CONFIG_FLAG, JSON_FLAG, loadConfigHere } from "./flags.ts";
 import { Stop } from "./signals.ts";
-import { printable, printableJson } from "../printable.ts";
 
 export const onceCommand: Command = {
   name: "once",

@@ -1,19 +1,19 @@
 // `gilly pull`: the same repair as the daemon's, for images that a person names, with its progress.
 
 import { makeGround, now, wire, type WiredParts } from "../app.ts";
-import type { Command, Output } from "../cli.ts";
-import { EXIT, ReaderGoneError, UsageError } from "../errors.ts";
-import { Journal } from "../journal.ts";
-import type { Outcome } from "../outcome.ts";
-import { printable, printableJson } from "../printable.ts";
-import { repair, type RepairListener } from "../repair.ts";
-import { isRefusal, planImage, type Refusal } from "../repair_plan.ts";
-import { entryFor } from "../repairs.ts";
-import { sizeText, tookText } from "../units.ts";
+import { Journal } from "../log/messages.ts";
+import type { Outcome } from "../plan/outcome.ts";
+import { isRefusal, planImage, type Refusal } from "../plan/plan.ts";
+import { entryFor } from "../repair/queue.ts";
+import { repair, type RepairListener } from "../repair/repair.ts";
+import { EXIT, ReaderGoneError, UsageError } from "../support/errors.ts";
+import { printable, printableJson } from "../support/text.ts";
+import { sizeText, tookText } from "../support/units.ts";
 import { userName } from "./asker.ts";
+import type { Command, Output } from "./command_line.ts";
 import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
-import { Stop } from "./signals.ts";
 import { PullScreen } from "./pull_screen.ts";
+import { Stop } from "./signals.ts";
 
 /** What `pull --json` prints of each image. */
 export interface PullResult {

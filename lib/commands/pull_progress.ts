@@ -1,8 +1,8 @@
 // The progress of pulls, for whoever pulls by hand: a board with a bar for each layer, the region of a terminal that it
 // is drawn into, and plain lines where there is no terminal. A thinker: it says what to write, and writes nothing.
 
-import type { PullProgress } from "./runtime/runtime.ts";
-import { sizeText } from "./units.ts";
+import type { PullProgress } from "../runtime/runtime.ts";
+import { sizeText } from "../support/units.ts";
 
 /** A layer's state in a word; Docker has more of them (moby, distribution/pull_v2.go), and each store its own. */
 type LayerState = "waiting" | "retrying" | "downloading" | "downloaded" | "extracting" | "done" | "here";

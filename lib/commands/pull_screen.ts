@@ -1,14 +1,14 @@
 // Where `gilly pull` shows its progress: bars in place on a terminal, lines elsewhere. It listens to repairs and writes to
 // one stream; results go elsewhere, and are printed above the bars.
 
-import type { Attempt } from "../outcome.ts";
-import { hang } from "../checks.ts";
-import { printable } from "../printable.ts";
-import { LiveRegion, PlainProgress, PullBoard } from "../progress.ts";
-import type { Candidate } from "../registry_map.ts";
-import type { RepairListener } from "../repair.ts";
-import type { Target } from "../repair_plan.ts";
+import { hang } from "../check/finding.ts";
+import type { Candidate } from "../images/rules.ts";
+import type { Attempt } from "../plan/outcome.ts";
+import type { Target } from "../plan/plan.ts";
+import type { RepairListener } from "../repair/repair.ts";
 import type { PullProgress } from "../runtime/runtime.ts";
+import { printable } from "../support/text.ts";
+import { LiveRegion, PlainProgress, PullBoard } from "./pull_progress.ts";
 import { sizeOf } from "./terminal.ts";
 
 /** Milliseconds between two drawings: often enough to see it move, too seldom to cost anything. */

@@ -1,15 +1,15 @@
 // `gilly run`: the daemon, from a checked config to the signal that ends it.
 
 import { makeGround, makeMetricsDesk, now, random, wallSkew, wire } from "../app.ts";
-import { certificateExpiries } from "../certificate_expiry.ts";
-import type { Command } from "../cli.ts";
-import { type Config, loadConfig } from "../config.ts";
-import { Daemon } from "../daemon.ts";
-import { describeError, EXIT } from "../errors.ts";
-import { openNotifier } from "../sd_notify.ts";
-import { StateFile, stateFileIn } from "../state_file.ts";
+import { type Config, loadConfig } from "../config/config.ts";
+import { Daemon } from "../daemon/daemon.ts";
+import { openNotifier } from "../daemon/sd_notify.ts";
+import { certificateExpiries } from "../metrics/certificates.ts";
+import { StateFile, stateFileIn } from "../status/state_file.ts";
+import { stateOnTheWall } from "../status/wall_clock.ts";
+import { describeError, EXIT } from "../support/errors.ts";
 import { VERSION } from "../version.ts";
-import { stateOnTheWall } from "../wall_clock.ts";
+import type { Command } from "./command_line.ts";
 import { CONFIG_FLAG, configFileOf, loadConfigAndLog, startLog } from "./flags.ts";
 import { Stop } from "./signals.ts";
 

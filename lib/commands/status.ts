@@ -1,16 +1,16 @@
 // `gilly status`: what the running daemon knows, from its state file; nobody is asked.
 
 import { now } from "../app.ts";
-import type { Command, Output } from "../cli.ts";
-import { describeError, EXIT } from "../errors.ts";
-import { sleep } from "../event_watch.ts";
-import { seeDaemon, type SeenDaemon, stateFileIn, watchStateFile } from "../state_file.ts";
-import { RESTART, START } from "../state_reader.ts";
-import { statusLines } from "../status_text.ts";
+import { sleep } from "../daemon/watch_events.ts";
+import { RESTART, START } from "../status/read_state.ts";
+import { statusLines } from "../status/render.ts";
+import { seeDaemon, type SeenDaemon, stateFileIn, watchStateFile } from "../status/state_file.ts";
+import { describeError, EXIT } from "../support/errors.ts";
+import { printableJson } from "../support/text.ts";
+import type { Command, Output } from "./command_line.ts";
 import { JSON_FLAG, tell } from "./flags.ts";
 import { Stop } from "./signals.ts";
 import { sizeOf } from "./terminal.ts";
-import { printableJson } from "../printable.ts";
 
 /** The exit code when no daemon runs, as `systemctl status` has it (LSB, "program is not running"). */
 const NOT_RUNNING = 3;

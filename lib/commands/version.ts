@@ -1,8 +1,8 @@
 // `gilly version`: which build this is.
 
-import type { Command } from "../cli.ts";
-import { EXIT } from "../errors.ts";
+import { EXIT } from "../support/errors.ts";
 import { VERSION } from "../version.ts";
+import type { Command } from "./command_line.ts";
 import { JSON_FLAG } from "./flags.ts";
 
 export const versionCommand: Command = {

@@ -1,17 +1,17 @@
 // The config file as the program sees it: read, checked, refused whole with every mistake, file:line:key.
 // No secret is ever held here, only the paths of the files that hold them.
 
-import { KUBELET_FILES, mistakeInFile, mistakeInPair, reasonOf } from "./config_files.ts";
-import type { FileKind } from "./config_files.ts";
-import { checkSettings, hostOfMirror, valueAt } from "./config_schema.ts";
-import type { Settings } from "./config_schema.ts";
-import { HOSTNAME, type ListenAddress, OFF, quoted, resolveHostname } from "./config_values.ts";
-import { readYamlMapping } from "./config_yaml.ts";
-import { isFields } from "./fields.ts";
-import { mistakeInWrittenPath } from "./protected_paths.ts";
-import type { RegistryRule } from "./registry_map.ts";
-import { locateKeys } from "./yaml_position.ts";
-import type { KeyStep } from "./yaml_position.ts";
+import type { RegistryRule } from "../images/rules.ts";
+import { isFields } from "../support/json.ts";
+import { mistakeInWrittenPath } from "../support/protected_paths.ts";
+import { KUBELET_FILES, mistakeInFile, mistakeInPair, reasonOf } from "./files.ts";
+import type { FileKind } from "./files.ts";
+import { locateKeys } from "./positions.ts";
+import type { KeyStep } from "./positions.ts";
+import { checkSettings, hostOfMirror, valueAt } from "./schema.ts";
+import type { Settings } from "./schema.ts";
+import { HOSTNAME, type ListenAddress, OFF, quoted, resolveHostname } from "./values.ts";
+import { readYamlMapping } from "./yaml.ts";
 
 /** The checked configuration. Every default is filled in and every path is resolved against the config file's folder. */
 export interface Config {

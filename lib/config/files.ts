@@ -1,10 +1,10 @@
 // The files that the config names, looked at once at load: readable, of the kind they should be, or where they may be.
 // A door to the file system. Contents are judged and forgotten; no sentence repeats any of them.
 
-import { mistakeInToken } from "./bearer_token.ts";
-import { checkClientCertificate, ClientCertificateError } from "./client_certificate.ts";
-import { ProtectedPathError, realPathForWriting } from "./write_files.ts";
-import { DENIED } from "./errors.ts";
+import { mistakeInToken } from "../kubelet/bearer_token.ts";
+import { checkClientCertificate, ClientCertificateError } from "../support/certificates.ts";
+import { DENIED } from "../support/errors.ts";
+import { ProtectedPathError, realPathForWriting } from "../support/files.ts";
 
 /** What a file should hold. */
 export type FileKind = "certificate" | "key" | "token" | "credentials" | "written";

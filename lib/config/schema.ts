@@ -2,11 +2,11 @@
 // A thinker: parsed YAML in, settings and mistakes out. It knows no lines and no files.
 
 import * as z from "zod";
-import * as values from "./config_values.ts";
-import { bytesOf, quoted, secondsOf } from "./config_values.ts";
-import { type Fields, isFields } from "./fields.ts";
-import { nearestWord } from "./nearest.ts";
-import { canonicalOrigin, mistakeInMirror, mistakeInOrigin } from "./registry_map.ts";
+import { canonicalOrigin, mistakeInMirror, mistakeInOrigin } from "../images/rules.ts";
+import { type Fields, isFields } from "../support/json.ts";
+import { nearestWord } from "../support/nearest.ts";
+import * as values from "./values.ts";
+import { bytesOf, quoted, secondsOf } from "./values.ts";
 
 /** A mistake and where it is; a path that ends in a key which does not exist says that it is missing. */
 export interface SettingMistake {

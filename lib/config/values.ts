@@ -2,10 +2,10 @@
 // A thinker: text in, sentence out. No sentence repeats a value that may be a secret.
 
 import { regexes } from "zod";
-import { mistakeInAuthPath } from "./auth_paths.ts";
-import { mistakeInImagePattern } from "./exclude.ts";
-import { parseReference } from "./image_ref.ts";
-import { mistakeInMirror } from "./registry_map.ts";
+import { mistakeInAuthPath } from "../images/auth_paths.ts";
+import { mistakeInImagePattern } from "../images/exclusions.ts";
+import { parseReference } from "../images/reference.ts";
+import { mistakeInMirror } from "../images/rules.ts";
 
 /** What is wrong with the path of a file, as far as the text alone tells. */
 export function mistakeInPath(value: string): string | undefined {

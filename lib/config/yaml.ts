@@ -2,7 +2,7 @@
 // A thinker; it knows nothing of Gilly's keys. No sentence repeats the text, which may hold a secret.
 
 import { parse } from "@std/yaml";
-import { type Fields, isFields } from "./fields.ts";
+import { type Fields, isFields } from "../support/json.ts";
 
 /** A text that was read, or the first thing that is wrong with it; the parser stops there. */
 export type YamlReading =

@@ -1,16 +1,16 @@
-// When to pass, when to stop, what to tell systemd. The passes themselves are cycle.ts; the repairs run beside them.
+// When to pass, when to stop, what to tell systemd. The passes themselves are lib/pass.ts; the repairs run beside them.
 
-import { ConfigError } from "./config.ts";
-import { type Ground, type Parts, type Pass, pass } from "./cycle.ts";
-import { describeError } from "./errors.ts";
-import { sleep, watchEvents } from "./event_watch.ts";
-import { Follower } from "./follower.ts";
-import { Keeper } from "./keep.ts";
-import { KubeletError } from "./kubelet.ts";
-import { type MirrorFacts, type NodeState, nodeState, statusLine } from "./node_state.ts";
-import { type Aftermath, Rhythm, type Tempo, type Urgency } from "./rhythm.ts";
-import type { EventOptions } from "./runtime/runtime.ts";
-import type { WatchedRuntime } from "./watched_runtime.ts";
+import { ConfigError } from "../config/config.ts";
+import { KubeletError } from "../kubelet/client.ts";
+import { type Ground, type Parts, type Pass, pass } from "../pass.ts";
+import { Keeper } from "../repair/kept_images.ts";
+import type { EventOptions } from "../runtime/runtime.ts";
+import type { WatchedRuntime } from "../runtime/watched.ts";
+import { type MirrorFacts, type NodeState, nodeState, statusLine } from "../status/node_state.ts";
+import { describeError } from "../support/errors.ts";
+import { Follower } from "../support/linked_signal.ts";
+import { type Aftermath, Rhythm, type Tempo, type Urgency } from "./schedule.ts";
+import { sleep, watchEvents } from "./watch_events.ts";
 
 /** Tells the service manager; a no-op where there is none. */
 export interface ServiceManager {

@@ -1,7 +1,7 @@
 // The door to systemd's notify socket (sd_notify(3)): what the service manager is told of readiness, reloads, progress
 // and state. It must never stop or delay the daemon: without a socket it does nothing, a failure is told once.
 
-import { realPathForWritingSync } from "./write_files.ts";
+import { realPathForWritingSync } from "../support/files.ts";
 
 /** What can be said in one message; fields left out are not sent. */
 export interface Notification {

@@ -1,8 +1,8 @@
 // Follows the runtime's events for as long as the daemon runs. When the stream breaks it says so and tries again; nobody
 // depends on an event arriving.
 
-import { Follower } from "./follower.ts";
-import type { EventOptions, RuntimeEvent } from "./runtime/runtime.ts";
+import type { EventOptions, RuntimeEvent } from "../runtime/runtime.ts";
+import { Follower } from "../support/linked_signal.ts";
 
 /** Pauses before the stream is opened again, in milliseconds: the first, and the longest. */
 const FIRST_PAUSE_MS = 500;

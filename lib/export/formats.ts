@@ -1,8 +1,8 @@
 // The formats that rules can be exported to, by the names that the command line knows them by. A thinker.
 
-import type { Exported, ExportInput } from "./exported.ts";
 import { exportContainerd, exportDocker } from "./hosts_toml.ts";
 import { exportK3s } from "./k3s.ts";
+import type { Exported, ExportInput } from "./model.ts";
 import { exportRegistriesConf } from "./registries_conf.ts";
 
 /** A name of a format. */

@@ -19,7 +19,7 @@ import {
   type Place,
   prepareRules,
   urlOf,
-} from "./exported.ts";
+} from "./model.ts";
 
 /** Who reads the files. */
 interface Reader {

@@ -20,7 +20,7 @@ import {
   type Place,
   prepareRules,
   urlOf,
-} from "./exported.ts";
+} from "./model.ts";
 
 const PATH = "/etc/rancher/k3s/registries.yaml";
 

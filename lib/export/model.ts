@@ -1,7 +1,7 @@
 // What an export is made of and what comes out of it: rules in, files for another runtime out, and an honest list of
 // what that runtime cannot be told. A thinker: it writes nothing.
 
-import { canonicalOrigin, compileRules, type RegistryRule } from "../registry_map.ts";
+import { canonicalOrigin, compileRules, type RegistryRule } from "../images/rules.ts";
 
 /** What the formats are made from. */
 export interface ExportInput {

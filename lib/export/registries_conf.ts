@@ -16,7 +16,7 @@ import {
   nameOf,
   type Place,
   prepareRules,
-} from "./exported.ts";
+} from "./model.ts";
 
 const PATH = "/etc/containers/registries.conf.d/50-gilly.conf";
 

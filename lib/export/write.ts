@@ -1,8 +1,8 @@
 // Exported files and the disk: what is there already is never overwritten unasked, and nothing is ever deleted.
 // A door to the file system.
 
-import { makeFolders, ProtectedPathError, writeAtomically } from "../write_files.ts";
-import type { ExportedFile } from "./exported.ts";
+import { makeFolders, ProtectedPathError, writeAtomically } from "../support/files.ts";
+import type { ExportedFile } from "./model.ts";
 
 /** A file that lies where it was asked for. */
 export interface PlacedFile {

@@ -2,8 +2,8 @@
 // of the mirror, and Gilly pulls it with them: imagePullSecrets are never asked for.
 // A thinker: settings and a name in, yes or no out.
 
-import { compileExclusions, mistakeInImagePattern } from "./exclude.ts";
-import { referenceOrUndefined } from "./image_ref.ts";
+import { compileExclusions, mistakeInImagePattern } from "./exclusions.ts";
+import { referenceOrUndefined } from "./reference.ts";
 
 /** What a mirror's settings say of credentials. */
 export interface AuthSettings {

@@ -1,8 +1,8 @@
 // What the operator told us to leave alone: patterns on images and on namespaces.
 // A thinker: it says which pattern matched, and never why or what to do then.
 
-import { InvalidReferenceError, parseReference, repositoryOf } from "./image_ref.ts";
-import type { Reference } from "./image_ref.ts";
+import { InvalidReferenceError, parseReference, repositoryOf } from "./reference.ts";
+import type { Reference } from "./reference.ts";
 
 /** The patterns of `exclude:`, as they were written. */
 export interface ExclusionPatterns {

@@ -1,8 +1,8 @@
 // The rules of `registries:`: which mirror stands in for which registry, and the names to try there, in order.
 // A thinker: rules and a reference in, candidates out. It asks no mirror and keeps no memory.
 
-import { formatReference, isDomain, referenceOrUndefined, repositoryOf } from "./image_ref.ts";
-import type { Reference } from "./image_ref.ts";
+import { formatReference, isDomain, referenceOrUndefined, repositoryOf } from "./reference.ts";
+import type { Reference } from "./reference.ts";
 
 /** One line of `registries:`. */
 export interface RegistryRule {

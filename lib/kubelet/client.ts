@@ -1,14 +1,14 @@
 // The door to the kubelet: one request for the pods of this node, over TLS, with the credentials on disk at that moment.
 // It answers admitted pods or one KubeletError; it never judges what a pod means.
 
+import { checkClientCertificate } from "../support/certificates.ts";
+import { describeError } from "../support/errors.ts";
+import { fingerprintOf } from "../support/fingerprint.ts";
+import { HttpError, readBody, send } from "../support/http.ts";
+import { scrub, scrubError } from "../support/scrub.ts";
 import { mistakeInToken, tokenIn } from "./bearer_token.ts";
-import { checkClientCertificate } from "./client_certificate.ts";
-import { describeError } from "./errors.ts";
-import { fingerprintOf } from "./file_fingerprint.ts";
-import { HttpError, readBody, send } from "./http.ts";
-import { missingRight } from "./kubelet_rights.ts";
-import { type PodList, PodListError, readPodList } from "./pod.ts";
-import { scrub, scrubError } from "./scrub.ts";
+import { type PodList, PodListError, readPodList } from "./pods.ts";
+import { missingRight } from "./rights.ts";
 
 /** Where the kubelet is and who we are to it; paths of PEM files, or of a file that holds a bearer token. */
 export interface KubeletSettings {

@@ -1,7 +1,7 @@
 // Which containers wait for an image that a local copy would cure. It looks at waiting reasons, never at the pod's
 // phase: a restarted container of a Running pod can lose its image too.
 
-import type { Container, ContainerKind, ImageVolume, Pod } from "./pod.ts";
+import type { Container, ContainerKind, ImageVolume, Pod } from "./pods.ts";
 
 /**
  * Waiting reasons that a local image cures (kubelet pkg/kubelet/images/types.go). SignatureValidationFailed is left out on

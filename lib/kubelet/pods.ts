@@ -1,6 +1,6 @@
 // The fields of a pod that Gilly reads, and the guard that admits them. A malformed pod costs only itself.
 
-import { type Fields, isFields } from "./fields.ts";
+import { type Fields, isFields } from "../support/json.ts";
 
 /** Which list of the pod's spec a container stands in; the kubelet starts them in this order. */
 export type ContainerKind = "init" | "regular" | "ephemeral";

@@ -2,7 +2,7 @@
 // Nothing else writes to standard error but main.ts.
 
 import { configureSync, getLogger, type LogLevel, type LogRecord } from "@logtape/logtape";
-import { printable } from "./printable.ts";
+import { printable } from "../support/text.ts";
 
 /** Levels of the config, least severe first; each has its syslog priority. */
 export type Level = "debug" | "info" | "warning" | "error";

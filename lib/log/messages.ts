@@ -1,20 +1,20 @@
 // Every sentence the daemon says about its work, in one place. A steady node is quiet: what is unchanged goes to debug,
 // changes are info, what needs a person is warning, and is said again only after growing intervals.
 
-import { describeError } from "./errors.ts";
-import type { ImageRepairListener } from "./repairs.ts";
-import type { Attempt, Failed, Outcome } from "./outcome.ts";
-import type { PodList } from "./pod.ts";
-import { type Failure, isExpectant } from "./pod_scan.ts";
-import type { Candidate } from "./registry_map.ts";
-import { Reminders } from "./reminders.ts";
-import type { Plan, Refusal, Repair, Skip, Target } from "./repair_plan.ts";
+import type { Candidate } from "../images/rules.ts";
+import { type Failure, isExpectant } from "../kubelet/failures.ts";
+import type { PodList } from "../kubelet/pods.ts";
+import type { Rest } from "../mirrors/cooldown.ts";
+import type { Attempt, Failed, Outcome } from "../plan/outcome.ts";
+import type { Plan, Refusal, Repair, Skip, Target } from "../plan/plan.ts";
+import type { ImageRepairListener } from "../repair/queue.ts";
+import { RuntimeError, type Silence } from "../runtime/runtime.ts";
+import type { SilenceListener } from "../runtime/watched.ts";
+import { describeError } from "../support/errors.ts";
 import type { Fields, Level } from "./log.ts";
-import type { Rest } from "./mirror_rests.ts";
-import { RuntimeError, type Silence } from "./runtime/runtime.ts";
-import type { SilenceListener } from "./watched_runtime.ts";
+import { Reminders } from "./throttle.ts";
 
-/** Takes one entry; `log` of log.ts in the program. */
+/** Takes one entry; `log` of lib/log/log.ts in the program. */
 export type Say = (level: Level, tag: string, text: string, fields?: Fields) => void;
 
 /** How many pods a sentence names before it only counts them. */

@@ -1,7 +1,7 @@
 // When the certificates that the config names expire. They are read each time they are asked for, because whoever renews
 // them tells nobody; a file that cannot be read right now is left out.
 
-import { readCertificates } from "./client_certificate.ts";
+import { readCertificates } from "../support/certificates.ts";
 import type { CertificateName } from "./metrics.ts";
 
 /** The files of the kubelet's settings that hold certificates. */

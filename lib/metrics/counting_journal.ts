@@ -1,7 +1,7 @@
 // A journal that also counts: what is put into words for people becomes numbers for Prometheus, where those are wanted.
 
-import { Journal, type Say } from "./journal.ts";
-import { KubeletError } from "./kubelet.ts";
+import { KubeletError } from "../kubelet/client.ts";
+import { Journal, type Say } from "../log/messages.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** What an override hears. */

@@ -1,15 +1,15 @@
 // Shows the metrics where the config in force wants them seen: on a port, in a file, or nowhere. Whatever goes wrong here
 // costs a warning and never a repair.
 
-import type { MetricsSettings } from "./config.ts";
-import type { ListenAddress } from "./config_values.ts";
-import { describeError } from "./errors.ts";
-import type { Level } from "./log.ts";
-import type { RuntimeMeter } from "./measured_runtime.ts";
+import type { MetricsSettings } from "../config/config.ts";
+import type { ListenAddress } from "../config/values.ts";
+import type { Level } from "../log/log.ts";
+import type { RuntimeMeter } from "../runtime/instrumented.ts";
+import type { NodeState } from "../status/node_state.ts";
+import { describeError } from "../support/errors.ts";
 import type { CertificateClock, Metrics } from "./metrics.ts";
-import { type MetricsServer, serveMetrics } from "./metrics_server.ts";
-import { removeTextfile, writeTextfile } from "./metrics_textfile.ts";
-import type { NodeState } from "./node_state.ts";
+import { type MetricsServer, serveMetrics } from "./server.ts";
+import { removeTextfile, writeTextfile } from "./textfile.ts";
 
 /** What the desk works with. */
 export interface MetricsDeskOptions {

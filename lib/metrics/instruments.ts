@@ -2,10 +2,10 @@
 // and the config's own mirrors, never an image, a pod or a namespace, so that the number of series cannot grow.
 
 import type * as prometheus from "prom-client";
-import type { KubeletErrorKind } from "./kubelet.ts";
-import type { ContainerStateName } from "./node_state.ts";
-import type { CandidateFailure, Failed, Outcome, UnrepairableReason } from "./outcome.ts";
-import type { RuntimeErrorKind } from "./runtime/runtime.ts";
+import type { KubeletErrorKind } from "../kubelet/client.ts";
+import type { CandidateFailure, Failed, Outcome, UnrepairableReason } from "../plan/outcome.ts";
+import type { RuntimeErrorKind } from "../runtime/runtime.ts";
+import type { ContainerStateName } from "../status/node_state.ts";
 
 /** The package that knows the exposition format; loaded only where somebody wants metrics. */
 export type Library = typeof prometheus;

@@ -1,8 +1,11 @@
 // Counts what the daemon hears of itself, and renders it for Prometheus. It opens nothing and reads no clock; who wants to
 // read the text is somebody else's matter.
 
-import type { KubeletErrorKind } from "./kubelet.ts";
-import type { RuntimeMeter } from "./measured_runtime.ts";
+import type { KubeletErrorKind } from "../kubelet/client.ts";
+import type { Outcome } from "../plan/outcome.ts";
+import type { RuntimeMeter } from "../runtime/instrumented.ts";
+import type { RuntimeErrorKind } from "../runtime/runtime.ts";
+import type { MirrorState, NodeState } from "../status/node_state.ts";
 import {
   CONTAINER_LABELS,
   type Instruments,
@@ -10,10 +13,7 @@ import {
   makeInstruments,
   PULL_RESULTS,
   type PullResult,
-} from "./metrics_instruments.ts";
-import type { MirrorState, NodeState } from "./node_state.ts";
-import type { Outcome } from "./outcome.ts";
-import type { RuntimeErrorKind } from "./runtime/runtime.ts";
+} from "./instruments.ts";
 
 /** Certificates whose end is told: our own to the kubelet, and the authority we trust it by. */
 export type CertificateName = "kubelet-client" | "kubelet-ca";

@@ -1,8 +1,8 @@
 // The metrics as a file of node_exporter's textfile collector: no port at all. A reader finds the old text or the new one,
 // never half of one.
 
-import { describeError } from "./errors.ts";
-import { removeFile, writeAtomically } from "./write_files.ts";
+import { describeError } from "../support/errors.ts";
+import { removeFile, writeAtomically } from "../support/files.ts";
 
 /** The file cannot be written; the message names it. */
 export class MetricsTextfileError extends Error {

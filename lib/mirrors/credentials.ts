@@ -1,10 +1,10 @@
 // Credentials of one mirror from a file in the form of Docker's config.json. Read again when the file changes; helpers are
 // refused by name, since no program is ever run. What stands in the file never reaches a message.
 
-import { describeError } from "./errors.ts";
-import { type Fields, isFields } from "./fields.ts";
-import { fingerprintOf } from "./file_fingerprint.ts";
-import type { RegistryAuth } from "./runtime/runtime.ts";
+import type { RegistryAuth } from "../runtime/runtime.ts";
+import { describeError } from "../support/errors.ts";
+import { fingerprintOf } from "../support/fingerprint.ts";
+import { type Fields, isFields } from "../support/json.ts";
 
 /** A mirror's credentials, or one sentence on why there are none. */
 export type AuthLookup = { readonly auth: RegistryAuth } | { readonly problem: string };

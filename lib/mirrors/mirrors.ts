@@ -1,13 +1,13 @@
 // Everything Gilly holds about its mirrors while it runs: which rest, how many pulls each takes, whose credentials.
 
-import { AuthFile, type AuthLookup } from "./auth_file.ts";
-import { outsideInWords, usesCredentials } from "./auth_paths.ts";
-import type { MirrorSettings } from "./config.ts";
-import { describeError } from "./errors.ts";
-import { MirrorRests, type Rest } from "./mirror_rests.ts";
-import { Places, type Yields } from "./places.ts";
-import type { MirrorDesk } from "./repair.ts";
-import type { RegistryAuth, RuntimeError, RuntimeErrorKind } from "./runtime/runtime.ts";
+import type { MirrorSettings } from "../config/config.ts";
+import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
+import type { MirrorDesk } from "../repair/repair.ts";
+import type { RegistryAuth, RuntimeError, RuntimeErrorKind } from "../runtime/runtime.ts";
+import { describeError } from "../support/errors.ts";
+import { Places, type Yields } from "../support/semaphore.ts";
+import { MirrorRests, type Rest } from "./cooldown.ts";
+import { AuthFile, type AuthLookup } from "./credentials.ts";
 
 /** Failures that are about the mirror and not about the image. */
 const MIRROR_FAILURES: ReadonlySet<RuntimeErrorKind> = new Set(["registry-down", "rate-limited", "stalled"]);

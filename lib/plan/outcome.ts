@@ -1,7 +1,7 @@
 // The fixed vocabulary of results: what became of a repair, and why something cannot be repaired, with what to do.
 
-import type { Candidate } from "./registry_map.ts";
-import type { RuntimeErrorKind } from "./runtime/runtime.ts";
+import type { Candidate } from "../images/rules.ts";
+import type { RuntimeErrorKind } from "../runtime/runtime.ts";
 
 /** Why a container is left as it is. The operator's next step goes with each, see adviceOn. */
 export type UnrepairableReason =

@@ -1,14 +1,14 @@
 // What to do about each failing image, as data: repair, leave because, wait until. Nothing is touched here, so a plan can
 // be printed, compared and refused.
 
-import type { AttemptRecord } from "./attempts.ts";
-import { type Exclusions } from "./exclude.ts";
-import { InvalidReferenceError, isImageId, parseReference, type Reference, repositoryOf } from "./image_ref.ts";
+import { type Exclusions } from "../images/exclusions.ts";
+import { InvalidReferenceError, isImageId, parseReference, type Reference, repositoryOf } from "../images/reference.ts";
+import { type Candidate, matchRule, type RegistryMap, type RegistryRule } from "../images/rules.ts";
+import { type Failure, INVALID_NAME_REASON } from "../kubelet/failures.ts";
+import { REPAIR_ANNOTATION } from "../kubelet/pods.ts";
+import type { ImageStore } from "../runtime/runtime.ts";
 import { adviceOn, type UnrepairableReason } from "./outcome.ts";
-import { REPAIR_ANNOTATION } from "./pod.ts";
-import { type Failure, INVALID_NAME_REASON } from "./pod_scan.ts";
-import { type Candidate, matchRule, type RegistryMap, type RegistryRule } from "./registry_map.ts";
-import type { ImageStore } from "./runtime/runtime.ts";
+import type { AttemptRecord } from "./retries.ts";
 
 /** The pull policies of core/v1. */
 export type PullPolicy = "Always" | "IfNotPresent" | "Never";

@@ -26,6 +26,6 @@ export interface LedgerEntry {
 
 /** Where outcomes are written down. */
 export interface Ledger {
-  /** Adds one line. Throws LedgerError of lib/ledger.ts. */
+  /** Adds one line. Throws LedgerError of lib/record/ledger.ts. */
   append(entry: LedgerEntry): Promise<void>;
 }

@@ -1,8 +1,8 @@
 // The ledger as a person asks for it: since when, of which pod or image, as a table.
 
-import type { LedgerEntry } from "./ledger_entry.ts";
-import { naturalWidth, type Sheet, sheetLines } from "./sheet.ts";
-import { localTime, sizeText, tookText } from "./units.ts";
+import { naturalWidth, type Sheet, sheetLines } from "../support/table.ts";
+import { localTime, sizeText, tookText } from "../support/units.ts";
+import type { LedgerEntry } from "./entry.ts";
 
 /** What is asked for; what is left out lets everything pass. */
 export interface HistoryQuery {

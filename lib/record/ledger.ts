@@ -2,13 +2,13 @@
 // appended to; whatever happens to it, repairs go on.
 
 import type { FileHandle } from "node:fs/promises";
-import { describeError } from "./errors.ts";
-import type { Ledger, LedgerEntry } from "./ledger_entry.ts";
+import { describeError } from "../support/errors.ts";
+import { openForAppending, writeAll } from "../support/files.ts";
+import { printableJson } from "../support/text.ts";
+import type { Ledger, LedgerEntry } from "./entry.ts";
 import { makeRoom, openSequence } from "./rotation.ts";
-import { printableJson } from "./printable.ts";
-import { openForAppending, writeAll } from "./write_files.ts";
 
-export type { Ledger, LedgerEntry } from "./ledger_entry.ts";
+export type { Ledger, LedgerEntry } from "./entry.ts";
 
 /** The ledger cannot be read or written; the message names the file. */
 export class LedgerError extends Error {

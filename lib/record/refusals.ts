@@ -1,7 +1,7 @@
 // Which refusals the ledger knows already, so that one that lasts is not written down with every pass. Time is handed in.
 
-import type { LedgerEntry } from "./ledger_entry.ts";
-import type { Skip } from "./repair_plan.ts";
+import type { Skip } from "../plan/plan.ts";
+import type { LedgerEntry } from "./entry.ts";
 
 /** A refusal that lasts is written down again after this long, so that a ledger that rotates still knows it. */
 const AGAIN_MS = 24 * 3600 * 1000;

@@ -1,7 +1,7 @@
 // A file and those it was before: FILE, then FILE.1 up to the oldest, FILE.N. The door to their names only; what stands
 // in them is the ledger's matter.
 
-import { realPathForWriting } from "./write_files.ts";
+import { realPathForWriting } from "../support/files.ts";
 
 /** How long a rotation waits for another process that rotates; the file may grow a little beyond its size meanwhile. */
 const LOCK_MS = 1000;

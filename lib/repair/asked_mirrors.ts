@@ -1,9 +1,9 @@
 // Which mirror is being asked for which image: stands between a repair and whoever listens to it, and remembers.
 
-import type { Attempt } from "./outcome.ts";
-import type { Candidate } from "./registry_map.ts";
+import type { Candidate } from "../images/rules.ts";
+import type { Attempt } from "../plan/outcome.ts";
+import type { Target } from "../plan/plan.ts";
 import type { RepairListener } from "./repair.ts";
-import type { Target } from "./repair_plan.ts";
 
 /** Hands everything on to another listener. */
 export class AskedMirrors implements RepairListener {

@@ -1,9 +1,9 @@
 // Images that are held present whatever the pods say: the sandbox image is the reason, whose absence shows only as a pod
 // that stays in ContainerCreating. Pulled by the same rules and the same repair as any other.
 
-import type { Ground, Parts } from "./cycle.ts";
-import { Follower } from "./follower.ts";
-import { isRefusal, planImage, type Target } from "./repair_plan.ts";
+import type { Ground, Parts } from "../pass.ts";
+import { isRefusal, planImage, type Target } from "../plan/plan.ts";
+import { Follower } from "../support/linked_signal.ts";
 
 /** How often images that were all there are looked at again, in milliseconds. */
 const INTERVAL_MS = 5 * 60_000;

@@ -1,13 +1,13 @@
 // The repairs under way. They run beside the passes, so that a long pull delays nothing; each ends in an outcome that is
 // noted, recorded and said.
 
-import type { Attempts } from "./attempts.ts";
-import { Follower } from "./follower.ts";
-import type { Ledger, LedgerEntry } from "./ledger_entry.ts";
-import type { Outcome } from "./outcome.ts";
+import { isExpectant } from "../kubelet/failures.ts";
+import type { Outcome } from "../plan/outcome.ts";
+import type { Repair } from "../plan/plan.ts";
+import type { Attempts } from "../plan/retries.ts";
+import type { Ledger, LedgerEntry } from "../record/entry.ts";
+import { Follower } from "../support/linked_signal.ts";
 import { repair as repairImage, type RepairListener, type RepairTools } from "./repair.ts";
-import { isExpectant } from "./pod_scan.ts";
-import type { Repair } from "./repair_plan.ts";
 
 /** Hears a repair's steps and its end. */
 export interface ImageRepairListener extends RepairListener {

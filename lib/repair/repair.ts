@@ -1,13 +1,11 @@
 // One repair: pull through the first mirror that delivers, tag, verify. It never moves a name that exists, and it
 // throws nothing but the stop signal's reason: every failure is an outcome.
 
-import { describeError } from "./errors.ts";
-import type { Attempt, CandidateFailure, Failed, Outcome, Repaired } from "./outcome.ts";
-import { failedOutcome } from "./outcome.ts";
-import { lookupName, type Target } from "./repair_plan.ts";
-import { type Reference, repositoryOf } from "./image_ref.ts";
-import type { Yields } from "./places.ts";
-import type { Candidate } from "./registry_map.ts";
+import { type Reference, repositoryOf } from "../images/reference.ts";
+import type { Candidate } from "../images/rules.ts";
+import type { Attempt, CandidateFailure, Failed, Outcome, Repaired } from "../plan/outcome.ts";
+import { failedOutcome } from "../plan/outcome.ts";
+import { lookupName, type Target } from "../plan/plan.ts";
 import {
   type LocalImage,
   type PulledImage,
@@ -15,7 +13,9 @@ import {
   type RegistryAuth,
   type Runtime,
   RuntimeError,
-} from "./runtime/runtime.ts";
+} from "../runtime/runtime.ts";
+import { describeError } from "../support/errors.ts";
+import type { Yields } from "../support/semaphore.ts";
 
 /** What a repair says while it works; the journal and the terminal of `gilly pull` listen. */
 export interface RepairListener {
@@ -45,7 +45,7 @@ export interface RepairTools {
   readonly runtime: Runtime;
   readonly mirrors: MirrorDesk;
   readonly listener: RepairListener;
-  /** A word against giving this digest this name, or undefined; see provenance.ts. */
+  /** A word against giving this digest this name, or undefined; see lib/record/provenance.ts. */
   readonly objection?: ((target: Target, candidate: Candidate, digest: string) => string | undefined) | undefined;
   readonly signal: AbortSignal;
 }

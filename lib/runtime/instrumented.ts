@@ -1,6 +1,6 @@
 // A runtime with a meter on it: every call goes through unchanged, and the meter hears what it took and why it failed.
 
-import { type Runtime, RuntimeError, type RuntimeErrorKind } from "./runtime/runtime.ts";
+import { type Runtime, RuntimeError, type RuntimeErrorKind } from "./runtime.ts";
 
 /** Hears of pulls and of calls that failed. What our own stop ended is neither. */
 export interface RuntimeMeter {

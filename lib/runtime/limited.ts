@@ -1,7 +1,7 @@
 // A runtime that is asked only so much at once: three hundred broken images must not be three hundred connections.
 
-import { Places } from "./places.ts";
-import type { Runtime } from "./runtime/runtime.ts";
+import { Places } from "../support/semaphore.ts";
+import type { Runtime } from "./runtime.ts";
 
 /** How much a runtime is asked at once. */
 export interface RuntimeLimits {
@@ -11,7 +11,7 @@ export interface RuntimeLimits {
   readonly lookUps: number;
 }
 
-/** The same runtime within limits. Pulls have limits of their own, see mirror_desk.ts. */
+/** The same runtime within limits. Pulls have limits of their own, see lib/mirrors/mirrors.ts. */
 export function boundedRuntime(runtime: Runtime, limits: RuntimeLimits): Runtime {
   const places = new Places(limits.calls);
   const lookUps = new Places(limits.lookUps);

@@ -1,9 +1,9 @@
 // Whether the runtime answers at all, told by every call that goes through: said once when it falls silent, and once when
 // it is back, however many calls fail meanwhile.
 
-import { Follower } from "./follower.ts";
-import type { EventOptions, LookUpOptions, PullOptions, Runtime, Silence } from "./runtime/runtime.ts";
-import { RuntimeError } from "./runtime/runtime.ts";
+import { Follower } from "../support/linked_signal.ts";
+import type { EventOptions, LookUpOptions, PullOptions, Runtime, Silence } from "./runtime.ts";
+import { RuntimeError } from "./runtime.ts";
 
 /** Hears of every call that says whether the runtime is there; it keeps the repetitions to itself. */
 export interface SilenceListener {

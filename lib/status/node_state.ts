@@ -1,14 +1,14 @@
 // What the daemon knows of its node, as one plain value that others may read: every failing container in exactly one
 // state, the mirrors and their rests, and how the daemon itself fares.
 
-import type { AttemptRecord } from "./attempts.ts";
-import type { Pass } from "./cycle.ts";
-import type { Rest } from "./mirror_rests.ts";
-import { adviceOn, type Failed } from "./outcome.ts";
-import { type Failure, isExpectant } from "./pod_scan.ts";
-import type { Repair } from "./repair_plan.ts";
-import type { Silence } from "./runtime/runtime.ts";
-import { spanText } from "./units.ts";
+import { type Failure, isExpectant } from "../kubelet/failures.ts";
+import type { Rest } from "../mirrors/cooldown.ts";
+import type { Pass } from "../pass.ts";
+import { adviceOn, type Failed } from "../plan/outcome.ts";
+import type { Repair } from "../plan/plan.ts";
+import type { AttemptRecord } from "../plan/retries.ts";
+import type { Silence } from "../runtime/runtime.ts";
+import { spanText } from "../support/units.ts";
 
 /** The version of the shape below; a field that is added does not change it. */
 export const STATE_VERSION = 1;

@@ -1,7 +1,7 @@
 // The text of a state file back into a state. Another version of the program may have written it, so each part is taken
 // when it is what it should be, and what is missing is said.
 
-import { type Fields, isFields } from "./fields.ts";
+import { type Fields, isFields } from "../support/json.ts";
 import { type ContainerState, type ContainerStateName, type MirrorState } from "./node_state.ts";
 import { type NodeState, STATE_VERSION } from "./node_state.ts";
 

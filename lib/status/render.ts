@@ -1,10 +1,10 @@
 // The state of a node as a person reads it, in as many characters a line as there are.
 
+import { naturalWidth, type Sheet, sheetLines, wrap } from "../support/table.ts";
+import { printable } from "../support/text.ts";
+import { spanText } from "../support/units.ts";
 import type { ContainerState, ContainerStateName, NodeState } from "./node_state.ts";
 import { statusLine } from "./node_state.ts";
-import { printable } from "./printable.ts";
-import { naturalWidth, type Sheet, sheetLines, wrap } from "./sheet.ts";
-import { spanText } from "./units.ts";
 
 /** What needs a person stands first. */
 const ORDER: readonly ContainerStateName[] = ["unrepairable", "waiting", "repairing", "repaired"];

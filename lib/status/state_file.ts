@@ -1,11 +1,11 @@
 // The door to the daemon's state file in its runtime directory: written whole or not at all, readable by everybody, gone
 // when the daemon is. It never stops or delays the daemon.
 
+import { removeFile, writeAtomically } from "../support/files.ts";
+import { printableJson } from "../support/text.ts";
+import { spanText } from "../support/units.ts";
 import type { NodeState } from "./node_state.ts";
-import { printableJson } from "./printable.ts";
-import { removeFile, writeAtomically } from "./write_files.ts";
-import { type NoDaemon, readNodeState } from "./state_reader.ts";
-import { spanText } from "./units.ts";
+import { type NoDaemon, readNodeState } from "./read_state.ts";
 
 /** Where the runtime directory is when the environment does not say so. */
 export const DEFAULT_RUNTIME_DIRECTORY = "/run/gilly";

@@ -1,7 +1,7 @@
 // What people read is told by the clock on the wall, which may be set while the program runs; decisions are made by one
 // that cannot. The difference is handed in.
 
-import type { LedgerEntry } from "./ledger_entry.ts";
+import type { LedgerEntry } from "../record/entry.ts";
 import type { NodeState } from "./node_state.ts";
 
 /** The state with its times as the wall clock has them, which is `skewMs` ahead of the clock they were noted by. */

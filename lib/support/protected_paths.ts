@@ -1,5 +1,5 @@
 // The system's own folders, in which Gilly never writes. The permissions of the binary deny the same names, but Deno
-// compares names and follows links afterwards: lib/write_files.ts resolves a path before it opens one.
+// compares names and follows links afterwards: lib/support/files.ts resolves a path before it opens one.
 // A thinker: paths in, sentences out.
 
 /**

@@ -1,6 +1,6 @@
 // Rows of text in columns that fit a width. Nothing is cut away: what does not fit its column goes on in the next line.
 
-import { printable } from "./printable.ts";
+import { printable } from "./text.ts";
 
 /** One row: a text for each column, and perhaps a sentence that stands below them. */
 export interface Row {

@@ -2,10 +2,10 @@
 //   big_answer_probe.ts parse FILE | pass FILE | request-and-pass URL CA-FILE
 
 import { makeGround, wire } from "../../lib/app.ts";
-import { parseConfig } from "../../lib/config.ts";
-import { look } from "../../lib/cycle.ts";
-import { KubeletClient } from "../../lib/kubelet.ts";
-import { type PodList, readPodList } from "../../lib/pod.ts";
+import { parseConfig } from "../../lib/config/config.ts";
+import { KubeletClient } from "../../lib/kubelet/client.ts";
+import { type PodList, readPodList } from "../../lib/kubelet/pods.ts";
+import { look } from "../../lib/pass.ts";
 import type { Probed, ProbeKind } from "./big_answer.ts";
 import { memoryOf } from "./process.ts";
 

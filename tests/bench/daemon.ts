@@ -1,6 +1,6 @@
 // The compiled daemon as a measured process: started under a service manager's eyes, ended with the measurement.
 
-import { GILLY } from "../e2e/requirements.ts";
+import { GILLY } from "../support/requirements.ts";
 import { type FixedKubelet, startServiceManager, writeConfig } from "./stand_ins.ts";
 
 /** A daemon that has said READY=1. */

@@ -3,8 +3,8 @@
 
 import { delay } from "@std/async/delay";
 import { Gilly } from "../e2e/gilly.ts";
-import { missingForEndToEnd } from "../e2e/requirements.ts";
 import { startWorker, type Worker } from "../e2e/worker.ts";
+import { missingForEndToEnd } from "../support/requirements.ts";
 import { followStarts, tapEngine } from "./engine_tap.ts";
 import { FailureWatch } from "./failure_watch.ts";
 import { type Finding, fixed, type Measurement, quantile, type RunOptions } from "./measurement.ts";

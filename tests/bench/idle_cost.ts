@@ -2,7 +2,7 @@
 
 import { delay } from "@std/async/delay";
 import { type FakeDockerEngine, startDockerEngine } from "../fakes/docker_engine.ts";
-import { missingForBinary } from "../e2e/requirements.ts";
+import { missingForBinary } from "../support/requirements.ts";
 import { startDaemon } from "./daemon.ts";
 import { type Finding, fixed, type Measurement, median, megabytes, type RunOptions } from "./measurement.ts";
 import { steadyNode } from "./pods.ts";

@@ -1,6 +1,6 @@
 // The machine a number was measured on, without its name or any of its paths.
 
-import { kubeletBinary } from "../e2e/requirements.ts";
+import { kubeletBinary } from "../support/requirements.ts";
 
 /** One line: cores, memory, kernel, versions of what takes part, and the day. */
 export async function describeMachine(): Promise<string> {

@@ -1,10 +1,10 @@
 // How soon Gilly is ready after it was executed, as its service manager sees it.
 
 import { startDockerEngine } from "../fakes/docker_engine.ts";
-import { GILLY, missingForBinary } from "../e2e/requirements.ts";
+import { GILLY, missingForBinary } from "../support/requirements.ts";
+import { startDaemon } from "./daemon.ts";
 import { type Finding, fixed, type Measurement, median, megabytes, type RunOptions } from "./measurement.ts";
 import { steadyNode } from "./pods.ts";
-import { startDaemon } from "./daemon.ts";
 import { startFixedKubelet } from "./stand_ins.ts";
 
 export const start: Measurement = {

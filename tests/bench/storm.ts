@@ -8,7 +8,7 @@ import {
   startEngine,
   startRegistry,
 } from "../e2e/engine.ts";
-import { GILLY, missingForBinary } from "../e2e/requirements.ts";
+import { GILLY, missingForBinary } from "../support/requirements.ts";
 import { type Finding, fixed, type Measurement, median, type RunOptions } from "./measurement.ts";
 import { podListOf, realSizePod } from "./pods.ts";
 import { putImage, randomLayer } from "./registry_images.ts";

@@ -1,9 +1,9 @@
 // The contract of a runtime, on the stand-in Engine always and on a real Engine where there is one.
-import { fakeFixture, realFixture } from "./contract/fixtures.ts";
-import { runtimeContract } from "./contract/runtime_contract.ts";
-import { missingForCurrentEngine, startCurrentEngine } from "./e2e/current_engine.ts";
-import { missingPrograms } from "./e2e/engine.ts";
-import { testIfPossible } from "./e2e/requirements.ts";
+import { missingForCurrentEngine, startCurrentEngine } from "../e2e/current_engine.ts";
+import { missingPrograms } from "../e2e/engine.ts";
+import { testIfPossible } from "../support/requirements.ts";
+import { fakeFixture, realFixture } from "./fixtures.ts";
+import { runtimeContract } from "./runtime_contract.ts";
 
 runtimeContract("DockerRuntime on the stand-in Engine, classic store,", () => fakeFixture("classic"));
 

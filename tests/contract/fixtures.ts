@@ -1,5 +1,5 @@
 // The two runtimes that are held to the contract: the stand-in Engine, and a real one with a real registry behind it.
-import { DockerRuntime } from "../../lib/runtime/docker.ts";
+import { DockerRuntime } from "../../lib/runtime/docker/client.ts";
 import {
   type ImageFile,
   makeImage,

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 
 Deno.test("the demo shows every pod that can be repaired run, and ends with 0", async () => {
-  const main = new URL("demo/main.ts", import.meta.url).pathname;
+  const main = new URL("main.ts", import.meta.url).pathname;
   const command = new Deno.Command(Deno.execPath(), { args: ["run", "--allow-all", main] });
   const { code, stdout, stderr } = await command.output();
   const text = new TextDecoder().decode(stdout);

@@ -1,6 +1,6 @@
 // Runs the real program as a child, with the permissions it has as a service, and hands its journal over line by line.
 
-import { permissions, PROJECT, withoutServiceManager } from "../fakes/program.ts";
+import { permissions, PROJECT, withoutServiceManager } from "../support/program.ts";
 
 /** A running `gilly run`. */
 export interface RunningGilly {

@@ -2,7 +2,7 @@
 // Docker and no network; ends with 0 when every pod that can be repaired runs.
 
 import { delay } from "@std/async/delay";
-import { sheetLines, wrap } from "../../lib/sheet.ts";
+import { sheetLines, wrap } from "../../lib/support/table.ts";
 import type { FakeNode } from "../fakes/node.ts";
 import { runGilly, type RunningGilly } from "./gilly.ts";
 import { startWorker, UNREPAIRABLE } from "./worker.ts";

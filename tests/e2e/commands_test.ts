@@ -1,11 +1,11 @@
 // The commands of an operator's day on a real worker: what check says of it, and what pull does for a pod that is stuck.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import type { Finding } from "../lib/checks.ts";
-import { REGISTRY_USER } from "./e2e/engine.ts";
-import { runGilly } from "./e2e/gilly.ts";
-import { missingForEndToEnd, testIfPossible } from "./e2e/requirements.ts";
-import { withWorker, type Worker } from "./e2e/worker.ts";
+import type { Finding } from "../../lib/check/finding.ts";
+import { missingForEndToEnd, testIfPossible } from "../support/requirements.ts";
+import { REGISTRY_USER } from "./engine.ts";
+import { runGilly } from "./gilly.ts";
+import { withWorker, type Worker } from "./worker.ts";
 
 const [OPEN, GUARDED] = [0, 1];
 const IMAGE = "quay.io/acme/web:1";

@@ -3,12 +3,12 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { stringify } from "@std/yaml";
-import type { Finding } from "../lib/checks.ts";
-import { Bench, missingForCredentials } from "./credentials/bench.ts";
-import { runGilly } from "./e2e/gilly.ts";
-import { missingForEndToEnd, testIfPossible } from "./e2e/requirements.ts";
-import { withWorker } from "./e2e/worker.ts";
-import { makeAuthority } from "./fakes/certificates.ts";
+import type { Finding } from "../../lib/check/finding.ts";
+import { makeAuthority } from "../fakes/certificates.ts";
+import { Bench, missingForCredentials } from "../support/credentials_bench.ts";
+import { missingForEndToEnd, testIfPossible } from "../support/requirements.ts";
+import { runGilly } from "./gilly.ts";
+import { withWorker } from "./worker.ts";
 
 const AT_ONCE = "gilly-credentials --kubeconfig /dev/null --node worker-10";
 const missing = [...new Set([...missingForEndToEnd(), ...missingForCredentials()])];

@@ -3,13 +3,13 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 
-import { missingForCurrentEngine, startCurrentEngine } from "./e2e/current_engine.ts";
-import { callEngine, Daemon, missingPrograms } from "./e2e/engine.ts";
-import { testIfPossible } from "./e2e/requirements.ts";
-import { startTlsRegistry, type TlsRegistry } from "./e2e/tls_registry.ts";
-import { runProgram } from "./fakes/program.ts";
-import { exportContainerd } from "../lib/export/hosts_toml.ts";
-import { placeFiles } from "../lib/export/place.ts";
+import { missingForCurrentEngine, startCurrentEngine } from "./current_engine.ts";
+import { callEngine, Daemon, missingPrograms } from "./engine.ts";
+import { testIfPossible } from "../support/requirements.ts";
+import { startTlsRegistry, type TlsRegistry } from "./tls_registry.ts";
+import { runProgram } from "../support/program.ts";
+import { exportContainerd } from "../../lib/export/hosts_toml.ts";
+import { placeFiles } from "../../lib/export/write.ts";
 
 /** A folder, and two mirrors under it. */
 interface Stage {

@@ -1,6 +1,6 @@
 // The compiled program as a process of a test: its journal line by line, and how it ended.
 
-import { GILLY } from "./requirements.ts";
+import { GILLY } from "../support/requirements.ts";
 
 /** How a process ended: its exit code, and how long it took after it was told to. */
 export interface Ending {

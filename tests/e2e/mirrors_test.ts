@@ -2,9 +2,10 @@
 // counts is what the kubelet says afterwards, and whom Gilly asked meanwhile.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { readLedger } from "../lib/ledger.ts";
-import { missingForCurrentEngine, startCurrentEngine } from "./e2e/current_engine.ts";
-import { REGISTRY_USER, startEngine } from "./e2e/engine.ts";
+import { readLedger } from "../../lib/record/ledger.ts";
+import { missingForEndToEnd, testIfPossible } from "../support/requirements.ts";
+import { missingForCurrentEngine, startCurrentEngine } from "./current_engine.ts";
+import { REGISTRY_USER, startEngine } from "./engine.ts";
 import {
   answering,
   askingForIdentity,
@@ -13,10 +14,9 @@ import {
   silent,
   startFaultyRegistry,
   torn,
-} from "./e2e/faulty_registry.ts";
-import { Gilly } from "./e2e/gilly.ts";
-import { missingForEndToEnd, testIfPossible } from "./e2e/requirements.ts";
-import { withWorker, type Worker } from "./e2e/worker.ts";
+} from "./faulty_registry.ts";
+import { Gilly } from "./gilly.ts";
+import { withWorker, type Worker } from "./worker.ts";
 
 /** The mirror that is always well, and the one that admits REGISTRY_USER alone. */
 const UP = 0;

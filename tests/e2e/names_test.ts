@@ -2,14 +2,14 @@
 // be repaired, as the real kubelet brings it about; on one with the containerd store, digests, which can.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { readLedger } from "../lib/ledger.ts";
-import { missingForCurrentEngine, startCurrentEngine } from "./e2e/current_engine.ts";
-import { callEngine } from "./e2e/engine.ts";
-import { mistaking, startFaultyRegistry } from "./e2e/faulty_registry.ts";
-import { Gilly, runGilly } from "./e2e/gilly.ts";
-import { descriptorOf, putIndex } from "./e2e/manifests.ts";
-import { missingForEndToEnd, testIfPossible } from "./e2e/requirements.ts";
-import { type TestContainer, type TestPod, withWorker, type Worker } from "./e2e/worker.ts";
+import { readLedger } from "../../lib/record/ledger.ts";
+import { missingForEndToEnd, testIfPossible } from "../support/requirements.ts";
+import { missingForCurrentEngine, startCurrentEngine } from "./current_engine.ts";
+import { callEngine } from "./engine.ts";
+import { mistaking, startFaultyRegistry } from "./faulty_registry.ts";
+import { Gilly, runGilly } from "./gilly.ts";
+import { descriptorOf, putIndex } from "./manifests.ts";
+import { type TestContainer, type TestPod, withWorker, type Worker } from "./worker.ts";
 
 /** The mirror of most origins, and one that wants credentials. */
 const UP = 0;

@@ -2,11 +2,11 @@
 // kubelet says afterwards.
 
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
-import { readLedger } from "../lib/ledger.ts";
-import { Gilly } from "./e2e/gilly.ts";
-import { processesUnder } from "./e2e/leftovers.ts";
-import { missingForEndToEnd, testIfPossible } from "./e2e/requirements.ts";
-import { startWorker, type TestPod, withWorker, type Worker } from "./e2e/worker.ts";
+import { readLedger } from "../../lib/record/ledger.ts";
+import { missingForEndToEnd, testIfPossible } from "../support/requirements.ts";
+import { Gilly } from "./gilly.ts";
+import { processesUnder } from "./leftovers.ts";
+import { startWorker, type TestPod, withWorker, type Worker } from "./worker.ts";
 
 /** The original name, and where the mirrors have it. */
 const IMAGES: Readonly<Record<string, string>> = {

@@ -1,9 +1,10 @@
 // A real Kubernetes worker for tests, on loopback and under one temporary folder: Docker Engine, mirrors, kubelet.
 // It is made whole or not at all, and stop() leaves nothing behind.
 
-import type { Container, Pod } from "kubernetes-types/core/v1.d.ts";
 import { stringify } from "@std/yaml";
+import type { Container, Pod } from "kubernetes-types/core/v1.d.ts";
 import { type Authority, makeAuthority } from "../fakes/certificates.ts";
+import { kubeletBinary } from "../support/requirements.ts";
 import {
   busyboxFiles,
   callEngine,
@@ -19,7 +20,6 @@ import {
 import { type CertificateFiles, PAUSE_IMAGE, type RealKubelet, startKubelet } from "./kubelet.ts";
 import { removeEverythingUnder } from "./leftovers.ts";
 import { isRunning, waitingReason } from "./pod_state.ts";
-import { kubeletBinary } from "./requirements.ts";
 
 /** A container of a test's pod: the pull policy is IfNotPresent unless it says otherwise. */
 export type TestContainer = Pick<Container, "name" | "image"> & Partial<Container>;

@@ -1,9 +1,9 @@
 // Reads X.509 certificates and judges whether one may identify a client, as Go's crypto/x509 does for the kubelet.
 // One issuer, no intermediates, no revocation: a test needs no more.
 
-import { createPublicKey, type KeyObject, verify } from "node:crypto";
 import { Buffer } from "node:buffer";
-import { type Bytes, sameBytes } from "./bytes.ts";
+import { createPublicKey, type KeyObject, verify } from "node:crypto";
+import { type Bytes, sameBytes } from "../support/bytes.ts";
 import { dateOf, decode, type DerValue, dotted, TAG } from "./der.ts";
 
 /** The parts of a certificate that decide whether to trust it. Names are compared in their DER form. */

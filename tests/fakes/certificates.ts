@@ -1,9 +1,9 @@
 // Makes X.509 certificates on the spot: an authority, and P-256 server and client certificates signed by it (RFC 5280).
 // For tests only: keys live in memory and nothing guards them.
 
-import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
 import { Buffer } from "node:buffer";
-import { type Bytes, concat, uint } from "./bytes.ts";
+import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
+import { type Bytes, concat, uint } from "../support/bytes.ts";
 import { bitString, encode, integer, objectIdentifier, sequence, TAG, time, utf8String } from "./der.ts";
 
 /** A certificate and its private key (PKCS #8), both PEM. */

@@ -1,7 +1,7 @@
 // The part of ASN.1 DER that X.509 certificates need, written and read (ITU-T X.690).
 // It knows no certificate.
 
-import { ByteReader, type Bytes, concat, uint } from "./bytes.ts";
+import { ByteReader, type Bytes, concat, uint } from "../support/bytes.ts";
 
 /** Tags of the universal class that certificates use. */
 export const TAG = {

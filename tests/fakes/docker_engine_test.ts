@@ -1,7 +1,7 @@
 // The stand-in Engine itself: what it stands in for beyond the contract, and that it is strict.
 import { assert, assertEquals } from "@std/assert";
-import { type FakeDockerEngine, type FakeEngineOptions, fakeImage, startDockerEngine } from "./fakes/docker_engine.ts";
-import { familiarName, parseFakeReference } from "./fakes/image_store.ts";
+import { type FakeDockerEngine, type FakeEngineOptions, fakeImage, startDockerEngine } from "./docker_engine.ts";
+import { familiarName, parseFakeReference } from "./image_store.ts";
 
 const IMAGE = fakeImage("first");
 const OTHER = fakeImage("second");

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { type IssuedCertificate, makeAuthority } from "./fakes/certificates.ts";
-import { type FakeKubelet, type KubeletOptions, startKubelet } from "./fakes/kubelet.ts";
-import type { ContainerDescription } from "./fakes/kubelet_pods.ts";
+import { type IssuedCertificate, makeAuthority } from "./certificates.ts";
+import { type FakeKubelet, type KubeletOptions, startKubelet } from "./kubelet.ts";
+import type { ContainerDescription } from "./kubelet_pods.ts";
 
 const authority = makeAuthority("cluster");
 const serverCertificate = authority.issueServer({ dnsNames: ["localhost"] });

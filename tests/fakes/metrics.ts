@@ -1,8 +1,8 @@
 // Metrics for tests, states of a node to show them, and a way to read a number out of the text.
 
 import * as library from "prom-client";
-import { Metrics } from "../../lib/metrics.ts";
-import type { NodeState } from "../../lib/node_state.ts";
+import { Metrics } from "../../lib/metrics/metrics.ts";
+import type { NodeState } from "../../lib/status/node_state.ts";
 
 /** Metrics of a process of 50 MB; the clock stands still unless one is given. */
 export function makeMetrics(now: () => number = () => 1_600_000_000_000): Metrics {

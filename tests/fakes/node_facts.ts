@@ -1,13 +1,13 @@
 // A node with a container in every state there is, as the daemon would know it at NOW.
 
-import type { AttemptRecord } from "../../lib/attempts.ts";
-import { compileExclusions } from "../../lib/exclude.ts";
-import type { NodeFacts } from "../../lib/node_state.ts";
-import { failedOutcome, type Outcome } from "../../lib/outcome.ts";
-import { readPodList } from "../../lib/pod.ts";
-import { scanPods } from "../../lib/pod_scan.ts";
-import { type Candidate, compileRules } from "../../lib/registry_map.ts";
-import { makePlan } from "../../lib/repair_plan.ts";
+import { compileExclusions } from "../../lib/images/exclusions.ts";
+import { type Candidate, compileRules } from "../../lib/images/rules.ts";
+import { scanPods } from "../../lib/kubelet/failures.ts";
+import { readPodList } from "../../lib/kubelet/pods.ts";
+import { failedOutcome, type Outcome } from "../../lib/plan/outcome.ts";
+import { makePlan } from "../../lib/plan/plan.ts";
+import type { AttemptRecord } from "../../lib/plan/retries.ts";
+import type { NodeFacts } from "../../lib/status/node_state.ts";
 import { listOf, waitingPod } from "./pods.ts";
 
 /** 2026-11-01T01:11:53Z. */

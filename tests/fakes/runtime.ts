@@ -1,7 +1,7 @@
 // A runtime in memory with a journal of its calls, for tests of the rooms that use one. It refuses what it was not told
 // to expect.
 
-import type { MirrorDesk } from "../../lib/repair.ts";
+import type { MirrorDesk } from "../../lib/repair/repair.ts";
 import {
   type EventOptions,
   type LocalImage,

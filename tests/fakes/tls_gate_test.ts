@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type IssuedCertificate, makeAuthority } from "./fakes/certificates.ts";
-import { type HandshakeOutcome, startTlsGate, type TlsGate } from "./fakes/tls_gate.ts";
-import { inTemporaryFolder } from "./fakes/folder.ts";
+import { inTemporaryFolder } from "../support/folder.ts";
+import { type IssuedCertificate, makeAuthority } from "./certificates.ts";
+import { type HandshakeOutcome, startTlsGate, type TlsGate } from "./tls_gate.ts";
 
 const authority = makeAuthority("clients");
 const serverAuthority = makeAuthority("servers");

@@ -1,6 +1,7 @@
 // The server's side of a TLS 1.3 handshake that asks the client for a certificate (RFC 8446, 4).
 // One cipher suite, no resumption, no early data; it neither listens nor carries application data.
 
+import { Buffer } from "node:buffer";
 import {
   createECDH,
   createPublicKey,
@@ -11,8 +12,7 @@ import {
   sign,
   verify,
 } from "node:crypto";
-import { Buffer } from "node:buffer";
-import { ByteReader, type Bytes, concat, prefixed, sameBytes, uint } from "./bytes.ts";
+import { ByteReader, type Bytes, concat, prefixed, sameBytes, uint } from "../support/bytes.ts";
 import { type Certificate, clientCertificateProblem, readCertificate } from "./certificate_reader.ts";
 import { CONTENT, expandLabel, HASH_SIZE, hmac, RecordStream, sha256, TlsAlert } from "./tls_records.ts";
 

@@ -1,9 +1,9 @@
 // The record layer of TLS 1.3 with TLS_AES_128_GCM_SHA256, and its key schedule (RFC 8446, 5 and 7).
 // It moves and protects bytes; what handshake messages mean is not known here.
 
-import { createCipheriv, createDecipheriv, createHash, createHmac } from "node:crypto";
 import { Buffer } from "node:buffer";
-import { ByteReader, type Bytes, concat, prefixed, uint } from "./bytes.ts";
+import { createCipheriv, createDecipheriv, createHash, createHmac } from "node:crypto";
+import { ByteReader, type Bytes, concat, prefixed, uint } from "../support/bytes.ts";
 
 /** Content types of records (RFC 8446, 5.1). */
 export const CONTENT = { changeCipherSpec: 20, alert: 21, handshake: 22, applicationData: 23 } as const;

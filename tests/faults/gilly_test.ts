@@ -2,11 +2,11 @@
 // are full. The node is of stand-ins, whose gates are the hook points; processes, signals, mounts and limits are real.
 
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { readLedger } from "../../lib/ledger.ts";
+import { readLedger } from "../../lib/record/ledger.ts";
 import { Gilly } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
-import { launch, runProgram, startProgram } from "../fakes/program.ts";
+import { launch, runProgram, startProgram } from "../support/program.ts";
 import { tried } from "../tried/tried.ts";
 import { assertNoWrongImage, HURT, otherIsRepaired, startScene, wellAgain, withScene } from "./scene.ts";
 import { missingForTmpfs, mountTmpfs } from "./tmpfs.ts";

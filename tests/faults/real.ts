@@ -3,9 +3,9 @@
 
 import { assertEquals } from "@std/assert";
 import { Gilly } from "../e2e/gilly.ts";
-import { missingForEndToEnd } from "../e2e/requirements.ts";
-import { testIfPossible } from "../e2e/requirements.ts";
 import { withWorker, type Worker, type WorkerOptions } from "../e2e/worker.ts";
+import { missingForEndToEnd } from "../support/requirements.ts";
+import { testIfPossible } from "../support/requirements.ts";
 import { type Claim, note } from "../tried/tried.ts";
 
 /** What is done to which part of the worker, and what must hold. */

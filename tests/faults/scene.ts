@@ -5,7 +5,7 @@ import { assertEquals } from "@std/assert";
 import type { Gilly } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, type FakeNodeOptions, startNode } from "../fakes/node.ts";
-import { startProgram } from "../fakes/program.ts";
+import { startProgram } from "../support/program.ts";
 
 /** The image that the fault is about: its name, where it is pulled from, and what is there. */
 export const HURT = {

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
-import { readPodList } from "../lib/pod.ts";
-import { scanPods } from "../lib/pod_scan.ts";
-import { fuzz, FuzzError } from "./fuzz/fuzz.ts";
-import { type Target, targets } from "./fuzz/targets.ts";
+import { scanPods } from "../../lib/kubelet/failures.ts";
+import { readPodList } from "../../lib/kubelet/pods.ts";
+import { fuzz, FuzzError } from "./fuzz.ts";
+import { type Target, targets } from "./targets.ts";
 
 /** Six targets of a good second; the long run is `deno task fuzz`. */
 const SECONDS = 1.2;
@@ -32,7 +32,7 @@ for (const [sin, run] of Object.entries(SINNERS)) {
 }
 
 Deno.test("the captured answer of a kubelet 1.20 is admitted whole, and its waiting containers are found", async () => {
-  const answer = JSON.parse(await Deno.readTextFile(new URL("testdata/pods_1_20.json", import.meta.url)));
+  const answer = JSON.parse(await Deno.readTextFile(new URL("../testdata/pods_1_20.json", import.meta.url)));
   const { pods, malformed } = readPodList(answer);
   assertEquals([pods.length, malformed], [answer.items.length, []]);
   const { failures, expectant } = scanPods(pods);

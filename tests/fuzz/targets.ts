@@ -1,16 +1,16 @@
 // What is fuzzed: each room that reads what somebody else wrote, the inputs it gets, and the one error it may throw.
 
 import fc from "fast-check";
-import { ConfigError, parseConfig } from "../../lib/config.ts";
-import { compileExclusions } from "../../lib/exclude.ts";
-import { formatReference, InvalidReferenceError, parseReference } from "../../lib/image_ref.ts";
-import { PodListError, readPodList } from "../../lib/pod.ts";
-import { scanPods } from "../../lib/pod_scan.ts";
-import { compileRules } from "../../lib/registry_map.ts";
-import { makePlan } from "../../lib/repair_plan.ts";
-import { EVENT_LINE_LIMIT, parseEvent } from "../../lib/runtime/docker_events.ts";
-import { readLines } from "../../lib/runtime/lines.ts";
-import { PullStreamError, PullTally, readPullLines } from "../../lib/runtime/pull_stream.ts";
+import { ConfigError, parseConfig } from "../../lib/config/config.ts";
+import { compileExclusions } from "../../lib/images/exclusions.ts";
+import { formatReference, InvalidReferenceError, parseReference } from "../../lib/images/reference.ts";
+import { compileRules } from "../../lib/images/rules.ts";
+import { scanPods } from "../../lib/kubelet/failures.ts";
+import { PodListError, readPodList } from "../../lib/kubelet/pods.ts";
+import { makePlan } from "../../lib/plan/plan.ts";
+import { EVENT_LINE_LIMIT, parseEvent } from "../../lib/runtime/docker/events.ts";
+import { PullStreamError, PullTally, readPullLines } from "../../lib/runtime/docker/pull_stream.ts";
+import { readLines } from "../../lib/support/lines.ts";
 import { sandboxStarted } from "../fakes/engine_events.ts";
 import { hostileText, mutatedBytes, mutatedJson, mutatedText } from "./mutations.ts";
 

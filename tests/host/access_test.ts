@@ -2,11 +2,11 @@
 // and no other, and a Docker socket whose group has another name.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { GILLY, testIfPossible } from "./e2e/requirements.ts";
-import { bootHost, type Host } from "./host/host.ts";
-import { blockBehind, readPage } from "./pages.ts";
-import { installer, missingForRelease, unpackRelease } from "./host/stage.ts";
-import { putCredentials, putDockerSocket } from "./host/stand_ins.ts";
+import { blockBehind, readPage } from "../support/pages.ts";
+import { GILLY, testIfPossible } from "../support/requirements.ts";
+import { bootHost, type Host } from "./host.ts";
+import { installer, missingForRelease, unpackRelease } from "./stage.ts";
+import { putCredentials, putDockerSocket } from "./stand_ins.ts";
 
 const DROP_INS = "/etc/systemd/system/gilly.service.d";
 const OWN = "10.99.0.1";

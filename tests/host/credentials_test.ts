@@ -2,9 +2,9 @@
 // it by copy and paste, and the daemon sees the pods of a real kubelet with it, and renews it while it runs.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Bench, missingForCredentials } from "./credentials/bench.ts";
-import { testIfPossible } from "./e2e/requirements.ts";
-import { installer, missingForInstalledHost, Stage } from "./host/stage.ts";
+import { Bench, missingForCredentials } from "../support/credentials_bench.ts";
+import { testIfPossible } from "../support/requirements.ts";
+import { installer, missingForInstalledHost, Stage } from "./stage.ts";
 
 const missing = [...new Set([...missingForInstalledHost(), ...missingForCredentials()])];
 const NEEDED = ["kubelet-ca.crt", "kubelet-client.crt", "kubelet-client.key"].map((name) => `/etc/gilly/${name}`);

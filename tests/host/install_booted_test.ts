@@ -2,10 +2,10 @@
 // administrator decided, and what it says when the service does not start.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { GILLY, testIfPossible } from "./e2e/requirements.ts";
-import { bootHost, type Host } from "./host/host.ts";
-import { installer, missingForRelease, unpackRelease, VERSION } from "./host/stage.ts";
-import { putCredentials, putDockerSocket } from "./host/stand_ins.ts";
+import { GILLY, testIfPossible } from "../support/requirements.ts";
+import { bootHost, type Host } from "./host.ts";
+import { installer, missingForRelease, unpackRelease, VERSION } from "./stage.ts";
+import { putCredentials, putDockerSocket } from "./stand_ins.ts";
 
 const DROP_INS = "/etc/systemd/system/gilly.service.d";
 const OWN = "10.99.0.1";

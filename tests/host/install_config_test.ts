@@ -2,8 +2,8 @@
 // nobody has edited it. The binary of the release is the program itself.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { parseConfig } from "../lib/config.ts";
-import { type Bench, test } from "./host/install_bench.ts";
+import { parseConfig } from "../../lib/config/config.ts";
+import { type Bench, test } from "../support/install_bench.ts";
 
 const FILE = "etc/gilly/config.yaml";
 const LOANS = "etc/systemd/system/gilly.service.d/20-kubelet-credentials.conf";

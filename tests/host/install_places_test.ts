@@ -1,7 +1,7 @@
 // Where install.sh puts things and as whom: what it finds there already, what it moves, and what it leaves alone.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { test } from "./host/install_bench.ts";
+import { test } from "../support/install_bench.ts";
 
 const UNITS = "etc/systemd/system";
 const UNIT = "usr/local/lib/systemd/system/gilly.service";

@@ -1,13 +1,13 @@
 // install.sh into a tree of its own (--root): no systemd is needed and nothing of this machine is touched. What needs a
-// running systemd is in host_test.ts.
+// running systemd is in whole_way_test.ts and install_booted_test.ts.
 
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
-import { parseConfig } from "../lib/config.ts";
-import { makeAuthority } from "./fakes/certificates.ts";
-import { writeStandIn } from "../tools/compile.ts";
-import { Bench, has, missing, test } from "./host/install_bench.ts";
+import { parseConfig } from "../../lib/config/config.ts";
+import { writeStandIn } from "../../tools/compile.ts";
+import { makeAuthority } from "../fakes/certificates.ts";
+import { Bench, has, missing, test } from "../support/install_bench.ts";
 
-const REPOSITORY = new URL("..", import.meta.url).pathname;
+const REPOSITORY = new URL("../..", import.meta.url).pathname;
 const DROP_INS = "etc/systemd/system/gilly.service.d";
 const UNIT = "usr/local/lib/systemd/system/gilly.service";
 const WANTS = "etc/systemd/system/multi-user.target.wants";

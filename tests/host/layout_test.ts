@@ -1,8 +1,8 @@
 // What the pages, the texts and the unit say lies where on a worker is what install.sh puts there.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Bench, has } from "./host/install_bench.ts";
-import { PAGES, readPage } from "./pages.ts";
+import { Bench, has } from "../support/install_bench.ts";
+import { PAGES, readPage } from "../support/pages.ts";
 
 const TEXTS = [
   ...PAGES,

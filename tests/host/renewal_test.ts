@@ -2,11 +2,11 @@
 // commands do while the service is down, and how renewed files come into force without a person.
 
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
-import type { Finding } from "../lib/checks.ts";
-import { GILLY, testIfPossible } from "./e2e/requirements.ts";
-import { makeAuthority } from "./fakes/certificates.ts";
-import { bootHost, type Host } from "./host/host.ts";
-import { installer, missingForRelease, unpackRelease } from "./host/stage.ts";
+import type { Finding } from "../../lib/check/finding.ts";
+import { makeAuthority } from "../fakes/certificates.ts";
+import { GILLY, testIfPossible } from "../support/requirements.ts";
+import { bootHost, type Host } from "./host.ts";
+import { installer, missingForRelease, unpackRelease } from "./stage.ts";
 
 const PKI = "/root/pki";
 const COPIES = "/run/credentials/gilly.service";

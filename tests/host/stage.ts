@@ -3,8 +3,8 @@
 
 import manifest from "../../deno.json" with { type: "json" };
 import { makeRelease } from "../../tools/release.ts";
-import { GILLY, missingForBinary, missingForWorker } from "../e2e/requirements.ts";
 import { startWorker, type Worker } from "../e2e/worker.ts";
+import { GILLY, missingForBinary, missingForWorker } from "../support/requirements.ts";
 import { missingForHost } from "./base_tree.ts";
 import { bootHost, type Host } from "./host.ts";
 

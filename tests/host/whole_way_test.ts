@@ -3,12 +3,12 @@
 
 import { assert, assertEquals, assertLess, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { answering, startFaultyRegistry } from "./e2e/faulty_registry.ts";
-import { GILLY, testIfPossible } from "./e2e/requirements.ts";
-import { makeAuthority } from "./fakes/certificates.ts";
-import { startCrowdedKubelet } from "./host/crowded_kubelet.ts";
-import { changes, filesOf } from "./host/files.ts";
-import { installer, missingForInstalledHost, Stage, unpackRelease, VERSION } from "./host/stage.ts";
+import { answering, startFaultyRegistry } from "../e2e/faulty_registry.ts";
+import { makeAuthority } from "../fakes/certificates.ts";
+import { GILLY, testIfPossible } from "../support/requirements.ts";
+import { startCrowdedKubelet } from "./crowded_kubelet.ts";
+import { changes, filesOf } from "./files.ts";
+import { installer, missingForInstalledHost, Stage, unpackRelease, VERSION } from "./stage.ts";
 
 const CONFIG = "/etc/gilly/config.yaml";
 const BAD_EDIT = `echo 'pol: {interval: 1s}' >>${CONFIG}`;

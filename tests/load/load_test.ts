@@ -2,15 +2,15 @@
 
 import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
 import { Gilly } from "../e2e/gilly.ts";
-import { missingForProgram } from "../e2e/requirements.ts";
 import { type EngineCall, type FakeDockerEngine, type FakeImage, fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, type FakeNodeOptions, startNode } from "../fakes/node.ts";
+import { missingForProgram } from "../support/requirements.ts";
 import { tried } from "../tried/tried.ts";
 
 const claim = (what: string, holds: string) => ({ subject: "node", what, means: "stand-in" as const, holds });
 const missing = missingForProgram();
 
-/** Defaults of the config and of app.ts: pulls over all mirrors and per mirror, looks and tags, looks at registries. */
+/** Defaults of the config and of lib/app.ts: pulls over all mirrors and per mirror, looks and tags, looks at registries. */
 const LIMITS = { pulls: 8, pullsPerMirror: 4, calls: 16, lookUps: 48 };
 const MEGABYTE = 1024 * 1024;
 /** MemoryMax of the unit. */

@@ -1,11 +1,11 @@
 // Holds credentials to the paths that they are bounded to: in the config, on the way to a mirror, and in what is said.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { type AuthSettings, mistakeInAuthPath, outsideInWords, usesCredentials } from "../lib/auth_paths.ts";
-import { judgeMirror, judgeMirrorFailure, judgeOpenCredentials, probesOf } from "../lib/check_mirrors.ts";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { type FakeNode, startNode } from "./fakes/node.ts";
-import { runProgram } from "./fakes/program.ts";
+import { judgeMirror, judgeMirrorFailure, judgeOpenCredentials, probesOf } from "../../lib/check/mirrors.ts";
+import { type AuthSettings, mistakeInAuthPath, outsideInWords, usesCredentials } from "../../lib/images/auth_paths.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { type FakeNode, startNode } from "../fakes/node.ts";
+import { runProgram } from "../support/program.ts";
 
 const HOST = "harbor.example:5000";
 const FILE = "/etc/gilly/harbor.json";

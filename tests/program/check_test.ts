@@ -1,10 +1,10 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { type Finding, renderFindings, worstOf } from "../lib/checks.ts";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { assertGolden } from "./fakes/golden.ts";
-import { settled } from "./fakes/settled.ts";
-import { type FakeNode, startNode } from "./fakes/node.ts";
-import { runProgram } from "./fakes/program.ts";
+import { type Finding, renderFindings, worstOf } from "../../lib/check/finding.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { type FakeNode, startNode } from "../fakes/node.ts";
+import { assertGolden } from "../support/golden.ts";
+import { runProgram } from "../support/program.ts";
+import { settled } from "../support/settled.ts";
 
 const up = (images: Record<string, ReturnType<typeof fakeImage>>) => ({ state: "up" as const, images });
 const pod = (name: string, image: string) => ({ name, containers: [{ name: "app", image }] });
@@ -118,7 +118,7 @@ Deno.test("check names every trouble of a node with the next step, and ends with
   const stateFile = await writeState(node, { "down.example": "connection refused" });
   assertEquals(await assertChecked("troubled", node, stateFile), 1);
   assertEquals(node.engine.unexpected, []);
-  const golden = await Deno.readTextFile(new URL("testdata/golden/check/troubled.txt", import.meta.url));
+  const golden = await Deno.readTextFile(new URL("../testdata/golden/check/troubled.txt", import.meta.url));
   assertEquals(golden.includes(password), false);
 });
 

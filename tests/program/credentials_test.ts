@@ -1,15 +1,15 @@
 // gilly-credentials and its page, beside a kubectl that signs: what it asks for, what it places, what it refuses. A
-// kubelet that answers is the stand-in here, and the real one in e2e_credentials_test.ts.
+// kubelet that answers is the stand-in here, and the real one in e2e/credentials_test.ts.
 
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml";
-import { checkClientCertificate, readCertificates } from "../lib/client_certificate.ts";
-import { Bench, GROUP, missingForCredentials } from "./credentials/bench.ts";
-import { type Authority, makeAuthority } from "./fakes/certificates.ts";
-import { type FakeKubelet, startKubelet } from "./fakes/kubelet.ts";
-import { blockBehind, readPage } from "./pages.ts";
+import { checkClientCertificate, readCertificates } from "../../lib/support/certificates.ts";
+import { type Authority, makeAuthority } from "../fakes/certificates.ts";
+import { type FakeKubelet, startKubelet } from "../fakes/kubelet.ts";
+import { Bench, GROUP, missingForCredentials } from "../support/credentials_bench.ts";
+import { blockBehind, readPage } from "../support/pages.ts";
 
-const SCRIPT = new URL("../systemd/gilly-credentials", import.meta.url).pathname;
+const SCRIPT = new URL("../../systemd/gilly-credentials", import.meta.url).pathname;
 const PAGE = readPage("docs/credentials.md");
 const STEPS = `gilly-credentials request --node worker-10 >worker-10.csr.yaml
 kubectl apply -f worker-10.csr.yaml

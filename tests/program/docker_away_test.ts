@@ -2,10 +2,10 @@
 // notice goes when it is back.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import type { Gilly } from "./e2e/gilly.ts";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { type FakeNode, startNode } from "./fakes/node.ts";
-import { runProgram, startProgram } from "./fakes/program.ts";
+import type { Gilly } from "../e2e/gilly.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { type FakeNode, startNode } from "../fakes/node.ts";
+import { runProgram, startProgram } from "../support/program.ts";
 
 const NOTICE = "the Docker Engine does not answer: nothing can be repaired; Checked 1 pods ";
 

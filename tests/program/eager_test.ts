@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import { sandboxStarted } from "./fakes/engine_events.ts";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { startNode } from "./fakes/node.ts";
-import { startProgram } from "./fakes/program.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { sandboxStarted } from "../fakes/engine_events.ts";
+import { startNode } from "../fakes/node.ts";
+import { startProgram } from "../support/program.ts";
 
 const CONFIG = (mode: string) => `
 registries: {gcr.io: mirror.example}

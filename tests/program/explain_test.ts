@@ -1,9 +1,9 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { assertGolden } from "./fakes/golden.ts";
-import { startNode } from "./fakes/node.ts";
-import { runProgram } from "./fakes/program.ts";
-import { settled } from "./fakes/settled.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { startNode } from "../fakes/node.ts";
+import { assertGolden } from "../support/golden.ts";
+import { runProgram } from "../support/program.ts";
+import { settled } from "../support/settled.ts";
 
 const DIGEST = fakeImage("pinned").digest;
 const CONFIG = [

@@ -1,9 +1,9 @@
 // Exported files are placed as they would lie below /, and `gilly export` does so as a user asks for it.
 
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { findAuthorities, PlaceError, placeFiles } from "../lib/export/place.ts";
-import { filesUnder, inTemporaryFolder } from "./fakes/folder.ts";
-import { permissions, runProgram } from "./fakes/program.ts";
+import { findAuthorities, PlaceError, placeFiles } from "../../lib/export/write.ts";
+import { filesUnder, inTemporaryFolder } from "../support/folder.ts";
+import { permissions, runProgram } from "../support/program.ts";
 
 Deno.test("files are placed below a folder, left alone when they are the same, and refused when they differ", async () => {
   await inTemporaryFolder(async (folder) => {

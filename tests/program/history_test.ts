@@ -1,12 +1,12 @@
 // Holds `gilly history` to the ledger: what is asked for, in columns that a person can read.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../lib/history.ts";
-import { type LedgerEntry, readLedger } from "../lib/ledger.ts";
-import { launch, runProgram } from "./fakes/program.ts";
-import { assertGolden } from "./fakes/golden.ts";
+import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../../lib/record/history.ts";
+import { type LedgerEntry, readLedger } from "../../lib/record/ledger.ts";
+import { assertGolden } from "../support/golden.ts";
+import { launch, runProgram } from "../support/program.ts";
 
-const LEDGER = new URL("testdata/ledger/ledger.jsonl", import.meta.url).pathname;
+const LEDGER = new URL("../testdata/ledger/ledger.jsonl", import.meta.url).pathname;
 const { entries: ENTRIES } = await readLedger(LEDGER);
 const NOW = Date.UTC(2026, 10, 1, 1, 11, 53);
 

@@ -2,15 +2,15 @@
 // of which files.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { checkDaemon } from "../lib/checkup.ts";
-import { checkConfig } from "../lib/config_checkup.ts";
-import type { Finding } from "../lib/checks.ts";
-import { installed } from "../lib/lent_files.ts";
-import { makeAuthority } from "./fakes/certificates.ts";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { startNode } from "./fakes/node.ts";
-import { runProgram } from "./fakes/program.ts";
-import { has } from "./host/install_bench.ts";
+import { checkDaemon } from "../../lib/check/checkup.ts";
+import { checkConfig } from "../../lib/check/config_checkup.ts";
+import type { Finding } from "../../lib/check/finding.ts";
+import { installed } from "../../lib/check/lent_files.ts";
+import { makeAuthority } from "../fakes/certificates.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { startNode } from "../fakes/node.ts";
+import { has } from "../support/install_bench.ts";
+import { runProgram } from "../support/program.ts";
 
 const NOW = Date.now();
 const cluster = makeAuthority("cluster");
@@ -202,9 +202,9 @@ Deno.test({
   async fn() {
     await using tree = new Tree();
     const checkAsOrdinary = async () => {
-      const lib = new URL("../lib/", import.meta.url).href;
+      const module = new URL("../../lib/check/config_checkup.ts", import.meta.url).href;
       const options = JSON.stringify({ root: tree.root });
-      const code = `import { checkConfig } from "${lib}config_checkup.ts";
+      const code = `import { checkConfig } from "${module}";
         console.log(JSON.stringify(await checkConfig("${tree.config}", ${NOW}, ${options})));`;
       const args = [...ORDINARY, Deno.execPath(), "eval", code];
       const { stdout, stderr } = await new Deno.Command("setpriv", { args }).output();

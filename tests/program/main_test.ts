@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { startNode } from "./fakes/node.ts";
-import { runProgram } from "./fakes/program.ts";
-import type { LedgerEntry } from "../lib/ledger.ts";
+import type { LedgerEntry } from "../../lib/record/ledger.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { startNode } from "../fakes/node.ts";
+import { runProgram } from "../support/program.ts";
 
 const pod = (name: string, ...images: string[]) => ({
   name,

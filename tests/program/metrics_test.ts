@@ -1,11 +1,11 @@
 // The compiled daemon with metrics: the package must be inside it and need no permission more, in a V8 without JIT.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { Gilly } from "./e2e/gilly.ts";
-import { missingForProgram, testIfPossible } from "./e2e/requirements.ts";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { valueIn } from "./fakes/metrics.ts";
-import { startNode } from "./fakes/node.ts";
+import { Gilly } from "../e2e/gilly.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { valueIn } from "../fakes/metrics.ts";
+import { startNode } from "../fakes/node.ts";
+import { missingForProgram, testIfPossible } from "../support/requirements.ts";
 
 const MISSING = missingForProgram();
 

@@ -1,10 +1,10 @@
 // What the compiled program says to a user who may open neither Docker's socket nor the ledger.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { GILLY, missingForBinary, testIfPossible } from "./e2e/requirements.ts";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { startNode } from "./fakes/node.ts";
-import { withoutServiceManager } from "./fakes/program.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { startNode } from "../fakes/node.ts";
+import { withoutServiceManager } from "../support/program.ts";
+import { GILLY, missingForBinary, testIfPossible } from "../support/requirements.ts";
 
 /** nobody and nogroup of every Debian and RHEL since 8. */
 const [UID, GID] = [65534, 65534];

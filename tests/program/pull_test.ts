@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { LedgerEntry } from "../lib/ledger.ts";
-import { testIfPossible } from "./e2e/requirements.ts";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { assertGolden } from "./fakes/golden.ts";
-import { type FakeNode, startNode } from "./fakes/node.ts";
-import { launch, runProgram } from "./fakes/program.ts";
-import { settled } from "./fakes/settled.ts";
-import { missingForTerminal, Terminal } from "./fakes/terminal.ts";
+import type { LedgerEntry } from "../../lib/record/ledger.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { type FakeNode, startNode } from "../fakes/node.ts";
+import { assertGolden } from "../support/golden.ts";
+import { launch, runProgram } from "../support/program.ts";
+import { testIfPossible } from "../support/requirements.ts";
+import { settled } from "../support/settled.ts";
+import { missingForTerminal, Terminal } from "../support/terminal.ts";
 
 /** A node where a/b is to be had, a/here is present, and only the second mirror of quay.io has q/r. */
 function startPullNode(): Promise<FakeNode> {

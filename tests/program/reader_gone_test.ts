@@ -1,10 +1,10 @@
 // What reads a command's output may go away before it has read everything, as head(1) does.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { COMMANDS } from "../lib/commands/mod.ts";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { type FakeNode, startNode } from "./fakes/node.ts";
-import { launch } from "./fakes/program.ts";
+import { COMMANDS } from "../../lib/commands/mod.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { type FakeNode, startNode } from "../fakes/node.ts";
+import { launch } from "../support/program.ts";
 
 /** One command line for each command that prints something; `run` prints nothing but its log. */
 const LINES: Readonly<Record<string, readonly string[]>> = {

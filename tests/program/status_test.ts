@@ -1,11 +1,11 @@
 // Runs `gilly status` as a user does: beside a daemon, without one, in a pipe and in a terminal.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type NodeState, nodeState } from "../lib/node_state.ts";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { startNode } from "./fakes/node.ts";
-import { nodeFacts } from "./fakes/node_facts.ts";
-import { launch, runProgram, startProgram } from "./fakes/program.ts";
+import { type NodeState, nodeState } from "../../lib/status/node_state.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { startNode } from "../fakes/node.ts";
+import { nodeFacts } from "../fakes/node_facts.ts";
+import { launch, runProgram, startProgram } from "../support/program.ts";
 
 const status = (dir: string, ...flags: string[]) => runProgram(["status", ...flags], { RUNTIME_DIRECTORY: dir });
 

@@ -1,14 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
-import { generate } from "../docs/generate.ts";
-import { COMMANDS } from "../lib/commands/mod.ts";
-import { checkSettings } from "../lib/config_schema.ts";
 import { parse } from "@std/yaml";
-import { fakeImage } from "./fakes/docker_engine.ts";
-import { type FakeNode, startNode } from "./fakes/node.ts";
-import { launch, runProgram, startProgram } from "./fakes/program.ts";
-import { gillyCommandsIn, PAGES, readPage } from "./pages.ts";
+import { COMMANDS } from "../../lib/commands/mod.ts";
+import { checkSettings } from "../../lib/config/schema.ts";
+import { generate } from "../../tools/docs.ts";
+import { fakeImage } from "../fakes/docker_engine.ts";
+import { type FakeNode, startNode } from "../fakes/node.ts";
+import { gillyCommandsIn, PAGES, readPage } from "../support/pages.ts";
+import { launch, runProgram, startProgram } from "../support/program.ts";
 
-const PROJECT = new URL("../", import.meta.url);
+const PROJECT = new URL("../../", import.meta.url);
 
 for (const [name, contents] of Object.entries(generate())) {
   Deno.test(`docs/${name} is what the schema and the commands say (deno task docs)`, () => {

@@ -1,9 +1,9 @@
 // Holds the house as it is drawn: who may import whom, who may say which word, and how a file of lib/ is made.
 
 import { assertEquals } from "@std/assert";
-import { DOORS, THINKERS } from "./rooms.ts";
+import { DOORS, RANKS, THINKERS, UPWARD } from "./layers.ts";
 
-const ROOT = new URL("../", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
 
 /** Every file of the project under a folder, as paths from its root. What a build leaves and git ignores is left out. */
 function filesUnder(folder: string): string[] {
@@ -101,11 +101,11 @@ Deno.test("the lists of thinkers and doors name files that exist, each once", ()
 Deno.test("imports are seen in all their forms", () => {
   const seen = (file: string) => IMPORTS.filter(({ from }) => from === file);
   assertEquals(seen("lib/version.ts"), [{ from: "lib/version.ts", of: "deno.json", values: ["manifest"] }]);
-  assertEquals(seen("lib/cli.ts").map(({ of }) => of), [
+  assertEquals(seen("lib/commands/command_line.ts").map(({ of }) => of), [
     "@std/cli/parse-args",
-    "lib/errors.ts",
-    "lib/nearest.ts",
-    "lib/sheet.ts",
+    "lib/support/errors.ts",
+    "lib/support/nearest.ts",
+    "lib/support/table.ts",
   ]);
   const lines = SOURCES.flatMap((file) => read(file).split("\n").filter((line) => / from "[^"]+"/.test(line)));
   assertEquals(IMPORTS.length >= lines.length, true, `${IMPORTS.length} of ${lines.length} imports were seen`);
@@ -126,10 +126,40 @@ Deno.test("a door imports doors and thinkers, and of conductors only types", () 
   assertEquals(described(wrong), []);
 });
 
-Deno.test("a runtime knows nothing of the house but its own folder, HTTP, errors, the guard of fields and that of secrets", () => {
+/** The folder of lib/ that a file lies in, or the file itself where it lies in none. */
+function roomOf(file: string): string {
+  return file.split("/")[1]!;
+}
+
+Deno.test("every folder and file of lib/ has its rank, once", () => {
+  assertEquals(RANKS.flat().toSorted(), [...new Set(LIB.map(roomOf))].toSorted());
+});
+
+Deno.test("imports only go down the ranks, those apart that are known to be left", () => {
+  const rank = (file: string) => RANKS.findIndex((rooms) => rooms.includes(roomOf(file)));
+  const upward = IMPORTS.filter(({ from, of }) =>
+    from !== "main.ts" && of.startsWith("lib/") && roomOf(from) !== roomOf(of) && rank(from) <= rank(of)
+  );
+  assertEquals([...new Set(upward.map(({ from, of }) => `${from} -> ${of}`))].toSorted(), UPWARD);
+});
+
+Deno.test("tests/unit/ mirrors lib/: a test lies where its subject does, and bears its name", () => {
+  const strangers = filesUnder("tests/unit/").filter((test) => {
+    // A second file about one subject adds its aspect: reference_test.ts, reference_limits_test.ts.
+    const subject = LIB.filter((file) => {
+      const path = file.replace(/^lib/, "tests/unit").replace(/\.ts$/, "");
+      return test === `${path}_test.ts` || test.startsWith(`${path}_`);
+    });
+    const imports = importsOf(test);
+    const helpers = imports.map(({ of }) => of).filter((file) => file.startsWith("tests/"));
+    return ![...imports, ...helpers.flatMap(importsOf)].some(({ of }) => subject.includes(of));
+  });
+  assertEquals(strangers, []);
+});
+
+Deno.test("a runtime knows nothing of the house but its own folder and support/", () => {
   const wrong = VALUE_IMPORTS.filter(({ from, of }) =>
-    from.startsWith("lib/runtime/") && of.startsWith("lib/") && !of.startsWith("lib/runtime/") &&
-    !["lib/http.ts", "lib/errors.ts", "lib/fields.ts", "lib/scrub.ts"].includes(of)
+    from.startsWith("lib/runtime/") && of.startsWith("lib/") && !/^lib\/(runtime|support)\//.test(of)
   );
   assertEquals(described(wrong), []);
 });
@@ -139,7 +169,7 @@ Deno.test("only app.ts and commands name concrete doors as values", () => {
   const wrong = VALUE_IMPORTS.filter(({ from, of, values }) =>
     from !== "lib/app.ts" && !isCommand(from) &&
     (values.some((name) => concrete.includes(name)) ||
-      (of === "lib/runtime/docker.ts" && !from.startsWith("lib/runtime/")))
+      (of === "lib/runtime/docker/client.ts" && !from.startsWith("lib/runtime/")))
   );
   assertEquals(described(wrong), []);
 });
@@ -202,18 +232,22 @@ const WORDS: Readonly<Record<string, Word>> = {
     example: "crypto.randomUUID()",
     only: inFile("lib/app.ts"),
   },
-  "fetch": { pattern: /\bfetch\b/, example: "await fetch(url)", only: inFile("lib/http.ts") },
+  "fetch": { pattern: /\bfetch\b/, example: "await fetch(url)", only: inFile("lib/support/http.ts") },
   "createHttpClient": {
     pattern: /\bcreateHttpClient\b/,
     example: "Deno.createHttpClient({})",
-    only: (file) => file === "lib/kubelet.ts" || file.startsWith("lib/runtime/"),
+    only: (file) => file === "lib/kubelet/client.ts" || file.startsWith("lib/runtime/"),
   },
   "listenDatagram": {
     pattern: /\blistenDatagram\b/,
     example: "Deno.listenDatagram({})",
-    only: inFile("lib/sd_notify.ts"),
+    only: inFile("lib/daemon/sd_notify.ts"),
   },
-  "Deno.listen": { pattern: /\bDeno\s*\.\s*listen\b/, example: "Deno.listen({})", only: inFile("lib/http_server.ts") },
+  "Deno.listen": {
+    pattern: /\bDeno\s*\.\s*listen\b/,
+    example: "Deno.listen({})",
+    only: inFile("lib/support/http_server.ts"),
+  },
   "Deno.serve": { pattern: /\bDeno\s*\.\s*serve\b/, example: "Deno.serve({})", only: nowhere },
   "console.": { pattern: /\bconsole\s*[.[]/, example: "console.log(1)", only: nowhere },
   "Deno.Command": { pattern: /\bDeno\s*\.\s*Command\b/, example: 'new Deno.Command("docker")', only: nowhere },
@@ -221,7 +255,7 @@ const WORDS: Readonly<Record<string, Word>> = {
   "a DELETE route": {
     pattern: /["'`]DELETE\b/i,
     example: 'method: "DELETE"',
-    only: inFile("lib/runtime/docker_events.ts"),
+    only: inFile("lib/runtime/docker/events.ts"),
     quotes: true,
   },
 };
@@ -279,7 +313,7 @@ Deno.test("every export of lib/ has a doc comment directly before it", () => {
 });
 
 Deno.test("no file of the project knows the machine that it was made on", () => {
-  const files = filesUnder("").filter((file) => file !== "tests/layering_test.ts");
+  const files = filesUnder("").filter((file) => file !== "tests/repo/layering_test.ts");
   const wrong = files.flatMap((file) =>
     read(file).split("\n").flatMap((line, index) => {
       const lab = line.includes("shared/lab") && file !== ".ci/run" && !file.startsWith("tests/");

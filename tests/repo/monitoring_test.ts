@@ -2,11 +2,11 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import * as library from "prom-client";
-import { makeInstruments } from "../lib/metrics_instruments.ts";
-import { makeMetrics, nodeStateWith, seriesIn } from "./fakes/metrics.ts";
-import { testIfPossible } from "./e2e/requirements.ts";
+import { makeInstruments } from "../../lib/metrics/instruments.ts";
+import { makeMetrics, nodeStateWith, seriesIn } from "../fakes/metrics.ts";
+import { testIfPossible } from "../support/requirements.ts";
 
-const PROJECT = new URL("../", import.meta.url);
+const PROJECT = new URL("../../", import.meta.url);
 const read = (file: string) => Deno.readTextFileSync(new URL(file, PROJECT));
 const ALERTS = "docs/monitoring/alerts.yaml";
 const DASHBOARD = "docs/monitoring/dashboard.json";

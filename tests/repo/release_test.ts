@@ -3,12 +3,12 @@
 
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { zipSync } from "fflate";
-import manifest from "../deno.json" with { type: "json" };
-import { checkPin, PinError, sumOf, versionOf } from "../tools/pins.ts";
-import { FILES, makeRelease } from "../tools/release.ts";
-import { findRuntime, runtimeUrl } from "../tools/runtime.ts";
-import { missingForBinary, testIfPossible } from "./e2e/requirements.ts";
-import { PROJECT } from "./fakes/program.ts";
+import manifest from "../../deno.json" with { type: "json" };
+import { checkPin, PinError, sumOf, versionOf } from "../../tools/pins.ts";
+import { FILES, makeRelease } from "../../tools/release.ts";
+import { findRuntime, runtimeUrl } from "../../tools/runtime.ts";
+import { PROJECT } from "../support/program.ts";
+import { missingForBinary, testIfPossible } from "../support/requirements.ts";
 
 const OTHERS = ["tests", ".ci"];
 

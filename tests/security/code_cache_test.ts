@@ -1,14 +1,14 @@
 // What V8 keeps between runs would be kept where everybody may write, and run by whoever comes next, root too.
 
 import { assert, assertEquals } from "@std/assert";
-import { Gilly } from "../e2e/gilly.ts";
+import { COMMANDS } from "../../lib/commands/mod.ts";
 import { missingPrograms } from "../e2e/engine.ts";
-import { GILLY, missingForBinary } from "../e2e/requirements.ts";
+import { Gilly } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { startNode } from "../fakes/node.ts";
-import { withoutServiceManager } from "../fakes/program.ts";
+import { withoutServiceManager } from "../support/program.ts";
+import { GILLY, missingForBinary } from "../support/requirements.ts";
 import { tried } from "../tried/tried.ts";
-import { COMMANDS } from "../../lib/commands/mod.ts";
 import { CALLS } from "./every_command.ts";
 
 const IMAGE = "gcr.io/acme/good:1";

@@ -1,9 +1,9 @@
 // Every command that Gilly has, run against one node: whatever they print and leave behind, for others to look through.
 
 import { COMMANDS } from "../../lib/commands/mod.ts";
-import type { FakeNode } from "../fakes/node.ts";
-import { runProgram, startProgram } from "../fakes/program.ts";
 import type { Gilly } from "../e2e/gilly.ts";
+import type { FakeNode } from "../fakes/node.ts";
+import { runProgram, startProgram } from "../support/program.ts";
 
 /** What all of it came to; file names without their folder. */
 export interface Traces {

@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { startNode } from "../fakes/node.ts";
-import { runProgram } from "../fakes/program.ts";
+import { runProgram } from "../support/program.ts";
 import { tried } from "../tried/tried.ts";
 import { runEverything, textsOf, type Traces } from "./every_command.ts";
 

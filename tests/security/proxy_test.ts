@@ -2,10 +2,10 @@
 
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { Gilly, type Launch } from "../e2e/gilly.ts";
-import { GILLY } from "../e2e/requirements.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
-import { withoutServiceManager } from "../fakes/program.ts";
+import { withoutServiceManager } from "../support/program.ts";
+import { GILLY } from "../support/requirements.ts";
 import { tried } from "../tried/tried.ts";
 
 /** Counts who connects, and says nothing to anybody. */

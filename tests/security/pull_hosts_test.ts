@@ -2,12 +2,12 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { compileExclusions } from "../../lib/exclude.ts";
-import { parseReference } from "../../lib/image_ref.ts";
-import { compileRules } from "../../lib/registry_map.ts";
-import { repair } from "../../lib/repair.ts";
-import { isRefusal, planImage } from "../../lib/repair_plan.ts";
-import { pullQuery } from "../../lib/runtime/docker_request.ts";
+import { compileExclusions } from "../../lib/images/exclusions.ts";
+import { parseReference } from "../../lib/images/reference.ts";
+import { compileRules } from "../../lib/images/rules.ts";
+import { isRefusal, planImage } from "../../lib/plan/plan.ts";
+import { repair } from "../../lib/repair/repair.ts";
+import { pullQuery } from "../../lib/runtime/docker/request.ts";
 import { MemoryRuntime, openDesk } from "../fakes/runtime.ts";
 import { tried } from "../tried/tried.ts";
 

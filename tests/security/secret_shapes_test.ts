@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Gilly } from "../e2e/gilly.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
-import { runProgram, startProgram } from "../fakes/program.ts";
+import { runProgram, startProgram } from "../support/program.ts";
 import { tried } from "../tried/tried.ts";
 
 const TOKEN = "marked-bearer-W5pe8rTq.Zb7XkUv2";

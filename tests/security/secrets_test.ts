@@ -149,7 +149,7 @@ tried(
     "said as what it is, without its content",
   ),
   async () => {
-    const { runProgram } = await import("../fakes/program.ts");
+    const { runProgram } = await import("../support/program.ts");
     for (const [what, [damage, said]] of Object.entries(DAMAGES)) {
       await using node = await startGuardedNode();
       const secrets = await secretsOf(node);

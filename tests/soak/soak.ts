@@ -3,9 +3,9 @@
 
 import { delay } from "@std/async/delay";
 import { fakeImage, type RegistryState } from "../fakes/docker_engine.ts";
-import { type FakeNode, startNode } from "../fakes/node.ts";
 import type { AnswerOverride } from "../fakes/kubelet.ts";
-import { permissions } from "../fakes/program.ts";
+import { type FakeNode, startNode } from "../fakes/node.ts";
+import { permissions } from "../support/program.ts";
 import type { Holding } from "./subject.ts";
 
 /** How much it is to do. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { soak } from "./soak/soak.ts";
+import { soak } from "./soak.ts";
 
 Deno.test("a daemon at full speed among faults goes on repairing, and leaves neither descriptor nor socket behind", async () => {
   const { before, during, after, faults } = await soak({ passes: 300, repairs: 30, every: 100 });

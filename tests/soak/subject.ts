@@ -4,10 +4,10 @@
 
 import { delay } from "@std/async/delay";
 import { makeGround, now, random, wire, type WiredParts } from "../../lib/app.ts";
-import { loadConfig } from "../../lib/config.ts";
-import { Daemon, type DaemonParts } from "../../lib/daemon.ts";
 import { startLog } from "../../lib/commands/flags.ts";
-import { StateFile } from "../../lib/state_file.ts";
+import { loadConfig } from "../../lib/config/config.ts";
+import { Daemon, type DaemonParts } from "../../lib/daemon/daemon.ts";
+import { StateFile } from "../../lib/status/state_file.ts";
 
 /** What the process holds after so many passes. Sizes are bytes. */
 export interface Holding {

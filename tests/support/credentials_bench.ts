@@ -43,11 +43,11 @@ export class Bench implements AsyncDisposable {
       "gilly-credentials",
       `exec \${GILLY_SHELL:-sh} ${REPOSITORY}/systemd/gilly-credentials "$@" --root "${this.root}"`,
     );
-    script("kubectl", `exec ${REPOSITORY}/tests/credentials/kubectl "$@"`);
+    script("kubectl", `exec ${REPOSITORY}/tests/fakes/kubectl "$@"`);
     script("ssh", 'shift\nexec "$@"');
   }
 
-  /** A file of the cluster's stand-in; tests/credentials/kubectl says what each does. */
+  /** A file of the cluster's stand-in; tests/fakes/kubectl says what each does. */
   setCluster(file: string, text: string): void {
     Deno.writeTextFileSync(`${this.cluster}/${file}`, text);
   }

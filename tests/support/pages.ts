@@ -1,6 +1,6 @@
 // The pages that people read, and the commands in them: blocks that are indented by four spaces, and code in a line.
 
-const PROJECT = new URL("../", import.meta.url);
+const PROJECT = new URL("../../", import.meta.url);
 
 /** Every page with commands in it; paths in the project. */
 export const PAGES = [

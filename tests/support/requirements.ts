@@ -1,7 +1,7 @@
 // What a machine must have for tests against a real worker, and how a test says that something is missing.
 
 import { isBinary } from "../../tools/release.ts";
-import { missingPrograms, realIsRequired } from "./engine.ts";
+import { missingPrograms, realIsRequired } from "../e2e/engine.ts";
 
 /** The program under test: the compiled binary or, where it cannot be compiled, a script that runs the same bundle. */
 export const GILLY = new URL("../../dist/gilly", import.meta.url).pathname;

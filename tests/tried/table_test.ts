@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { tableOf, type TriedRow, withSection } from "./tried/table.ts";
+import { tableOf, type TriedRow, withSection } from "./table.ts";
 
 const row = (changes: Partial<TriedRow>): TriedRow => ({
   subject: "Docker",

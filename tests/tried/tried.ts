@@ -1,6 +1,6 @@
 // A test whose claim stands in the table of tests/README.md. Run under `deno task faults` it also notes how it went.
 
-import { testIfPossible } from "../e2e/requirements.ts";
+import { testIfPossible } from "../support/requirements.ts";
 import type { TriedRow } from "./table.ts";
 
 /** What a test tries; see TriedRow. */

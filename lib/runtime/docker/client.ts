@@ -1,13 +1,9 @@
 // The door to one Docker Engine, over its unix socket. It knows seven routes and no more: ping, info, events, look at
 // an image here or at its registry, pull one, tag one. It must never send anything that deletes or changes what it was not asked for.
-import { causeText, DockerConnection } from "./docker_connection.ts";
-import { classifyPullFailure, type EngineFailure, plainText } from "./docker_failure.ts";
-import { describeError } from "../errors.ts";
-import { type Fields, isFields } from "../fields.ts";
-import { pathOf, pullQuery, registryAuthHeader, withoutCredentials } from "./docker_request.ts";
-import { type PullLine, PullTally, readPullLines } from "./pull_stream.ts";
-import { EVENT_FILTERS, EVENT_LINE_LIMIT, parseEvent } from "./docker_events.ts";
-import { readLines } from "./lines.ts";
+import { describeError } from "../../support/errors.ts";
+import { type Fields, isFields } from "../../support/json.ts";
+import { readLines } from "../../support/lines.ts";
+import { Watchdog } from "../../support/timeouts.ts";
 import {
   type EventOptions,
   type LocalImage,
@@ -19,8 +15,12 @@ import {
   type Runtime,
   RuntimeError,
   type RuntimeInfo,
-} from "./runtime.ts";
-import { Watchdog } from "./watchdog.ts";
+} from "../runtime.ts";
+import { causeText, DockerConnection } from "./connection.ts";
+import { EVENT_FILTERS, EVENT_LINE_LIMIT, parseEvent } from "./events.ts";
+import { classifyPullFailure, type EngineFailure, plainText } from "./failures.ts";
+import { type PullLine, PullTally, readPullLines } from "./pull_stream.ts";
+import { pathOf, pullQuery, registryAuthHeader, withoutCredentials } from "./request.ts";
 
 /** Where the Engine is and how long to wait for it. */
 export interface DockerOptions {

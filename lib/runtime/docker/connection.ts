@@ -1,11 +1,11 @@
 // One HTTP connection after another to a Docker Engine: the negotiated version, deadlines, bounded bodies, and failures
 // that say what was attempted. It knows no route but the ping.
 
-import { type Fields, isFields } from "../fields.ts";
-import { HttpError, readBody, send } from "../http.ts";
-import { classifyCallFailure, type EngineFailure, plainText } from "./docker_failure.ts";
-import { negotiatedVersion } from "./docker_request.ts";
-import { RuntimeError, type Silence } from "./runtime.ts";
+import { HttpError, readBody, send } from "../../support/http.ts";
+import { type Fields, isFields } from "../../support/json.ts";
+import { RuntimeError, type Silence } from "../runtime.ts";
+import { classifyCallFailure, type EngineFailure, plainText } from "./failures.ts";
+import { negotiatedVersion } from "./request.ts";
 
 const ERROR_BODY_LIMIT = 64 * 1024;
 const ANSWER_LIMIT = 8 * 1024 * 1024;

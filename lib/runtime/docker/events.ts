@@ -1,6 +1,6 @@
 // The Engine's event stream, reduced to what may make an image wanted or absent. Lines in, events out.
 
-import type { RuntimeEvent } from "./runtime.ts";
+import type { RuntimeEvent } from "../runtime.ts";
 
 /** The `filters` of GET /events: what is asked for at all (moby, api/types/filters and daemon/events). */
 export const EVENT_FILTERS = JSON.stringify({

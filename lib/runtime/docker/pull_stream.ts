@@ -1,8 +1,8 @@
 // The progress of a pull as the Docker Engine streams it: one JSON object a line, ended CRLF. Bytes in, typed lines and
 // a tally out; it knows neither sockets nor clocks. (moby, pkg/jsonmessage and pkg/streamformatter)
 
-import { type Fields, isFields } from "../fields.ts";
-import { readLines } from "./lines.ts";
+import { type Fields, isFields } from "../../support/json.ts";
+import { readLines } from "../../support/lines.ts";
 
 /** What arrived is not the progress of a pull: no JSON, an endless line, or a line that breaks off. */
 export class PullStreamError extends Error {

@@ -1,5 +1,4 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import type { CertificateFacts } from "../lib/certificate_facts.ts";
 import {
   expiry,
   judgeAuthorities,
@@ -7,16 +6,23 @@ import {
   judgeProxies,
   judgeRights,
   judgeSecretFile,
-} from "../lib/check_files.ts";
-import { judgeDaemon, judgeKept, judgeMirrorFailure, judgePermanentFix, probesOf } from "../lib/check_mirrors.ts";
-import { judgeEngineFailure, judgeKubelet, judgeKubeletFailure, judgeReach, judgeWaiting } from "../lib/check_node.ts";
-import { fail, hang, ok, renderFindings, several, warn, worstOf } from "../lib/checks.ts";
-import { readCertificates } from "../lib/client_certificate.ts";
-import { compileExclusions } from "../lib/exclude.ts";
-import { readPodList } from "../lib/pod.ts";
-import { compileRules } from "../lib/registry_map.ts";
-import { readNodeState } from "../lib/state_reader.ts";
-import { makeAuthority } from "./fakes/certificates.ts";
+} from "../../../lib/check/files.ts";
+import { fail, hang, ok, renderFindings, several, warn, worstOf } from "../../../lib/check/finding.ts";
+import { judgeDaemon, judgeKept, judgeMirrorFailure, judgePermanentFix, probesOf } from "../../../lib/check/mirrors.ts";
+import {
+  judgeEngineFailure,
+  judgeKubelet,
+  judgeKubeletFailure,
+  judgeReach,
+  judgeWaiting,
+} from "../../../lib/check/node.ts";
+import { compileExclusions } from "../../../lib/images/exclusions.ts";
+import { compileRules } from "../../../lib/images/rules.ts";
+import { readPodList } from "../../../lib/kubelet/pods.ts";
+import { readNodeState } from "../../../lib/status/read_state.ts";
+import type { CertificateFacts } from "../../../lib/support/certificate_facts.ts";
+import { readCertificates } from "../../../lib/support/certificates.ts";
+import { makeAuthority } from "../../fakes/certificates.ts";
 
 const NOW = Date.UTC(2026, 10, 1, 12);
 const DAY = 86_400_000;

@@ -1,9 +1,9 @@
-// Holds lib/cli.ts to understanding argv as people type it, and to saying what to type instead.
+// Holds lib/commands/command_line.ts to understanding argv as people type it, and to saying what to type instead.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import { type Arguments, type Command, readCommandLine } from "../lib/cli.ts";
-import { COMMANDS } from "../lib/commands/mod.ts";
-import { UsageError } from "../lib/errors.ts";
+import { type Arguments, type Command, readCommandLine } from "../../../lib/commands/command_line.ts";
+import { COMMANDS } from "../../../lib/commands/mod.ts";
+import { UsageError } from "../../../lib/support/errors.ts";
 
 const SWITCHES = { help: false, h: false };
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { LiveRegion, PlainProgress, PullBoard } from "../lib/progress.ts";
+import { LiveRegion, PlainProgress, PullBoard } from "../../../lib/commands/pull_progress.ts";
 
 const SIZE = { columns: 80, rows: 24 };
 

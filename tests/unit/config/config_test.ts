@@ -1,13 +1,13 @@
-// Holds lib/config.ts to what operators read: every mistake, where it is, and what to write instead.
+// Holds lib/config/config.ts to what operators read: every mistake, where it is, and what to write instead.
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { parse } from "@std/yaml";
 import fc from "fast-check";
-import { type Config, ConfigError, parseConfig } from "../lib/config.ts";
-import { DEFAULTS } from "../lib/config_schema.ts";
-import { resolveHostname } from "../lib/config_values.ts";
+import { type Config, ConfigError, parseConfig } from "../../../lib/config/config.ts";
+import { DEFAULTS } from "../../../lib/config/schema.ts";
+import { resolveHostname } from "../../../lib/config/values.ts";
 
-const EXAMPLE = Deno.readTextFileSync(new URL("../systemd/config.example.yaml", import.meta.url));
+const EXAMPLE = Deno.readTextFileSync(new URL("../../../systemd/config.example.yaml", import.meta.url));
 const EXAMPLE_FILE = "/etc/gilly/config.yaml";
 
 const KUBELET = "kubelet: {url: 'https://w:10250', tokenFile: /t}";

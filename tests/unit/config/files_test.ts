@@ -1,9 +1,9 @@
-// Holds loadConfig and lib/config_files.ts to what they say of the files that a config names.
+// Holds loadConfig and lib/config/files.ts to what they say of the files that a config names.
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { ConfigError, loadConfig } from "../lib/config.ts";
-import { mistakeInFile, reasonOf } from "../lib/config_files.ts";
-import { makeAuthority } from "./fakes/certificates.ts";
+import { ConfigError, loadConfig } from "../../../lib/config/config.ts";
+import { mistakeInFile, reasonOf } from "../../../lib/config/files.ts";
+import { makeAuthority } from "../../fakes/certificates.ts";
 
 const block = (label: string, body = "aHVudGVyMg==") => `-----BEGIN ${label}-----\n${body}\n-----END ${label}-----\n`;
 const CERTIFICATE = block("CERTIFICATE");

@@ -1,9 +1,9 @@
-// Holds lib/yaml_position.ts to the ways in which people lay out YAML.
+// Holds lib/config/positions.ts to the ways in which people lay out YAML.
 
 import { assert, assertEquals } from "@std/assert";
 import { parse } from "@std/yaml";
 import fc from "fast-check";
-import { type KeyStep, locateKeys } from "../lib/yaml_position.ts";
+import { type KeyStep, locateKeys } from "../../../lib/config/positions.ts";
 
 /** A layout, and the line of each key in it. */
 interface Case {

@@ -1,20 +1,20 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Attempts } from "../lib/attempts.ts";
-import { ConfigError } from "../lib/config.ts";
-import type { Ground } from "../lib/cycle.ts";
-import { Daemon, type DaemonParts } from "../lib/daemon.ts";
-import { compileExclusions } from "../lib/exclude.ts";
-import { Journal } from "../lib/journal.ts";
-import { KubeletError } from "../lib/kubelet.ts";
-import { type Ledger, type LedgerEntry, noLedger } from "../lib/ledger.ts";
-import { type PodList, readPodList } from "../lib/pod.ts";
-import type { NodeState } from "../lib/node_state.ts";
-import { Refusals } from "../lib/refusals.ts";
-import { compileRules } from "../lib/registry_map.ts";
-import { type Bench, Repairs } from "../lib/repairs.ts";
-import { listOf, waitingPod } from "./fakes/pods.ts";
-import { image, MemoryRuntime, openDesk } from "./fakes/runtime.ts";
-import { type PulledImage, RuntimeError } from "../lib/runtime/runtime.ts";
+import { ConfigError } from "../../../lib/config/config.ts";
+import { Daemon, type DaemonParts } from "../../../lib/daemon/daemon.ts";
+import { compileExclusions } from "../../../lib/images/exclusions.ts";
+import { compileRules } from "../../../lib/images/rules.ts";
+import { KubeletError } from "../../../lib/kubelet/client.ts";
+import { type PodList, readPodList } from "../../../lib/kubelet/pods.ts";
+import { Journal } from "../../../lib/log/messages.ts";
+import type { Ground } from "../../../lib/pass.ts";
+import { Attempts } from "../../../lib/plan/retries.ts";
+import { type Ledger, type LedgerEntry, noLedger } from "../../../lib/record/ledger.ts";
+import { Refusals } from "../../../lib/record/refusals.ts";
+import { type Bench, Repairs } from "../../../lib/repair/queue.ts";
+import { type PulledImage, RuntimeError } from "../../../lib/runtime/runtime.ts";
+import type { NodeState } from "../../../lib/status/node_state.ts";
+import { listOf, waitingPod } from "../../fakes/pods.ts";
+import { image, MemoryRuntime, openDesk } from "../../fakes/runtime.ts";
 
 type Sent = { ready?: true; reloading?: true; stopping?: true; status?: string; watchdog?: true };
 

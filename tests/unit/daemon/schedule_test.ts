@@ -1,5 +1,5 @@
 import { assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
-import { type Aftermath, Rhythm, type Urgency } from "../lib/rhythm.ts";
+import { type Aftermath, Rhythm, type Urgency } from "../../../lib/daemon/schedule.ts";
 
 const TEMPO = { intervalSeconds: 5, safetySeconds: 60, jitter: 0 };
 const QUIET: Aftermath = { expectant: false, failed: false };

@@ -1,7 +1,7 @@
 // The notify socket against a real datagram socket in the place of systemd's.
 
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
-import { formatNotification, type Notifier, type NotifyError, openNotifier } from "../lib/sd_notify.ts";
+import { formatNotification, type Notifier, type NotifyError, openNotifier } from "../../../lib/daemon/sd_notify.ts";
 
 /** A socket in systemd's place: what was sent arrives as text, in order. */
 class ServiceManager implements AsyncDisposable {

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { watchEvents } from "../lib/event_watch.ts";
-import type { EventOptions } from "../lib/runtime/runtime.ts";
+import { watchEvents } from "../../../lib/daemon/watch_events.ts";
+import type { EventOptions } from "../../../lib/runtime/runtime.ts";
 
 for (const opens of [true, false]) {
   Deno.test(`a stream that breaks tells that events ${opens ? "were missed" : "were not missed, since it never opened"}`, async () => {

@@ -1,12 +1,12 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml";
-import type { Exported, ExportInput } from "../lib/export/exported.ts";
-import { type Format, FORMATS } from "../lib/export/formats.ts";
-import { placeFiles } from "../lib/export/place.ts";
-import type { RegistryRule } from "../lib/registry_map.ts";
-import { filesUnder } from "./fakes/folder.ts";
+import { type Format, FORMATS } from "../../../lib/export/formats.ts";
+import type { Exported, ExportInput } from "../../../lib/export/model.ts";
+import { placeFiles } from "../../../lib/export/write.ts";
+import type { RegistryRule } from "../../../lib/images/rules.ts";
+import { filesUnder } from "../../support/folder.ts";
 
-const GOLDEN = new URL("testdata/golden/export", import.meta.url).pathname;
+const GOLDEN = new URL("../../testdata/golden/export", import.meta.url).pathname;
 
 /** Rules in the order of a config that begins with them, each on its line. */
 function rulesOf(registries: Record<string, string | readonly string[]>): RegistryRule[] {

@@ -1,9 +1,9 @@
-// Holds lib/exclude.ts to what an operator means by a pattern.
+// Holds lib/images/exclusions.ts to what an operator means by a pattern.
 
 import { assert, assertEquals, assertLess, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { compileExclusions, mistakeInImagePattern, mistakeInNamespacePattern } from "../lib/exclude.ts";
-import { formatReference, parseReference } from "../lib/image_ref.ts";
+import { compileExclusions, mistakeInImagePattern, mistakeInNamespacePattern } from "../../../lib/images/exclusions.ts";
+import { formatReference, parseReference } from "../../../lib/images/reference.ts";
 
 const DIGEST = "sha256:" + "f".repeat(64);
 

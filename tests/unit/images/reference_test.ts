@@ -1,4 +1,4 @@
-// Holds lib/image_ref.ts to distribution/reference: tables from its tests and from its odd corners, and properties.
+// Holds lib/images/reference.ts to distribution/reference: tables from its tests and from its odd corners, and properties.
 
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import fc from "fast-check";
@@ -10,8 +10,8 @@ import {
   isImageId,
   parseReference,
   repositoryOf,
-} from "../lib/image_ref.ts";
-import type { InvalidReferenceReason } from "../lib/image_ref.ts";
+} from "../../../lib/images/reference.ts";
+import type { InvalidReferenceReason } from "../../../lib/images/reference.ts";
 
 const SHA256 = "sha256:" + "f".repeat(64);
 const SHA384 = "sha384:" + "0".repeat(96);

@@ -1,9 +1,15 @@
-// Holds lib/registry_map.ts to the rules that operators write: which one matches, and which names come of it.
+// Holds lib/images/rules.ts to the rules that operators write: which one matches, and which names come of it.
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { formatReference, parseReference, repositoryOf } from "../lib/image_ref.ts";
-import { canonicalOrigin, compileRules, matchRule, mistakeInMirror, mistakeInOrigin } from "../lib/registry_map.ts";
+import { formatReference, parseReference, repositoryOf } from "../../../lib/images/reference.ts";
+import {
+  canonicalOrigin,
+  compileRules,
+  matchRule,
+  mistakeInMirror,
+  mistakeInOrigin,
+} from "../../../lib/images/rules.ts";
 
 type Rules = Readonly<Record<string, string | readonly string[]>>;
 

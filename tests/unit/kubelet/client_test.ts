@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { describeError } from "../lib/errors.ts";
-import { KubeletClient, KubeletError, type KubeletSettings } from "../lib/kubelet.ts";
-import { makeAuthority } from "./fakes/certificates.ts";
-import { type FakeKubelet, type KubeletOptions, startKubelet } from "./fakes/kubelet.ts";
+import { KubeletClient, KubeletError, type KubeletSettings } from "../../../lib/kubelet/client.ts";
+import { describeError } from "../../../lib/support/errors.ts";
+import { makeAuthority } from "../../fakes/certificates.ts";
+import { type FakeKubelet, type KubeletOptions, startKubelet } from "../../fakes/kubelet.ts";
 
 const authority = makeAuthority("tests");
 const NEVER = new AbortController().signal;

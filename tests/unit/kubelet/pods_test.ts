@@ -1,8 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { InvalidReferenceError, parseReference } from "../lib/image_ref.ts";
-import { PodListError, readPodList } from "../lib/pod.ts";
-import { scanPods } from "../lib/pod_scan.ts";
-import { listOf, waitingPod } from "./fakes/pods.ts";
+import { InvalidReferenceError, parseReference } from "../../../lib/images/reference.ts";
+import { scanPods } from "../../../lib/kubelet/failures.ts";
+import { PodListError, readPodList } from "../../../lib/kubelet/pods.ts";
+import { listOf, waitingPod } from "../../fakes/pods.ts";
 
 Deno.test("an empty node answers null for items, and that is no pods", () => {
   assertEquals(readPodList({ kind: "PodList", apiVersion: "v1", metadata: {}, items: null }), {

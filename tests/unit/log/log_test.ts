@@ -1,8 +1,8 @@
-// Holds lib/log.ts to one entry a line, whatever the text holds, in both formats, with and without journald.
+// Holds lib/log/log.ts to one entry a line, whatever the text holds, in both formats, with and without journald.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { configureLog, type Fields, type Level, log, type LogOptions } from "../lib/log.ts";
-import { printable, printableJson } from "../lib/printable.ts";
+import { configureLog, type Fields, type Level, log, type LogOptions } from "../../../lib/log/log.ts";
+import { printable, printableJson } from "../../../lib/support/text.ts";
 
 const LEVELS: readonly Level[] = ["debug", "info", "warning", "error"];
 

@@ -1,13 +1,13 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { compileExclusions } from "../lib/exclude.ts";
-import { Journal, namePods } from "../lib/journal.ts";
-import type { Level } from "../lib/log.ts";
-import { readPodList } from "../lib/pod.ts";
-import { scanPods } from "../lib/pod_scan.ts";
-import { RuntimeError } from "../lib/runtime/runtime.ts";
-import { compileRules } from "../lib/registry_map.ts";
-import { makePlan } from "../lib/repair_plan.ts";
-import { listOf, waitingPod } from "./fakes/pods.ts";
+import { compileExclusions } from "../../../lib/images/exclusions.ts";
+import { compileRules } from "../../../lib/images/rules.ts";
+import { scanPods } from "../../../lib/kubelet/failures.ts";
+import { readPodList } from "../../../lib/kubelet/pods.ts";
+import type { Level } from "../../../lib/log/log.ts";
+import { Journal, namePods } from "../../../lib/log/messages.ts";
+import { makePlan } from "../../../lib/plan/plan.ts";
+import { RuntimeError } from "../../../lib/runtime/runtime.ts";
+import { listOf, waitingPod } from "../../fakes/pods.ts";
 
 const MINUTE = 60_000;
 

@@ -1,7 +1,7 @@
-// Holds lib/reminders.ts to saying a thing once, and then ever more rarely.
+// Holds lib/log/throttle.ts to saying a thing once, and then ever more rarely.
 
 import { assert, assertEquals } from "@std/assert";
-import { Reminders } from "../lib/reminders.ts";
+import { Reminders } from "../../../lib/log/throttle.ts";
 
 const NOW = 1_589_591_513_000;
 const MINUTE = 60_000;

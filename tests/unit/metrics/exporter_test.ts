@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import type { MetricsSettings } from "../lib/config.ts";
-import { MetricsDesk } from "../lib/metrics_desk.ts";
-import { writeTextfile } from "../lib/metrics_textfile.ts";
-import { makeMetrics, nodeStateWith, valueIn } from "./fakes/metrics.ts";
-import { inTemporaryFolder } from "./fakes/folder.ts";
+import type { MetricsSettings } from "../../../lib/config/config.ts";
+import { MetricsDesk } from "../../../lib/metrics/exporter.ts";
+import { writeTextfile } from "../../../lib/metrics/textfile.ts";
+import { makeMetrics, nodeStateWith, valueIn } from "../../fakes/metrics.ts";
+import { inTemporaryFolder } from "../../support/folder.ts";
 
 /** A desk whose clock stands still and whose timer never comes round within a test, with what it said. */
 function scene() {

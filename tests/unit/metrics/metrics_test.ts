@@ -1,19 +1,19 @@
 import { assertEquals } from "@std/assert";
-import { CountingJournal } from "../lib/counting_journal.ts";
-import { certificateExpiries } from "../lib/certificate_expiry.ts";
-import { KubeletError } from "../lib/kubelet.ts";
-import { LedgerError } from "../lib/ledger.ts";
-import { measuredRuntime, type RuntimeMeter } from "../lib/measured_runtime.ts";
-import type { ContainerState, MirrorState } from "../lib/node_state.ts";
-import { failedOutcome, type Outcome } from "../lib/outcome.ts";
-import type { Candidate } from "../lib/registry_map.ts";
-import { planImage, type Repair } from "../lib/repair_plan.ts";
-import { compileExclusions } from "../lib/exclude.ts";
-import { compileRules } from "../lib/registry_map.ts";
-import { type Runtime, RuntimeError } from "../lib/runtime/runtime.ts";
-import { makeAuthority } from "./fakes/certificates.ts";
-import { makeMetrics, nodeStateWith, seriesIn, valueIn } from "./fakes/metrics.ts";
-import { image, MemoryRuntime } from "./fakes/runtime.ts";
+import { compileExclusions } from "../../../lib/images/exclusions.ts";
+import type { Candidate } from "../../../lib/images/rules.ts";
+import { compileRules } from "../../../lib/images/rules.ts";
+import { KubeletError } from "../../../lib/kubelet/client.ts";
+import { certificateExpiries } from "../../../lib/metrics/certificates.ts";
+import { CountingJournal } from "../../../lib/metrics/counting_journal.ts";
+import { failedOutcome, type Outcome } from "../../../lib/plan/outcome.ts";
+import { planImage, type Repair } from "../../../lib/plan/plan.ts";
+import { LedgerError } from "../../../lib/record/ledger.ts";
+import { measuredRuntime, type RuntimeMeter } from "../../../lib/runtime/instrumented.ts";
+import { type Runtime, RuntimeError } from "../../../lib/runtime/runtime.ts";
+import type { ContainerState, MirrorState } from "../../../lib/status/node_state.ts";
+import { makeAuthority } from "../../fakes/certificates.ts";
+import { makeMetrics, nodeStateWith, seriesIn, valueIn } from "../../fakes/metrics.ts";
+import { image, MemoryRuntime } from "../../fakes/runtime.ts";
 
 const NOBODY = new AbortController().signal;
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import { type Exhibits, type MetricsServer, MetricsServerError, serveMetrics } from "../lib/metrics_server.ts";
+import { type Exhibits, type MetricsServer, MetricsServerError, serveMetrics } from "../../../lib/metrics/server.ts";
 
 const LOOPBACK = { hostname: "127.0.0.1", port: 0 };
 const EXHIBITS: Exhibits = {

@@ -1,7 +1,7 @@
-// Holds lib/mirror_rests.ts to its promises about mirrors that are down.
+// Holds lib/mirrors/cooldown.ts to its promises about mirrors that are down.
 
 import { assert, assertEquals } from "@std/assert";
-import { MirrorRests, type Rest } from "../lib/mirror_rests.ts";
+import { MirrorRests, type Rest } from "../../../lib/mirrors/cooldown.ts";
 
 const NOW = 1_589_591_513_000;
 const MIRROR = "mirror.example:5000";

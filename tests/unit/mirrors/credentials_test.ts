@@ -1,8 +1,8 @@
-// Holds lib/auth_file.ts to the forms of Docker's config.json, and to keeping what it reads to itself.
+// Holds lib/mirrors/credentials.ts to the forms of Docker's config.json, and to keeping what it reads to itself.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { AuthFile, type AuthLookup, credentialsFor } from "../lib/auth_file.ts";
-import { inTemporaryFolder } from "./fakes/folder.ts";
+import { AuthFile, type AuthLookup, credentialsFor } from "../../../lib/mirrors/credentials.ts";
+import { inTemporaryFolder } from "../../support/folder.ts";
 
 const MIRROR = "mirror.example:5000";
 const FILE = "/etc/gilly/auth.json";

@@ -1,9 +1,9 @@
-// Holds lib/mirror_desk.ts to what it knows of each mirror: rest, places, credentials.
+// Holds lib/mirrors/mirrors.ts to what it knows of each mirror: rest, places, credentials.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { MirrorSettings } from "../lib/config.ts";
-import { Mirrors } from "../lib/mirror_desk.ts";
-import { RuntimeError, type RuntimeErrorKind } from "../lib/runtime/runtime.ts";
+import type { MirrorSettings } from "../../../lib/config/config.ts";
+import { Mirrors } from "../../../lib/mirrors/mirrors.ts";
+import { RuntimeError, type RuntimeErrorKind } from "../../../lib/runtime/runtime.ts";
 
 const MIRROR = "mirror.example:5000";
 const OTHER = "other.example";

@@ -1,12 +1,19 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { AttemptRecord } from "../lib/attempts.ts";
-import { compileExclusions } from "../lib/exclude.ts";
-import { parseReference } from "../lib/image_ref.ts";
-import { readPodList } from "../lib/pod.ts";
-import { scanPods } from "../lib/pod_scan.ts";
-import { compileRules } from "../lib/registry_map.ts";
-import { type Circumstances, effectivePolicy, isRefusal, lookupName, makePlan, planImage } from "../lib/repair_plan.ts";
-import { listOf, waitingPod } from "./fakes/pods.ts";
+import { compileExclusions } from "../../../lib/images/exclusions.ts";
+import { parseReference } from "../../../lib/images/reference.ts";
+import { compileRules } from "../../../lib/images/rules.ts";
+import { scanPods } from "../../../lib/kubelet/failures.ts";
+import { readPodList } from "../../../lib/kubelet/pods.ts";
+import {
+  type Circumstances,
+  effectivePolicy,
+  isRefusal,
+  lookupName,
+  makePlan,
+  planImage,
+} from "../../../lib/plan/plan.ts";
+import type { AttemptRecord } from "../../../lib/plan/retries.ts";
+import { listOf, waitingPod } from "../../fakes/pods.ts";
 
 const NOW = 1_000_000;
 const DIGEST = `sha256:${"ab".repeat(32)}`;

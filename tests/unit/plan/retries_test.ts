@@ -1,8 +1,8 @@
-// Holds lib/attempts.ts to its promises about when an image is tried again.
+// Holds lib/plan/retries.ts to its promises about when an image is tried again.
 
 import { assert, assertEquals } from "@std/assert";
-import { type AttemptRecord, Attempts, KUBELET_RETRY_SECONDS } from "../lib/attempts.ts";
-import type { Failed, Outcome } from "../lib/outcome.ts";
+import type { Failed, Outcome } from "../../../lib/plan/outcome.ts";
+import { type AttemptRecord, Attempts, KUBELET_RETRY_SECONDS } from "../../../lib/plan/retries.ts";
 
 const NOW = 1_589_591_513_000;
 const IMAGE = "gcr.io/team/app:1";

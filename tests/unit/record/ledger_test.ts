@@ -1,9 +1,9 @@
-// Holds lib/ledger.ts to whole lines, whatever came before, beside or between them.
+// Holds lib/record/ledger.ts to whole lines, whatever came before, beside or between them.
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type LedgerEntry, LedgerError, LedgerFile, noLedger, readLedger } from "../lib/ledger.ts";
-import { inTemporaryFolder } from "./fakes/folder.ts";
-import { missingForTmpfs, mountTmpfs } from "./faults/tmpfs.ts";
+import { type LedgerEntry, LedgerError, LedgerFile, noLedger, readLedger } from "../../../lib/record/ledger.ts";
+import { missingForTmpfs, mountTmpfs } from "../../faults/tmpfs.ts";
+import { inTemporaryFolder } from "../../support/folder.ts";
 
 function entry(image: string, more: Partial<LedgerEntry> = {}): LedgerEntry {
   return { time: "2020-05-16T01:11:53.000Z", result: "repaired", image, pods: ["default/app"], ...more };

@@ -1,7 +1,7 @@
-// Holds lib/provenance.ts to noticing a name whose image changed, and an image that two origins share.
+// Holds lib/record/provenance.ts to noticing a name whose image changed, and an image that two origins share.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { type Origin, Provenance } from "../lib/provenance.ts";
+import { type Origin, Provenance } from "../../../lib/record/provenance.ts";
 
 const ONE = "sha256:" + "1".repeat(64);
 const TWO = "sha256:" + "2".repeat(64);

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import type { UnrepairableReason } from "../lib/outcome.ts";
-import { Refusals } from "../lib/refusals.ts";
-import type { Skip } from "../lib/repair_plan.ts";
+import type { UnrepairableReason } from "../../../lib/plan/outcome.ts";
+import type { Skip } from "../../../lib/plan/plan.ts";
+import { Refusals } from "../../../lib/record/refusals.ts";
 
 const HOUR = 3600 * 1000;
 

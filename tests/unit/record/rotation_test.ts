@@ -1,9 +1,9 @@
 // Holds the ledger to one sequence over its files: nothing lost or twice, whoever rotates and whenever it is killed.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type LedgerEntry, LedgerError, LedgerFile, readLedger } from "../lib/ledger.ts";
-import { makeRoom, openSequence } from "../lib/rotation.ts";
-import { inTemporaryFolder } from "./fakes/folder.ts";
+import { type LedgerEntry, LedgerError, LedgerFile, readLedger } from "../../../lib/record/ledger.ts";
+import { makeRoom, openSequence } from "../../../lib/record/rotation.ts";
+import { inTemporaryFolder } from "../../support/folder.ts";
 
 const MESSAGE = "m".repeat(800);
 
@@ -99,7 +99,7 @@ for (const gap of [0, 1, 2]) {
 /** A process that appends to a ledger. */
 function writer(path: string, first: number, count: number): Deno.ChildProcess {
   const code = `
-    import { LedgerFile } from ${JSON.stringify(new URL("../lib/ledger.ts", import.meta.url).href)};
+    import { LedgerFile } from ${JSON.stringify(new URL("../../../lib/record/ledger.ts", import.meta.url).href)};
     const ledger = new LedgerFile(${JSON.stringify(path)}, { maxBytes: 8192, keep: 100 });
     for (let number = ${first}; number < ${first + count}; number++) {
       const image = "a:" + number;
@@ -200,7 +200,7 @@ Deno.test({
       const owner = async (path: string) => (await Deno.stat(path)).uid;
       await new LedgerFile(`${folder}/own.jsonl`).append(entry(1));
       assertEquals(await owner(`${folder}/own.jsonl`), 65534);
-      // A symbolic link is refused before that; see write_files_test.ts.
+      // A symbolic link is refused before that; see unit/support/files_test.ts.
       await Deno.writeTextFile(`${folder}/victim`, "");
       await Deno.link(`${folder}/victim`, `${folder}/hard.jsonl`);
       await new LedgerFile(`${folder}/hard.jsonl`).append(entry(1));

@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { AskedMirrors } from "../lib/asked_mirrors.ts";
-import { parseReference } from "../lib/image_ref.ts";
-import type { Candidate } from "../lib/registry_map.ts";
-import type { RepairListener } from "../lib/repair.ts";
-import type { Target } from "../lib/repair_plan.ts";
+import { parseReference } from "../../../lib/images/reference.ts";
+import type { Candidate } from "../../../lib/images/rules.ts";
+import type { Target } from "../../../lib/plan/plan.ts";
+import { AskedMirrors } from "../../../lib/repair/asked_mirrors.ts";
+import type { RepairListener } from "../../../lib/repair/repair.ts";
 
 const at = (mirror: string): Candidate => ({ mirror, repository: `${mirror}/a`, reference: `${mirror}/a:1` });
 const target: Target = {

@@ -1,13 +1,13 @@
 import { assertEquals } from "@std/assert";
-import { Attempts } from "../lib/attempts.ts";
-import type { LedgerEntry } from "../lib/ledger.ts";
-import type { Outcome } from "../lib/outcome.ts";
-import type { Candidate } from "../lib/registry_map.ts";
-import type { Repair } from "../lib/repair_plan.ts";
-import { type Bench, Repairs } from "../lib/repairs.ts";
-import { parseReference } from "../lib/image_ref.ts";
-import type { PulledImage } from "../lib/runtime/runtime.ts";
-import { image, MemoryRuntime, openDesk } from "./fakes/runtime.ts";
+import { parseReference } from "../../../lib/images/reference.ts";
+import type { Candidate } from "../../../lib/images/rules.ts";
+import type { Outcome } from "../../../lib/plan/outcome.ts";
+import type { Repair } from "../../../lib/plan/plan.ts";
+import { Attempts } from "../../../lib/plan/retries.ts";
+import type { LedgerEntry } from "../../../lib/record/ledger.ts";
+import { type Bench, Repairs } from "../../../lib/repair/queue.ts";
+import type { PulledImage } from "../../../lib/runtime/runtime.ts";
+import { image, MemoryRuntime, openDesk } from "../../fakes/runtime.ts";
 
 const candidate: Candidate = { mirror: "m.example", repository: "m.example/a/b", reference: "m.example/a/b:1" };
 const job: Repair = {

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { compileExclusions } from "../lib/exclude.ts";
-import type { Attempt } from "../lib/outcome.ts";
-import { compileRules } from "../lib/registry_map.ts";
-import { repair, type RepairTools } from "../lib/repair.ts";
-import { isRefusal, planImage, type Target } from "../lib/repair_plan.ts";
-import { RuntimeError } from "../lib/runtime/runtime.ts";
-import { image, MemoryRuntime, openDesk } from "./fakes/runtime.ts";
+import { compileExclusions } from "../../../lib/images/exclusions.ts";
+import { compileRules } from "../../../lib/images/rules.ts";
+import type { Attempt } from "../../../lib/plan/outcome.ts";
+import { isRefusal, planImage, type Target } from "../../../lib/plan/plan.ts";
+import { repair, type RepairTools } from "../../../lib/repair/repair.ts";
+import { RuntimeError } from "../../../lib/runtime/runtime.ts";
+import { image, MemoryRuntime, openDesk } from "../../fakes/runtime.ts";
 
 const DIGEST = `sha256:${"ab".repeat(32)}`;
 

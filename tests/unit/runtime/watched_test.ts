@@ -1,9 +1,9 @@
 // Holds the watch over the runtime: what counts as an answer, what as silence, and who is told.
 
 import { assertEquals } from "@std/assert";
-import { RuntimeError } from "../lib/runtime/runtime.ts";
-import { WatchedRuntime } from "../lib/watched_runtime.ts";
-import { MemoryRuntime } from "./fakes/runtime.ts";
+import { RuntimeError } from "../../../lib/runtime/runtime.ts";
+import { WatchedRuntime } from "../../../lib/runtime/watched.ts";
+import { MemoryRuntime } from "../../fakes/runtime.ts";
 
 const SILENCE = { who: "the Docker Engine at /run/docker.sock", because: "Connection refused" };
 const silent = () => new RuntimeError("unreachable", "inspect x: refused", { silence: SILENCE });

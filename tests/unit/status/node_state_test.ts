@@ -2,11 +2,11 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
-import { nodeState, statusLine } from "../lib/node_state.ts";
-import { readNodeState } from "../lib/state_reader.ts";
-import { statusLines } from "../lib/status_text.ts";
-import { assertGolden } from "./fakes/golden.ts";
-import { nodeFacts, NOW } from "./fakes/node_facts.ts";
+import { nodeState, statusLine } from "../../../lib/status/node_state.ts";
+import { readNodeState } from "../../../lib/status/read_state.ts";
+import { statusLines } from "../../../lib/status/render.ts";
+import { nodeFacts, NOW } from "../../fakes/node_facts.ts";
+import { assertGolden } from "../../support/golden.ts";
 
 const STATE = nodeState(nodeFacts());
 

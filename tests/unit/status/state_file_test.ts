@@ -1,9 +1,9 @@
 // Holds the door to the state file to whole files, to silence towards the daemon, and to leaving nothing behind.
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
-import { type NodeState, nodeState } from "../lib/node_state.ts";
-import { isAlive, readStateText, StateFile, stateFileIn, watchStateFile } from "../lib/state_file.ts";
-import { nodeFacts, NOW } from "./fakes/node_facts.ts";
+import { type NodeState, nodeState } from "../../../lib/status/node_state.ts";
+import { isAlive, readStateText, StateFile, stateFileIn, watchStateFile } from "../../../lib/status/state_file.ts";
+import { nodeFacts, NOW } from "../../fakes/node_facts.ts";
 
 function stateAt(now: number, more: Partial<NodeState> = {}): NodeState {
   return { ...nodeState(nodeFacts({ now, pid: Deno.pid })), ...more };

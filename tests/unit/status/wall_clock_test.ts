@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import type { NodeState } from "../lib/node_state.ts";
-import { entryOnTheWall, stateOnTheWall } from "../lib/wall_clock.ts";
+import type { NodeState } from "../../../lib/status/node_state.ts";
+import { entryOnTheWall, stateOnTheWall } from "../../../lib/status/wall_clock.ts";
 
 const DAY_MS = 86_400_000;
 

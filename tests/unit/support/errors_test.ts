@@ -1,7 +1,7 @@
-// Holds lib/errors.ts to telling a failure whole, on one line.
+// Holds lib/support/errors.ts to telling a failure whole, on one line.
 
 import { assert, assertEquals } from "@std/assert";
-import { describeError, EXIT, UsageError } from "../lib/errors.ts";
+import { describeError, EXIT, UsageError } from "../../../lib/support/errors.ts";
 
 function chain(...messages: string[]): Error {
   const [first, ...rest] = messages;

@@ -1,12 +1,12 @@
 // Holds the door by which files are written to the folders where Gilly may write, whatever links lead elsewhere.
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { LedgerError, LedgerFile } from "../lib/ledger.ts";
-import { mistakeInWrittenPath, PROTECTED_FOLDERS, protectedFolderOf } from "../lib/protected_paths.ts";
-import { makeRoom } from "../lib/rotation.ts";
-import * as files from "../lib/write_files.ts";
-import { inTemporaryFolder } from "./fakes/folder.ts";
-import { permissions } from "./fakes/program.ts";
+import { LedgerError, LedgerFile } from "../../../lib/record/ledger.ts";
+import { makeRoom } from "../../../lib/record/rotation.ts";
+import * as files from "../../../lib/support/files.ts";
+import { mistakeInWrittenPath, PROTECTED_FOLDERS, protectedFolderOf } from "../../../lib/support/protected_paths.ts";
+import { inTemporaryFolder } from "../../support/folder.ts";
+import { permissions } from "../../support/program.ts";
 
 /** A path, and the folder of the system that it lies in, as far as its text tells. */
 const PATHS: readonly (readonly [string, string | undefined])[] = [

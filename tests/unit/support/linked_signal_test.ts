@@ -1,5 +1,5 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
-import { Follower } from "../lib/follower.ts";
+import { Follower } from "../../../lib/support/linked_signal.ts";
 
 Deno.test("a follower's signal is aborted with its leader's reason, whether before it follows or after", () => {
   for (const early of [true, false]) {

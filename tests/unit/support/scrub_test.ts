@@ -1,7 +1,7 @@
-// Holds lib/scrub.ts to finding a secret in each form in which others quote it.
+// Holds lib/support/scrub.ts to finding a secret in each form in which others quote it.
 
 import { assertEquals, assertStrictEquals } from "@std/assert";
-import { scrub, scrubError } from "../lib/scrub.ts";
+import { scrub, scrubError } from "../../../lib/support/scrub.ts";
 
 const SECRET = 'hunter"22\u0001\nnext=line\ud800';
 

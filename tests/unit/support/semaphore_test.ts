@@ -1,7 +1,7 @@
-// Holds lib/places.ts to its limit, its order, and to letting go of those who give up.
+// Holds lib/support/semaphore.ts to its limit, its order, and to letting go of those who give up.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { Places } from "../lib/places.ts";
+import { Places } from "../../../lib/support/semaphore.ts";
 
 const patient = new AbortController().signal;
 

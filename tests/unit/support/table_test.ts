@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { naturalWidth, type Sheet, sheetLines, wrap } from "../lib/sheet.ts";
+import { naturalWidth, type Sheet, sheetLines, wrap } from "../../../lib/support/table.ts";
 
 const SHEET: Sheet = {
   titles: ["STATE", "POD", "IMAGE"],

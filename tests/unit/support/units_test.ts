@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { localTime, sizeText, spanText, tookText } from "../lib/units.ts";
+import { localTime, sizeText, spanText, tookText } from "../../../lib/support/units.ts";
 
 Deno.test("sizes are printed in decimal units with one digit behind the point", () => {
   const sizes = [0, 999, 1000, 12_345_678, 999_949, 999_950, 1.5e9, 2e15];

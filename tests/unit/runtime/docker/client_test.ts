@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
-import { DockerRuntime } from "../lib/runtime/docker.ts";
-import { RuntimeError, type RuntimeErrorKind } from "../lib/runtime/runtime.ts";
+import { DockerRuntime } from "../../../../lib/runtime/docker/client.ts";
+import { RuntimeError, type RuntimeErrorKind } from "../../../../lib/runtime/runtime.ts";
 import {
   type FakeDockerEngine,
   type FakeEngineOptions,
   fakeImage,
   type Intercept,
   startDockerEngine,
-} from "./fakes/docker_engine.ts";
+} from "../../../fakes/docker_engine.ts";
 
 const MIRRORED = "mirror.example/sgryczan/ansible-runner:0.0.0";
 const IMAGE = fakeImage("ansible-runner");

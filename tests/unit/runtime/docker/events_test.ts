@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { parseEvent } from "../lib/runtime/docker_events.ts";
+import { parseEvent } from "../../../../lib/runtime/docker/events.ts";
 
 const label = "io.kubernetes.docker.type";
 const container = (Action: string, type?: string) => ({

@@ -5,8 +5,8 @@ import {
   pullQuery,
   registryAuthHeader,
   withoutCredentials,
-} from "../lib/runtime/docker_request.ts";
-import { RuntimeError } from "../lib/runtime/runtime.ts";
+} from "../../../../lib/runtime/docker/request.ts";
+import { RuntimeError } from "../../../../lib/runtime/runtime.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;
 

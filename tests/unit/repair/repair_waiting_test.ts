@@ -1,14 +1,14 @@
 // What a repair does while it stands in line for its mirror.
 
 import { assertEquals } from "@std/assert";
-import { boundedRuntime } from "../lib/bounded_runtime.ts";
-import { parseReference } from "../lib/image_ref.ts";
-import { Mirrors, type MirrorsOptions } from "../lib/mirror_desk.ts";
-import type { Candidate } from "../lib/registry_map.ts";
-import { repair } from "../lib/repair.ts";
-import type { Target } from "../lib/repair_plan.ts";
-import { type PulledImage, RuntimeError } from "../lib/runtime/runtime.ts";
-import { image, MemoryRuntime } from "./fakes/runtime.ts";
+import { parseReference } from "../../../lib/images/reference.ts";
+import type { Candidate } from "../../../lib/images/rules.ts";
+import { Mirrors, type MirrorsOptions } from "../../../lib/mirrors/mirrors.ts";
+import type { Target } from "../../../lib/plan/plan.ts";
+import { repair } from "../../../lib/repair/repair.ts";
+import { boundedRuntime } from "../../../lib/runtime/limited.ts";
+import { type PulledImage, RuntimeError } from "../../../lib/runtime/runtime.ts";
+import { image, MemoryRuntime } from "../../fakes/runtime.ts";
 
 const DIGEST = `sha256:${"ab".repeat(32)}`;
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DockerRuntime } from "../lib/runtime/docker.ts";
-import { RuntimeError } from "../lib/runtime/runtime.ts";
-import { fakeImage, startDockerEngine } from "./fakes/docker_engine.ts";
+import { DockerRuntime } from "../../../../lib/runtime/docker/client.ts";
+import { RuntimeError } from "../../../../lib/runtime/runtime.ts";
+import { fakeImage, startDockerEngine } from "../../../fakes/docker_engine.ts";
 
 const never = () => new AbortController().signal;
 
