@@ -3,7 +3,7 @@
 import { readCommandLine } from "./lib/commands/command_line.ts";
 import { underJournald } from "./lib/commands/flags.ts";
 import { COMMANDS } from "./lib/commands/mod.ts";
-import { ignoreProxies } from "./lib/commands/proxy_variables.ts";
+import { ignoreProxies } from "./lib/commands/environment.ts";
 import { ConfigError } from "./lib/config/config.ts";
 import { describeError, EXIT, ReaderGoneError, UsageError } from "./lib/support/errors.ts";
 

@@ -1,7 +1,7 @@
 // Makes dist/gilly: bundles main.ts, so that the binary holds what main.ts reaches and no package besides, and compiles the
 // bundle with the permissions below. The same sources make the same bytes, wherever and whenever it runs.
 
-import { PROXY_VARIABLES } from "../lib/commands/proxy_variables.ts";
+import { PROXY_VARIABLES } from "../lib/commands/environment.ts";
 import { PROTECTED_FOLDERS } from "../lib/support/protected_paths.ts";
 import { buildEpoch, deno, PROJECT } from "./deno.ts";
 import { provideEsbuild } from "./esbuild.ts";

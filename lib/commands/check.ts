@@ -12,8 +12,7 @@ import { EXIT } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
 import type { Command } from "./command_line.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
-import { ignoredProxies } from "./proxy_variables.ts";
-import { sizeOf } from "./terminal.ts";
+import { ignoredProxies, sizeOf } from "./environment.ts";
 
 export const checkCommand: Command = {
   name: "check",

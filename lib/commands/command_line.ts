@@ -2,7 +2,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../support/errors.ts";
-import { nearestWord } from "../support/nearest.ts";
+import { nearestWord } from "../support/text.ts";
 import { wrap } from "../support/table.ts";
 
 /** One flag of a command; `value` names what it takes, and a flag without it is a switch. */

@@ -16,7 +16,7 @@ import { printable, printableJson } from "../support/text.ts";
 import { localTime } from "../support/units.ts";
 import type { Command, Output } from "./command_line.ts";
 import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
-import { sizeOf } from "./terminal.ts";
+import { sizeOf } from "./environment.ts";
 
 /** What `explain --json` prints of each image. */
 export interface Explanation {

@@ -6,8 +6,7 @@ import { describeLeftOut, type Exported } from "../export/model.ts";
 import { findAuthorities, type PlacedFile, placeFiles } from "../export/write.ts";
 import { compileRules } from "../images/rules.ts";
 import { EXIT, UsageError } from "../support/errors.ts";
-import { nearestWord } from "../support/nearest.ts";
-import { printableJson } from "../support/text.ts";
+import { nearestWord, printableJson } from "../support/text.ts";
 import type { Command } from "./command_line.ts";
 import { CONFIG_FLAG, JSON_FLAG, readConfigText, tell } from "./flags.ts";
 

@@ -9,7 +9,7 @@ import { describeError, EXIT, UsageError } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
 import type { Arguments, Command, Output } from "./command_line.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG, tell } from "./flags.ts";
-import { sizeOf } from "./terminal.ts";
+import { sizeOf } from "./environment.ts";
 
 export const historyCommand: Command = {
   name: "history",

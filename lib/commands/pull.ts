@@ -9,7 +9,7 @@ import { repair, type RepairListener } from "../repair/repair.ts";
 import { EXIT, ReaderGoneError, UsageError } from "../support/errors.ts";
 import { printable, printableJson } from "../support/text.ts";
 import { sizeText, tookText } from "../support/units.ts";
-import { userName } from "./asker.ts";
+import { userName } from "./environment.ts";
 import type { Command, Output } from "./command_line.ts";
 import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 import { PullScreen } from "./pull_screen.ts";

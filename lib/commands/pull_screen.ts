@@ -9,7 +9,7 @@ import type { RepairListener } from "../repair/repair.ts";
 import type { PullProgress } from "../runtime/runtime.ts";
 import { printable } from "../support/text.ts";
 import { LiveRegion, PlainProgress, PullBoard } from "./pull_progress.ts";
-import { sizeOf } from "./terminal.ts";
+import { sizeOf } from "./environment.ts";
 
 /** Milliseconds between two drawings: often enough to see it move, too seldom to cost anything. */
 const FRAME_MS = 100;

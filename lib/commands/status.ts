@@ -10,7 +10,7 @@ import { printableJson } from "../support/text.ts";
 import type { Command, Output } from "./command_line.ts";
 import { JSON_FLAG, tell } from "./flags.ts";
 import { Stop } from "./signals.ts";
-import { sizeOf } from "./terminal.ts";
+import { sizeOf } from "./environment.ts";
 
 /** The exit code when no daemon runs, as `systemctl status` has it (LSB, "program is not running"). */
 const NOT_RUNNING = 3;

@@ -4,7 +4,7 @@
 import * as z from "zod";
 import { canonicalOrigin, mistakeInMirror, mistakeInOrigin } from "../images/rules.ts";
 import { type Fields, isFields } from "../support/json.ts";
-import { nearestWord } from "../support/nearest.ts";
+import { nearestWord } from "../support/text.ts";
 import * as values from "./values.ts";
 import { bytesOf, quoted, secondsOf } from "./values.ts";
 

@@ -3,7 +3,7 @@
 
 import { checkClientCertificate } from "../support/certificates.ts";
 import { describeError } from "../support/errors.ts";
-import { fingerprintOf } from "../support/fingerprint.ts";
+import { fingerprintOf } from "../support/files.ts";
 import { HttpError, readBody, send } from "../support/http.ts";
 import { scrub, scrubError } from "../support/scrub.ts";
 import { mistakeInToken, tokenIn } from "./bearer_token.ts";

@@ -3,7 +3,7 @@
 
 import type { RegistryAuth } from "../runtime/runtime.ts";
 import { describeError } from "../support/errors.ts";
-import { fingerprintOf } from "../support/fingerprint.ts";
+import { fingerprintOf } from "../support/files.ts";
 import { type Fields, isFields } from "../support/json.ts";
 
 /** A mirror's credentials, or one sentence on why there are none. */

@@ -150,3 +150,12 @@ function inWords(error: unknown): unknown {
   const [, text] = /^E[A-Z0-9]+: (.*?)(?:, [a-z]+(?: '.*)?)?$/s.exec(error.message) ?? [];
   return text === undefined ? error : new Error(text.charAt(0).toUpperCase() + text.slice(1));
 }
+
+/**
+ * Differs once the file was replaced or written; it is not read, and two writes within one tick of the clock may look alike.
+ * Throws what the file system says.
+ */
+export async function fingerprintOf(file: string): Promise<string> {
+  const { mtime, size, ino } = await Deno.stat(file);
+  return `${file}:${ino}:${size}:${mtime?.getTime()}`;
+}

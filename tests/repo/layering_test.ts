@@ -104,7 +104,7 @@ Deno.test("imports are seen in all their forms", () => {
   assertEquals(seen("lib/commands/command_line.ts").map(({ of }) => of), [
     "@std/cli/parse-args",
     "lib/support/errors.ts",
-    "lib/support/nearest.ts",
+    "lib/support/text.ts",
     "lib/support/table.ts",
   ]);
   const lines = SOURCES.flatMap((file) => read(file).split("\n").filter((line) => / from "[^"]+"/.test(line)));
@@ -133,6 +133,16 @@ function roomOf(file: string): string {
 
 Deno.test("every folder and file of lib/ has its rank, once", () => {
   assertEquals(RANKS.flat().toSorted(), [...new Set(LIB.map(roomOf))].toSorted());
+});
+
+Deno.test("no folder of lib/ holds more than 16 entries", () => {
+  const folders = new Set(
+    LIB.flatMap((file) => file.split("/").slice(0, -1).map((_, i, path) => path.slice(0, i + 1).join("/"))),
+  );
+  const wrong = [...folders].filter((folder) => folder !== "lib")
+    .map((folder) => ({ folder, entries: [...Deno.readDirSync(new URL(folder, ROOT))].length }))
+    .filter(({ entries }) => entries > 16);
+  assertEquals(wrong, []);
 });
 
 Deno.test("imports only go down the ranks, those apart that are known to be left", () => {
