@@ -14,6 +14,15 @@ function filesUnder(folder: string): string[] {
   }).sort();
 }
 
+function exists(file: string): boolean {
+  try {
+    Deno.statSync(new URL(file, ROOT));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function read(file: string): string {
   return Deno.readTextFileSync(new URL(file, ROOT));
 }
@@ -319,6 +328,16 @@ Deno.test("every export of lib/ has a doc comment directly before it", () => {
       return silent ? [`${file}: ${line}`] : [];
     });
   });
+  assertEquals(wrong, []);
+});
+
+Deno.test("a file of lib/, tests/ or tools/ that a text names exists", () => {
+  // Behind another slash it is a file of somebody else, unless the slash follows the project's own folder.
+  const name = /(?<=(?:^|[^\w/.-]|\$\{(?:REPOSITORY|PROJECT)\}\/?))(?:lib|tests|tools)\/[\w/-]+(?:\.\w+)*/gm;
+  const wrong = filesUnder("").filter((file) => file !== "CHANGELOG.md").flatMap((file) =>
+    [...read(file).matchAll(name)].map(([named]) => named)
+      .filter((named) => !exists(named)).map((named) => `${file}: ${named}`)
+  );
   assertEquals(wrong, []);
 });
 
