@@ -1,6 +1,7 @@
 // Makes docs/configuration.md, docs/gilly.8 and docs/gilly.bash from the schema of the config and the list of commands, so
 // that they cannot drift: `deno task docs` writes them, `deno task docs --check` (and a test) tells whether they are true.
 
+import { PROJECT } from "./deno.ts";
 import type { Command, Flag } from "../lib/commands/command_line.ts";
 import { COMMANDS } from "../lib/commands/mod.ts";
 import { checkSettings, DEFAULTS } from "../lib/config/schema.ts";
@@ -201,7 +202,7 @@ function fileFlags(): string[] {
 if (import.meta.main) {
   const stale: string[] = [];
   for (const [name, contents] of Object.entries(generate())) {
-    const file = new URL(`../docs/${name}`, import.meta.url);
+    const file = `${PROJECT}docs/${name}`;
     if (await Deno.readTextFile(file).catch(() => "") === contents) continue;
     stale.push(`docs/${name}`);
     if (!Deno.args.includes("--check")) await Deno.writeTextFile(file, contents);

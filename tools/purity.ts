@@ -1,6 +1,7 @@
 // Type-checks the thinkers with a compiler that knows the language alone: Deno, fetch, console and AbortSignal are unknown
 // names to it. Fails where a thinker uses one, and also where the known sinner tests/testdata/impure.ts gets away with it.
 
+import { PROJECT } from "./deno.ts";
 import { THINKERS } from "../tests/repo/layers.ts";
 
 const SINNER = "tests/testdata/impure.ts";
@@ -15,7 +16,7 @@ interface Complaint {
 async function check(files: readonly string[]): Promise<{ complaints: Complaint[]; output: string }> {
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["check", "--config", "tools/purity.json", ...files],
-    cwd: new URL("..", import.meta.url),
+    cwd: PROJECT,
     env: { NO_COLOR: "1" },
     stdin: "null",
   }).output();
@@ -27,14 +28,13 @@ function readComplaint(text: string): Complaint[] {
   const message = /^TS\d+ \[ERROR\]: (.*)/.exec(text)?.[1];
   const place = /^\s+at (file:\S+):(\d+):\d+$/m.exec(text);
   if (message === undefined || place === null) return [];
-  const root = new URL("..", import.meta.url).href;
-  return [{ file: place[1]!.replace(root, ""), line: Number(place[2]), message }];
+  return [{ file: place[1]!.replace(`file://${PROJECT}`, ""), line: Number(place[2]), message }];
 }
 
 /** The sinner's lines that the compiler let pass. */
 async function unnoticed(complaints: readonly Complaint[]): Promise<string[]> {
   const noticed = new Set(complaints.filter(({ file }) => file === SINNER).map(({ line }) => line));
-  const text = await Deno.readTextFile(new URL(`../${SINNER}`, import.meta.url));
+  const text = await Deno.readTextFile(PROJECT + SINNER);
   return text.split("\n").filter((line, index) => line.startsWith("export") && !noticed.has(index + 1));
 }
 

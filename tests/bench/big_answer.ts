@@ -1,6 +1,7 @@
 // What one pass over a very full node takes, beside the bare JSON.parse of the same bytes, in processes of their own.
 
-import { permissions, PROJECT } from "../support/program.ts";
+import { PROJECT } from "../../tools/deno.ts";
+import { permissions } from "../support/program.ts";
 import { type Finding, fixed, type Measurement, median, megabytes, type RunOptions } from "./measurement.ts";
 import { steadyNode } from "./pods.ts";
 import { startFixedKubelet } from "./stand_ins.ts";

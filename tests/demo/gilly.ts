@@ -1,6 +1,7 @@
 // Runs the real program as a child, with the permissions it has as a service, and hands its journal over line by line.
 
-import { permissions, PROJECT, withoutServiceManager } from "../support/program.ts";
+import { PROJECT } from "../../tools/deno.ts";
+import { permissions, withoutServiceManager } from "../support/program.ts";
 
 /** A running `gilly run`. */
 export interface RunningGilly {

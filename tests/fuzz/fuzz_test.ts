@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { scanPods } from "../../lib/kubelet/failures.ts";
 import { readPodList } from "../../lib/kubelet/pods.ts";
+import { PROJECT } from "../../tools/deno.ts";
 import { fuzz, FuzzError } from "./fuzz.ts";
 import { type Target, targets } from "./targets.ts";
 
@@ -32,7 +33,7 @@ for (const [sin, run] of Object.entries(SINNERS)) {
 }
 
 Deno.test("the captured answer of a kubelet 1.20 is admitted whole, and its waiting containers are found", async () => {
-  const answer = JSON.parse(await Deno.readTextFile(new URL("../testdata/pods_1_20.json", import.meta.url)));
+  const answer = JSON.parse(await Deno.readTextFile(`${PROJECT}tests/testdata/pods_1_20.json`));
   const { pods, malformed } = readPodList(answer);
   assertEquals([pods.length, malformed], [answer.items.length, []]);
   const { failures, expectant } = scanPods(pods);

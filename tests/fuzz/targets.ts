@@ -11,6 +11,7 @@ import { makePlan } from "../../lib/plan/plan.ts";
 import { EVENT_LINE_LIMIT, parseEvent } from "../../lib/runtime/docker/events.ts";
 import { PullStreamError, PullTally, readPullLines } from "../../lib/runtime/docker/pull_stream.ts";
 import { readLines } from "../../lib/support/lines.ts";
+import { PROJECT } from "../../tools/deno.ts";
 import { sandboxStarted } from "../fakes/engine_events.ts";
 import { hostileText, mutatedBytes, mutatedJson, mutatedText } from "./mutations.ts";
 
@@ -31,7 +32,7 @@ export async function targets(): Promise<Target[]> {
     ["pull_downloaded", "pull_by_digest", "pull_up_to_date", "pull_corrupt_blob", "pull_truncated_blob"]
       .map((name) => captured(`${name}.ndjson`)),
   );
-  const config = await Deno.readTextFile(new URL("../../systemd/config.example.yaml", import.meta.url));
+  const config = await Deno.readTextFile(`${PROJECT}systemd/config.example.yaml`);
   return [references(), configs(config), podLists(JSON.parse(pods)), podAnswers(pods), pullStreams(pulls), events()];
 }
 
@@ -158,5 +159,5 @@ async function* inChunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8A
 }
 
 function captured(name: string): Promise<string> {
-  return Deno.readTextFile(new URL(`../testdata/${name}`, import.meta.url));
+  return Deno.readTextFile(`${PROJECT}tests/testdata/${name}`);
 }

@@ -4,10 +4,10 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { parseConfig } from "../../lib/config/config.ts";
 import { writeStandIn } from "../../tools/compile.ts";
+import { PROJECT } from "../../tools/deno.ts";
 import { makeAuthority } from "../fakes/certificates.ts";
 import { Bench, has, missing, test } from "../support/install_bench.ts";
 
-const REPOSITORY = new URL("../..", import.meta.url).pathname;
 const DROP_INS = "etc/systemd/system/gilly.service.d";
 const UNIT = "usr/local/lib/systemd/system/gilly.service";
 const WANTS = "etc/systemd/system/multi-user.target.wants";
@@ -382,7 +382,7 @@ Deno.test({
   name: "shellcheck finds nothing in install.sh",
   ignore: !has("shellcheck"),
   async fn() {
-    const { code, stdout } = await new Deno.Command("shellcheck", { args: [`${REPOSITORY}/install.sh`] }).output();
+    const { code, stdout } = await new Deno.Command("shellcheck", { args: [`${PROJECT}install.sh`] }).output();
     assertEquals({ code, found: new TextDecoder().decode(stdout) }, { code: 0, found: "" });
   },
 });

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { type Finding, renderFindings, worstOf } from "../../lib/check/finding.ts";
+import { PROJECT } from "../../tools/deno.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { assertGolden } from "../support/golden.ts";
@@ -118,7 +119,7 @@ Deno.test("check names every trouble of a node with the next step, and ends with
   const stateFile = await writeState(node, { "down.example": "connection refused" });
   assertEquals(await assertChecked("troubled", node, stateFile), 1);
   assertEquals(node.engine.unexpected, []);
-  const golden = await Deno.readTextFile(new URL("../testdata/golden/check/troubled.txt", import.meta.url));
+  const golden = await Deno.readTextFile(`${PROJECT}tests/testdata/golden/check/troubled.txt`);
   assertEquals(golden.includes(password), false);
 });
 

@@ -4,12 +4,13 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml";
 import { checkClientCertificate, readCertificates } from "../../lib/support/certificates.ts";
+import { PROJECT } from "../../tools/deno.ts";
 import { type Authority, makeAuthority } from "../fakes/certificates.ts";
 import { type FakeKubelet, startKubelet } from "../fakes/kubelet.ts";
 import { Bench, GROUP, missingForCredentials } from "../support/credentials_bench.ts";
 import { blockBehind, readPage } from "../support/pages.ts";
 
-const SCRIPT = new URL("../../systemd/gilly-credentials", import.meta.url).pathname;
+const SCRIPT = `${PROJECT}systemd/gilly-credentials`;
 const PAGE = readPage("docs/credentials.md");
 const STEPS = `gilly-credentials request --node worker-10 >worker-10.csr.yaml
 kubectl apply -f worker-10.csr.yaml

@@ -3,10 +3,11 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../../lib/record/history.ts";
 import { type LedgerEntry, readLedger } from "../../lib/record/ledger.ts";
+import { PROJECT } from "../../tools/deno.ts";
 import { assertGolden } from "../support/golden.ts";
 import { launch, runProgram } from "../support/program.ts";
 
-const LEDGER = new URL("../testdata/ledger/ledger.jsonl", import.meta.url).pathname;
+const LEDGER = `${PROJECT}tests/testdata/ledger/ledger.jsonl`;
 const { entries: ENTRIES } = await readLedger(LEDGER);
 const NOW = Date.UTC(2026, 10, 1, 1, 11, 53);
 

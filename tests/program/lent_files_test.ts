@@ -6,6 +6,7 @@ import { checkDaemon } from "../../lib/check/checkup.ts";
 import { checkConfig } from "../../lib/check/config_checkup.ts";
 import type { Finding } from "../../lib/check/finding.ts";
 import { installed } from "../../lib/check/lent_files.ts";
+import { PROJECT } from "../../tools/deno.ts";
 import { makeAuthority } from "../fakes/certificates.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { startNode } from "../fakes/node.ts";
@@ -202,7 +203,7 @@ Deno.test({
   async fn() {
     await using tree = new Tree();
     const checkAsOrdinary = async () => {
-      const module = new URL("../../lib/check/config_checkup.ts", import.meta.url).href;
+      const module = `file://${PROJECT}lib/check/config_checkup.ts`;
       const options = JSON.stringify({ root: tree.root });
       const code = `import { checkConfig } from "${module}";
         console.log(JSON.stringify(await checkConfig("${tree.config}", ${NOW}, ${options})));`;

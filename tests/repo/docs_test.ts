@@ -2,13 +2,12 @@ import { assert, assertEquals } from "@std/assert";
 import { parse } from "@std/yaml";
 import { COMMANDS } from "../../lib/commands/mod.ts";
 import { checkSettings } from "../../lib/config/schema.ts";
+import { PROJECT } from "../../tools/deno.ts";
 import { generate } from "../../tools/docs.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { gillyCommandsIn, PAGES, readPage } from "../support/pages.ts";
 import { launch, runProgram, startProgram } from "../support/program.ts";
-
-const PROJECT = new URL("../../", import.meta.url);
 
 for (const [name, contents] of Object.entries(generate())) {
   Deno.test(`docs/${name} is what the schema and the commands say (deno task docs)`, () => {
@@ -75,7 +74,7 @@ Deno.test("the config in the README is one that the schema takes", () => {
 Deno.test("every file that a page links to is there", () => {
   for (const page of PAGES) {
     for (const [, link = ""] of readPage(page).matchAll(/\]\((?!https?:)([^)#]+)/g)) {
-      assert(Deno.statSync(new URL(link, new URL(page, PROJECT))).isFile, `${page} links to ${link}`);
+      assert(Deno.statSync(new URL(link, `file://${PROJECT}${page}`)).isFile, `${page} links to ${link}`);
     }
   }
 });

@@ -3,11 +3,11 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import * as library from "prom-client";
 import { makeInstruments } from "../../lib/metrics/instruments.ts";
+import { PROJECT } from "../../tools/deno.ts";
 import { makeMetrics, nodeStateWith, seriesIn } from "../fakes/metrics.ts";
 import { testIfPossible } from "../support/requirements.ts";
 
-const PROJECT = new URL("../../", import.meta.url);
-const read = (file: string) => Deno.readTextFileSync(new URL(file, PROJECT));
+const read = (file: string) => Deno.readTextFileSync(PROJECT + file);
 const ALERTS = "docs/monitoring/alerts.yaml";
 const DASHBOARD = "docs/monitoring/dashboard.json";
 

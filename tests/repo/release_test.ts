@@ -4,10 +4,10 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { zipSync } from "fflate";
 import manifest from "../../deno.json" with { type: "json" };
+import { PROJECT } from "../../tools/deno.ts";
 import { checkPin, PinError, sumOf, versionOf } from "../../tools/pins.ts";
 import { FILES, makeRelease } from "../../tools/release.ts";
 import { findRuntime, runtimeUrl } from "../../tools/runtime.ts";
-import { PROJECT } from "../support/program.ts";
 import { missingForBinary, testIfPossible } from "../support/requirements.ts";
 
 const OTHERS = ["tests", ".ci"];
@@ -32,7 +32,7 @@ async function checkout(folder: string): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
   const excluded = [...OTHERS, ".git", ".deno", "dist"].map((name) => `--exclude=./${name}`);
   const archive = `${folder}.tar`;
-  const packed = await run("tar", ["-C", PROJECT.pathname, ...excluded, "-cf", archive, "."]);
+  const packed = await run("tar", ["-C", PROJECT, ...excluded, "-cf", archive, "."]);
   assertEquals(packed.code, 0, packed.err);
   assertEquals((await run("tar", ["-C", folder, "-xf", archive])).code, 0);
 }
@@ -84,7 +84,7 @@ async function readsWell(archive: string, folder: string): Promise<void> {
 Deno.test("every page and unit of the project is in the archive", async () => {
   const left: string[] = [];
   for (const folder of ["docs", "docs/monitoring", "systemd"]) {
-    for await (const { name, isFile } of Deno.readDir(new URL(`${folder}/`, PROJECT))) {
+    for await (const { name, isFile } of Deno.readDir(PROJECT + folder)) {
       const file = `${folder}/${name}`;
       if (isFile && !name.endsWith(".ts") && !FILES.includes(file)) left.push(file);
     }
@@ -162,7 +162,7 @@ testIfPossible(
 );
 
 function zipped(): Response {
-  const named = Deno.env.get("DENORT_BIN") ?? new URL(`.deno/denort-${versionOf("denort")}`, PROJECT).pathname;
+  const named = Deno.env.get("DENORT_BIN") ?? `${PROJECT}.deno/denort-${versionOf("denort")}`;
   return new Response(zipSync({ denort: [Deno.readFileSync(named), { level: 0 }] }) as Uint8Array<ArrayBuffer>);
 }
 

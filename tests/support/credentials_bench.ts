@@ -1,8 +1,7 @@
 // A worker's /etc/gilly in a folder, gilly-credentials on it, and a cluster whose kubectl signs what it is told to.
 
+import { PROJECT } from "../../tools/deno.ts";
 import { type Authority, makeAuthority } from "../fakes/certificates.ts";
-
-const REPOSITORY = new URL("../..", import.meta.url).pathname;
 
 /** The group that owns the worker's /etc/gilly; no such group has to exist. */
 export const GROUP = 4242;
@@ -41,9 +40,9 @@ export class Bench implements AsyncDisposable {
       Deno.writeTextFileSync(`${this.dir}/bin/${name}`, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
     script(
       "gilly-credentials",
-      `exec \${GILLY_SHELL:-sh} ${REPOSITORY}/systemd/gilly-credentials "$@" --root "${this.root}"`,
+      `exec \${GILLY_SHELL:-sh} ${PROJECT}systemd/gilly-credentials "$@" --root "${this.root}"`,
     );
-    script("kubectl", `exec ${REPOSITORY}/tests/fakes/kubectl "$@"`);
+    script("kubectl", `exec ${PROJECT}tests/fakes/kubectl "$@"`);
     script("ssh", 'shift\nexec "$@"');
   }
 

@@ -1,9 +1,8 @@
 // install.sh beside an unpacked release whose binary is a script, and a tree to install it into (--root).
 
 import { assertEquals } from "@std/assert";
+import { PROJECT } from "../../tools/deno.ts";
 import { FILES } from "../../tools/release.ts";
-
-const REPOSITORY = new URL("../..", import.meta.url).pathname;
 
 /** An unpacked release whose binary is a script, and an empty tree to install it into. */
 export class Bench implements AsyncDisposable {
@@ -17,7 +16,7 @@ export class Bench implements AsyncDisposable {
     }
     Deno.mkdirSync(this.root);
     for (const file of FILES) {
-      Deno.copyFileSync(`${REPOSITORY}/${file}`, `${this.release}/${file}`);
+      Deno.copyFileSync(PROJECT + file, `${this.release}/${file}`);
     }
     this.makeBinary("0.1.0");
   }
@@ -28,7 +27,7 @@ export class Bench implements AsyncDisposable {
 
   /** Makes the release's binary the program itself, run from its sources. */
   makeRealBinary(): void {
-    const run = `exec '${Deno.execPath()}' run --quiet --allow-all '${REPOSITORY}main.ts' "$@"`;
+    const run = `exec '${Deno.execPath()}' run --quiet --allow-all '${PROJECT}main.ts' "$@"`;
     Deno.writeTextFileSync(`${this.release}/gilly`, `#!/bin/sh\n${run}\n`, { mode: 0o755 });
   }
 

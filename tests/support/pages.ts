@@ -1,6 +1,6 @@
 // The pages that people read, and the commands in them: blocks that are indented by four spaces, and code in a line.
 
-const PROJECT = new URL("../../", import.meta.url);
+import { PROJECT } from "../../tools/deno.ts";
 
 /** Every page with commands in it; paths in the project. */
 export const PAGES = [
@@ -14,7 +14,7 @@ export const PAGES = [
 
 /** The text of a file of the project. */
 export function readPage(file: string): string {
-  return Deno.readTextFileSync(new URL(file, PROJECT));
+  return Deno.readTextFileSync(PROJECT + file);
 }
 
 /** The indented block behind the paragraph that begins with `words`; throws when there is none. */

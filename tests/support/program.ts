@@ -1,6 +1,7 @@
 // Runs main.ts as a child with the very permissions that the compiled binary has.
 
 import { PERMISSIONS, V8_FLAGS } from "../../tools/compile.ts";
+import { PROJECT } from "../../tools/deno.ts";
 import { Gilly, type Launch } from "../e2e/gilly.ts";
 
 /** How a run ended. */
@@ -9,9 +10,6 @@ export interface Run {
   readonly stdout: string;
   readonly stderr: string;
 }
-
-/** The folder of deno.json. */
-export const PROJECT = new URL("../../", import.meta.url);
 
 /** The permissions and V8 flags of the compiled binary. */
 export function permissions(): string[] {

@@ -1,10 +1,11 @@
 // What a machine must have for tests against a real worker, and how a test says that something is missing.
 
+import { PROJECT } from "../../tools/deno.ts";
 import { isBinary } from "../../tools/release.ts";
 import { missingPrograms, realIsRequired } from "../e2e/engine.ts";
 
 /** The program under test: the compiled binary or, where it cannot be compiled, a script that runs the same bundle. */
-export const GILLY = new URL("../../dist/gilly", import.meta.url).pathname;
+export const GILLY = `${PROJECT}dist/gilly`;
 
 /** The real kubelet's path, from the environment; there is no package that would bring version 1.20. */
 export function kubeletBinary(): string | undefined {

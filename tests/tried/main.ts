@@ -1,10 +1,9 @@
 // Runs the tests of sections and leaves their rows in tests/README.md: `main.ts SECTION…`. Fails when any test did.
 
+import { PROJECT } from "../../tools/deno.ts";
 import { type Section, writeSection } from "./page.ts";
 import type { TriedRow } from "./table.ts";
 import { ROWS_FILE } from "./tried.ts";
-
-const PROJECT = new URL("../../", import.meta.url);
 
 /** Where the tests of a section are, and how many of their files may run at once: most of a fault is waiting. */
 const TESTS: Readonly<Partial<Record<string, { readonly section: Section; readonly jobs: number }>>> = {

@@ -1,8 +1,9 @@
 // tests/README.md, where each run leaves its table.
 
+import { PROJECT } from "../../tools/deno.ts";
 import { tableOf, type TriedRow, withSection } from "./table.ts";
 
-const PAGE = new URL("../README.md", import.meta.url);
+const PAGE = `${PROJECT}tests/README.md`;
 
 /** The sections of the page; each is written by the task of its name. */
 export type Section = "faults" | "load" | "security" | "fuzz" | "soak";
@@ -12,6 +13,6 @@ export async function writeSection(section: Section, rows: readonly TriedRow[]):
   const date = new Date().toISOString().slice(0, 10);
   const page = await Deno.readTextFile(PAGE);
   await Deno.writeTextFile(PAGE, withSection(page, section, tableOf(rows, date)));
-  const { success } = await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", PAGE.pathname] }).output();
-  if (!success) throw new Error(`deno fmt does not like ${PAGE.pathname}`);
+  const { success } = await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", PAGE] }).output();
+  if (!success) throw new Error(`deno fmt does not like ${PAGE}`);
 }

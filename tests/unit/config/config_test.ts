@@ -6,8 +6,9 @@ import fc from "fast-check";
 import { type Config, ConfigError, parseConfig } from "../../../lib/config/config.ts";
 import { DEFAULTS } from "../../../lib/config/schema.ts";
 import { resolveHostname } from "../../../lib/config/values.ts";
+import { PROJECT } from "../../../tools/deno.ts";
 
-const EXAMPLE = Deno.readTextFileSync(new URL("../../../systemd/config.example.yaml", import.meta.url));
+const EXAMPLE = Deno.readTextFileSync(`${PROJECT}systemd/config.example.yaml`);
 const EXAMPLE_FILE = "/etc/gilly/config.yaml";
 
 const KUBELET = "kubelet: {url: 'https://w:10250', tokenFile: /t}";

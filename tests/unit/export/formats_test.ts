@@ -4,9 +4,10 @@ import { type Format, FORMATS } from "../../../lib/export/formats.ts";
 import type { Exported, ExportInput } from "../../../lib/export/model.ts";
 import { placeFiles } from "../../../lib/export/write.ts";
 import type { RegistryRule } from "../../../lib/images/rules.ts";
+import { PROJECT } from "../../../tools/deno.ts";
 import { filesUnder } from "../../support/folder.ts";
 
-const GOLDEN = new URL("../../testdata/golden/export", import.meta.url).pathname;
+const GOLDEN = `${PROJECT}tests/testdata/golden/export`;
 
 /** Rules in the order of a config that begins with them, each on its line. */
 function rulesOf(registries: Record<string, string | readonly string[]>): RegistryRule[] {

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type LedgerEntry, LedgerError, LedgerFile, readLedger } from "../../../lib/record/ledger.ts";
 import { makeRoom, openSequence } from "../../../lib/record/rotation.ts";
+import { PROJECT } from "../../../tools/deno.ts";
 import { inTemporaryFolder } from "../../support/folder.ts";
 
 const MESSAGE = "m".repeat(800);
@@ -99,7 +100,7 @@ for (const gap of [0, 1, 2]) {
 /** A process that appends to a ledger. */
 function writer(path: string, first: number, count: number): Deno.ChildProcess {
   const code = `
-    import { LedgerFile } from ${JSON.stringify(new URL("../../../lib/record/ledger.ts", import.meta.url).href)};
+    import { LedgerFile } from ${JSON.stringify(`file://${PROJECT}lib/record/ledger.ts`)};
     const ledger = new LedgerFile(${JSON.stringify(path)}, { maxBytes: 8192, keep: 100 });
     for (let number = ${first}; number < ${first + count}; number++) {
       const image = "a:" + number;

@@ -6,6 +6,7 @@ import {
   retryAfterSeconds,
 } from "../../../../lib/runtime/docker/failures.ts";
 import type { RuntimeErrorKind } from "../../../../lib/runtime/runtime.ts";
+import { PROJECT } from "../../../../tools/deno.ts";
 
 const REFERENCE = "mirror.example/a/b:1";
 
@@ -145,7 +146,7 @@ Deno.test("captured answers of a 20.10 Engine are told apart", async () => {
     ["pull_registry_503", 500, "registry-down"],
   ] as const;
   for (const [name, status, kind] of answers) {
-    const text = await Deno.readTextFile(new URL(`../../../testdata/${name}.json`, import.meta.url));
+    const text = await Deno.readTextFile(`${PROJECT}tests/testdata/${name}.json`);
     const { message } = JSON.parse(text) as { message: string };
     assertEquals(classifyPullFailure({ status, message }, REFERENCE).kind, kind, message);
   }
@@ -162,7 +163,7 @@ interface CapturedAnswer {
 }
 
 Deno.test("captured answers of two Engines to the same misbehaviour of a registry come to the same", async () => {
-  const text = await Deno.readTextFile(new URL("../../../testdata/pull_answers.json", import.meta.url));
+  const text = await Deno.readTextFile(`${PROJECT}tests/testdata/pull_answers.json`);
   const answers = JSON.parse(text) as CapturedAnswer[];
   for (const { engine, registry, status, message, kind } of answers) {
     const verdict = classifyPullFailure({ status, message }, REFERENCE);

@@ -6,11 +6,12 @@ import {
   PullTally,
   readPullLines,
 } from "../../../../lib/runtime/docker/pull_stream.ts";
+import { PROJECT } from "../../../../tools/deno.ts";
 
 const DIGEST = "sha256:f20ab5088386c75b3a9462870dcac15b01e4ffb7cb94cca582f7492571c94eb5";
 
 function captured(name: string): Promise<Uint8Array> {
-  return Deno.readFile(new URL(`../../../testdata/${name}.ndjson`, import.meta.url));
+  return Deno.readFile(`${PROJECT}tests/testdata/${name}.ndjson`);
 }
 
 async function* inChunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
