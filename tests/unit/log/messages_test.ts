@@ -100,18 +100,20 @@ Deno.test("a kubelet that stays away is one warning, and its return is said", ()
   assertEquals(heard("info").length, 2);
 });
 
+/** An image that the keep list wants. */
+const REPAIR = {
+  name: "gcr.io/a/b:1",
+  image: "gcr.io/a/b:1",
+  reference: { domain: "gcr.io", path: "a/b", tag: "1", digest: undefined },
+  rule: { origin: "gcr.io", mirrors: [] },
+  candidates: [],
+  failures: [],
+};
+
 Deno.test("a failing repair is one warning for each reason, though every text differs", () => {
   const { journal, heard, clock } = scene();
-  const target = {
-    name: "gcr.io/a/b:1",
-    image: "gcr.io/a/b:1",
-    reference: { domain: "gcr.io", path: "a/b", tag: "1", digest: undefined },
-    rule: { origin: "gcr.io", mirrors: [] },
-    candidates: [],
-    failures: [],
-  };
   const fail = (message: string, reason?: "denied") =>
-    journal.finished(target, { result: "failed", reason, message, attempts: [] }, 1, 10);
+    journal.finished(REPAIR, { result: "failed", reason, message, attempts: [] }, 1, 10);
   fail("took 1 s");
   fail("took 2 s");
   assertEquals(heard("warning").length, 1);
@@ -156,17 +158,9 @@ Deno.test("events that an Engine refuses are a warning of their own", () => {
 
 Deno.test("repairs that fail since the Engine is away are told, and are not on the worklist", () => {
   const { journal, said } = scene();
-  const target = {
-    name: "gcr.io/a/b:1",
-    image: "gcr.io/a/b:1",
-    reference: { domain: "gcr.io", path: "a/b", tag: "1", digest: undefined },
-    rule: { origin: "gcr.io", mirrors: [] },
-    candidates: [],
-    failures: [],
-  };
   const fail = (runtimeSilent: boolean) => {
     const message = "inspect gcr.io/a/b:1: no";
-    journal.finished(target, { result: "failed", reason: undefined, message, attempts: [], runtimeSilent }, 1, 10);
+    journal.finished(REPAIR, { result: "failed", reason: undefined, message, attempts: [], runtimeSilent }, 1, 10);
     return said.splice(0).map(([level]) => level);
   };
   assertEquals([fail(true), fail(true), fail(false)], [["info"], ["debug"], ["warning"]]);
