@@ -10,7 +10,7 @@ import { Journal } from "./log/messages.ts";
 import { CountingJournal } from "./metrics/counting_journal.ts";
 import { MetricsDesk } from "./metrics/exporter.ts";
 import { Metrics } from "./metrics/metrics.ts";
-import { Mirrors } from "./mirrors/mirrors.ts";
+import { MirrorPool } from "./mirrors/pool.ts";
 import type { Ground, Parts } from "./pass.ts";
 import { Attempts } from "./plan/retries.ts";
 import { type Ledger, type LedgerEntry, LedgerFile, ledgerLines, noLedger } from "./record/ledger.ts";
@@ -97,7 +97,7 @@ export async function wire(
   const ledger = options.ledger ? new LedgerFile(config.ledger.file, config.ledger) : noLedger;
   const memory = { provenance: new Provenance(), refusals: new Refusals() };
   if (options.ledger) await recall(config.ledger.file, memory, journal);
-  const mirrors = new Mirrors({
+  const mirrors = new MirrorPool({
     settings: config.mirrors,
     concurrency: config.repair.concurrency,
     now,

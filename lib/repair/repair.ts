@@ -3,6 +3,7 @@
 
 import { type Reference, repositoryOf } from "../images/reference.ts";
 import type { Candidate } from "../images/rules.ts";
+import type { Mirrors } from "../mirrors/mirrors.ts";
 import type { Attempt, CandidateFailure, Failed, Outcome, Repaired } from "../plan/outcome.ts";
 import { failedOutcome } from "../plan/outcome.ts";
 import { lookupName, type Target } from "../plan/plan.ts";
@@ -10,7 +11,6 @@ import {
   type LocalImage,
   type PulledImage,
   type PullProgress,
-  type RegistryAuth,
   type Runtime,
   RuntimeError,
 } from "../runtime/runtime.ts";
@@ -26,24 +26,10 @@ export interface RepairListener {
   tagged(target: Target, candidate: Candidate, name: string): void;
 }
 
-/** The mirror's side of a repair: may it be asked, with which credentials, and what it answered. */
-export interface MirrorDesk {
-  /** Why the mirror must not be asked now, or undefined. */
-  resting(mirror: string): string | undefined;
-  /** What to ask the mirror with for this full name. */
-  credentials(mirror: string, reference: string): Promise<RegistryAuth | undefined>;
-  /** With whose credentials the mirror was last asked for this name, for a person to whom it said no. */
-  credentialsInWords(mirror: string, reference: string): string;
-  /** Runs `pull` when the mirror has a free place; while it waits, others may go first, see Places. */
-  withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>, yields?: Yields): Promise<T>;
-  delivered(mirror: string): void;
-  failed(mirror: string, error: RuntimeError): void;
-}
-
 /** What a repair works with. */
 export interface RepairTools {
   readonly runtime: Runtime;
-  readonly mirrors: MirrorDesk;
+  readonly mirrors: Mirrors;
   readonly listener: RepairListener;
   /** A word against giving this digest this name, or undefined; see lib/record/provenance.ts. */
   readonly objection?: ((target: Target, candidate: Candidate, digest: string) => string | undefined) | undefined;

@@ -11,7 +11,7 @@ export interface RuntimeLimits {
   readonly lookUps: number;
 }
 
-/** The same runtime within limits. Pulls have limits of their own, see lib/mirrors/mirrors.ts. */
+/** The same runtime within limits. Pulls have limits of their own, see lib/mirrors/pool.ts. */
 export function boundedRuntime(runtime: Runtime, limits: RuntimeLimits): Runtime {
   const places = new Places(limits.calls);
   const lookUps = new Places(limits.lookUps);

@@ -1,7 +1,7 @@
 // A runtime in memory with a journal of its calls, for tests of the rooms that use one. It refuses what it was not told
 // to expect.
 
-import type { MirrorDesk } from "../../lib/repair/repair.ts";
+import type { Mirrors } from "../../lib/mirrors/mirrors.ts";
 import {
   type EventOptions,
   type LocalImage,
@@ -115,7 +115,7 @@ export function image(id: string, digests: readonly string[] = []): LocalImage {
 }
 
 /** A desk at which every mirror is up and wants no credentials, but for the changes. */
-export function openDesk(changes: Partial<MirrorDesk> = {}): MirrorDesk {
+export function openDesk(changes: Partial<Mirrors> = {}): Mirrors {
   return {
     resting: () => undefined,
     credentials: () => Promise.resolve(undefined),

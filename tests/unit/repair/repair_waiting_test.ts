@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { parseReference } from "../../../lib/images/reference.ts";
 import type { Candidate } from "../../../lib/images/rules.ts";
-import { Mirrors, type MirrorsOptions } from "../../../lib/mirrors/mirrors.ts";
+import { MirrorPool, type MirrorPoolOptions } from "../../../lib/mirrors/pool.ts";
 import type { Target } from "../../../lib/plan/plan.ts";
 import { repair } from "../../../lib/repair/repair.ts";
 import { boundedRuntime } from "../../../lib/runtime/limited.ts";
@@ -28,7 +28,7 @@ function targetOf(name: string): Target {
 function crowded(runtime: MemoryRuntime) {
   const pull = Promise.withResolvers<PulledImage>();
   runtime.pulls["m.example/first:1"] = pull.promise;
-  const options: MirrorsOptions = {
+  const options: MirrorPoolOptions = {
     settings: { "m.example": { maxConcurrentPulls: 1 } },
     concurrency: 8,
     shortLine: 0,
@@ -41,7 +41,7 @@ function crowded(runtime: MemoryRuntime) {
   const ignore = () => {};
   const tools = {
     runtime,
-    mirrors: new Mirrors(options),
+    mirrors: new MirrorPool(options),
     listener: { started: ignore, pulling: ignore, candidateFailed: ignore, tagged: ignore },
     signal: new AbortController().signal,
   };

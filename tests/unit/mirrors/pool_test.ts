@@ -1,8 +1,8 @@
-// Holds lib/mirrors/mirrors.ts to what it knows of each mirror: rest, places, credentials.
+// Holds lib/mirrors/pool.ts to what it knows of each mirror: rest, places, credentials.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { MirrorSettings } from "../../../lib/config/config.ts";
-import { Mirrors } from "../../../lib/mirrors/mirrors.ts";
+import { MirrorPool } from "../../../lib/mirrors/pool.ts";
 import { RuntimeError, type RuntimeErrorKind } from "../../../lib/runtime/runtime.ts";
 
 const MIRROR = "mirror.example:5000";
@@ -13,7 +13,7 @@ const patient = new AbortController().signal;
 function openDesk(options: { settings?: Record<string, MirrorSettings>; concurrency?: number } = {}) {
   const clock = { now: 1_589_591_513_000 };
   const news: string[] = [];
-  const desk = new Mirrors({
+  const desk = new MirrorPool({
     settings: options.settings ?? {},
     concurrency: options.concurrency ?? 100,
     now: () => clock.now,
@@ -97,7 +97,7 @@ Deno.test("a mirror that delivered is asked again at once", () => {
 });
 
 /** Starts so many pulls from each mirror; answers how many of each run at once, and lets them end. */
-async function running(desk: Mirrors, mirrors: readonly string[], each: number): Promise<number[]> {
+async function running(desk: MirrorPool, mirrors: readonly string[], each: number): Promise<number[]> {
   const gate = Promise.withResolvers<void>();
   const counts = new Map(mirrors.map((mirror) => [mirror, 0]));
   const pulls = mirrors.flatMap((mirror) =>

@@ -1,0 +1,119 @@
+// Everything Gilly holds about its mirrors while it runs: which rest, how many pulls each takes, whose credentials.
+
+import type { MirrorSettings } from "../config/config.ts";
+import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
+import type { RegistryAuth, RuntimeError, RuntimeErrorKind } from "../runtime/runtime.ts";
+import { describeError } from "../support/errors.ts";
+import { Places, type Yields } from "../support/semaphore.ts";
+import { MirrorRests, type Rest } from "./cooldown.ts";
+import { AuthFile, type AuthLookup } from "./credentials.ts";
+import type { Mirrors } from "./mirrors.ts";
+
+/** Failures that are about the mirror and not about the image. */
+const MIRROR_FAILURES: ReadonlySet<RuntimeErrorKind> = new Set(["registry-down", "rate-limited", "stalled"]);
+
+/** A mirror with no limit of its own takes this many pulls at once. */
+const DEFAULT_PULLS_PER_MIRROR = 4;
+
+/** So many may wait for a mirror before it is asked, for each of them, whether it has the image at all. */
+const SHORT_LINE = 8;
+
+/** What the desk is told at the start, and whom it tells of news. */
+export interface MirrorPoolOptions {
+  readonly settings: Readonly<Record<string, MirrorSettings>>;
+  /** Pulls at once over all mirrors. */
+  readonly concurrency: number;
+  /** Overrides how many may wait before mirrors are asked what they have. */
+  readonly shortLine?: number;
+  readonly now: () => number;
+  readonly random: () => number;
+  /** A mirror went to rest for the first time since it last delivered. */
+  readonly onRest: (mirror: string, rest: Rest) => void;
+  readonly onWake: (mirror: string) => void;
+  /** The credentials of a mirror cannot be used; it is asked without any. */
+  readonly onAuthProblem: (mirror: string, problem: string) => void;
+}
+
+/** The mirrors of one configuration, keyed by host. */
+export class MirrorPool implements Mirrors {
+  readonly #options: MirrorPoolOptions;
+  readonly #rests = new MirrorRests();
+  readonly #all: Places;
+  readonly #perMirror = new Map<string, Places>();
+  readonly #authFiles = new Map<string, AuthFile>();
+  /** What the last look into each file came to. */
+  readonly #lookups = new Map<string, AuthLookup>();
+
+  constructor(options: MirrorPoolOptions) {
+    this.#options = options;
+    this.#all = new Places(options.concurrency, options.shortLine ?? SHORT_LINE);
+    for (const [mirror, { authFile }] of Object.entries(options.settings)) {
+      if (authFile !== undefined) this.#authFiles.set(mirror, new AuthFile(authFile, mirror));
+    }
+  }
+
+  resting(mirror: string): string | undefined {
+    const now = this.#options.now();
+    const rest = this.#rests.current(mirror, now);
+    return rest && `${mirror} rests for another ${Math.ceil((rest.until - now) / 1000)} s (${rest.because})`;
+  }
+
+  async credentials(mirror: string, reference: string): Promise<RegistryAuth | undefined> {
+    const file = this.#authFiles.get(mirror);
+    if (file === undefined || !usesCredentials(mirror, this.#options.settings[mirror], reference)) return undefined;
+    const found = await file.read();
+    this.#lookups.set(mirror, found);
+    if ("problem" in found) {
+      this.#options.onAuthProblem(mirror, found.problem);
+      return undefined;
+    }
+    return found.auth;
+  }
+
+  /** Every mirror that failed and has not delivered since, resting or not. */
+  rests(): ReadonlyMap<string, Rest> {
+    return this.#rests.all();
+  }
+
+  credentialsInWords(mirror: string, reference: string): string {
+    const file = this.#options.settings[mirror]?.authFile;
+    if (file === undefined) return `${mirror} was asked without credentials: it has no authFile under mirrors`;
+    if (!usesCredentials(mirror, this.#options.settings[mirror], reference)) {
+      return `${mirror} was asked without credentials: ${outsideInWords(mirror, reference)}`;
+    }
+    const lookup = this.#lookups.get(mirror);
+    return lookup !== undefined && "problem" in lookup
+      ? `${mirror} was asked without credentials: ${lookup.problem}`
+      : `${mirror} was asked with the credentials of ${file}`;
+  }
+
+  async withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>, yields?: Yields): Promise<T> {
+    // The mirror's own place first: who waits for a slow mirror must not hold a place that another could use.
+    return await this.#placesOf(mirror).with(signal, () => this.#all.with(signal, pull, yields), yields);
+  }
+
+  delivered(mirror: string): void {
+    if (this.#rests.all().has(mirror)) this.#options.onWake(mirror);
+    this.#rests.wake(mirror);
+  }
+
+  failed(mirror: string, error: RuntimeError): void {
+    if (!MIRROR_FAILURES.has(error.kind)) return;
+    const news = !this.#rests.all().has(mirror);
+    const { now, random } = this.#options;
+    const rest = this.#rests.send(mirror, describeError(error), now(), random(), error.retryAfterSeconds);
+    if (news) this.#options.onRest(mirror, rest);
+  }
+
+  #placesOf(mirror: string): Places {
+    let places = this.#perMirror.get(mirror);
+    if (places === undefined) {
+      places = new Places(
+        this.#options.settings[mirror]?.maxConcurrentPulls ?? DEFAULT_PULLS_PER_MIRROR,
+        this.#options.shortLine ?? SHORT_LINE,
+      );
+      this.#perMirror.set(mirror, places);
+    }
+    return places;
+  }
+}
