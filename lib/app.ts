@@ -20,10 +20,9 @@ import { AskedMirrors } from "./repair/asked_mirrors.ts";
 import { Repairs } from "./repair/queue.ts";
 import type { RepairTools } from "./repair/repair.ts";
 import { DockerRuntime } from "./runtime/docker/client.ts";
-import { measuredRuntime } from "./runtime/instrumented.ts";
+import { InstrumentedRuntime } from "./runtime/instrumented.ts";
 import { boundedRuntime } from "./runtime/limited.ts";
-import type { ImageStore, Runtime } from "./runtime/runtime.ts";
-import { WatchedRuntime } from "./runtime/watched.ts";
+import type { ImageStore, Runtime, Silence } from "./runtime/runtime.ts";
 import type { MirrorFacts } from "./status/node_state.ts";
 import { entryOnTheWall } from "./status/wall_clock.ts";
 import { VERSION } from "./version.ts";
@@ -31,7 +30,7 @@ import { VERSION } from "./version.ts";
 /** Parts that hold connections. */
 export interface WiredParts extends Parts {
   readonly config: Config;
-  readonly runtime: WatchedRuntime;
+  readonly runtime: InstrumentedRuntime;
   events: Runtime["events"];
   readonly mirrors: MirrorFacts;
   close(): void;
@@ -90,9 +89,12 @@ export async function wire(
     socket: config.docker.socket,
     noProgressMs: 1000 * config.repair.noProgressSeconds,
   });
-  const { metrics } = options;
-  const heard = metrics === undefined ? engine : measuredRuntime(engine, metrics.meter, now);
-  const runtime = new WatchedRuntime(boundedRuntime(heard, AT_ONCE), journal);
+  const observer = {
+    runtimeSilent: (silence: Silence) => journal.runtimeSilent(silence),
+    runtimeAnswers: () => journal.runtimeAnswers(),
+    ...options.metrics?.meter,
+  };
+  const runtime = new InstrumentedRuntime(boundedRuntime(engine, AT_ONCE), observer, now);
   const client = new KubeletClient(config.kubelet);
   const ledger = options.ledger ? new LedgerFile(config.ledger.file, config.ledger) : noLedger;
   const memory = { provenance: new Provenance(), refusals: new Refusals() };

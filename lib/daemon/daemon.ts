@@ -5,7 +5,7 @@ import { KubeletError } from "../kubelet/client.ts";
 import { type Ground, type Parts, type Pass, pass } from "../pass.ts";
 import { Keeper } from "../repair/kept_images.ts";
 import type { EventOptions } from "../runtime/runtime.ts";
-import type { WatchedRuntime } from "../runtime/watched.ts";
+import type { InstrumentedRuntime } from "../runtime/instrumented.ts";
 import { type MirrorFacts, type NodeState, nodeState, statusLine } from "../status/node_state.ts";
 import { describeError } from "../support/errors.ts";
 import { Follower } from "../support/linked_signal.ts";
@@ -26,8 +26,8 @@ export interface ServiceManager {
 /** Parts as a config wired them. */
 export interface DaemonParts extends Parts {
   readonly config: { readonly file: string; readonly poll: Tempo };
-  /** Whether the runtime answers, see WatchedRuntime. */
-  readonly runtime: Pick<WatchedRuntime, "silence" | "askAgain">;
+  /** Whether the runtime answers, see InstrumentedRuntime. */
+  readonly runtime: Pick<InstrumentedRuntime, "silence" | "askAgain">;
   /** Follows the runtime's events, see Runtime. */
   events(options: EventOptions): Promise<never>;
   readonly mirrors: MirrorFacts;

@@ -8,8 +8,7 @@ import type { Rest } from "../mirrors/cooldown.ts";
 import type { Attempt, Failed, Outcome } from "../plan/outcome.ts";
 import type { Plan, Refusal, Repair, Skip, Target } from "../plan/plan.ts";
 import type { ImageRepairListener } from "../repair/queue.ts";
-import { RuntimeError, type Silence } from "../runtime/runtime.ts";
-import type { SilenceListener } from "../runtime/watched.ts";
+import { RuntimeError, type RuntimeObserver, type Silence } from "../runtime/runtime.ts";
 import { describeError } from "../support/errors.ts";
 import type { Fields, Level } from "./log.ts";
 import { Reminders } from "./throttle.ts";
@@ -21,7 +20,7 @@ export type Say = (level: Level, tag: string, text: string, fields?: Fields) => 
 const PODS_NAMED = 3;
 
 /** Puts what happens into words; each change once, what lasts ever more rarely. */
-export class Journal implements ImageRepairListener, SilenceListener {
+export class Journal implements ImageRepairListener, RuntimeObserver {
   readonly #say: Say;
   readonly #now: () => number;
   readonly #reminders = new Reminders();

@@ -4,7 +4,7 @@
 import type { MetricsSettings } from "../config/config.ts";
 import type { ListenAddress } from "../config/values.ts";
 import type { Level } from "../log/log.ts";
-import type { RuntimeMeter } from "../runtime/instrumented.ts";
+import type { RuntimeObserver } from "../runtime/runtime.ts";
 import type { NodeState } from "../status/node_state.ts";
 import { describeError } from "../support/errors.ts";
 import type { CertificateClock, Metrics } from "./metrics.ts";
@@ -41,7 +41,7 @@ export class MetricsDesk {
   #writes: Promise<void> = Promise.resolve();
   #writesWaiting = 0;
   /** Hears the Engine for the metrics of the moment. */
-  readonly meter: RuntimeMeter = {
+  readonly meter: Required<Pick<RuntimeObserver, "pulled" | "pullFailed" | "callFailed">> = {
     pulled: (seconds, bytes) => this.#metrics?.pulled(seconds, bytes),
     pullFailed: (seconds) => this.#metrics?.pullFailed(seconds),
     callFailed: (kind) => this.#metrics?.callFailed(kind),

@@ -3,8 +3,7 @@
 
 import type { KubeletErrorKind } from "../kubelet/client.ts";
 import type { Outcome } from "../plan/outcome.ts";
-import type { RuntimeMeter } from "../runtime/instrumented.ts";
-import type { RuntimeErrorKind } from "../runtime/runtime.ts";
+import type { RuntimeErrorKind, RuntimeObserver } from "../runtime/runtime.ts";
 import type { MirrorState, NodeState } from "../status/node_state.ts";
 import {
   CONTAINER_LABELS,
@@ -32,7 +31,7 @@ export interface MetricsOptions {
 }
 
 /** Everything counted since it was made. Nothing here throws for what it is told. */
-export class Metrics implements RuntimeMeter {
+export class Metrics implements RuntimeObserver {
   readonly #is: Instruments;
   readonly #options: MetricsOptions;
   #mirrors: readonly string[] = [];

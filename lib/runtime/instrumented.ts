@@ -1,44 +1,114 @@
-// A runtime with a meter on it: every call goes through unchanged, and the meter hears what it took and why it failed.
+// A runtime whose calls make news: what they took and why they failed, and whether the runtime answers at all. Every call
+// goes through unchanged.
 
-import { type Runtime, RuntimeError, type RuntimeErrorKind } from "./runtime.ts";
+import { Follower } from "../support/linked_signal.ts";
+import type { EventOptions, LookUpOptions, PullOptions, Runtime, RuntimeObserver, Silence } from "./runtime.ts";
+import { RuntimeError } from "./runtime.ts";
 
-/** Hears of pulls and of calls that failed. What our own stop ended is neither. */
-export interface RuntimeMeter {
-  /** A pull brought its image: seconds it took, bytes it downloaded. */
-  pulled(seconds: number, bytes: number): void;
-  pullFailed(seconds: number): void;
-  /** A call of any kind failed, pulls included. */
-  callFailed(kind: RuntimeErrorKind): void;
-}
+/** The same runtime to whoever uses it, and what is known of its silence to whoever asks. */
+export class InstrumentedRuntime implements Runtime {
+  readonly #runtime: Runtime;
+  readonly #observer: RuntimeObserver;
+  readonly #now: () => number;
+  #silence: Silence | undefined;
+  #asking = false;
 
-/** The same runtime to whoever uses it. `now` is in milliseconds. */
-export function measuredRuntime(runtime: Runtime, meter: RuntimeMeter, now: () => number): Runtime {
-  const heard = async <Answer>(call: Promise<Answer>): Promise<Answer> => {
+  /** `now` is in milliseconds. */
+  constructor(runtime: Runtime, observer: RuntimeObserver, now: () => number) {
+    this.#runtime = runtime;
+    this.#observer = observer;
+    this.#now = now;
+  }
+
+  /** Who gave no answer to the latest call, and why; undefined while it answers, or was not asked yet. */
+  get silence(): Silence | undefined {
+    return this.#silence;
+  }
+
+  /** While it is silent, asks it something small beside the caller's work: nothing else may want to. Never throws. */
+  askAgain(signal: AbortSignal): void {
+    if (this.#silence === undefined || this.#asking || signal.aborted) return;
+    this.#asking = true;
+    const asking = new Follower(signal);
+    void this.info(asking.signal).catch(() => {}).finally(() => {
+      asking[Symbol.dispose]();
+      this.#asking = false;
+    });
+  }
+
+  info(signal: AbortSignal) {
+    return this.#heard(this.#runtime.info(signal));
+  }
+
+  inspect(reference: string, signal: AbortSignal) {
+    return this.#heard(this.#runtime.inspect(reference, signal));
+  }
+
+  lookUp(reference: string, options: LookUpOptions) {
+    return this.#heard(this.#runtime.lookUp(reference, options));
+  }
+
+  async pull(reference: string, options: PullOptions) {
+    const start = this.#now();
+    const seconds = () => (this.#now() - start) / 1000;
     try {
-      return await call;
+      const pulled = await this.#heard(this.#runtime.pull(reference, options));
+      this.#observer.pulled?.(seconds(), pulled.bytes);
+      return pulled;
     } catch (error) {
-      if (error instanceof RuntimeError) meter.callFailed(error.kind);
+      if (error instanceof RuntimeError) this.#observer.pullFailed?.(seconds());
       throw error;
     }
-  };
-  return {
-    info: (signal) => heard(runtime.info(signal)),
-    inspect: (reference, signal) => heard(runtime.inspect(reference, signal)),
-    lookUp: (reference, options) => heard(runtime.lookUp(reference, options)),
-    async pull(reference, options) {
-      const start = now();
-      const seconds = () => (now() - start) / 1000;
-      try {
-        const pulled = await heard(runtime.pull(reference, options));
-        meter.pulled(seconds(), pulled.bytes);
-        return pulled;
-      } catch (error) {
-        if (error instanceof RuntimeError) meter.pullFailed(seconds());
-        throw error;
-      }
-    },
-    tag: (source, target, signal) => heard(runtime.tag(source, target, signal)),
-    events: (options) => heard(runtime.events(options)),
-    close: () => runtime.close(),
-  };
+  }
+
+  tag(source: string, target: { readonly name: string; readonly tag: string }, signal: AbortSignal) {
+    return this.#heard(this.#runtime.tag(source, target, signal));
+  }
+
+  async events(options: EventOptions): Promise<never> {
+    let isOpen = false;
+    const onOpen = () => {
+      isOpen = true;
+      this.#answers();
+      options.onOpen();
+    };
+    try {
+      return await this.#runtime.events({ ...options, onOpen });
+    } catch (error) {
+      // A stream that ends is an Engine that stops, or one that restarts: the next call tells.
+      this.#failed(error, { tellsSilence: !isOpen });
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#runtime.close();
+  }
+
+  async #heard<Answer>(call: Promise<Answer>): Promise<Answer> {
+    try {
+      const answer = await call;
+      this.#answers();
+      return answer;
+    } catch (error) {
+      this.#failed(error, { tellsSilence: true });
+      throw error;
+    }
+  }
+
+  // What our own stop ended is no RuntimeError, and no news.
+  #failed(error: unknown, { tellsSilence }: { readonly tellsSilence: boolean }): void {
+    if (!(error instanceof RuntimeError)) return;
+    this.#observer.callFailed?.(error.kind);
+    if (!tellsSilence) return;
+    if (error.silence !== undefined) {
+      this.#silence = error.silence;
+      this.#observer.runtimeSilent?.(error.silence);
+    } else if (error.kind !== "unreachable") this.#answers(); // A pull that breaks off says nothing either way.
+  }
+
+  #answers(): void {
+    this.#silence = undefined;
+    this.#observer.runtimeAnswers?.();
+  }
 }

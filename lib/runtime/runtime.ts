@@ -126,6 +126,19 @@ export interface EventOptions {
   readonly onEvent: (event: RuntimeEvent) => void;
 }
 
+/** News of a runtime, for whoever counts them or says them; see InstrumentedRuntime. What our own stop ended is none. */
+export interface RuntimeObserver {
+  /** A call was not answered, and no other would be; told for each such call. */
+  runtimeSilent?(silence: Silence): void;
+  /** A call was answered, well or badly; told for each. */
+  runtimeAnswers?(): void;
+  /** A pull brought its image: seconds it took, bytes it downloaded. */
+  pulled?(seconds: number, bytes: number): void;
+  pullFailed?(seconds: number): void;
+  /** A call of any kind failed, pulls included. */
+  callFailed?(kind: RuntimeErrorKind): void;
+}
+
 /** Every method throws only RuntimeError, or the signal's reason when it was aborted. */
 export interface Runtime {
   info(signal: AbortSignal): Promise<RuntimeInfo>;

@@ -8,14 +8,9 @@ import { CountingJournal } from "../../../lib/metrics/counting_journal.ts";
 import { failedOutcome, type Outcome } from "../../../lib/plan/outcome.ts";
 import { planImage, type Repair } from "../../../lib/plan/plan.ts";
 import { LedgerError } from "../../../lib/record/ledger.ts";
-import { measuredRuntime, type RuntimeMeter } from "../../../lib/runtime/instrumented.ts";
-import { type Runtime, RuntimeError } from "../../../lib/runtime/runtime.ts";
 import type { ContainerState, MirrorState } from "../../../lib/status/node_state.ts";
 import { makeAuthority } from "../../fakes/certificates.ts";
 import { makeMetrics, nodeStateWith, seriesIn, valueIn } from "../../fakes/metrics.ts";
-import { image, MemoryRuntime } from "../../fakes/runtime.ts";
-
-const NOBODY = new AbortController().signal;
 
 function container(state: ContainerState["state"], reason: string | null, name = "app"): ContainerState {
   const where = { namespace: "default", pod: name, container: name, image: `gcr.io/a/${name}:1` };
@@ -205,47 +200,6 @@ Deno.test("a journal without metrics says the same", () => {
   journal.kubeletFailed(new KubeletError("forbidden", "no"));
   journal.passed(true, 1);
   assertEquals(said, ["GetPods", "Main"]);
-});
-
-/** A meter that writes down what it hears. */
-function listeningMeter(): RuntimeMeter & { readonly heard: unknown[] } {
-  const heard: unknown[] = [];
-  return {
-    heard,
-    pulled: (seconds, bytes) => void heard.push(["pulled", seconds, bytes]),
-    pullFailed: (seconds) => void heard.push(["pull failed", seconds]),
-    callFailed: (kind) => void heard.push(kind),
-  };
-}
-
-Deno.test("a measured runtime tells what pulls took and why calls failed, and changes no answer", async () => {
-  const inner = new MemoryRuntime({
-    "m.example/a/b:1": { image: image("1"), digest: "sha256:d" },
-    "m.example/a/c:1": new RuntimeError("denied", "no"),
-  });
-  let clock = 0;
-  const meter = listeningMeter();
-  const runtime: Runtime = measuredRuntime(inner, meter, () => clock += 500);
-  assertEquals(await runtime.pull("m.example/a/b:1", { signal: NOBODY }), { digest: "sha256:d", bytes: 10 });
-  const error = await runtime.pull("m.example/a/c:1", { signal: NOBODY }).catch((error) => error);
-  assertEquals([error instanceof RuntimeError, error.message], [true, "no"]);
-  inner.failures.inspect = new RuntimeError("unreachable", "gone");
-  await runtime.inspect("x:1", NOBODY).catch(() => {});
-  inner.failures.tag = new RuntimeError("failed", "disk full");
-  await runtime.tag("sha256:1", { name: "x", tag: "1" }, NOBODY).catch(() => {});
-  assertEquals((await runtime.info(NOBODY)).name, "memory");
-  runtime.close();
-  assertEquals(meter.heard, [["pulled", 0.5, 10], "denied", ["pull failed", 0.5], "unreachable", "failed"]);
-  assertEquals(inner.calls.at(-1), "close");
-});
-
-Deno.test("a pull that our own stop ended is no failure of anybody's", async () => {
-  const stop = new AbortController();
-  const meter = listeningMeter();
-  const runtime = measuredRuntime(new MemoryRuntime({ "m.example/a/b:1": new Promise(() => {}) }), meter, () => 0);
-  const pull = runtime.pull("m.example/a/b:1", { signal: stop.signal }).catch((error) => error.name);
-  stop.abort();
-  assertEquals([await pull, meter.heard], ["AbortError", []]);
 });
 
 Deno.test("certificates tell when they expire, renewed ones too, and those that cannot be read tell nothing", async () => {

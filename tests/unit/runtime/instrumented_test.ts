@@ -1,20 +1,22 @@
-// Holds the watch over the runtime: what counts as an answer, what as silence, and who is told.
+// What becomes news of a runtime: what counts as an answer, what as silence, and what a pull took.
 
 import { assertEquals } from "@std/assert";
-import { RuntimeError } from "../../../lib/runtime/runtime.ts";
-import { WatchedRuntime } from "../../../lib/runtime/watched.ts";
-import { MemoryRuntime } from "../../fakes/runtime.ts";
+import { InstrumentedRuntime } from "../../../lib/runtime/instrumented.ts";
+import { RuntimeError, type RuntimeObserver } from "../../../lib/runtime/runtime.ts";
+import { image, MemoryRuntime } from "../../fakes/runtime.ts";
 
 const SILENCE = { who: "the Docker Engine at /run/docker.sock", because: "Connection refused" };
 const silent = () => new RuntimeError("unreachable", "inspect x: refused", { silence: SILENCE });
 
+const never = new AbortController().signal;
+
 function scene() {
   const runtime = new MemoryRuntime();
   const heard: string[] = [];
-  const watched = new WatchedRuntime(runtime, {
+  const watched = new InstrumentedRuntime(runtime, {
     runtimeSilent: ({ because }) => void heard.push(`silent: ${because}`),
     runtimeAnswers: () => void heard.push("answers"),
-  });
+  }, () => 0);
   const stop = new AbortController();
   return { runtime, watched, heard, stop, inspect: () => watched.inspect("x:1", stop.signal).catch(() => {}) };
 }
@@ -53,7 +55,7 @@ Deno.test("silence lasts until the next answer, and only silence is asked after"
 for (const opens of [true, false]) {
   Deno.test(`a stream of events that ${opens ? "was open and ends" : "does not open"} is ${opens ? "no " : ""}silence`, async () => {
     const { runtime, watched, heard, stop } = scene();
-    const following = new WatchedRuntime(
+    const following = new InstrumentedRuntime(
       Object.assign(Object.create(runtime), {
         events: ({ onOpen }: { onOpen: () => void }) => {
           if (opens) onOpen();
@@ -61,9 +63,52 @@ for (const opens of [true, false]) {
         },
       }),
       { runtimeSilent: () => void heard.push("silent"), runtimeAnswers: () => void heard.push("answers") },
+      () => 0,
     );
     await following.events({ signal: stop.signal, onOpen: () => {}, onEvent: () => {} }).catch(() => {});
     assertEquals(heard, [opens ? "answers" : "silent"]);
     assertEquals(watched.silence, undefined);
   });
 }
+
+/** An observer of calls that writes down what it hears. */
+function hearing(): RuntimeObserver & { readonly heard: unknown[] } {
+  const heard: unknown[] = [];
+  return {
+    heard,
+    pulled: (seconds, bytes) => void heard.push(["pulled", seconds, bytes]),
+    pullFailed: (seconds) => void heard.push(["pull failed", seconds]),
+    callFailed: (kind) => void heard.push(kind),
+  };
+}
+
+Deno.test("the observer hears what pulls took and why calls failed, and changes no answer", async () => {
+  const inner = new MemoryRuntime({
+    "m.example/a/b:1": { image: image("1"), digest: "sha256:d" },
+    "m.example/a/c:1": new RuntimeError("denied", "no"),
+  });
+  let clock = 0;
+  const observer = hearing();
+  const runtime = new InstrumentedRuntime(inner, observer, () => clock += 500);
+  assertEquals(await runtime.pull("m.example/a/b:1", { signal: never }), { digest: "sha256:d", bytes: 10 });
+  const error = await runtime.pull("m.example/a/c:1", { signal: never }).catch((error) => error);
+  assertEquals([error instanceof RuntimeError, error.message], [true, "no"]);
+  inner.failures.inspect = new RuntimeError("unreachable", "gone");
+  await runtime.inspect("x:1", never).catch(() => {});
+  inner.failures.tag = new RuntimeError("failed", "disk full");
+  await runtime.tag("sha256:1", { name: "x", tag: "1" }, never).catch(() => {});
+  assertEquals((await runtime.info(never)).name, "memory");
+  runtime.close();
+  assertEquals(observer.heard, [["pulled", 0.5, 10], "denied", ["pull failed", 0.5], "unreachable", "failed"]);
+  assertEquals(inner.calls.at(-1), "close");
+});
+
+Deno.test("a pull that our own stop ended is no failure of anybody's", async () => {
+  const stop = new AbortController();
+  const hanging = new MemoryRuntime({ "m.example/a/b:1": new Promise(() => {}) });
+  const observer = hearing();
+  const runtime = new InstrumentedRuntime(hanging, observer, () => 0);
+  const pull = runtime.pull("m.example/a/b:1", { signal: stop.signal }).catch((error) => error.name);
+  stop.abort();
+  assertEquals([await pull, observer.heard], ["AbortError", []]);
+});
