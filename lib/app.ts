@@ -7,24 +7,24 @@ import { compileRules } from "./images/rules.ts";
 import { KubeletClient } from "./kubelet/client.ts";
 import { log } from "./log/log.ts";
 import { Journal } from "./log/messages.ts";
-import { CountingJournal } from "./metrics/counting_journal.ts";
 import { MetricsDesk } from "./metrics/exporter.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { MirrorPool } from "./mirrors/pool.ts";
 import type { Ground, Parts } from "./pass.ts";
 import { Attempts } from "./plan/retries.ts";
-import { type Ledger, type LedgerEntry, LedgerFile, ledgerLines, noLedger } from "./record/ledger.ts";
+import { LedgerFile, ledgerLines } from "./record/ledger.ts";
 import { Provenance } from "./record/provenance.ts";
+import { learn, type Recollection, Recorder } from "./record/recorder.ts";
 import { Refusals } from "./record/refusals.ts";
-import { AskedMirrors } from "./repair/asked_mirrors.ts";
+import { type Observer, tellAll } from "./repair/observer.ts";
 import { Repairs } from "./repair/queue.ts";
 import type { RepairTools } from "./repair/repair.ts";
 import { DockerRuntime } from "./runtime/docker/client.ts";
 import { InstrumentedRuntime } from "./runtime/instrumented.ts";
 import { boundedRuntime } from "./runtime/limited.ts";
-import type { ImageStore, Runtime, Silence } from "./runtime/runtime.ts";
+import type { ImageStore, Runtime } from "./runtime/runtime.ts";
+import { Activity } from "./status/activity.ts";
 import type { MirrorFacts } from "./status/node_state.ts";
-import { entryOnTheWall } from "./status/wall_clock.ts";
 import { VERSION } from "./version.ts";
 
 /** Parts that hold connections. */
@@ -57,61 +57,83 @@ export function random(): number {
   return Math.random();
 }
 
-/** What lives as long as the process; `signal` ends every repair, and the desk's metrics count what is said. */
-export function makeGround(signal: AbortSignal, metrics?: MetricsDesk): Ground {
-  const journal = metrics === undefined ? new Journal(log, now) : new CountingJournal(log, now, metrics);
-  return { journal, repairs: new Repairs({ listener: journal, now, random, signal }), now };
+/** What lives as long as the process, and whom it tells of what happens. */
+export interface Process extends Ground {
+  readonly recorder: Recorder;
+  readonly activity: Activity;
+  /** One more observer hears of what happens from now on. */
+  observe(observer: Observer): void;
+}
+
+/** What a process may set apart from the daemon's ways. */
+export interface ProcessOptions {
+  /** Who hears of everything first; the log unless others are named. */
+  readonly observers?: readonly Observer[];
+  /** Who wants the images that no pod waits for, in the ledger's words. */
+  readonly askedBy?: string;
+}
+
+/** Makes what lives as long as the process; `signal` ends every repair. */
+export function makeGround(signal: AbortSignal, options: ProcessOptions = {}): Process {
+  const observers = [...options.observers ?? [new Journal(log, now)]];
+  const observer = tellAll(observers);
+  const wallTime = () => now() + wallSkew();
+  const recorder = new Recorder({ observer, wallTime, askedBy: options.askedBy ?? "the keep list" });
+  const activity = new Activity();
+  observers.push(recorder, activity);
+  const repairs = new Repairs({ observer, now, random, signal });
+  return {
+    observer,
+    recorder,
+    activity,
+    repairs,
+    now,
+    observe: (another) => void observers.push(another),
+    async settled() {
+      await repairs.drained();
+      await recorder.settled();
+    },
+  };
 }
 
 /** Metrics that follow the config. Their package is loaded when a config first wants them: many never do. */
-export function makeMetricsDesk(): MetricsDesk {
+export function makeMetricsDesk(process: Process): MetricsDesk {
   const load = async () => {
     const residentBytes = () => Deno.memoryUsage().rss;
-    return new Metrics(await import("prom-client"), { version: VERSION, deno: Deno.version.deno, now, residentBytes });
+    const build = { version: VERSION, deno: Deno.version.deno };
+    const metrics = new Metrics(await import("prom-client"), { ...build, now, residentBytes });
+    process.observe(metrics);
+    return metrics;
   };
   return new MetricsDesk({ load, say: (level, text) => log(level, "Metrics", text), now });
-}
-
-/** What a wiring may leave out. */
-export interface WireOptions {
-  readonly ledger: boolean;
-  /** Whose meter hears the Engine. */
-  readonly metrics?: MetricsDesk;
 }
 
 /** Wires the parts for a config. Reads the ledger for what is known of earlier repairs; connects to nothing. */
 export async function wire(
   config: Config,
-  { journal }: Ground,
-  options: WireOptions = { ledger: true },
+  { observer, recorder, activity }: Process,
+  options: { readonly ledger: boolean } = { ledger: true },
 ): Promise<WiredParts> {
   const engine = new DockerRuntime({
     socket: config.docker.socket,
     noProgressMs: 1000 * config.repair.noProgressSeconds,
   });
-  const observer = {
-    runtimeSilent: (silence: Silence) => journal.runtimeSilent(silence),
-    runtimeAnswers: () => journal.runtimeAnswers(),
-    ...options.metrics?.meter,
-  };
   const runtime = new InstrumentedRuntime(boundedRuntime(engine, AT_ONCE), observer, now);
   const client = new KubeletClient(config.kubelet);
-  const ledger = options.ledger ? new LedgerFile(config.ledger.file, config.ledger) : noLedger;
-  const memory = { provenance: new Provenance(), refusals: new Refusals() };
-  if (options.ledger) await recall(config.ledger.file, memory, journal);
+  const known = { provenance: new Provenance(), refusals: new Refusals() };
+  if (options.ledger) {
+    await recall(config.ledger.file, known, observer);
+    recorder.follow(new LedgerFile(config.ledger.file, config.ledger), known);
+  }
   const mirrors = new MirrorPool({
     settings: config.mirrors,
     concurrency: config.repair.concurrency,
     now,
     random,
-    onRest: (mirror, rest) => journal.mirrorRests(mirror, rest),
-    onWake: (mirror) => journal.mirrorWakes(mirror),
-    onAuthProblem: (mirror, problem) => journal.authProblem(mirror, problem),
+    observer,
   });
-  const attempts = new Attempts(config.repair.backoff);
-  const listener = new AskedMirrors(journal);
-  const tools = { runtime, mirrors, listener, objection: objectionOf(config, memory.provenance, journal) };
-  const bench = { tools, attempts, ledger: learning(ledger, memory) };
+  const tools = { runtime, mirrors, observer, objection: objectionOf(config, known.provenance, observer) };
+  const bench = { tools, attempts: new Attempts(config.repair.backoff) };
   const registries = compileRules(config.registries);
   return {
     config,
@@ -120,11 +142,10 @@ export async function wire(
     registries,
     exclusions: compileExclusions(config.exclude),
     bench,
-    refusals: memory.refusals,
     mirrors: {
       hosts: [...new Set(registries.mirrors.map(({ host }) => host))],
       rests: () => mirrors.rests(),
-      asked: (name) => listener.of(name),
+      asked: (name) => activity.mirrorFor(name),
     },
     keep: { images: config.keep, bench: { ...bench, attempts: new Attempts(config.repair.backoff) } },
     imageStore: rememberedImageStore(runtime),
@@ -137,43 +158,21 @@ export async function wire(
   };
 }
 
-/** What is known of earlier repairs and refusals. */
-interface Memory {
-  readonly provenance: Provenance;
-  readonly refusals: Refusals;
-}
-
 /** Learns from the whole ledger, and never holds more than a piece of it. */
-async function recall(file: string, memory: Memory, journal: Journal): Promise<void> {
+async function recall(file: string, known: Recollection, observer: Observer): Promise<void> {
   try {
     for await (const lines of ledgerLines(file)) {
-      for (const { entry } of lines) if (entry !== undefined) learn(memory, entry);
+      for (const { entry } of lines) if (entry !== undefined) learn(known, entry);
     }
   } catch (error) {
-    journal.ledgerFailed(error);
+    observer.ledgerFailed?.(error);
   }
 }
 
-function learn({ provenance, refusals }: Memory, entry: LedgerEntry): void {
-  const { result, reference, candidate, digest } = entry;
-  if (result === "repaired" && reference && candidate && digest) provenance.learn({ reference, candidate, digest });
-  refusals.learn(entry);
-}
-
-function learning(ledger: Ledger, memory: Memory): Ledger {
-  return {
-    append(entry) {
-      const told = entryOnTheWall(entry, wallSkew());
-      learn(memory, told);
-      return ledger.append(told);
-    },
-  };
-}
-
-function objectionOf(config: Config, provenance: Provenance, journal: Journal): RepairTools["objection"] {
+function objectionOf(config: Config, provenance: Provenance, observer: Observer): RepairTools["objection"] {
   return (target, candidate, digest) => {
     const oddities = provenance.oddities({ reference: target.name, candidate: candidate.reference, digest });
-    for (const { message } of oddities) journal.oddImage(message);
+    for (const { message } of oddities) observer.oddImage?.(message);
     const changed = oddities.find(({ kind }) => kind === "digest-changed");
     return config.repair.onDigestChange === "refuse" && changed ? `refused: ${changed.message}` : undefined;
   };

@@ -4,9 +4,8 @@ import type { Exclusions } from "./images/exclusions.ts";
 import type { RegistryMap } from "./images/rules.ts";
 import { type Failure, isExpectant, scanPods } from "./kubelet/failures.ts";
 import type { PodList } from "./kubelet/pods.ts";
-import type { Journal } from "./log/messages.ts";
 import { makePlan, type Plan } from "./plan/plan.ts";
-import type { Refusals } from "./record/refusals.ts";
+import type { Observer } from "./repair/observer.ts";
 import type { Bench, Repairs } from "./repair/queue.ts";
 import type { ImageStore } from "./runtime/runtime.ts";
 
@@ -24,8 +23,6 @@ export interface Parts {
   /** Repair containers that wait to be created before the kubelet has failed on them. */
   readonly eager: boolean;
   readonly bench: Bench;
-  /** What the ledger knows of refusals. */
-  readonly refusals: Refusals;
   /** Images to hold present, and where their repairs are noted: apart from those that pods wait for. */
   readonly keep: { readonly images: readonly string[]; readonly bench: Bench };
   /** How the Engine keeps images, or undefined while it does not answer. */
@@ -34,8 +31,10 @@ export interface Parts {
 
 /** What stays the same from pass to pass, whatever the configuration. */
 export interface Ground {
-  readonly journal: Journal;
+  readonly observer: Observer;
   readonly repairs: Repairs;
+  /** Resolves when every repair under way has ended, and what was to be recorded is written. */
+  settled(): Promise<void>;
   /** Milliseconds since the epoch, by a clock that nobody sets: see app.ts. */
   readonly now: () => number;
 }
@@ -52,7 +51,7 @@ export interface Pass {
 /** Looks and plans; touches nothing. Throws KubeletError, or the signal's reason. */
 export async function look(parts: Parts, ground: Ground, signal: AbortSignal): Promise<Pass> {
   const list = await parts.kubelet.pods(signal);
-  ground.journal.connected(parts.kubelet.host);
+  ground.observer.connected?.(parts.kubelet.host);
   const { failures, expectant } = scanPods(list.pods);
   const early = parts.eager ? expectant : [];
   // Only a digest makes the image store matter, and a pass that found nothing asks Docker nothing.
@@ -65,7 +64,7 @@ export async function look(parts: Parts, ground: Ground, signal: AbortSignal): P
     underWay: (name) => ground.repairs.underWay(name),
     now: ground.now(),
   }));
-  ground.journal.looked(list, failures, plan);
+  ground.observer.looked?.(list, failures, plan);
   return { podCount: list.pods.length, failures, expectantCount: expectant.length, plan };
 }
 
@@ -74,13 +73,12 @@ function withoutExpectantSkips(plan: Plan): Plan {
   return { ...plan, skips: plan.skips.filter(({ failure }) => !isExpectant(failure)) };
 }
 
-/** One pass: looks, plans, records refusals, and starts the repairs, which go on beside later passes. Throws as `look` does. */
+/** One pass: looks, plans, and starts the repairs, which go on beside later passes. Throws as `look` does. */
 export async function pass(parts: Parts, ground: Ground, signal: AbortSignal): Promise<Pass> {
   const seen = await look(parts, ground, signal);
-  const { repairs, repairing, waits, skips } = seen.plan;
+  const { repairs, repairing, waits } = seen.plan;
   const wanted = [...repairs, ...repairing, ...waits.map((wait) => wait.repair)];
   parts.bench.attempts.keepOnly(new Set(wanted.map(({ name }) => name)));
-  ground.repairs.record(parts.refusals.fresh(skips, ground.now()), parts.bench.ledger);
   for (const repair of repairs) ground.repairs.start(repair, parts.bench);
   return seen;
 }

@@ -6,7 +6,6 @@ import { checkConfig, checkConfigText, type ConfigCheck } from "../check/config_
 import { judgeProxies, judgeRenewal } from "../check/files.ts";
 import { type Finding, renderFindings, worstOf } from "../check/finding.ts";
 import type { Config } from "../config/config.ts";
-import { Journal } from "../log/messages.ts";
 import { stateFileIn } from "../status/state_file.ts";
 import { EXIT } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
@@ -69,8 +68,8 @@ export const checkCommand: Command = {
 
 async function checkParts({ config, ...options }: ConfigCheck & { readonly config: Config }): Promise<Finding[]> {
   const { signal } = new AbortController();
-  // The journal would say what the findings say already.
-  const ground = { ...makeGround(signal), journal: new Journal(() => {}, now) };
+  // The log would say what the findings say already.
+  const ground = makeGround(signal, { observers: [] });
   const parts = await wire(config, ground, { ledger: false });
   try {
     return await checkNode(parts, ground, { ...options, signal });

@@ -1,14 +1,13 @@
 // `gilly explain`: what becomes of an image, and why: the line of the config that decides, the candidates, what is local
 // and what the ledger knows. It pulls nothing and asks no mirror.
 
-import { makeGround, now, wire, type WiredParts } from "../app.ts";
+import { makeGround, wire, type WiredParts } from "../app.ts";
 import { hang } from "../check/finding.ts";
 import type { Config } from "../config/config.ts";
 import { type KeyStep, locateKeys } from "../config/positions.ts";
 import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
 import { formatReference, type Reference, referenceOrUndefined } from "../images/reference.ts";
 import { type Candidate, matchRule } from "../images/rules.ts";
-import { Journal } from "../log/messages.ts";
 import { isRefusal, lookupName, planImage, type Refusal } from "../plan/plan.ts";
 import { type LedgerEntry, ledgerLines } from "../record/ledger.ts";
 import { describeError, EXIT, UsageError } from "../support/errors.ts";
@@ -72,8 +71,7 @@ export const explainCommand: Command = {
     }
     const config = await readConfigText(args, "explain");
     const { signal } = new AbortController();
-    const ground = { ...makeGround(signal), journal: new Journal(() => {}, now) };
-    const parts = await wire(config, ground, { ledger: false });
+    const parts = await wire(config, makeGround(signal, { observers: [] }), { ledger: false });
     try {
       const lineOf = locateKeys(await Deno.readTextFile(config.file));
       const explanations = await Promise.all(args.words.map((image) => explain(image, parts, lineOf, signal)));

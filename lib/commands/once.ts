@@ -36,7 +36,7 @@ export const onceCommand: Command = {
         return EXIT.ok;
       }
       await pass(parts, ground, stop.signal);
-      await ground.repairs.drained();
+      await ground.settled();
       return ground.repairs.failed > 0 || stop.signal.aborted ? EXIT.failure : EXIT.ok;
     } finally {
       parts.close();

@@ -1,11 +1,10 @@
 // `gilly pull`: the same repair as the daemon's, for images that a person names, with its progress.
 
-import { makeGround, now, wire, type WiredParts } from "../app.ts";
+import { makeGround, now, type Process, wire, type WiredParts } from "../app.ts";
 import { Journal } from "../log/messages.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import { isRefusal, planImage, type Refusal } from "../plan/plan.ts";
-import { entryFor } from "../repair/queue.ts";
-import { repair, type RepairListener } from "../repair/repair.ts";
+import { repair } from "../repair/repair.ts";
 import { EXIT, ReaderGoneError, UsageError } from "../support/errors.ts";
 import { printable, printableJson } from "../support/text.ts";
 import { sizeText, tookText } from "../support/units.ts";
@@ -14,6 +13,9 @@ import type { Command, Output } from "./command_line.ts";
 import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 import { PullScreen } from "./pull_screen.ts";
 import { Stop } from "./signals.ts";
+
+/** What the log says of these is what becomes of each image, and is printed as its result. */
+const TOLD_AS_RESULT: ReadonlySet<string> = new Set(["Docker", "Repair"]);
 
 /** What `pull --json` prints of each image. */
 export interface PullResult {
@@ -54,16 +56,18 @@ export const pullCommand: Command = {
     const config = await readConfigText(args, "pull");
     using stop = new Stop();
     const screen = new PullScreen(Deno.stderr, { plain: args.flags.plain === true, quiet: json });
-    const journal = new Journal((level, tag, text) => {
-      // That the Engine does not answer is what becomes of each image.
-      if (tag !== "Docker" && (level === "warning" || level === "error")) screen.note(`${level}: ${text}`);
+    const messages = new Journal((level, tag, text) => {
+      if (!TOLD_AS_RESULT.has(tag) && (level === "warning" || level === "error")) screen.note(`${level}: ${text}`);
     }, now);
-    const parts = await wire(config, { ...makeGround(stop.signal), journal });
+    const user = await userName();
+    const askedBy = `gilly pull${user === undefined ? "" : ` (${user})`}`;
+    const ground = makeGround(stop.signal, { observers: [screen, messages], askedBy });
+    const parts = await wire(config, ground);
     const results: PullResult[] = [];
     const paper = new LastingOutput(output);
     try {
       await Promise.all([...new Set(args.words)].map(async (image) => {
-        const result = await pullOne(image, parts, { listener: screen, journal, signal: stop.signal });
+        const result = await pullOne(image, parts, ground, stop.signal);
         results.push(result);
         screen.above(() => json || print(result, paper, screen));
       }));
@@ -73,6 +77,7 @@ export const pullCommand: Command = {
       screen.note(`interrupted: ${[...new Set(missing)].join(", ")} not repaired`);
       return stop.code;
     } finally {
+      await ground.settled();
       screen.close();
       parts.close();
     }
@@ -107,25 +112,16 @@ class LastingOutput implements Output {
 async function pullOne(
   image: string,
   parts: WiredParts,
-  { listener, journal, signal }: {
-    readonly listener: RepairListener;
-    readonly journal: Journal;
-    readonly signal: AbortSignal;
-  },
+  { observer }: Process,
+  signal: AbortSignal,
 ): Promise<PullResult> {
   const imageStore = image.includes("@") ? await parts.imageStore(signal) : undefined;
   const target = planImage(image, { ...parts, imageStore });
   if (isRefusal(target)) return refused(image, target);
-  const { tools, ledger } = parts.bench;
   const start = now();
-  const outcome = await repair(target, { ...tools, listener, signal });
+  const outcome = await repair(target, { ...parts.bench.tools, signal });
   const seconds = (now() - start) / 1000;
-  if (outcome.result !== "already-present") {
-    const user = await userName();
-    const askedBy = `gilly pull${user === undefined ? "" : ` (${user})`}`;
-    const entry = entryFor({ ...target, failures: [] }, outcome, seconds, now(), askedBy);
-    await ledger.append(entry).catch((error) => journal.ledgerFailed(error));
-  }
+  observer.finished?.({ repair: { ...target, failures: [] }, outcome, seconds });
   return resultOf(image, target.name, outcome, seconds);
 }
 

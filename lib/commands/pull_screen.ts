@@ -1,11 +1,11 @@
-// Where `gilly pull` shows its progress: bars in place on a terminal, lines elsewhere. It listens to repairs and writes to
+// Where `gilly pull` shows its progress: bars in place on a terminal, lines elsewhere. It observes repairs and writes to
 // one stream; results go elsewhere, and are printed above the bars.
 
 import { hang } from "../check/finding.ts";
 import type { Candidate } from "../images/rules.ts";
 import type { Attempt } from "../plan/outcome.ts";
 import type { Target } from "../plan/plan.ts";
-import type { RepairListener } from "../repair/repair.ts";
+import type { Observer } from "../repair/observer.ts";
 import type { PullProgress } from "../runtime/runtime.ts";
 import { printable } from "../support/text.ts";
 import { LiveRegion, PlainProgress, PullBoard } from "./pull_progress.ts";
@@ -21,7 +21,7 @@ export interface Stream {
 }
 
 /** Shows repairs as they go on. */
-export class PullScreen implements RepairListener {
+export class PullScreen implements Observer {
   readonly #stream: Stream;
   readonly #quiet: boolean;
   readonly #isLive: boolean;
@@ -37,8 +37,6 @@ export class PullScreen implements RepairListener {
     this.#quiet = options.quiet;
     this.#timer = this.#isLive ? setInterval(() => this.#draw(), FRAME_MS) : undefined;
   }
-
-  started(_target: Target): void {}
 
   pulling({ image }: Target, { reference }: Candidate): void {
     this.#board.begin(image, printable(`${image} from ${reference}`));

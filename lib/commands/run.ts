@@ -4,6 +4,7 @@ import { makeGround, makeMetricsDesk, now, random, wallSkew, wire } from "../app
 import { type Config, loadConfig } from "../config/config.ts";
 import { Daemon } from "../daemon/daemon.ts";
 import { openNotifier } from "../daemon/sd_notify.ts";
+import { log } from "../log/log.ts";
 import { certificateExpiries } from "../metrics/certificates.ts";
 import { StateFile, stateFileIn } from "../status/state_file.ts";
 import { stateOnTheWall } from "../status/wall_clock.ts";
@@ -30,20 +31,20 @@ export const runCommand: Command = {
     let reload = () => {};
     using stop = new Stop(() => reload());
     const config = await loadConfigAndLog(args);
-    const metrics = makeMetricsDesk();
-    const ground = makeGround(stop.signal, metrics);
+    const ground = makeGround(stop.signal);
+    const metrics = makeMetricsDesk(ground);
     const runtimeDirectory = Deno.env.get("RUNTIME_DIRECTORY");
     const notifier = openNotifier({
       socketPath: Deno.env.get("NOTIFY_SOCKET"),
       runtimeDirectory,
-      onFailure: (error) => ground.journal.plain("warning", "Main", describeError(error)),
+      onFailure: (error) => log("warning", "Main", describeError(error)),
     });
     const stateFile = new StateFile(stateFileIn(runtimeDirectory), (error) => {
       const level = runtimeDirectory === undefined ? "info" : "warning";
-      ground.journal.plain(level, "Main", `gilly status will know nothing of this daemon: ${describeError(error)}`);
+      log(level, "Main", `gilly status will know nothing of this daemon: ${describeError(error)}`);
     });
     const putInForce = async (config: Config) => {
-      const parts = await wire(config, ground, { ledger: true, metrics });
+      const parts = await wire(config, ground);
       await metrics.follow(config.metrics, () => certificateExpiries(config.kubelet));
       return parts;
     };
@@ -67,6 +68,7 @@ export const runCommand: Command = {
       },
       signal: stop.signal,
     });
+    ground.observe(daemon);
     reload = () => daemon.askReload();
     try {
       await daemon.run();

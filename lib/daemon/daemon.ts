@@ -4,6 +4,7 @@ import { ConfigError } from "../config/config.ts";
 import { KubeletError } from "../kubelet/client.ts";
 import { type Ground, type Parts, type Pass, pass } from "../pass.ts";
 import { Keeper } from "../repair/kept_images.ts";
+import type { Observer } from "../repair/observer.ts";
 import type { EventOptions } from "../runtime/runtime.ts";
 import type { InstrumentedRuntime } from "../runtime/instrumented.ts";
 import { type MirrorFacts, type NodeState, nodeState, statusLine } from "../status/node_state.ts";
@@ -64,7 +65,7 @@ const LONGEST_SLICE_MS = 15_000;
 const LAST_WORDS_MS = 1000;
 
 /** The rhythm: passes, pauses, reloads, and the stop. */
-export class Daemon {
+export class Daemon implements Observer {
   readonly #options: DaemonOptions;
   readonly #ground: Ground;
   readonly #keeper = new Keeper();
@@ -91,7 +92,6 @@ export class Daemon {
     await serviceManager.send({ ready: true, status: "Asking the kubelet for its pods" });
     this.#options.stateFile.publish(this.#state());
     this.#watch();
-    this.#ground.repairs.onEnd(() => this.#wake());
     while (!signal.aborted) {
       if (this.#reloadAsked) await this.#reload();
       await this.#pass();
@@ -103,8 +103,13 @@ export class Daemon {
     await serviceManager.send({ stopping: true, status: "Stopping" });
     await this.#keeper.idle();
     // The signal has ended every repair; a disk that hangs under the ledger must not keep the process.
-    await atMost(LAST_WORDS_MS, this.#ground.repairs.drained());
+    await atMost(LAST_WORDS_MS, this.#ground.settled());
     this.#parts.close();
+  }
+
+  /** A repair ended: when to pass next is to be decided anew. */
+  ended(): void {
+    this.#wake();
   }
 
   /** Asks for the config to be read again, before the next pass. */
@@ -125,13 +130,13 @@ export class Daemon {
     void watchEvents((options) => parts.events(options), {
       opened: () => {
         this.#listening = true;
-        ground.journal.eventsArrive();
+        ground.observer.eventsArrive?.();
         this.#keeper.hurry();
         hint("urgent");
       },
       broke: (error, wasOpen) => {
         this.#listening = false;
-        ground.journal.eventsBroke(error, wasOpen);
+        ground.observer.eventsBroke?.(error, wasOpen);
         if (wasOpen) hint("urgent");
         // What is known of the Engine may have changed, and is to be shown.
         else this.#wake();
@@ -155,15 +160,15 @@ export class Daemon {
     } catch (error) {
       if (signal.aborted) return;
       this.#trouble = describeError(error);
-      if (error instanceof KubeletError) this.#ground.journal.kubeletFailed(error);
-      else this.#ground.journal.unexpected(error);
+      if (error instanceof KubeletError) this.#ground.observer.kubeletFailed?.(error);
+      else this.#ground.observer.unexpected?.(error);
       this.#passed({ expectant: false, failed: true }, start);
     }
   }
 
   #passed(aftermath: Aftermath, start: number): void {
     const { ground, random } = this.#options;
-    ground.journal.passed(!aftermath.failed, (ground.now() - start) / 1000);
+    ground.observer.passed?.(!aftermath.failed, (ground.now() - start) / 1000);
     const { config, runtime } = this.#parts;
     const listening = this.#listening && runtime.silence === undefined;
     this.#rhythm.passed(ground.now(), aftermath, config.poll, listening, random());
@@ -210,14 +215,14 @@ export class Daemon {
       this.#unwatch.abort();
       this.#watch();
       this.#configTrouble = undefined;
-      this.#ground.journal.reloaded(this.#parts.config.file);
+      this.#ground.observer.reloaded?.(this.#parts.config.file);
       // Repairs that the old config began end with it.
       void this.#ground.repairs.drained().then(() => old.close());
     } catch (error) {
       const { file } = this.#parts.config;
       const mistakes = error instanceof ConfigError ? error.message.replaceAll("\n", "; ") : describeError(error);
       this.#configTrouble = `${file} was refused, the old config stays in force`;
-      this.#ground.journal.reloaded(file, mistakes);
+      this.#ground.observer.reloaded?.(file, mistakes);
     }
     await serviceManager.send({ ready: true, status: this.status() });
   }

@@ -5,10 +5,10 @@ import type { Candidate } from "../images/rules.ts";
 import { type Failure, isExpectant } from "../kubelet/failures.ts";
 import type { PodList } from "../kubelet/pods.ts";
 import type { Rest } from "../mirrors/cooldown.ts";
-import type { Attempt, Failed, Outcome } from "../plan/outcome.ts";
+import type { Attempt, Failed } from "../plan/outcome.ts";
 import type { Plan, Refusal, Repair, Skip, Target } from "../plan/plan.ts";
-import type { ImageRepairListener } from "../repair/queue.ts";
-import { RuntimeError, type RuntimeObserver, type Silence } from "../runtime/runtime.ts";
+import type { Observer, RepairEnd } from "../repair/observer.ts";
+import { RuntimeError, type Silence } from "../runtime/runtime.ts";
 import { describeError } from "../support/errors.ts";
 import type { Fields, Level } from "./log.ts";
 import { Reminders } from "./throttle.ts";
@@ -20,7 +20,7 @@ export type Say = (level: Level, tag: string, text: string, fields?: Fields) => 
 const PODS_NAMED = 3;
 
 /** Puts what happens into words; each change once, what lasts ever more rarely. */
-export class Journal implements ImageRepairListener, RuntimeObserver {
+export class Journal implements Observer {
   readonly #say: Say;
   readonly #now: () => number;
   readonly #reminders = new Reminders();
@@ -117,7 +117,7 @@ export class Journal implements ImageRepairListener, RuntimeObserver {
     this.#say("info", "TagImage", `tagged image: ${reference} to ${name}`, { image, candidate: reference });
   }
 
-  finished(repair: Repair, outcome: Outcome, seconds: number, nextTrySeconds: number): void {
+  finished({ repair, outcome, seconds, nextTrySeconds }: RepairEnd): void {
     const pods = namePods(repair.failures);
     const fields = { image: repair.image, result: outcome.result };
     switch (outcome.result) {
@@ -145,9 +145,10 @@ export class Journal implements ImageRepairListener, RuntimeObserver {
     repair: Repair,
     { reason, message, runtimeSilent = false }: Failed,
     pods: string,
-    nextTrySeconds: number,
+    nextTrySeconds: number | undefined,
   ): void {
     const text = `cannot repair ${repair.image} for ${pods}: ${reason === undefined ? "" : `${reason}: `}${message}`;
+    const next = nextTrySeconds === undefined ? "" : `; next try in ${Math.ceil(nextTrySeconds)} s`;
     const fields = { image: repair.image, result: "failed", ...(reason === undefined ? {} : { reason }) };
     // Two failures in a row seldom read the same to the letter, so what is news is the reason, not the text.
     const news = this.#reminders.due(repairKey(repair), reason ?? (runtimeSilent ? "silent" : "failed"), this.#now());
@@ -155,7 +156,7 @@ export class Journal implements ImageRepairListener, RuntimeObserver {
     this.#say(
       !news ? "debug" : runtimeSilent ? "info" : "warning",
       "Repair",
-      `${text}; next try in ${Math.ceil(nextTrySeconds)} s`,
+      `${text}${next}`,
       fields,
     );
   }
@@ -242,10 +243,6 @@ export class Journal implements ImageRepairListener, RuntimeObserver {
   /** Something went wrong that no room knew of; the pass is lost, the daemon is not. */
   unexpected(error: unknown): void {
     this.#remind("error", "unexpected", "Main", `this pass failed: ${describeError(error)}`);
-  }
-
-  plain(level: Level, tag: string, text: string): void {
-    this.#say(level, tag, text);
   }
 
   #remind(level: Level, key: string, tag: string, text: string, fields?: Fields): void {

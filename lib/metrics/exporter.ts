@@ -4,7 +4,6 @@
 import type { MetricsSettings } from "../config/config.ts";
 import type { ListenAddress } from "../config/values.ts";
 import type { Level } from "../log/log.ts";
-import type { RuntimeObserver } from "../runtime/runtime.ts";
 import type { NodeState } from "../status/node_state.ts";
 import { describeError } from "../support/errors.ts";
 import type { CertificateClock, Metrics } from "./metrics.ts";
@@ -40,23 +39,12 @@ export class MetricsDesk {
   #beatAt: number;
   #writes: Promise<void> = Promise.resolve();
   #writesWaiting = 0;
-  /** Hears the Engine for the metrics of the moment. */
-  readonly meter: Required<Pick<RuntimeObserver, "pulled" | "pullFailed" | "callFailed">> = {
-    pulled: (seconds, bytes) => this.#metrics?.pulled(seconds, bytes),
-    pullFailed: (seconds) => this.#metrics?.pullFailed(seconds),
-    callFailed: (kind) => this.#metrics?.callFailed(kind),
-  };
   /** The last thing that went wrong with each, so that it is said once. */
   readonly #troubles = new Map<"load" | "listen" | "textfile", string>();
 
   constructor(options: MetricsDeskOptions) {
     this.#options = options;
     this.#beatAt = options.now();
-  }
-
-  /** What counts, or undefined while nobody wants to see it. */
-  get metrics(): Metrics | undefined {
-    return this.#metrics;
   }
 
   /** `http://ADDRESS:PORT` while the port is served. */

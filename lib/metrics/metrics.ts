@@ -1,9 +1,12 @@
-// Counts what the daemon hears of itself, and renders it for Prometheus. It opens nothing and reads no clock; who wants to
+// The observer that counts, and renders what it counted for Prometheus. It opens nothing and reads no clock; who wants to
 // read the text is somebody else's matter.
 
-import type { KubeletErrorKind } from "../kubelet/client.ts";
-import type { Outcome } from "../plan/outcome.ts";
-import type { RuntimeErrorKind, RuntimeObserver } from "../runtime/runtime.ts";
+import type { Candidate } from "../images/rules.ts";
+import { KubeletError } from "../kubelet/client.ts";
+import type { Attempt } from "../plan/outcome.ts";
+import type { Target } from "../plan/plan.ts";
+import type { Observer, RepairEnd } from "../repair/observer.ts";
+import type { RuntimeErrorKind } from "../runtime/runtime.ts";
 import type { MirrorState, NodeState } from "../status/node_state.ts";
 import {
   CONTAINER_LABELS,
@@ -31,7 +34,7 @@ export interface MetricsOptions {
 }
 
 /** Everything counted since it was made. Nothing here throws for what it is told. */
-export class Metrics implements RuntimeObserver {
+export class Metrics implements Observer {
   readonly #is: Instruments;
   readonly #options: MetricsOptions;
   #mirrors: readonly string[] = [];
@@ -79,12 +82,19 @@ export class Metrics implements RuntimeObserver {
     this.#showMirrors(state.mirrors);
   }
 
-  /** A pass ended; `good` when the kubelet gave its pods. */
   passed(good: boolean, seconds: number): void {
     this.#is.passes.observe({ result: good ? "good" : "failed" }, Math.max(0, seconds));
   }
 
-  repairEnded(outcome: Outcome): void {
+  candidateFailed(_target: Target, { candidate, failure }: Attempt): void {
+    if (failure !== "resting") this.#mirrorAnswered(candidate.mirror, failure);
+  }
+
+  tagged(_target: Target, { mirror }: Candidate): void {
+    this.#mirrorAnswered(mirror, "delivered");
+  }
+
+  finished({ outcome }: RepairEnd): void {
     const reason = outcome.result === "failed" ? outcome.reason ?? "" : "";
     this.#is.repairs.inc({ result: outcome.result, reason });
   }
@@ -102,17 +112,17 @@ export class Metrics implements RuntimeObserver {
     this.#is.dockerErrors.inc({ kind });
   }
 
-  /** A mirror was asked for an image. One that the config no longer has may still be: it is not counted. */
-  mirrorAnswered(mirror: string, result: PullResult): void {
-    if (this.#mirrors.includes(mirror)) this.#is.mirrorPulls.inc({ mirror, result });
-  }
-
-  kubeletFailed(kind: KubeletErrorKind): void {
-    this.#is.kubeletErrors.inc({ kind });
+  kubeletFailed(error: unknown): void {
+    if (error instanceof KubeletError) this.#is.kubeletErrors.inc({ kind: error.kind });
   }
 
   ledgerFailed(): void {
     this.#is.ledgerErrors.inc();
+  }
+
+  // A mirror was asked for an image. One that the config no longer has may still be: it is not counted.
+  #mirrorAnswered(mirror: string, result: PullResult): void {
+    if (this.#mirrors.includes(mirror)) this.#is.mirrorPulls.inc({ mirror, result });
   }
 
   // Mirrors come and go with the config; series of those that went would stay for ever.

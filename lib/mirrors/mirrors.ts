@@ -1,7 +1,8 @@
-// What a repair knows of mirrors. The pool beside it is what stands behind.
+// What a repair knows of mirrors, and what it hears of them. The pool beside it is what stands behind.
 
 import type { RegistryAuth, RuntimeError } from "../runtime/runtime.ts";
 import type { Yields } from "../support/semaphore.ts";
+import type { Rest } from "./cooldown.ts";
 
 /** The mirror's side of a repair: may it be asked, with which credentials, and what it answered. */
 export interface Mirrors {
@@ -15,4 +16,14 @@ export interface Mirrors {
   withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>, yields?: Yields): Promise<T>;
   delivered(mirror: string): void;
   failed(mirror: string, error: RuntimeError): void;
+}
+
+/** News of the mirrors. */
+export interface MirrorObserver {
+  /** A mirror went to rest for the first time since it last delivered. */
+  mirrorRests?(mirror: string, rest: Rest): void;
+  /** A mirror that had failed delivered. */
+  mirrorWakes?(mirror: string): void;
+  /** The credentials of a mirror cannot be used; it is asked without any. */
+  authProblem?(mirror: string, problem: string): void;
 }

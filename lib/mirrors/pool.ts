@@ -7,7 +7,7 @@ import { describeError } from "../support/errors.ts";
 import { Places, type Yields } from "../support/semaphore.ts";
 import { MirrorRests, type Rest } from "./cooldown.ts";
 import { AuthFile, type AuthLookup } from "./credentials.ts";
-import type { Mirrors } from "./mirrors.ts";
+import type { MirrorObserver, Mirrors } from "./mirrors.ts";
 
 /** Failures that are about the mirror and not about the image. */
 const MIRROR_FAILURES: ReadonlySet<RuntimeErrorKind> = new Set(["registry-down", "rate-limited", "stalled"]);
@@ -18,7 +18,7 @@ const DEFAULT_PULLS_PER_MIRROR = 4;
 /** So many may wait for a mirror before it is asked, for each of them, whether it has the image at all. */
 const SHORT_LINE = 8;
 
-/** What the desk is told at the start, and whom it tells of news. */
+/** What the mirrors are told at the start, and whom they tell of news. */
 export interface MirrorPoolOptions {
   readonly settings: Readonly<Record<string, MirrorSettings>>;
   /** Pulls at once over all mirrors. */
@@ -27,11 +27,7 @@ export interface MirrorPoolOptions {
   readonly shortLine?: number;
   readonly now: () => number;
   readonly random: () => number;
-  /** A mirror went to rest for the first time since it last delivered. */
-  readonly onRest: (mirror: string, rest: Rest) => void;
-  readonly onWake: (mirror: string) => void;
-  /** The credentials of a mirror cannot be used; it is asked without any. */
-  readonly onAuthProblem: (mirror: string, problem: string) => void;
+  readonly observer: MirrorObserver;
 }
 
 /** The mirrors of one configuration, keyed by host. */
@@ -64,7 +60,7 @@ export class MirrorPool implements Mirrors {
     const found = await file.read();
     this.#lookups.set(mirror, found);
     if ("problem" in found) {
-      this.#options.onAuthProblem(mirror, found.problem);
+      this.#options.observer.authProblem?.(mirror, found.problem);
       return undefined;
     }
     return found.auth;
@@ -93,16 +89,16 @@ export class MirrorPool implements Mirrors {
   }
 
   delivered(mirror: string): void {
-    if (this.#rests.all().has(mirror)) this.#options.onWake(mirror);
+    if (this.#rests.all().has(mirror)) this.#options.observer.mirrorWakes?.(mirror);
     this.#rests.wake(mirror);
   }
 
   failed(mirror: string, error: RuntimeError): void {
     if (!MIRROR_FAILURES.has(error.kind)) return;
     const news = !this.#rests.all().has(mirror);
-    const { now, random } = this.#options;
+    const { now, random, observer } = this.#options;
     const rest = this.#rests.send(mirror, describeError(error), now(), random(), error.retryAfterSeconds);
-    if (news) this.#options.onRest(mirror, rest);
+    if (news) observer.mirrorRests?.(mirror, rest);
   }
 
   #placesOf(mirror: string): Places {

@@ -1,5 +1,7 @@
 // What the ledger keeps of one image, and what it takes. A thinker: rooms without a disk speak of entries too.
 
+import type { RepairEnd } from "../repair/observer.ts";
+
 /** What happened to one image. Times are ISO 8601, durations seconds, sizes bytes. No secret ever stands here. */
 export interface LedgerEntry {
   readonly time: string;
@@ -28,4 +30,28 @@ export interface LedgerEntry {
 export interface Ledger {
   /** Adds one line. Throws LedgerError of lib/record/ledger.ts. */
   append(entry: LedgerEntry): Promise<void>;
+}
+
+/** The line about the end of a repair at `time` (milliseconds by the wall clock); `askedBy` wanted it where no pod did. */
+export function repairEntry({ repair, outcome, seconds }: RepairEnd, time: number, askedBy: string): LedgerEntry {
+  const common = {
+    time: new Date(time).toISOString(),
+    result: outcome.result,
+    image: repair.image,
+    reference: repair.name,
+    pods: [...new Set(repair.failures.map(({ pod }) => `${pod.namespace}/${pod.name}`))],
+    ...(repair.failures.length === 0 && { askedBy }),
+    seconds,
+  };
+  switch (outcome.result) {
+    case "repaired": {
+      const { candidate, tagged, id, digest, bytes } = outcome;
+      const from = { mirror: candidate.mirror, candidate: candidate.reference };
+      return { ...common, ...from, tagged, id, ...(digest === undefined ? {} : { digest }), bytes };
+    }
+    case "already-present":
+      return { ...common, id: outcome.id };
+    case "failed":
+      return { ...common, ...(outcome.reason && { reason: outcome.reason }), message: outcome.message };
+  }
 }

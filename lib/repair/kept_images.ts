@@ -56,7 +56,7 @@ export class Keeper {
       if (missing.length === 0) this.#nextLookAt = ground.now() + INTERVAL_MS;
     } catch (error) {
       this.#isAnyMissing = false;
-      if (!signal.aborted) ground.journal.cannotLookAfterKept(images, error);
+      if (!signal.aborted) ground.observer.cannotLookAfterKept?.(images, error);
     }
   }
 
@@ -66,7 +66,7 @@ export class Keeper {
     const missing: Target[] = [];
     for (const image of images) {
       const planned = planImage(image, { ...parts, imageStore });
-      if (isRefusal(planned)) ground.journal.cannotKeep(image, planned);
+      if (isRefusal(planned)) ground.observer.cannotKeep?.(image, planned);
       else if (await bench.tools.runtime.inspect(planned.name, signal) === undefined) missing.push(planned);
     }
     return missing;

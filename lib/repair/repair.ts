@@ -7,30 +7,16 @@ import type { Mirrors } from "../mirrors/mirrors.ts";
 import type { Attempt, CandidateFailure, Failed, Outcome, Repaired } from "../plan/outcome.ts";
 import { failedOutcome } from "../plan/outcome.ts";
 import { lookupName, type Target } from "../plan/plan.ts";
-import {
-  type LocalImage,
-  type PulledImage,
-  type PullProgress,
-  type Runtime,
-  RuntimeError,
-} from "../runtime/runtime.ts";
+import { type LocalImage, type PulledImage, type Runtime, RuntimeError } from "../runtime/runtime.ts";
 import { describeError } from "../support/errors.ts";
 import type { Yields } from "../support/semaphore.ts";
-
-/** What a repair says while it works; the journal and the terminal of `gilly pull` listen. */
-export interface RepairListener {
-  started(target: Target): void;
-  pulling(target: Target, candidate: Candidate): void;
-  progress?(target: Target, candidate: Candidate, progress: PullProgress): void;
-  candidateFailed(target: Target, attempt: Attempt): void;
-  tagged(target: Target, candidate: Candidate, name: string): void;
-}
+import type { Observer } from "./observer.ts";
 
 /** What a repair works with. */
 export interface RepairTools {
   readonly runtime: Runtime;
   readonly mirrors: Mirrors;
-  readonly listener: RepairListener;
+  readonly observer: Observer;
   /** A word against giving this digest this name, or undefined; see lib/record/provenance.ts. */
   readonly objection?: ((target: Target, candidate: Candidate, digest: string) => string | undefined) | undefined;
   readonly signal: AbortSignal;
@@ -42,7 +28,7 @@ export async function repair(target: Target, tools: RepairTools): Promise<Outcom
   try {
     const present = await tools.runtime.inspect(target.name, tools.signal);
     if (present !== undefined) return { result: "already-present", id: present.id };
-    tools.listener.started(target);
+    tools.observer.started?.(target);
     for (const candidate of target.candidates) {
       const outcome = await tryCandidate(target, candidate, attempts, tools);
       if (outcome !== undefined) return outcome;
@@ -66,7 +52,7 @@ async function tryCandidate(
   const give = (failure: CandidateFailure, message: string) => {
     const attempt = { candidate, failure, message };
     attempts.push(attempt);
-    tools.listener.candidateFailed(target, attempt);
+    tools.observer.candidateFailed?.(target, attempt);
     return undefined;
   };
   const resting = tools.mirrors.resting(candidate.mirror);
@@ -101,17 +87,18 @@ async function tryCandidate(
 
 /** What was pulled, or why the mirror was not asked after all. */
 async function pull(target: Target, candidate: Candidate, tools: RepairTools): Promise<PulledImage | string> {
-  const { runtime, mirrors, listener, signal } = tools;
+  const { runtime, mirrors, observer, signal } = tools;
   const pulled = await mirrors.withPlace<PulledImage | string>(candidate.mirror, signal, async () => {
     // While this one stood in line, those before it may have found the mirror down.
     const resting = mirrors.resting(candidate.mirror);
     if (resting !== undefined) return resting;
     const auth = await mirrors.credentials(candidate.mirror, candidate.reference);
-    listener.pulling(target, candidate);
+    observer.pulling?.(target, candidate);
     return await runtime.pull(candidate.reference, {
       signal,
       auth,
-      onProgress: listener.progress && ((progress) => listener.progress?.(target, candidate, progress)),
+      // Only for whoever looks on: without, the runtime need not add it up.
+      onProgress: observer.progress && ((progress) => observer.progress?.(target, candidate, progress)),
     });
   }, isProbablyMissing(candidate, tools));
   if (typeof pulled !== "string") mirrors.delivered(candidate.mirror);
@@ -139,7 +126,7 @@ interface Delivery {
 }
 
 async function tagAndVerify(target: Target, delivery: Delivery, tools: RepairTools): Promise<Outcome> {
-  const { runtime, listener, signal } = tools;
+  const { runtime, observer, signal } = tools;
   const { candidate, image, digest, bytes, attempts } = delivery;
   // The kubelet or a person may have been quicker; the Engine would move the name without a word.
   const meanwhile = await runtime.inspect(target.name, signal);
@@ -149,7 +136,7 @@ async function tagAndVerify(target: Target, delivery: Delivery, tools: RepairToo
   await runtime.tag(image.id, name, signal);
   const now = await runtime.inspect(target.name, signal);
   if (now?.id !== image.id) return unverified(target, delivery, now);
-  listener.tagged(target, candidate, tagged);
+  observer.tagged?.(target, candidate, tagged);
   return { result: "repaired", candidate, tagged, id: image.id, digest, bytes, attempts } satisfies Repaired;
 }
 

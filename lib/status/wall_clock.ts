@@ -1,7 +1,6 @@
 // What people read is told by the clock on the wall, which may be set while the program runs; decisions are made by one
 // that cannot. The difference is handed in.
 
-import type { LedgerEntry } from "../record/entry.ts";
 import type { NodeState } from "./node_state.ts";
 
 /** The state with its times as the wall clock has them, which is `skewMs` ahead of the clock they were noted by. */
@@ -16,11 +15,6 @@ export function stateOnTheWall(state: NodeState, skewMs: number): NodeState {
     containers: state.containers.map((it) => ({ ...it, nextTryAt: toldIfKnown(it.nextTryAt) })),
     mirrors: state.mirrors.map((it) => ({ ...it, restsUntil: toldIfKnown(it.restsUntil) })),
   };
-}
-
-/** The entry with its time as the wall clock has it. */
-export function entryOnTheWall(entry: LedgerEntry, skewMs: number): LedgerEntry {
-  return { ...entry, time: shifted(entry.time, skewMs) };
 }
 
 function shifted(time: string, ms: number): string {

@@ -22,10 +22,7 @@ export const UPWARD: readonly string[] = [
   "lib/metrics/exporter.ts -> lib/config/values.ts",
   "lib/metrics/server.ts -> lib/config/values.ts",
   "lib/mirrors/pool.ts -> lib/config/config.ts",
-  "lib/pass.ts -> lib/log/messages.ts",
-  "lib/pass.ts -> lib/record/refusals.ts",
   "lib/repair/kept_images.ts -> lib/pass.ts",
-  "lib/repair/queue.ts -> lib/record/entry.ts",
 ];
 
 /** Data in, data out: no Deno, no network, no clock, no chance. */
@@ -64,9 +61,10 @@ export const THINKERS: ReadonlySet<string> = new Set([
   "lib/record/history.ts",
   "lib/record/provenance.ts",
   "lib/record/refusals.ts",
-  "lib/repair/asked_mirrors.ts",
+  "lib/repair/observer.ts",
   "lib/runtime/docker/events.ts",
   "lib/runtime/docker/failures.ts",
+  "lib/status/activity.ts",
   "lib/status/node_state.ts",
   "lib/status/read_state.ts",
   "lib/status/render.ts",

@@ -67,10 +67,8 @@ tried({
       const planned = planImage(image, { registries, exclusions, imageStore: "containerd" });
       if (isRefusal(planned)) return;
       const runtime = new MemoryRuntime();
-      const ignore = () => {};
-      const listener = { started: ignore, pulling: ignore, candidateFailed: ignore, tagged: ignore };
       const { signal } = new AbortController();
-      await repair(planned, { runtime, mirrors: openDesk(), listener, signal });
+      await repair(planned, { runtime, mirrors: openDesk(), observer: {}, signal });
       for (const pulled of runtime.calls.filter((call) => call.startsWith("pull ")).map((call) => call.slice(5))) {
         repairs++;
         assertBelowItsMirror(pulled);

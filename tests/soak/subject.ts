@@ -56,7 +56,7 @@ async function main([configFile, stateFilePath, between]: readonly string[]): Pr
       if (passes % PASSES_BETWEEN_RELOADS === 0) daemon.askReload();
     });
   };
-  const stateFile = new StateFile(stateFilePath!, (error) => ground.journal.unexpected(error));
+  const stateFile = new StateFile(stateFilePath!, (error) => ground.observer.unexpected?.(error));
   const daemon = new Daemon({
     ground,
     parts: await inForce(),

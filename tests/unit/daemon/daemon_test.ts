@@ -9,7 +9,10 @@ import { Journal } from "../../../lib/log/messages.ts";
 import type { Ground } from "../../../lib/pass.ts";
 import { Attempts } from "../../../lib/plan/retries.ts";
 import { type Ledger, type LedgerEntry, noLedger } from "../../../lib/record/ledger.ts";
+import { Provenance } from "../../../lib/record/provenance.ts";
+import { Recorder } from "../../../lib/record/recorder.ts";
 import { Refusals } from "../../../lib/record/refusals.ts";
+import { type Observer, tellAll } from "../../../lib/repair/observer.ts";
 import { type Bench, Repairs } from "../../../lib/repair/queue.ts";
 import { type PulledImage, RuntimeError } from "../../../lib/runtime/runtime.ts";
 import type { NodeState } from "../../../lib/status/node_state.ts";
@@ -38,13 +41,21 @@ function scene(
   const states: NodeState[] = [];
   const waiters = new Set<() => void>();
   const journal = new Journal((level, tag, text) => said.push(`${level} [${tag}] ${text}`), Date.now);
-  const repairs = new Repairs({ listener: journal, now: Date.now, random: () => 0, signal: stop.signal });
-  const ground: Ground = { journal, repairs, now: Date.now };
+  const observers: Observer[] = [journal];
+  const observer = tellAll(observers);
+  const recorder = new Recorder({ observer, wallTime: Date.now, askedBy: "the keep list" });
+  recorder.follow(ledger, { provenance: new Provenance(), refusals: new Refusals() });
+  observers.push(recorder);
+  const repairs = new Repairs({ observer, now: Date.now, random: () => 0, signal: stop.signal });
+  const settled = async () => {
+    await repairs.drained();
+    await recorder.settled();
+  };
+  const ground: Ground = { observer, repairs, settled, now: Date.now };
   let closed = 0;
   const bench: Bench = {
-    tools: { runtime, mirrors: openDesk(), listener: journal },
+    tools: { runtime, mirrors: openDesk(), observer },
     attempts: new Attempts(backoff),
-    ledger,
   };
   const parts = (file = "config.yaml"): DaemonParts => ({
     kubelet: { host: "https://node:10250", pods },
@@ -56,7 +67,6 @@ function scene(
     eager: false,
     events: (options) => still ? new Promise(() => {}) : runtime.events(options),
     runtime: { silence: undefined, askAgain: () => {} },
-    refusals: new Refusals(),
     mirrors: { hosts: ["m.example"], rests: () => new Map(), asked: () => undefined },
     config: { file, poll: { intervalSeconds: pollSeconds, safetySeconds: pollSeconds, jitter: 0 } },
     close: () => void closed++,
@@ -78,6 +88,7 @@ function scene(
     stateFile: { publish: (state) => void states.push(state) },
     signal: stop.signal,
   });
+  observers.push(daemon);
   /** Resolves when `condition` holds after something was sent to systemd. */
   const until = async (condition: () => boolean) => {
     while (!condition()) {

@@ -113,7 +113,12 @@ const REPAIR = {
 Deno.test("a failing repair is one warning for each reason, though every text differs", () => {
   const { journal, heard, clock } = scene();
   const fail = (message: string, reason?: "denied") =>
-    journal.finished(REPAIR, { result: "failed", reason, message, attempts: [] }, 1, 10);
+    journal.finished({
+      repair: REPAIR,
+      outcome: { result: "failed", reason, message, attempts: [] },
+      seconds: 1,
+      nextTrySeconds: 10,
+    });
   fail("took 1 s");
   fail("took 2 s");
   assertEquals(heard("warning").length, 1);
@@ -160,7 +165,8 @@ Deno.test("repairs that fail since the Engine is away are told, and are not on t
   const { journal, said } = scene();
   const fail = (runtimeSilent: boolean) => {
     const message = "inspect gcr.io/a/b:1: no";
-    journal.finished(REPAIR, { result: "failed", reason: undefined, message, attempts: [], runtimeSilent }, 1, 10);
+    const outcome = { result: "failed", reason: undefined, message, attempts: [], runtimeSilent } as const;
+    journal.finished({ repair: REPAIR, outcome, seconds: 1, nextTrySeconds: 10 });
     return said.splice(0).map(([level]) => level);
   };
   assertEquals([fail(true), fail(true), fail(false)], [["info"], ["debug"], ["warning"]]);

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { MetricsSettings } from "../../../lib/config/config.ts";
 import { MetricsDesk } from "../../../lib/metrics/exporter.ts";
+import type { Metrics } from "../../../lib/metrics/metrics.ts";
 import { writeTextfile } from "../../../lib/metrics/textfile.ts";
 import { makeMetrics, nodeStateWith, valueIn } from "../../fakes/metrics.ts";
 import { inTemporaryFolder } from "../../support/folder.ts";
@@ -9,18 +10,18 @@ import { inTemporaryFolder } from "../../support/folder.ts";
 function scene() {
   const said: string[] = [];
   const clock = { now: 1_600_000_000_000 };
-  let loaded = 0;
+  const loaded: Metrics[] = [];
   const desk = new MetricsDesk({
     load: () => {
-      loaded++;
-      return Promise.resolve(makeMetrics());
+      loaded.push(makeMetrics());
+      return Promise.resolve(loaded.at(-1)!);
     },
     say: (level, text) => said.push(`${level}: ${text}`),
     now: () => clock.now,
     intervalMs: 3_600_000,
   });
   const follow = (settings: MetricsSettings) => desk.follow(settings, () => Promise.resolve(new Map()));
-  return { desk, said, clock, follow, loadedCount: () => loaded };
+  return { desk, said, clock, follow, loaded };
 }
 
 /** A port that was free a moment ago. */
@@ -35,21 +36,19 @@ Deno.test("where nobody wants metrics, nothing is loaded, opened or said", async
   const it = scene();
   await it.follow({});
   it.desk.publish(nodeStateWith());
-  it.desk.meter.pulled(1, 2);
-  it.desk.meter.callFailed("unreachable");
-  assertEquals([it.loadedCount(), it.desk.metrics, it.desk.url, it.said], [0, undefined, undefined, []]);
+  assertEquals([it.loaded, it.desk.url, it.said], [[], undefined, []]);
   await it.desk.close();
 });
 
-Deno.test("a port of the config serves what the desk hears", async () => {
+Deno.test("a port of the config serves what the metrics hear", async () => {
   const it = scene();
   const port = freePort();
   await it.follow({ listen: loopback(port) });
   assertEquals(it.said, [`info: serving metrics on http://127.0.0.1:${port}/metrics`]);
   it.desk.publish(nodeStateWith({ podCount: 7 }));
-  it.desk.meter.pulled(2, 300);
-  it.desk.meter.pullFailed(1);
-  it.desk.meter.callFailed("denied");
+  it.loaded[0]!.pulled(2, 300);
+  it.loaded[0]!.pullFailed(1);
+  it.loaded[0]!.callFailed("denied");
   const text = await (await fetch(`${it.desk.url}/metrics`)).text();
   assertEquals(valueIn(text, "gilly_pods"), 7);
   assertEquals(valueIn(text, "gilly_pulled_bytes_total"), 300);
@@ -99,7 +98,7 @@ Deno.test("a reload moves the port, keeps the counts, and closes the port when n
   const it = scene();
   const [first, second] = [freePort(), freePort()];
   await it.follow({ listen: loopback(first) });
-  it.desk.meter.callFailed("denied");
+  it.loaded[0]!.callFailed("denied");
   await it.follow({ listen: loopback(first) });
   assertEquals(it.said.length, 1);
   await it.follow({ listen: loopback(second) });
@@ -107,7 +106,7 @@ Deno.test("a reload moves the port, keeps the counts, and closes the port when n
   assertEquals(valueIn(text, 'gilly_docker_errors_total{kind="denied"}'), 1);
   using _free = Deno.listen(loopback(first));
   await it.follow({});
-  assertEquals([it.desk.url, it.loadedCount()], [undefined, 1]);
+  assertEquals([it.desk.url, it.loaded.length], [undefined, 1]);
   using _alsoFree = Deno.listen(loopback(second));
   await it.desk.close();
 });

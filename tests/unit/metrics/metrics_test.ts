@@ -4,10 +4,8 @@ import type { Candidate } from "../../../lib/images/rules.ts";
 import { compileRules } from "../../../lib/images/rules.ts";
 import { KubeletError } from "../../../lib/kubelet/client.ts";
 import { certificateExpiries } from "../../../lib/metrics/certificates.ts";
-import { CountingJournal } from "../../../lib/metrics/counting_journal.ts";
 import { failedOutcome, type Outcome } from "../../../lib/plan/outcome.ts";
 import { planImage, type Repair } from "../../../lib/plan/plan.ts";
-import { LedgerError } from "../../../lib/record/ledger.ts";
 import type { ContainerState, MirrorState } from "../../../lib/status/node_state.ts";
 import { makeAuthority } from "../../fakes/certificates.ts";
 import { makeMetrics, nodeStateWith, seriesIn, valueIn } from "../../fakes/metrics.ts";
@@ -107,8 +105,13 @@ Deno.test("before the first good pass nothing is claimed of the pods, and a refu
 Deno.test("mirrors are up, down, or down and resting; those that leave the config are forgotten", async () => {
   const metrics = makeMetrics();
   metrics.publish(nodeStateWith({ mirrors: [mirror("a:5000", "up"), mirror("b", "resting"), mirror("c", "failed")] }));
-  metrics.mirrorAnswered("b", "registry-down");
-  metrics.mirrorAnswered("stranger", "registry-down");
+  for (const mirror of ["b", "stranger"]) {
+    metrics.candidateFailed(repairOf("gcr.io/a/b:1"), {
+      candidate: { ...CANDIDATE, mirror },
+      failure: "registry-down",
+      message: "",
+    });
+  }
   const text = await metrics.render();
   const shown = (name: string) =>
     ["up", "resting"].map((what) => valueIn(text, `gilly_mirror_${what}{mirror="${name}"}`));
@@ -124,7 +127,6 @@ Deno.test("mirrors are up, down, or down and resting; those that leave the confi
 Deno.test("the number of series depends on nothing but the config's mirrors", async () => {
   const metrics = makeMetrics();
   const mirrors = [mirror("m.example", "up")];
-  const journal = new CountingJournal(() => {}, () => 0, { metrics });
   const live = (number: number) => {
     const name = `gcr.io/a/image-${number}:1`;
     const containers = [
@@ -137,9 +139,9 @@ Deno.test("the number of series depends on nothing but the config's mirrors", as
       failure: "denied" as const,
       message: name,
     };
-    journal.candidateFailed(repairOf(name), attempt);
-    journal.candidateFailed(repairOf(name), { ...attempt, candidate: CANDIDATE });
-    journal.finished(repairOf(name), failedOutcome([attempt]), number, 10);
+    metrics.candidateFailed(repairOf(name), attempt);
+    metrics.candidateFailed(repairOf(name), { ...attempt, candidate: CANDIDATE });
+    metrics.finished({ repair: repairOf(name), outcome: failedOutcome([attempt]), seconds: number });
     metrics.pulled(number, number);
   };
   live(1);
@@ -150,28 +152,27 @@ Deno.test("the number of series depends on nothing but the config's mirrors", as
   assertEquals(/image-|pod-|host-/.test(text), false);
 });
 
-Deno.test("the journal's repairs, mirrors, kubelet and ledger are counted, and said as ever", async () => {
+Deno.test("what happens to repairs, mirrors, the kubelet and the ledger is counted", async () => {
   const metrics = makeMetrics();
   metrics.publish(nodeStateWith({ mirrors: [mirror("m.example", "up")] }));
-  const said: string[] = [];
-  const journal = new CountingJournal((_level, tag) => said.push(tag), () => 0, { metrics });
   const repair = repairOf("gcr.io/a/b:1");
   const repaired: Outcome = {
     ...{ result: "repaired", candidate: CANDIDATE, tagged: "gcr.io/a/b:1", id: "sha256:1" },
     ...{ digest: undefined, bytes: 5, attempts: [] },
   };
   const attempt = { candidate: CANDIDATE, failure: "not-found" as const, message: "no" };
-  journal.candidateFailed(repair, attempt);
-  journal.candidateFailed(repair, { ...attempt, failure: "resting" });
-  journal.tagged(repair, CANDIDATE, "gcr.io/a/b:1");
-  journal.finished(repair, repaired, 1, 20);
-  journal.finished(repair, { result: "already-present", id: "sha256:1" }, 1, 20);
-  journal.finished(repair, failedOutcome([attempt]), 1, 20);
-  journal.finished(repair, failedOutcome([{ ...attempt, failure: "stalled" }]), 1, 20);
-  journal.kubeletFailed(new KubeletError("forbidden", "no"));
-  journal.ledgerFailed(new LedgerError("full"));
-  journal.passed(true, 0.2);
-  journal.passed(false, 20);
+  const end = (outcome: Outcome) => metrics.finished({ repair, outcome, seconds: 1, nextTrySeconds: 20 });
+  metrics.candidateFailed(repair, attempt);
+  metrics.candidateFailed(repair, { ...attempt, failure: "resting" });
+  metrics.tagged(repair, CANDIDATE);
+  end(repaired);
+  end({ result: "already-present", id: "sha256:1" });
+  end(failedOutcome([attempt]));
+  end(failedOutcome([{ ...attempt, failure: "stalled" }]));
+  metrics.kubeletFailed(new KubeletError("forbidden", "no"));
+  metrics.ledgerFailed();
+  metrics.passed(true, 0.2);
+  metrics.passed(false, 20);
   const text = await metrics.render();
   assertEquals(
     [
@@ -190,16 +191,6 @@ Deno.test("the journal's repairs, mirrors, kubelet and ledger are counted, and s
     Array(11).fill(1),
   );
   assertEquals(valueIn(text, 'gilly_pass_duration_seconds_sum{result="failed"}'), 20);
-  assertEquals(said.filter((tag) => tag === "Repair").length, 4);
-  assertEquals(["GetPods", "Ledger", "TagImage", "PullImage"].filter((tag) => !said.includes(tag)), []);
-});
-
-Deno.test("a journal without metrics says the same", () => {
-  const said: string[] = [];
-  const journal = new CountingJournal((_level, tag) => said.push(tag), () => 0, { metrics: undefined });
-  journal.kubeletFailed(new KubeletError("forbidden", "no"));
-  journal.passed(true, 1);
-  assertEquals(said, ["GetPods", "Main"]);
 });
 
 Deno.test("certificates tell when they expire, renewed ones too, and those that cannot be read tell nothing", async () => {

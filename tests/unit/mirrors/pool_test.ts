@@ -18,9 +18,11 @@ function openDesk(options: { settings?: Record<string, MirrorSettings>; concurre
     concurrency: options.concurrency ?? 100,
     now: () => clock.now,
     random: () => 0,
-    onRest: (mirror, rest) => news.push(`${mirror} rests: ${rest.because}`),
-    onWake: (mirror) => news.push(`${mirror} wakes`),
-    onAuthProblem: (mirror, problem) => news.push(`${mirror}: ${problem}`),
+    observer: {
+      mirrorRests: (mirror, rest) => void news.push(`${mirror} rests: ${rest.because}`),
+      mirrorWakes: (mirror) => void news.push(`${mirror} wakes`),
+      authProblem: (mirror, problem) => void news.push(`${mirror}: ${problem}`),
+    },
   });
   return { desk, clock, news };
 }

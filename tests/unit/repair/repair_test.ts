@@ -3,6 +3,7 @@ import { compileExclusions } from "../../../lib/images/exclusions.ts";
 import { compileRules } from "../../../lib/images/rules.ts";
 import type { Attempt } from "../../../lib/plan/outcome.ts";
 import { isRefusal, planImage, type Target } from "../../../lib/plan/plan.ts";
+import type { Observer } from "../../../lib/repair/observer.ts";
 import { repair, type RepairTools } from "../../../lib/repair/repair.ts";
 import { RuntimeError } from "../../../lib/runtime/runtime.ts";
 import { image, MemoryRuntime, openDesk } from "../../fakes/runtime.ts";
@@ -23,13 +24,8 @@ function target(name: string): Target {
 
 function tools(runtime: MemoryRuntime, changes: Partial<RepairTools> = {}): RepairTools & { attempts: Attempt[] } {
   const attempts: Attempt[] = [];
-  const listener = {
-    started: () => {},
-    pulling: () => {},
-    candidateFailed: (_target: Target, attempt: Attempt) => void attempts.push(attempt),
-    tagged: () => {},
-  };
-  return { runtime, mirrors: openDesk(), listener, signal: new AbortController().signal, attempts, ...changes };
+  const observer: Observer = { candidateFailed: (_target, attempt) => void attempts.push(attempt) };
+  return { runtime, mirrors: openDesk(), observer, signal: new AbortController().signal, attempts, ...changes };
 }
 
 Deno.test("a repair pulls from the mirror, tags by image id and verifies the original name", async () => {

@@ -34,15 +34,12 @@ function crowded(runtime: MemoryRuntime) {
     shortLine: 0,
     now: () => 0,
     random: () => 0,
-    onRest: () => {},
-    onWake: () => {},
-    onAuthProblem: () => {},
+    observer: {},
   };
-  const ignore = () => {};
   const tools = {
     runtime,
     mirrors: new MirrorPool(options),
-    listener: { started: ignore, pulling: ignore, candidateFailed: ignore, tagged: ignore },
+    observer: {},
     signal: new AbortController().signal,
   };
   const first = repair(targetOf("first"), tools);

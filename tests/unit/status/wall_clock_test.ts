@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { NodeState } from "../../../lib/status/node_state.ts";
-import { entryOnTheWall, stateOnTheWall } from "../../../lib/status/wall_clock.ts";
+import { stateOnTheWall } from "../../../lib/status/wall_clock.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -18,9 +18,4 @@ Deno.test("every time in a state moves with the clock on the wall, and what is n
   assertEquals(stateOnTheWall(stateAt(16), 2 * DAY_MS), stateAt(18));
   const never = { ...stateAt(16), lastGoodPassAt: null };
   assertEquals(stateOnTheWall(never, DAY_MS).lastGoodPassAt, null);
-});
-
-Deno.test("a line of the ledger has the time on the wall", () => {
-  const entry = { time: "2020-05-16T01:11:53.000Z", result: "repaired" as const, image: "a", pods: [] };
-  assertEquals(entryOnTheWall(entry, DAY_MS), { ...entry, time: "2020-05-17T01:11:53.000Z" });
 });

@@ -1,0 +1,83 @@
+// The observer that writes the ledger: each refusal that a pass comes to and each end of a repair becomes a line, unless it
+// is no news. What is written is learnt as well, so that the next repair knows of it.
+
+import type { PodList } from "../kubelet/pods.ts";
+import { type Failure, isExpectant } from "../kubelet/failures.ts";
+import type { Outcome } from "../plan/outcome.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { Observer, RepairEnd } from "../repair/observer.ts";
+import { type Ledger, type LedgerEntry, repairEntry } from "./entry.ts";
+import type { Provenance } from "./provenance.ts";
+import type { Refusals } from "./refusals.ts";
+
+/** What the ledger tells of earlier repairs and refusals. */
+export interface Recollection {
+  readonly provenance: Provenance;
+  readonly refusals: Refusals;
+}
+
+/** Learns from one line. */
+export function learn({ provenance, refusals }: Recollection, entry: LedgerEntry): void {
+  const { result, reference, candidate, digest } = entry;
+  if (result === "repaired" && reference && candidate && digest) provenance.learn({ reference, candidate, digest });
+  refusals.learn(entry);
+}
+
+/** What a recorder works with. */
+export interface RecorderOptions {
+  /** Hears of lines that could not be written. */
+  readonly observer: Observer;
+  /** Milliseconds since the epoch, by the clock that people read. */
+  readonly wallTime: () => number;
+  /** Who wants an image that no pod waits for, such as `the keep list`. */
+  readonly askedBy: string;
+}
+
+/** Writes one line after the other, beside the work; until it follows a ledger it writes none. */
+export class Recorder implements Observer {
+  readonly #options: RecorderOptions;
+  #following: { readonly ledger: Ledger; readonly known: Recollection } | undefined;
+  #written: Promise<void> = Promise.resolve();
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+  }
+
+  /** Writes into this ledger from now on, and learns what it writes. */
+  follow(ledger: Ledger, known: Recollection): void {
+    this.#following = { ledger, known };
+  }
+
+  looked(_list: PodList, _failures: readonly Failure[], plan: Plan): void {
+    const refused = this.#following?.known.refusals.fresh(plan.skips, this.#options.wallTime()) ?? [];
+    for (const entry of refused) this.#write(entry);
+  }
+
+  finished(end: RepairEnd): void {
+    if (isNews(end)) this.#write(repairEntry(end, this.#options.wallTime(), this.#options.askedBy));
+  }
+
+  /** Resolves when every line so far is written, or could not be. */
+  async settled(): Promise<void> {
+    await this.#written;
+  }
+
+  #write(entry: LedgerEntry): void {
+    if (this.#following === undefined) return;
+    const { ledger, known } = this.#following;
+    learn(known, entry);
+    const written = ledger.append(entry).catch((error) => this.#options.observer.ledgerFailed?.(error));
+    this.#written = Promise.all([this.#written, written]).then(() => {});
+  }
+}
+
+function isNews({ repair, outcome, before }: RepairEnd): boolean {
+  // An eager repair that found the image there is no news at all: most containers start so.
+  if (outcome.result === "already-present" && repair.failures.every(isExpectant)) return false;
+  // A name that stays present, or an image that stays missing, is one line and not one a try.
+  return before?.result !== outcome.result || reasonOf(before) !== reasonOf(outcome);
+}
+
+function reasonOf(outcome: Outcome): string | undefined {
+  return outcome.result === "failed" ? outcome.reason : undefined;
+}

@@ -1,0 +1,125 @@
+import { assertEquals } from "@std/assert";
+import { parseReference } from "../../../lib/images/reference.ts";
+import { type Failure, scanPods } from "../../../lib/kubelet/failures.ts";
+import { readPodList } from "../../../lib/kubelet/pods.ts";
+import type { Outcome } from "../../../lib/plan/outcome.ts";
+import type { Plan, Repair, Skip } from "../../../lib/plan/plan.ts";
+import type { LedgerEntry } from "../../../lib/record/entry.ts";
+import { Provenance } from "../../../lib/record/provenance.ts";
+import { Recorder } from "../../../lib/record/recorder.ts";
+import { Refusals } from "../../../lib/record/refusals.ts";
+import { listOf, waitingPod } from "../../fakes/pods.ts";
+
+const CANDIDATE = { mirror: "m.example", repository: "m.example/a/b", reference: "m.example/a/b:1" };
+const repair: Repair = {
+  name: "gcr.io/a/b:1",
+  image: "gcr.io/a/b:1",
+  reference: parseReference("gcr.io/a/b:1"),
+  rule: { origin: "gcr.io", mirrors: ["m.example"] },
+  candidates: [CANDIDATE],
+  failures: [],
+};
+const repaired: Outcome = {
+  ...{ result: "repaired", candidate: CANDIDATE, tagged: "gcr.io/a/b:1", id: "sha256:1", digest: "sha256:d" },
+  ...{ bytes: 10, attempts: [] },
+};
+const missing: Outcome = { result: "failed", reason: "not-in-mirror", message: "nowhere", attempts: [] };
+const present: Outcome = { result: "already-present", id: "sha256:1" };
+
+function failureOf(image: string, reason: string): Failure {
+  const { failures, expectant } = scanPods(readPodList(listOf(waitingPod("app", image, { reason }))).pods);
+  return [...failures, ...expectant][0]!;
+}
+
+function scene(append?: (entry: LedgerEntry) => Promise<void>) {
+  const entries: LedgerEntry[] = [];
+  const heard: unknown[] = [];
+  const recorder = new Recorder({
+    observer: { ledgerFailed: (error) => void heard.push(error) },
+    wallTime: () => 5_000,
+    askedBy: "the keep list",
+  });
+  const known = { provenance: new Provenance(), refusals: new Refusals() };
+  const ledger = { append: append ?? ((entry) => Promise.resolve(void entries.push(entry))) };
+  recorder.follow(ledger, known);
+  const looked = (...skips: Skip[]) => recorder.looked({} as never, [], { skips } as unknown as Plan);
+  return { recorder, known, entries, heard, looked };
+}
+
+Deno.test("the end of a repair is one line that names image, mirror, candidate and id, and is learnt", async () => {
+  const { recorder, known, entries } = scene();
+  recorder.finished({ repair, outcome: repaired, seconds: 2 });
+  await recorder.settled();
+  assertEquals(entries, [{
+    time: "1970-01-01T00:00:05.000Z",
+    result: "repaired",
+    image: "gcr.io/a/b:1",
+    reference: "gcr.io/a/b:1",
+    pods: [],
+    askedBy: "the keep list",
+    seconds: 2,
+    mirror: "m.example",
+    candidate: "m.example/a/b:1",
+    tagged: "gcr.io/a/b:1",
+    id: "sha256:1",
+    digest: "sha256:d",
+    bytes: 10,
+  }]);
+  const other = { reference: "gcr.io/a/b:1", candidate: "m.example/a/b:1", digest: "sha256:e" };
+  assertEquals(known.provenance.oddities(other).map(({ kind }) => kind), ["digest-changed"]);
+});
+
+const waiting = failureOf("gcr.io/a/b:1", "ImagePullBackOff");
+const creating = failureOf("gcr.io/a/b:1", "ContainerCreating");
+
+/** The failures that wanted the repair, what came of it and of the try before it, and whether that is a line. */
+const ENDS: readonly (readonly [string, Repair["failures"], Outcome, Outcome | undefined, boolean])[] = [
+  ["an image that is found missing", [waiting], missing, undefined, true],
+  ["an image that stays missing", [waiting], missing, missing, false],
+  ["an image that is missing and then denied", [waiting], { ...missing, reason: "denied" }, missing, true],
+  ["an image that was there after all", [waiting], present, undefined, true],
+  ["a name that stays present", [waiting], present, present, false],
+  ["an image that is there before its container fails", [creating], present, undefined, false],
+  ["an image that is there and no pod waits for", [], present, undefined, false],
+  ["an eager repair", [creating], repaired, undefined, true],
+];
+
+for (const [what, failures, outcome, before, isLine] of ENDS) {
+  Deno.test(`${what} is ${isLine ? "one line" : "no line"}`, async () => {
+    const { recorder, entries } = scene();
+    recorder.finished({ repair: { ...repair, failures }, outcome, before, seconds: 0 });
+    await recorder.settled();
+    assertEquals(entries.length, isLine ? 1 : 0);
+  });
+}
+
+Deno.test("a refusal is written down with the first pass that comes to it, and waited for at the end", async () => {
+  const entries: LedgerEntry[] = [];
+  const slow = Promise.withResolvers<void>();
+  const { recorder, looked } = scene((entry) => slow.promise.then(() => void entries.push(entry)));
+  const skip: Skip = { failure: failureOf("docker.io/x:1", "ErrImagePull"), reason: "no-rule", advice: "add a rule" };
+  looked(skip);
+  looked(skip);
+  assertEquals(entries, []);
+  slow.resolve();
+  await recorder.settled();
+  assertEquals(entries.map(({ result, image, reason }) => [result, image, reason]), [
+    ["unrepairable", "docker.io/x:1", "no-rule"],
+  ]);
+});
+
+Deno.test("a ledger that cannot be written is told of, and costs no later line", async () => {
+  let tries = 0;
+  const { recorder, heard } = scene(() => ++tries === 1 ? Promise.reject("disk full") : Promise.resolve());
+  recorder.finished({ repair, outcome: repaired, seconds: 0 });
+  recorder.finished({ repair, outcome: repaired, seconds: 0 });
+  await recorder.settled();
+  assertEquals([heard, tries], [["disk full"], 2]);
+});
+
+Deno.test("without a ledger nothing is written, and nothing is waited for", async () => {
+  const recorder = new Recorder({ observer: {}, wallTime: () => 0, askedBy: "nobody" });
+  recorder.looked({} as never, [], { skips: [{}] } as never);
+  recorder.finished({ repair, outcome: repaired, seconds: 0 });
+  await recorder.settled();
+});
