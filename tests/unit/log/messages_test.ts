@@ -8,6 +8,7 @@ import { Journal, namePods } from "../../../lib/log/messages.ts";
 import { makePlan } from "../../../lib/plan/plan.ts";
 import { RuntimeError } from "../../../lib/runtime/runtime.ts";
 import { listOf, waitingPod } from "../../fakes/pods.ts";
+import { repairOf } from "../../fakes/repairs.ts";
 
 const MINUTE = 60_000;
 
@@ -100,15 +101,8 @@ Deno.test("a kubelet that stays away is one warning, and its return is said", ()
   assertEquals(heard("info").length, 2);
 });
 
-/** An image that the keep list wants. */
-const REPAIR = {
-  name: "gcr.io/a/b:1",
-  image: "gcr.io/a/b:1",
-  reference: { domain: "gcr.io", path: "a/b", tag: "1", digest: undefined },
-  rule: { origin: "gcr.io", mirrors: [] },
-  candidates: [],
-  failures: [],
-};
+/** The repair of an image that the keep list wants. */
+const REPAIR = repairOf("gcr.io/a/b:1");
 
 Deno.test("a failing repair is one warning for each reason, though every text differs", () => {
   const { journal, heard, clock } = scene();

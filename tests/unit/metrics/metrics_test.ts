@@ -1,14 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { compileExclusions } from "../../../lib/images/exclusions.ts";
 import type { Candidate } from "../../../lib/images/rules.ts";
-import { compileRules } from "../../../lib/images/rules.ts";
 import { KubeletError } from "../../../lib/kubelet/client.ts";
 import { certificateExpiries } from "../../../lib/metrics/certificates.ts";
 import { failedOutcome, type Outcome } from "../../../lib/plan/outcome.ts";
-import { planImage, type Repair } from "../../../lib/plan/plan.ts";
 import type { ContainerState, MirrorState } from "../../../lib/status/node_state.ts";
 import { makeAuthority } from "../../fakes/certificates.ts";
 import { makeMetrics, nodeStateWith, seriesIn, valueIn } from "../../fakes/metrics.ts";
+import { repairOf } from "../../fakes/repairs.ts";
 
 function container(state: ContainerState["state"], reason: string | null, name = "app"): ContainerState {
   const where = { namespace: "default", pod: name, container: name, image: `gcr.io/a/${name}:1` };
@@ -26,16 +24,6 @@ function container(state: ContainerState["state"], reason: string | null, name =
 
 function mirror(name: string, state: MirrorState["state"]): MirrorState {
   return { mirror: name, state, restsUntil: null, because: null };
-}
-
-function repairOf(name: string): Repair {
-  const planned = planImage(name, {
-    registries: compileRules([{ origin: "gcr.io", mirrors: ["m.example"] }]),
-    exclusions: compileExclusions({ images: [], namespaces: [] }),
-    imageStore: "classic",
-  });
-  if ("advice" in planned) throw new Error(planned.advice);
-  return { ...planned, failures: [] };
 }
 
 const CANDIDATE: Candidate = { mirror: "m.example", repository: "m.example/a/b", reference: "m.example/a/b:1" };

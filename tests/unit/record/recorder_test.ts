@@ -1,24 +1,17 @@
 import { assertEquals } from "@std/assert";
-import { parseReference } from "../../../lib/images/reference.ts";
 import { type Failure, scanPods } from "../../../lib/kubelet/failures.ts";
 import { readPodList } from "../../../lib/kubelet/pods.ts";
 import type { Outcome } from "../../../lib/plan/outcome.ts";
-import type { Plan, Repair, Skip } from "../../../lib/plan/plan.ts";
+import type { Plan, Skip } from "../../../lib/plan/plan.ts";
 import type { LedgerEntry } from "../../../lib/record/entry.ts";
 import { Provenance } from "../../../lib/record/provenance.ts";
 import { Recorder } from "../../../lib/record/recorder.ts";
 import { Refusals } from "../../../lib/record/refusals.ts";
 import { listOf, waitingPod } from "../../fakes/pods.ts";
+import { repairOf } from "../../fakes/repairs.ts";
 
 const CANDIDATE = { mirror: "m.example", repository: "m.example/a/b", reference: "m.example/a/b:1" };
-const repair: Repair = {
-  name: "gcr.io/a/b:1",
-  image: "gcr.io/a/b:1",
-  reference: parseReference("gcr.io/a/b:1"),
-  rule: { origin: "gcr.io", mirrors: ["m.example"] },
-  candidates: [CANDIDATE],
-  failures: [],
-};
+const repair = repairOf("gcr.io/a/b:1");
 const repaired: Outcome = {
   ...{ result: "repaired", candidate: CANDIDATE, tagged: "gcr.io/a/b:1", id: "sha256:1", digest: "sha256:d" },
   ...{ bytes: 10, attempts: [] },
@@ -73,7 +66,7 @@ const waiting = failureOf("gcr.io/a/b:1", "ImagePullBackOff");
 const creating = failureOf("gcr.io/a/b:1", "ContainerCreating");
 
 /** The failures that wanted the repair, what came of it and of the try before it, and whether that is a line. */
-const ENDS: readonly (readonly [string, Repair["failures"], Outcome, Outcome | undefined, boolean])[] = [
+const ENDS: readonly (readonly [string, readonly Failure[], Outcome, Outcome | undefined, boolean])[] = [
   ["an image that is found missing", [waiting], missing, undefined, true],
   ["an image that stays missing", [waiting], missing, missing, false],
   ["an image that is missing and then denied", [waiting], { ...missing, reason: "denied" }, missing, true],

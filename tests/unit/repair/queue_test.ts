@@ -1,22 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { parseReference } from "../../../lib/images/reference.ts";
-import type { Candidate } from "../../../lib/images/rules.ts";
-import type { Repair } from "../../../lib/plan/plan.ts";
 import { Attempts } from "../../../lib/plan/retries.ts";
 import type { RepairEnd } from "../../../lib/repair/observer.ts";
 import { type Bench, Repairs } from "../../../lib/repair/queue.ts";
 import type { PulledImage } from "../../../lib/runtime/runtime.ts";
+import { repairOf } from "../../fakes/repairs.ts";
 import { image, MemoryRuntime, openDesk } from "../../fakes/runtime.ts";
 
-const candidate: Candidate = { mirror: "m.example", repository: "m.example/a/b", reference: "m.example/a/b:1" };
-const job: Repair = {
-  name: "gcr.io/a/b:1",
-  image: "gcr.io/a/b:1",
-  reference: parseReference("gcr.io/a/b:1"),
-  rule: { origin: "gcr.io", mirrors: ["m.example"] },
-  candidates: [candidate],
-  failures: [],
-};
+const job = repairOf("gcr.io/a/b:1");
 
 function setUp(runtime: MemoryRuntime) {
   const ends: RepairEnd[] = [];

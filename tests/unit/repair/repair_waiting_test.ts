@@ -1,28 +1,14 @@
 // What a repair does while it stands in line for its mirror.
 
 import { assertEquals } from "@std/assert";
-import { parseReference } from "../../../lib/images/reference.ts";
-import type { Candidate } from "../../../lib/images/rules.ts";
 import { MirrorPool, type MirrorPoolOptions } from "../../../lib/mirrors/pool.ts";
-import type { Target } from "../../../lib/plan/plan.ts";
 import { repair } from "../../../lib/repair/repair.ts";
 import { boundedRuntime } from "../../../lib/runtime/limited.ts";
 import { type PulledImage, RuntimeError } from "../../../lib/runtime/runtime.ts";
+import { repairOf } from "../../fakes/repairs.ts";
 import { image, MemoryRuntime } from "../../fakes/runtime.ts";
 
 const DIGEST = `sha256:${"ab".repeat(32)}`;
-
-function targetOf(name: string): Target {
-  const reference = `m.example/${name}:1`;
-  const candidate: Candidate = { mirror: "m.example", repository: `m.example/${name}`, reference };
-  return {
-    name: `gcr.io/${name}:1`,
-    image: `gcr.io/${name}:1`,
-    reference: parseReference(`gcr.io/${name}:1`),
-    rule: { origin: "gcr.io", mirrors: ["m.example"] },
-    candidates: [candidate],
-  };
-}
 
 /** A mirror with one place, which somebody's pull has until `free` is called. */
 function crowded(runtime: MemoryRuntime) {
@@ -42,7 +28,7 @@ function crowded(runtime: MemoryRuntime) {
     observer: {},
     signal: new AbortController().signal,
   };
-  const first = repair(targetOf("first"), tools);
+  const first = repair(repairOf("gcr.io/first:1"), tools);
   const free = () => {
     runtime.images.set("m.example/first:1", image("first"));
     pull.resolve({ digest: undefined, bytes: 1 });
@@ -64,7 +50,7 @@ Deno.test("an image that the mirror seems not to have lets others go first, and 
     return answer;
   };
   const { tools, free } = crowded(runtime);
-  const both = ["hidden", "wanted"].map((name) => repair(targetOf(name), tools));
+  const both = ["hidden", "wanted"].map((name) => repair(repairOf(`gcr.io/${name}:1`), tools));
   await Promise.all([...looked.values()].map(({ promise }) => promise));
   await free();
   assertEquals((await Promise.all(both)).map(({ result }) => result), ["repaired", "repaired"]);
@@ -83,7 +69,7 @@ Deno.test("a look that fails changes nothing: the image waits for its turn", asy
     return Promise.reject(new RuntimeError("failed", "500"));
   };
   const { tools, free } = crowded(runtime);
-  const waiting = repair(targetOf("there"), tools);
+  const waiting = repair(repairOf("gcr.io/there:1"), tools);
   await asked.promise;
   await free();
   assertEquals((await waiting).result, "repaired");
