@@ -4,7 +4,7 @@
 import type { Config } from "../config/config.ts";
 import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
 import { KubeletError } from "../kubelet/client.ts";
-import type { PodList } from "../kubelet/pods.ts";
+import { type PodList, podName } from "../kubelet/pods.ts";
 import { AuthFile } from "../mirrors/credentials.ts";
 import { type Ground, look, type Parts } from "../pass.ts";
 import { isRefusal, planImage, type Target } from "../plan/plan.ts";
@@ -83,7 +83,7 @@ async function checkWaiting(parts: Parts, ground: Ground, list: PodList, signal:
   const kubelet = { host: parts.kubelet.host, pods: () => Promise.resolve(list) };
   const { failures, plan } = await look({ ...parts, kubelet }, ground, signal);
   const leftAlone = plan.skips.map(({ failure: { pod }, reason, advice }) => (
-    { pod: `${pod.namespace}/${pod.name}`, reason, advice }
+    { pod: podName(pod), reason, advice }
   ));
   return node.judgeWaiting(list.pods.length, failures.length, leftAlone);
 }

@@ -1,7 +1,7 @@
 // Judges the node itself: does its kubelet answer us with pods, does its Docker Engine answer, and what of this node's
 // containers is out of reach. A thinker: answers and failures in, findings out.
 
-import type { Pod, PodList } from "../kubelet/pods.ts";
+import { type Pod, type PodList, podName } from "../kubelet/pods.ts";
 import { grantAfter, ROLES } from "../kubelet/rights.ts";
 import type { UnrepairableReason } from "../plan/outcome.ts";
 import { type Circumstances, effectivePolicy, isRefusal, planImage } from "../plan/plan.ts";
@@ -166,8 +166,8 @@ export function judgeReach(
 }
 
 function containersOf(pods: readonly Pod[]) {
-  return pods.filter(({ ended, optedOut }) => !ended && !optedOut).flatMap(({ namespace, name, containers }) =>
-    containers.map(({ image, imagePullPolicy }) => ({ pod: `${namespace}/${name}`, image, policy: imagePullPolicy }))
+  return pods.filter(({ ended, optedOut }) => !ended && !optedOut).flatMap((pod) =>
+    pod.containers.map(({ image, imagePullPolicy }) => ({ pod: podName(pod), image, policy: imagePullPolicy }))
   );
 }
 

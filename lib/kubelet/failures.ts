@@ -1,7 +1,7 @@
 // Which containers wait for an image that a local copy would cure. It looks at waiting reasons, never at the pod's
 // phase: a restarted container of a Running pod can lose its image too.
 
-import type { Container, ContainerKind, ImageVolume, Pod } from "./pods.ts";
+import { type Container, type ContainerKind, type ImageVolume, type Pod, podName } from "./pods.ts";
 
 /**
  * Waiting reasons that a local image cures (kubelet pkg/kubelet/images/types.go). SignatureValidationFailed is left out on
@@ -58,6 +58,11 @@ export function scanPods(pods: readonly Pod[]): Scan {
     }
   }
   return { failures, expectant };
+}
+
+/** The pods that these containers are of, as `namespace/name`, each once. */
+export function podNames(failures: readonly Failure[]): string[] {
+  return [...new Set(failures.map(({ pod }) => podName(pod)))];
 }
 
 /** Whether the kubelet has not failed on this image, as far as it says. */

@@ -44,6 +44,11 @@ export interface PodList {
   readonly malformed: readonly string[];
 }
 
+/** A pod's name among all of the node: `namespace/name`. */
+export function podName({ namespace, name }: Pick<Pod, "namespace" | "name">): string {
+  return `${namespace}/${name}`;
+}
+
 /** The annotation by which a pod opts out, with the value "false". */
 export const REPAIR_ANNOTATION = "gilly.io/repair";
 

@@ -2,8 +2,8 @@
 // changes are info, what needs a person is warning, and is said again only after growing intervals.
 
 import type { Candidate } from "../images/rules.ts";
-import { type Failure, isExpectant } from "../kubelet/failures.ts";
-import type { PodList } from "../kubelet/pods.ts";
+import { type Failure, isExpectant, podNames } from "../kubelet/failures.ts";
+import { type PodList, podName } from "../kubelet/pods.ts";
 import type { Rest } from "../mirrors/cooldown.ts";
 import type { Attempt, Failed } from "../plan/outcome.ts";
 import type { Plan, Refusal, Repair, Skip, Target } from "../plan/plan.ts";
@@ -81,14 +81,14 @@ export class Journal implements Observer {
   /** A list of broken images may not fill the journal: ten containers of one pod and image are one line. */
   #skipped(skip: Skip): void {
     const { failure: { pod, image }, reason, advice } = skip;
-    const text = `cannot repair ${image} for pod ${pod.namespace}/${pod.name}: ${reason}: ${advice}`;
+    const text = `cannot repair ${image} for pod ${podName(pod)}: ${reason}: ${advice}`;
     // The operator who excluded it knows.
     const level = reason === "excluded" ? "info" : "warning";
-    this.#remind(level, skipKey(skip), "Plan", text, { image, pod: `${pod.namespace}/${pod.name}`, reason });
+    this.#remind(level, skipKey(skip), "Plan", text, { image, pod: podName(pod), reason });
   }
 
   #detected(level: Level, { pod, container, reason, image, message }: Failure): void {
-    const fields = { pod: `${pod.namespace}/${pod.name}`, container, image };
+    const fields = { pod: podName(pod), container, image };
     this.#say(level, "Validate", `Detected pod ${pod.name} in ${pod.phase || "unknown"} state.`, fields);
     const subject = `Detected container ${container} in pod ${pod.name}`;
     this.#say(level, "Validate", `${subject} status is ${reason}`, fields);
@@ -256,17 +256,17 @@ function isSilence(error: unknown): boolean {
 
 /** `default/a, default/b and 8 more`, each pod once. */
 export function namePods(failures: readonly Failure[]): string {
-  const pods = [...new Set(failures.map(({ pod }) => `${pod.namespace}/${pod.name}`))];
+  const pods = podNames(failures);
   const more = pods.length > PODS_NAMED ? ` and ${pods.length - PODS_NAMED} more` : "";
   return pods.length === 0 ? "the keep list" : `${pods.slice(0, PODS_NAMED).join(", ")}${more}`;
 }
 
 function keyOf({ pod, container, image }: Failure): string {
-  return `${pod.uid}/${pod.namespace}/${pod.name}/${container}/${image}`;
+  return `${pod.uid}/${podName(pod)}/${container}/${image}`;
 }
 
 function skipKey({ failure: { pod, image } }: Skip): string {
-  return `skip:${pod.uid}/${pod.namespace}/${pod.name}/${image}`;
+  return `skip:${pod.uid}/${podName(pod)}/${image}`;
 }
 
 function repairKey({ name }: Target): string {

@@ -1,5 +1,6 @@
 // What the ledger keeps of one image, and what it takes. A thinker: rooms without a disk speak of entries too.
 
+import { podNames } from "../kubelet/failures.ts";
 import type { RepairEnd } from "../repair/observer.ts";
 
 /** What happened to one image. Times are ISO 8601, durations seconds, sizes bytes. No secret ever stands here. */
@@ -39,7 +40,7 @@ export function repairEntry({ repair, outcome, seconds }: RepairEnd, time: numbe
     result: outcome.result,
     image: repair.image,
     reference: repair.name,
-    pods: [...new Set(repair.failures.map(({ pod }) => `${pod.namespace}/${pod.name}`))],
+    pods: podNames(repair.failures),
     ...(repair.failures.length === 0 && { askedBy }),
     seconds,
   };

@@ -1,5 +1,6 @@
 // Which refusals the ledger knows already, so that one that lasts is not written down with every pass. Time is handed in.
 
+import { podName } from "../kubelet/pods.ts";
 import type { Skip } from "../plan/plan.ts";
 import type { LedgerEntry } from "./entry.ts";
 
@@ -24,8 +25,9 @@ export class Refusals {
   /** The entries that these skips deserve at `now` (milliseconds), one for each image and reason; notes them. */
   fresh(skips: readonly Skip[], now: number): LedgerEntry[] {
     const entries = new Map<string, LedgerEntry & { pods: string[] }>();
-    for (const { failure: { pod: { namespace, name }, image }, reason, advice } of skips) {
-      const pod = `${namespace}/${name}`;
+    for (const { failure, reason, advice } of skips) {
+      const { image } = failure;
+      const pod = podName(failure.pod);
       const known = this.#written.get(keyOf(pod, image));
       if (known?.reason === reason && Math.abs(now - known.at) < AGAIN_MS) continue;
       this.#note(pod, image, reason, now);
@@ -50,7 +52,7 @@ export class Refusals {
   // To forget one that lasts would write it down again, and so make a line of every pass.
   #forgetOldest(skips: readonly Skip[]): void {
     if (this.#written.size <= MOST_KEYS) return;
-    const lasting = new Set(skips.map(({ failure: { pod, image } }) => keyOf(`${pod.namespace}/${pod.name}`, image)));
+    const lasting = new Set(skips.map(({ failure: { pod, image } }) => keyOf(podName(pod), image)));
     for (const key of this.#written.keys()) {
       if (this.#written.size <= MOST_KEYS) return;
       if (!lasting.has(key)) this.#written.delete(key);
