@@ -17,6 +17,18 @@ export type Instruments = ReturnType<typeof makeInstruments>;
 const PASS_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40];
 const PULL_SECONDS = [0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800];
 
+/** Why a call of the runtime failed. */
+const RUNTIME_ERRORS: Readonly<Record<RuntimeErrorKind, true>> = {
+  unreachable: true,
+  "not-found": true,
+  denied: true,
+  "rate-limited": true,
+  "registry-down": true,
+  stalled: true,
+  rejected: true,
+  failed: true,
+};
+
 /**
  * What a pull from a mirror came to; a mirror that rests is not asked. The image was `delivered`, or it is the reason why
  * not.
@@ -26,14 +38,7 @@ export type PullResult = "delivered" | Exclude<CandidateFailure, "resting">;
 /** Every result of a pull. */
 export const PULL_RESULTS = wordsOf<PullResult>({
   delivered: true,
-  unreachable: true,
-  "not-found": true,
-  denied: true,
-  "rate-limited": true,
-  "registry-down": true,
-  stalled: true,
-  rejected: true,
-  failed: true,
+  ...RUNTIME_ERRORS,
   "wrong-image": true,
   "digest-changed": true,
 });
@@ -44,17 +49,6 @@ const KUBELET_ERRORS = wordsOf<KubeletErrorKind>({
   unauthorized: true,
   forbidden: true,
   unexpected: true,
-});
-
-const RUNTIME_ERRORS = wordsOf<RuntimeErrorKind>({
-  unreachable: true,
-  "not-found": true,
-  denied: true,
-  "rate-limited": true,
-  "registry-down": true,
-  stalled: true,
-  rejected: true,
-  failed: true,
 });
 
 const UNREPAIRABLE = wordsOf<UnrepairableReason>({
@@ -146,7 +140,7 @@ function startFromZero({ repairs, containers, kubeletErrors, dockerErrors, passe
   for (const labels of REPAIR_LABELS) repairs.inc(labels, 0);
   for (const labels of CONTAINER_LABELS) containers.set({ ...labels }, 0);
   for (const kind of KUBELET_ERRORS) kubeletErrors.inc({ kind }, 0);
-  for (const kind of RUNTIME_ERRORS) dockerErrors.inc({ kind }, 0);
+  for (const kind of wordsOf(RUNTIME_ERRORS)) dockerErrors.inc({ kind }, 0);
   for (const result of ["good", "failed"]) passes.zero({ result });
   for (const result of ["delivered", "failed"]) pulls.zero({ result });
 }
