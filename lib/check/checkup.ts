@@ -1,4 +1,4 @@
-// Looks at everything a repair depends on, in its order, and hands what it saw to the judges (check_*.ts). It changes
+// Looks at everything a repair depends on, in its order, and hands what it saw to the judges beside it. It changes
 // nothing: no image is pulled, no name is given, nothing is written.
 
 import type { Config } from "../config/config.ts";

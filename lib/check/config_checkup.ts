@@ -1,5 +1,5 @@
 // Looks at the config and at every file that it names, where the service has it from, and hands what it saw to the judges
-// (check_*.ts). It changes nothing.
+// beside it. It changes nothing.
 
 import { type Config, ConfigError, type ConfigMistake, loadConfig, loadConfigText } from "../config/config.ts";
 import { KUBELET_FILES } from "../config/files.ts";

@@ -1,7 +1,6 @@
 // The observer that knows what is being done right now: which mirror is asked for which image.
 
 import type { Candidate } from "../images/rules.ts";
-import type { Attempt } from "../plan/outcome.ts";
 import type { Target } from "../plan/plan.ts";
 import type { Observer } from "../repair/observer.ts";
 
@@ -18,7 +17,7 @@ export class Activity implements Observer {
     this.#mirrors.set(name, mirror);
   }
 
-  candidateFailed({ name }: Target, _attempt: Attempt): void {
+  candidateFailed({ name }: Target): void {
     this.#mirrors.delete(name);
   }
 

@@ -76,7 +76,6 @@ export const THINKERS: ReadonlySet<string> = new Set([
   "lib/support/protected_paths.ts",
   "lib/support/scrub.ts",
   "lib/support/table.ts",
-  "lib/support/text.ts",
   "lib/support/units.ts",
 ]);
 
@@ -102,7 +101,6 @@ export const DOORS: ReadonlySet<string> = new Set([
   "lib/runtime/runtime.ts",
   "lib/status/state_file.ts",
   "lib/support/certificates.ts",
-  "lib/support/files.ts",
   "lib/support/files.ts",
   "lib/support/http.ts",
   "lib/support/http_server.ts",

@@ -12,7 +12,7 @@ Deno.test("the mirror that is asked is known from the pull to its end", () => {
   note();
   activity.pulling(target, m!);
   note();
-  activity.candidateFailed(target, { candidate: m!, failure: "stalled", message: "" });
+  activity.candidateFailed(target);
   note();
   activity.pulling(target, n!);
   note();
