@@ -2,7 +2,7 @@
 // bundle with the permissions below. The same sources make the same bytes, wherever and whenever it runs.
 
 import { PROXY_VARIABLES } from "../lib/commands/environment.ts";
-import { PROTECTED_FOLDERS } from "../lib/support/protected_paths.ts";
+import { PROTECTED_FOLDERS } from "../lib/support/files.ts";
 import { buildEpoch, deno, PROJECT } from "./deno.ts";
 import { provideEsbuild } from "./esbuild.ts";
 import { checkPin, PartMissingError } from "./pins.ts";

@@ -3,7 +3,7 @@
 
 import type { RegistryRule } from "../images/rules.ts";
 import { isFields } from "../support/json.ts";
-import { mistakeInWrittenPath } from "../support/protected_paths.ts";
+import { mistakeInWrittenPath } from "../support/files.ts";
 import { KUBELET_FILES, mistakeInFile, mistakeInPair, reasonOf } from "./files.ts";
 import type { FileKind } from "./files.ts";
 import { locateKeys } from "./positions.ts";

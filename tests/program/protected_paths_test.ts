@@ -1,7 +1,7 @@
 // The compiled binary as root writes into no folder of the system, whatever the config names and wherever links lead.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { PROTECTED_FOLDERS } from "../../lib/support/protected_paths.ts";
+import { PROTECTED_FOLDERS } from "../../lib/support/files.ts";
 import { Gilly, runGilly } from "../e2e/gilly.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { GILLY, missingForProgram, testIfPossible } from "../support/requirements.ts";

@@ -73,7 +73,6 @@ export const THINKERS: ReadonlySet<string> = new Set([
   "lib/support/errors.ts",
   "lib/support/json.ts",
   "lib/support/text.ts",
-  "lib/support/protected_paths.ts",
   "lib/support/scrub.ts",
   "lib/support/table.ts",
   "lib/support/units.ts",

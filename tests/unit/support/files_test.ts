@@ -4,7 +4,6 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LedgerError, LedgerFile } from "../../../lib/record/ledger.ts";
 import { makeRoom } from "../../../lib/record/rotation.ts";
 import * as files from "../../../lib/support/files.ts";
-import { mistakeInWrittenPath, PROTECTED_FOLDERS, protectedFolderOf } from "../../../lib/support/protected_paths.ts";
 import { inTemporaryFolder } from "../../support/folder.ts";
 import { permissions } from "../../support/program.ts";
 
@@ -27,14 +26,14 @@ const PATHS: readonly (readonly [string, string | undefined])[] = [
 
 for (const [path, folder] of PATHS) {
   Deno.test(`${path} lies in ${folder ?? "no folder of the system"}`, () => {
-    assertEquals(protectedFolderOf(path), folder);
-    assertEquals(mistakeInWrittenPath(path) === undefined, folder === undefined);
+    assertEquals(files.protectedFolderOf(path), folder);
+    assertEquals(files.mistakeInWrittenPath(path) === undefined, folder === undefined);
   });
 }
 
 Deno.test("the binary is denied the very folders that are refused", async () => {
   const denied = (await permissions()).find((flag) => flag.startsWith("--deny-write="));
-  assertEquals(denied, `--deny-write=${PROTECTED_FOLDERS.join(",")}`);
+  assertEquals(denied, `--deny-write=${files.PROTECTED_FOLDERS.join(",")}`);
 });
 
 /** Every way in which a file is written, moved or removed; each is given the path of a file. */
