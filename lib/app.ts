@@ -23,7 +23,7 @@ import { DockerRuntime } from "./runtime/docker/client.ts";
 import { InstrumentedRuntime } from "./runtime/instrumented.ts";
 import { boundedRuntime } from "./runtime/limited.ts";
 import type { ImageStore, Runtime } from "./runtime/runtime.ts";
-import { Activity } from "./status/activity.ts";
+import { Activity } from "./repair/activity.ts";
 import type { MirrorFacts } from "./status/node_state.ts";
 import { VERSION } from "./version.ts";
 

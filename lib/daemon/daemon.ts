@@ -3,7 +3,7 @@
 import { ConfigError } from "../config/config.ts";
 import { KubeletError } from "../kubelet/client.ts";
 import { type Ground, type Parts, type Pass, pass } from "../pass.ts";
-import { Keeper } from "../repair/kept_images.ts";
+import { Keeper } from "./kept_images.ts";
 import type { Observer } from "../repair/observer.ts";
 import type { EventOptions } from "../runtime/runtime.ts";
 import type { InstrumentedRuntime } from "../runtime/instrumented.ts";

@@ -22,7 +22,6 @@ export const UPWARD: readonly string[] = [
   "lib/metrics/exporter.ts -> lib/config/values.ts",
   "lib/metrics/server.ts -> lib/config/values.ts",
   "lib/mirrors/pool.ts -> lib/config/config.ts",
-  "lib/repair/kept_images.ts -> lib/pass.ts",
 ];
 
 /** Data in, data out: no Deno, no network, no clock, no chance. */
@@ -61,10 +60,10 @@ export const THINKERS: ReadonlySet<string> = new Set([
   "lib/record/history.ts",
   "lib/record/provenance.ts",
   "lib/record/refusals.ts",
+  "lib/repair/activity.ts",
   "lib/repair/observer.ts",
   "lib/runtime/docker/events.ts",
   "lib/runtime/docker/failures.ts",
-  "lib/status/activity.ts",
   "lib/status/node_state.ts",
   "lib/status/read_state.ts",
   "lib/status/render.ts",

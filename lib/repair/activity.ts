@@ -2,7 +2,7 @@
 
 import type { Candidate } from "../images/rules.ts";
 import type { Target } from "../plan/plan.ts";
-import type { Observer } from "../repair/observer.ts";
+import type { Observer } from "./observer.ts";
 
 /** The repairs under way, by the names that the kubelet looks up. */
 export class Activity implements Observer {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Activity } from "../../../lib/status/activity.ts";
+import { Activity } from "../../../lib/repair/activity.ts";
 import { repairOf } from "../../fakes/repairs.ts";
 
 const target = repairOf("gcr.io/a:1", ["m.example", "n.example"]);
