@@ -7,21 +7,10 @@ import type { Outcome } from "../plan/outcome.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
 import { type Ledger, type LedgerEntry, repairEntry } from "./entry.ts";
-import type { Provenance } from "./provenance.ts";
-import type { Refusals } from "./refusals.ts";
+import { learn, type Memory } from "./memory.ts";
 
 /** What the ledger tells of earlier repairs and refusals. */
-export interface Recollection {
-  readonly provenance: Provenance;
-  readonly refusals: Refusals;
-}
-
-/** Learns from one line. */
-export function learn({ provenance, refusals }: Recollection, entry: LedgerEntry): void {
-  const { result, reference, candidate, digest } = entry;
-  if (result === "repaired" && reference && candidate && digest) provenance.learn({ reference, candidate, digest });
-  refusals.learn(entry);
-}
+export type Recollection = Pick<Memory, "provenance" | "refusals">;
 
 /** What a recorder works with. */
 export interface RecorderOptions {

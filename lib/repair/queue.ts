@@ -83,7 +83,7 @@ export class Repairs {
     if (outcome.result === "repaired") this.#repaired++;
     if (outcome.result === "failed") this.#failed++;
     const before = attempts.get(repair.name)?.last;
-    const { nextTryAt } = attempts.note(repair.name, outcome, end, this.#random());
+    const { nextTryAt } = attempts.note(repair, outcome, end, this.#random());
     const seconds = (end - start) / 1000;
     this.#observer.finished?.({ repair, outcome, before, seconds, nextTrySeconds: (nextTryAt - end) / 1000 });
   }

@@ -58,6 +58,7 @@ export const THINKERS: ReadonlySet<string> = new Set([
   "lib/plan/retries.ts",
   "lib/record/entry.ts",
   "lib/record/history.ts",
+  "lib/record/memory.ts",
   "lib/record/provenance.ts",
   "lib/record/refusals.ts",
   "lib/repair/activity.ts",

@@ -5,7 +5,8 @@ import type { Failed, Outcome } from "../../../lib/plan/outcome.ts";
 import { type AttemptRecord, Attempts, KUBELET_RETRY_SECONDS } from "../../../lib/plan/retries.ts";
 
 const NOW = 1_589_591_513_000;
-const IMAGE = "gcr.io/team/app:1";
+const named = (name: string) => ({ name, candidates: [] });
+const IMAGE = named("gcr.io/team/app:1");
 const BACKOFF = { initialSeconds: 10, maxSeconds: 300 };
 
 function failed(reason?: Failed["reason"]): Failed {
@@ -23,7 +24,7 @@ function pauseOf(record: AttemptRecord): number {
 }
 
 Deno.test("an image that was never tried has no record", () => {
-  assertEquals(new Attempts(BACKOFF).get(IMAGE), undefined);
+  assertEquals(new Attempts(BACKOFF).get(IMAGE.name), undefined);
 });
 
 Deno.test("each failure doubles the pause, up to the longest one", () => {
@@ -85,14 +86,14 @@ Deno.test("the record keeps the last outcome, and images know nothing of each ot
   const outcome = failed("denied");
   attempts.note(IMAGE, failed(), NOW, 0);
   const record = attempts.note(IMAGE, outcome, NOW, 0);
-  assertEquals(attempts.get(IMAGE), record);
+  assertEquals(attempts.get(IMAGE.name), record);
   assertEquals(record, { failures: 2, nextTryAt: NOW + 20_000, last: outcome });
-  assertEquals(attempts.note("gcr.io/team/app:2", failed(), NOW, 0).failures, 1);
+  assertEquals(attempts.note(named("gcr.io/team/app:2"), failed(), NOW, 0).failures, 1);
 });
 
 Deno.test("only the images that are kept are remembered", () => {
   const attempts = new Attempts(BACKOFF);
-  for (const name of ["a", "b", "c"]) attempts.note(name, failed(), NOW, 0);
+  for (const name of ["a", "b", "c"]) attempts.note(named(name), failed(), NOW, 0);
   attempts.keepOnly(new Set(["b", "never-seen"]));
   assertEquals(["a", "b", "c", "never-seen"].map((name) => attempts.get(name)?.failures), [
     undefined,
@@ -105,12 +106,23 @@ Deno.test("only the images that are kept are remembered", () => {
 Deno.test("the next try is the earliest of the images that are not being repaired", () => {
   const attempts = new Attempts(BACKOFF);
   assertEquals(attempts.nextTryAt(() => false), undefined);
-  attempts.note("gcr.io/a:1", failed(), NOW, 0);
-  attempts.note("gcr.io/b:1", failed(), NOW - 3000, 0);
-  attempts.note("gcr.io/c:1", failed(), NOW + 5000, 0);
+  attempts.note(named("gcr.io/a:1"), failed(), NOW, 0);
+  attempts.note(named("gcr.io/b:1"), failed(), NOW - 3000, 0);
+  attempts.note(named("gcr.io/c:1"), failed(), NOW + 5000, 0);
   assertEquals(attempts.nextTryAt(() => false), NOW + 7000);
   assertEquals(attempts.nextTryAt((name) => name === "gcr.io/b:1"), NOW + 10_000);
   attempts.keepOnly(new Set(["gcr.io/c:1"]));
   assertEquals(attempts.nextTryAt(() => false), NOW + 15_000);
   assertEquals(attempts.nextTryAt(() => true), undefined);
+});
+
+Deno.test("other pauses hold for those that have begun as well", () => {
+  const attempts = new Attempts(BACKOFF);
+  for (let count = 0; count < 4; count++) attempts.note(IMAGE, failed(), NOW, 0.5);
+  const before = attempts.get(IMAGE.name)!;
+  assertEquals(pauseOf(before), 88);
+  attempts.changeBackoff({ initialSeconds: 1, maxSeconds: 300 });
+  assertEquals(attempts.get(IMAGE.name), { ...before, nextTryAt: NOW + 8800 });
+  attempts.changeBackoff(BACKOFF);
+  assertEquals(attempts.get(IMAGE.name), before);
 });

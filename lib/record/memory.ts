@@ -1,0 +1,78 @@
+// What was learnt while the process runs. It outlives the config in force: a reload forgets only what the new config makes
+// untrue.
+
+import { parseReference } from "../images/reference.ts";
+import { type Candidate, matchRule, type RegistryMap } from "../images/rules.ts";
+import { MirrorRests } from "../mirrors/cooldown.ts";
+import type { Outcome } from "../plan/outcome.ts";
+import { Attempts, type Backoff } from "../plan/retries.ts";
+import type { LedgerEntry } from "./entry.ts";
+import { Provenance } from "./provenance.ts";
+import { Refusals } from "./refusals.ts";
+
+/** Filled by repairs and mirrors as they go, and by what the ledger tells of earlier days. */
+export interface Memory {
+  /** When to try which image again that pods wait for. */
+  readonly retries: Attempts;
+  /** The same for images of the `keep` list. */
+  readonly keptRetries: Attempts;
+  readonly cooldowns: MirrorRests;
+  readonly provenance: Provenance;
+  readonly refusals: Refusals;
+}
+
+/** What of a config the memory goes by. */
+export interface MemoryTerms {
+  readonly registries: RegistryMap;
+  readonly config: {
+    /** Settings of mirrors, by host. */
+    readonly mirrors: Readonly<Record<string, unknown>>;
+    readonly repair: { readonly backoff: Backoff };
+  };
+}
+
+/** A memory of nothing. */
+export function emptyMemory(backoff: Backoff): Memory {
+  return {
+    retries: new Attempts(backoff),
+    keptRetries: new Attempts(backoff),
+    cooldowns: new MirrorRests(),
+    provenance: new Provenance(),
+    refusals: new Refusals(),
+  };
+}
+
+/** Learns from one line of the ledger. */
+export function learn({ provenance, refusals }: Pick<Memory, "provenance" | "refusals">, entry: LedgerEntry): void {
+  const { result, reference, candidate, digest } = entry;
+  if (result === "repaired" && reference && candidate && digest) provenance.learn({ reference, candidate, digest });
+  refusals.learn(entry);
+}
+
+/**
+ * Lets a new config take effect. Back-off and cool-downs stay, but for mirrors whose settings changed or that are gone, and
+ * for images that other candidates stand for now. Images that were denied are tried at once: whoever reloads has most
+ * often just mended a mirror's credentials, whose file may have kept its name.
+ */
+export function carryOver(memory: Memory, before: MemoryTerms, after: MemoryTerms): void {
+  const hosts = new Set(after.registries.mirrors.map(({ host }) => host));
+  const settingsOf = ({ config }: MemoryTerms, host: string) => JSON.stringify(config.mirrors[host]);
+  const isChanged = (host: string) => !hosts.has(host) || settingsOf(before, host) !== settingsOf(after, host);
+  for (const host of [...memory.cooldowns.all().keys()]) if (isChanged(host)) memory.cooldowns.wake(host);
+  const isStale = (name: string, last: Outcome, candidates: readonly Candidate[]) =>
+    (last.result === "failed" && last.reason === "denied") || candidates.some(({ mirror }) => isChanged(mirror)) ||
+    placesOf(candidates) !== placesOf(candidatesOf(after, name));
+  for (const retries of [memory.retries, memory.keptRetries]) {
+    retries.forgetIf(isStale);
+    retries.changeBackoff(after.config.repair.backoff);
+  }
+}
+
+function candidatesOf({ registries }: MemoryTerms, name: string): readonly Candidate[] {
+  const match = matchRule(registries, parseReference(name));
+  return match.rule === undefined ? [] : match.candidates;
+}
+
+function placesOf(candidates: readonly Candidate[]): string {
+  return candidates.map(({ repository }) => repository).join(" ");
+}

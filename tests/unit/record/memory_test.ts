@@ -1,0 +1,80 @@
+// What a reload keeps of what was learnt, and what the new config makes untrue.
+
+import { assertEquals } from "@std/assert";
+import { parseReference } from "../../../lib/images/reference.ts";
+import { compileRules, matchRule } from "../../../lib/images/rules.ts";
+import { failedOutcome, type Outcome } from "../../../lib/plan/outcome.ts";
+import { carryOver, emptyMemory, type MemoryTerms } from "../../../lib/record/memory.ts";
+
+const IMAGE = "gcr.io/team/app:1";
+const NOW = 1_600_000_000_000;
+const BACKOFF = { initialSeconds: 10, maxSeconds: 300 };
+
+interface Change {
+  /** The mirrors of gcr.io; those of quay.io stay as they are. */
+  readonly mirrors?: readonly string[];
+  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly backoff?: typeof BACKOFF;
+}
+
+function terms({ mirrors = ["a.example", "b.example"], settings = {}, backoff = BACKOFF }: Change = {}): MemoryTerms {
+  const rules = [{ origin: "gcr.io", mirrors }, { origin: "quay.io", mirrors: ["c.example"] }];
+  return { registries: compileRules(rules), config: { mirrors: settings, repair: { backoff } } };
+}
+
+/** Whether the image still waits out its pause, and which mirrors still rest, after the change. */
+function after(change: Change, failure: "registry-down" | "not-found" | "denied" = "registry-down") {
+  const [old, fresh] = [terms(), terms(change)];
+  const match = matchRule(old.registries, parseReference(IMAGE));
+  const candidates = match.rule === undefined ? [] : match.candidates;
+  const memory = emptyMemory(BACKOFF);
+  const outcome: Outcome = failedOutcome(candidates.map((candidate) => ({ candidate, failure, message: "" })));
+  for (const retries of [memory.retries, memory.keptRetries]) {
+    retries.note({ name: IMAGE, candidates }, outcome, NOW, 0);
+  }
+  for (const mirror of ["a.example", "b.example", "c.example"]) memory.cooldowns.send(mirror, "down", NOW, 0);
+  memory.provenance.learn({ reference: IMAGE, candidate: "a.example/team/app:1", digest: "sha256:a" });
+  carryOver(memory, old, fresh);
+  const odd = memory.provenance.oddities({ reference: IMAGE, candidate: "a.example/team/app:1", digest: "sha256:b" });
+  assertEquals(odd.length, 1, "where an image came from is known whatever the config says");
+  const pauses = [memory.retries, memory.keptRetries].map((retries) => retries.get(IMAGE)?.nextTryAt);
+  assertEquals(pauses[0], pauses[1]);
+  return { pause: pauses[0] && pauses[0] - NOW, resting: [...memory.cooldowns.all().keys()] };
+}
+
+const EVERY = ["a.example", "b.example", "c.example"];
+const OTHER_CREDENTIALS = { authFile: "/auth.json" };
+const CHANGES: readonly (readonly [string, Change, number | undefined, readonly string[]])[] = [
+  ["the same rules and mirrors keep back-off and cool-downs", {}, 10_000, EVERY],
+  [
+    "one more mirror in the rule makes its images due",
+    { mirrors: ["a.example", "b.example", "d.example"] },
+    undefined,
+    EVERY,
+  ],
+  ["another path at a mirror makes its images due", { mirrors: ["a.example/gcr", "b.example"] }, undefined, EVERY],
+  ["mirrors in another order make their images due", { mirrors: ["b.example", "a.example"] }, undefined, EVERY],
+  ["a mirror that goes is forgotten", { mirrors: ["a.example"] }, undefined, ["a.example", "c.example"]],
+  [
+    "new settings of a mirror make it and its images due",
+    { settings: { "b.example": OTHER_CREDENTIALS } },
+    undefined,
+    ["a.example", "c.example"],
+  ],
+  [
+    "new settings of a mirror of other images change nothing for this one",
+    { settings: { "c.example": OTHER_CREDENTIALS } },
+    10_000,
+    ["a.example", "b.example"],
+  ],
+  ["another back-off holds at once", { backoff: { initialSeconds: 2, maxSeconds: 300 } }, 2000, EVERY],
+];
+
+for (const [what, change, pause, resting] of CHANGES) {
+  Deno.test(`on a reload ${what}`, () => assertEquals(after(change), { pause, resting }));
+}
+
+Deno.test("on a reload images that were denied are due, since their credentials may have been mended", () => {
+  assertEquals(after({}, "denied").pause, undefined);
+  assertEquals(after({}, "not-found").pause, 10_000);
+});
