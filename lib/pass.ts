@@ -1,13 +1,38 @@
-// One pass: pods -> failures -> plan, and the repairs it starts. A plain function; when to pass is somebody else's matter.
+// One pass: pods -> failures -> plan, and the repairs it starts. What a pass sees and decides is pure, and a value; when to
+// pass is somebody else's matter.
 
 import type { Exclusions } from "./images/exclusions.ts";
 import type { RegistryMap } from "./images/rules.ts";
-import { type Failure, isExpectant, scanPods } from "./kubelet/failures.ts";
+import { type Failure, isExpectant, type Scan, scanPods } from "./kubelet/failures.ts";
 import type { PodList } from "./kubelet/pods.ts";
+import type { Mirrors } from "./mirrors/mirrors.ts";
 import { makePlan, type Plan } from "./plan/plan.ts";
+import type { Memory } from "./record/memory.ts";
+import type { Recorder } from "./record/recorder.ts";
+import type { Activity } from "./repair/activity.ts";
 import type { Observer } from "./repair/observer.ts";
-import type { Bench, Repairs } from "./repair/queue.ts";
+import type { Repairs } from "./repair/queue.ts";
+import type { Veto } from "./repair/repair.ts";
+import type { InstrumentedRuntime } from "./runtime/instrumented.ts";
 import type { ImageStore } from "./runtime/runtime.ts";
+import type { Clock } from "./support/clock.ts";
+
+/** What lives as long as the process. */
+export interface ProcessContext {
+  readonly clock: Clock;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+  /** Passes each news on to all observers. */
+  readonly observer: Observer;
+  /** One more observer hears of what happens from now on. */
+  observe(observer: Observer): void;
+  readonly repairs: Repairs;
+  readonly recorder: Recorder;
+  readonly activity: Activity;
+  readonly memory: Memory;
+  /** Resolves when every repair under way has ended, and what was to be recorded is written. */
+  settled(): Promise<void>;
+}
 
 /** Who is asked for the pods; KubeletClient in the program. */
 export interface PodSource {
@@ -15,28 +40,27 @@ export interface PodSource {
   pods(signal: AbortSignal): Promise<PodList>;
 }
 
-/** What a pass is made of, as the configuration in force wired it. */
-export interface Parts {
-  readonly kubelet: PodSource;
-  readonly registries: RegistryMap;
-  readonly exclusions: Exclusions;
-  /** Repair containers that wait to be created before the kubelet has failed on them. */
-  readonly eager: boolean;
-  readonly bench: Bench;
-  /** Images to hold present, and where their repairs are noted: apart from those that pods wait for. */
-  readonly keep: { readonly images: readonly string[]; readonly bench: Bench };
-  /** How the Engine keeps images, or undefined while it does not answer. */
-  imageStore(signal: AbortSignal): Promise<ImageStore | undefined>;
+/** What of the config decides what a pass does. */
+export interface PassSettings {
+  readonly repair: {
+    /** `eager` repairs containers that wait to be created before the kubelet has failed on them. */
+    readonly mode: "on-failure" | "eager";
+  };
 }
 
-/** What stays the same from pass to pass, whatever the configuration. */
-export interface Ground {
-  readonly observer: Observer;
-  readonly repairs: Repairs;
-  /** Resolves when every repair under way has ended, and what was to be recorded is written. */
-  settled(): Promise<void>;
-  /** Milliseconds since the epoch, by a clock that nobody sets: see app.ts. */
-  readonly now: () => number;
+/** What one config makes of the node; a reload makes it anew. */
+export interface NodeContext<Settings = PassSettings> {
+  readonly config: Settings;
+  readonly kubelet: PodSource;
+  readonly runtime: InstrumentedRuntime;
+  readonly mirrors: Mirrors;
+  readonly registries: RegistryMap;
+  readonly exclusions: Exclusions;
+  readonly veto: Veto;
+  /** How the runtime keeps images, or undefined while it does not answer. */
+  imageStore(signal: AbortSignal): Promise<ImageStore | undefined>;
+  /** Closes connections; what is under way fails. */
+  close(): void;
 }
 
 /** What a pass saw and decided. */
@@ -48,37 +72,52 @@ export interface Pass {
   readonly plan: Plan;
 }
 
-/** Looks and plans; touches nothing. Throws KubeletError, or the signal's reason. */
-export async function look(parts: Parts, ground: Ground, signal: AbortSignal): Promise<Pass> {
-  const list = await parts.kubelet.pods(signal);
-  ground.observer.connected?.(parts.kubelet.host);
-  const { failures, expectant } = scanPods(list.pods);
-  const early = parts.eager ? expectant : [];
-  // Only a digest makes the image store matter, and a pass that found nothing asks Docker nothing.
-  const digests = [...failures, ...early].some(({ image }) => image.includes("@"));
-  const plan = withoutExpectantSkips(makePlan([...failures, ...early], {
-    registries: parts.registries,
-    exclusions: parts.exclusions,
-    imageStore: digests ? await parts.imageStore(signal) : undefined,
-    attempt: (name) => parts.bench.attempts.get(name),
-    underWay: (name) => ground.repairs.underWay(name),
-    now: ground.now(),
-  }));
-  ground.observer.looked?.(list, failures, plan);
-  return { podCount: list.pods.length, failures, expectantCount: expectant.length, plan };
+/** What holds while a pass looks, and perhaps not afterwards. */
+export interface Moment {
+  /** Milliseconds since the epoch, by Clock.now. */
+  readonly now: number;
+  /** Undefined where no image goes by a digest, or the runtime does not answer. */
+  readonly imageStore: ImageStore | undefined;
+  readonly underWay: (name: string) => boolean;
 }
 
-// What cannot be repaired early may well be pulled by the kubelet; there is nothing to say before it failed.
-function withoutExpectantSkips(plan: Plan): Plan {
+/** The plan for what the pods wait for. */
+export function look(
+  { failures, expectant }: Scan,
+  node: Pick<NodeContext, "config" | "registries" | "exclusions">,
+  memory: Pick<Memory, "retries">,
+  moment: Moment,
+): Plan {
+  const early = node.config.repair.mode === "eager" ? expectant : [];
+  const { registries, exclusions } = node;
+  const attempt = (name: string) => memory.retries.get(name);
+  const plan = makePlan([...failures, ...early], { registries, exclusions, attempt, ...moment });
+  // What cannot be repaired early may well be pulled by the kubelet; there is nothing to say before it failed.
   return { ...plan, skips: plan.skips.filter(({ failure }) => !isExpectant(failure)) };
 }
 
-/** One pass: looks, plans, and starts the repairs, which go on beside later passes. Throws as `look` does. */
-export async function pass(parts: Parts, ground: Ground, signal: AbortSignal): Promise<Pass> {
-  const seen = await look(parts, ground, signal);
+/** Asks the kubelet and looks; touches nothing. Throws KubeletError, or the signal's reason. */
+export async function survey(node: NodeContext, process: ProcessContext, signal: AbortSignal): Promise<Pass> {
+  const { observer, repairs, memory, clock } = process;
+  const list = await node.kubelet.pods(signal);
+  observer.connected?.(node.kubelet.host);
+  const scan = scanPods(list.pods);
+  // Only a digest makes the image store matter, and a pass that found none asks the runtime nothing.
+  const digests = [...scan.failures, ...scan.expectant].some(({ image }) => image.includes("@"));
+  const imageStore = digests ? await node.imageStore(signal) : undefined;
+  const underWay = (name: string) => repairs.underWay(name);
+  const plan = look(scan, node, memory, { now: clock.now(), imageStore, underWay });
+  observer.looked?.(list, scan.failures, plan);
+  return { podCount: list.pods.length, failures: scan.failures, expectantCount: scan.expectant.length, plan };
+}
+
+/** One pass: looks, and starts the repairs, which go on beside later passes. Throws as `survey` does. */
+export async function pass(node: NodeContext, process: ProcessContext, signal: AbortSignal): Promise<Pass> {
+  const seen = await survey(node, process, signal);
   const { repairs, repairing, waits } = seen.plan;
   const wanted = [...repairs, ...repairing, ...waits.map((wait) => wait.repair)];
-  parts.bench.attempts.keepOnly(new Set(wanted.map(({ name }) => name)));
-  for (const repair of repairs) ground.repairs.start(repair, parts.bench);
+  const { retries } = process.memory;
+  retries.keepOnly(new Set(wanted.map(({ name }) => name)));
+  for (const repair of repairs) process.repairs.start(repair, node, retries);
   return seen;
 }

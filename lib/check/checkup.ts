@@ -3,12 +3,13 @@
 
 import type { Config } from "../config/config.ts";
 import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
+import { scanPods } from "../kubelet/failures.ts";
 import { KubeletError } from "../kubelet/client.ts";
 import { type PodList, podName } from "../kubelet/pods.ts";
 import { AuthFile } from "../mirrors/credentials.ts";
-import { type Ground, look, type Parts } from "../pass.ts";
+import { look, type NodeContext, type ProcessContext } from "../pass.ts";
 import { isRefusal, planImage, type Target } from "../plan/plan.ts";
-import { type RegistryAuth, type Runtime, RuntimeError, type RuntimeInfo } from "../runtime/runtime.ts";
+import { type ImageStore, type RegistryAuth, RuntimeError, type RuntimeInfo } from "../runtime/runtime.ts";
 import type { NoDaemon } from "../status/read_state.ts";
 import { seeDaemon } from "../status/state_file.ts";
 import { describeError } from "../support/errors.ts";
@@ -16,42 +17,38 @@ import type { ConfigCheck } from "./config_checkup.ts";
 import { type Failed, type Finding, sanitize, warn } from "./finding.ts";
 import { installed, type LentOptions } from "./lent_files.ts";
 import * as mirrors from "./mirrors.ts";
-import * as node from "./node.ts";
+import * as kubeletAndEngine from "./node.ts";
 import type { LentFile } from "./unit_file.ts";
 
-/** What a check of the node is made of. */
-export interface NodeParts extends Parts {
-  readonly config: Config;
-  readonly runtime: Runtime;
-}
+type Node = NodeContext<Config>;
 
 /**
  * Checks the kubelet, the Engine, the mirrors and the `keep` list. `usable` says that the kubelet's files can be used;
  * otherwise it is not asked. Throws only the signal's reason.
  */
 export async function checkNode(
-  parts: NodeParts,
-  ground: Ground,
+  node: Node,
+  process: ProcessContext,
   options: Pick<ConfigCheck, "usable" | "lentCa"> & { readonly signal: AbortSignal },
 ): Promise<Finding[]> {
   const { signal } = options;
   const unasked: KubeletCheck = { findings: [notAsked("kubelet", "the files for it cannot be used")] };
   const [kubelet, engine] = await Promise.all([
-    options.usable ? checkKubelet(parts, options.lentCa, signal) : unasked,
-    checkEngine(parts, signal),
+    options.usable ? checkKubelet(node, options.lentCa, signal) : unasked,
+    checkEngine(node, signal),
   ]);
   const findings = [...kubelet.findings, ...engine.findings];
   if (kubelet.list !== undefined) {
-    findings.push(await checkWaiting(parts, ground, kubelet.list, signal));
-    findings.push(...node.judgeReach(kubelet.list.pods, { ...parts, imageStore: engine.info?.imageStore }));
+    findings.push(checkWaiting(node, process, kubelet.list, engine.info?.imageStore));
+    findings.push(...kubeletAndEngine.judgeReach(kubelet.list.pods, { ...node, imageStore: engine.info?.imageStore }));
   }
   if (engine.info === undefined) {
-    const unaskedToo = mirrors.probesOf(parts.config.registries).map(({ mirror }) =>
+    const unaskedToo = mirrors.probesOf(node.config.registries).map(({ mirror }) =>
       notAsked(`mirror ${mirror}`, "the Docker Engine does not answer")
     );
     return sanitize([...findings, ...unaskedToo]);
   }
-  const [reachable, kept] = await Promise.all([checkMirrors(parts, signal), checkKept(parts, signal)]);
+  const [reachable, kept] = await Promise.all([checkMirrors(node, signal), checkKept(node, signal)]);
   return sanitize([...findings, ...reachable, ...kept, mirrors.judgePermanentFix(engine.info)]);
 }
 
@@ -62,42 +59,47 @@ interface KubeletCheck {
 }
 
 async function checkKubelet(
-  parts: NodeParts,
+  node: Node,
   lentCa: LentFile | undefined,
   signal: AbortSignal,
 ): Promise<KubeletCheck> {
-  const { url, caFile } = parts.config.kubelet;
+  const { url, caFile } = node.config.kubelet;
   try {
-    const list = await parts.kubelet.pods(signal);
-    return { findings: node.judgeKubelet(url, list), list };
+    const list = await node.kubelet.pods(signal);
+    return { findings: kubeletAndEngine.judgeKubelet(url, list), list };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof KubeletError)) throw error;
     // Where it happened is said already; what is left is why.
     const text = describeError(error.kind === "unreachable" || error.kind === "credentials" ? error.cause : error);
-    return { findings: node.judgeKubeletFailure(url, { kind: error.kind, text }, caFile, lentCa) };
+    return { findings: kubeletAndEngine.judgeKubeletFailure(url, { kind: error.kind, text }, caFile, lentCa) };
   }
 }
 
-async function checkWaiting(parts: Parts, ground: Ground, list: PodList, signal: AbortSignal): Promise<Finding> {
-  const kubelet = { host: parts.kubelet.host, pods: () => Promise.resolve(list) };
-  const { failures, plan } = await look({ ...parts, kubelet }, ground, signal);
-  const leftAlone = plan.skips.map(({ failure: { pod }, reason, advice }) => (
+function checkWaiting(
+  node: Node,
+  { clock, memory }: ProcessContext,
+  list: PodList,
+  imageStore: ImageStore | undefined,
+): Finding {
+  const scan = scanPods(list.pods);
+  const { skips } = look(scan, node, memory, { now: clock.now(), imageStore, underWay: () => false });
+  const leftAlone = skips.map(({ failure: { pod }, reason, advice }) => (
     { pod: podName(pod), reason, advice }
   ));
-  return node.judgeWaiting(list.pods.length, failures.length, leftAlone);
+  return kubeletAndEngine.judgeWaiting(list.pods.length, scan.failures.length, leftAlone);
 }
 
 async function checkEngine(
-  { config, runtime }: NodeParts,
+  { config, runtime }: Node,
   signal: AbortSignal,
 ): Promise<{ findings: Finding[]; info?: RuntimeInfo }> {
   const { socket } = config.docker;
   try {
     const info = await runtime.info(signal);
-    return { findings: node.judgeEngine(socket, info), info };
+    return { findings: kubeletAndEngine.judgeEngine(socket, info), info };
   } catch (error) {
-    return { findings: node.judgeEngineFailure(socket, failureOf(error, signal), await groupOf(socket)) };
+    return { findings: kubeletAndEngine.judgeEngineFailure(socket, failureOf(error, signal), await groupOf(socket)) };
   }
 }
 
@@ -112,7 +114,7 @@ async function groupOf(socket: string): Promise<string | undefined> {
   }
 }
 
-async function checkMirrors({ config, runtime }: NodeParts, signal: AbortSignal): Promise<Finding[]> {
+async function checkMirrors({ config, runtime }: Node, signal: AbortSignal): Promise<Finding[]> {
   return await Promise.all(
     mirrors.probesOf(config.registries, config.mirrors).map(async ({ mirror, reference }) => {
       const { auth, credentials } = await credentialsFor(config, mirror, reference);
@@ -154,16 +156,16 @@ export async function checkDaemon(stateFile: string, now: number, options: LentO
   }
 }
 
-async function checkKept(parts: NodeParts, signal: AbortSignal): Promise<Finding[]> {
-  const imageStore = await parts.imageStore(signal);
-  return await Promise.all(parts.config.keep.map(async (image) => {
-    const planned = planImage(image, { ...parts, imageStore });
+async function checkKept(node: Node, signal: AbortSignal): Promise<Finding[]> {
+  const imageStore = await node.imageStore(signal);
+  return await Promise.all(node.config.keep.map(async (image) => {
+    const planned = planImage(image, { ...node, imageStore });
     if (isRefusal(planned)) return mirrors.judgeKept(image, { state: "refused", refusal: planned });
-    return mirrors.judgeKept(image, await howKept(parts, planned, signal));
+    return mirrors.judgeKept(image, await howKept(node, planned, signal));
   }));
 }
 
-async function howKept({ config, runtime }: NodeParts, target: Target, signal: AbortSignal): Promise<mirrors.Kept> {
+async function howKept({ config, runtime }: Node, target: Target, signal: AbortSignal): Promise<mirrors.Kept> {
   const tried: string[] = [];
   let state: "lost" | "unanswered" = "lost";
   try {

@@ -1,12 +1,13 @@
 // `gilly check`: is this node ready? Everything a repair depends on, one line each.
 
-import { makeGround, now, wire } from "../app.ts";
+import { openNode, openProcess } from "../app.ts";
 import { checkDaemon, checkNode } from "../check/checkup.ts";
 import { checkConfig, checkConfigText, type ConfigCheck } from "../check/config_checkup.ts";
 import { judgeProxies, judgeRenewal } from "../check/files.ts";
 import { type Finding, renderFindings, worstOf } from "../check/finding.ts";
 import type { Config } from "../config/config.ts";
 import { stateFileIn } from "../status/state_file.ts";
+import { systemClock } from "../support/clock.ts";
 import { EXIT } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
 import type { Command } from "./command_line.ts";
@@ -43,17 +44,19 @@ export const checkCommand: Command = {
     const ofRenewal = args.flags.renewed === true && !textAlone;
     const ofFiles = textAlone || ofRenewal || args.flags.files === true;
     const file = configFileOf(args);
-    const checked = textAlone ? await checkConfigText(file) : await checkConfig(file, now(), { nextStart: ofFiles });
+    const checked = textAlone
+      ? await checkConfigText(file)
+      : await checkConfig(file, systemClock.wallTime(), { nextStart: ofFiles });
     const { config } = checked;
     const findings = [...checked.findings];
     if (ofRenewal && config !== undefined) findings.push(judgeRenewal(checked.renewed));
     if (!ofFiles) {
       findings.push(...judgeProxies(ignoredProxies()));
-      if (config !== undefined) findings.push(...await checkParts({ ...checked, config }));
+      if (config !== undefined) findings.push(...await checkThisNode({ ...checked, config }));
       const stateFile = args.flags["state-file"];
       const daemon = await checkDaemon(
         typeof stateFile === "string" ? stateFile : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY")),
-        now(),
+        systemClock.wallTime(),
       );
       // A daemon that is down is why nothing is repaired, whatever else there is to say.
       if (worstOf(daemon) === "fail") findings.unshift(...daemon);
@@ -66,14 +69,14 @@ export const checkCommand: Command = {
   },
 };
 
-async function checkParts({ config, ...options }: ConfigCheck & { readonly config: Config }): Promise<Finding[]> {
+async function checkThisNode({ config, ...options }: ConfigCheck & { readonly config: Config }): Promise<Finding[]> {
   const { signal } = new AbortController();
   // The log would say what the findings say already.
-  const ground = makeGround(signal, { observers: [] });
-  const parts = await wire(config, ground, { ledger: false });
+  const process = openProcess(config, { signal, observers: [] });
+  const node = await openNode(config, process, { ledger: false });
   try {
-    return await checkNode(parts, ground, { ...options, signal });
+    return await checkNode(node, process, { ...options, signal });
   } finally {
-    parts.close();
+    node.close();
   }
 }

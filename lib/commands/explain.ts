@@ -1,13 +1,14 @@
 // `gilly explain`: what becomes of an image, and why: the line of the config that decides, the candidates, what is local
 // and what the ledger knows. It pulls nothing and asks no mirror.
 
-import { makeGround, wire, type WiredParts } from "../app.ts";
+import { openNode, openProcess } from "../app.ts";
 import { hang } from "../check/finding.ts";
 import type { Config } from "../config/config.ts";
 import { type KeyStep, locateKeys } from "../config/positions.ts";
 import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
 import { formatReference, type Reference, referenceOrUndefined } from "../images/reference.ts";
 import { type Candidate, matchRule } from "../images/rules.ts";
+import type { NodeContext } from "../pass.ts";
 import { isRefusal, lookupName, planImage, type Refusal } from "../plan/plan.ts";
 import { type LedgerEntry, ledgerLines } from "../record/ledger.ts";
 import { describeError, EXIT, UsageError } from "../support/errors.ts";
@@ -71,39 +72,44 @@ export const explainCommand: Command = {
     }
     const config = await readConfigText(args, "explain");
     const { signal } = new AbortController();
-    const parts = await wire(config, makeGround(signal, { observers: [] }), { ledger: false });
+    const node = await openNode(config, openProcess(config, { signal, observers: [] }), { ledger: false });
     try {
       const lineOf = locateKeys(await Deno.readTextFile(config.file));
-      const explanations = await Promise.all(args.words.map((image) => explain(image, parts, lineOf, signal)));
+      const explanations = await Promise.all(args.words.map((image) => explain(image, node, lineOf, signal)));
       if (args.flags.json === true) output.write(`${printableJson(explanations, 2)}\n`);
       else for (const explanation of explanations) print(explanation, config, output);
       return EXIT.ok;
     } finally {
-      parts.close();
+      node.close();
     }
   },
 };
 
 type LineOf = (path: readonly KeyStep[]) => number | undefined;
 
-async function explain(image: string, parts: WiredParts, lineOf: LineOf, signal: AbortSignal): Promise<Explanation> {
+async function explain(
+  image: string,
+  node: NodeContext<Config>,
+  lineOf: LineOf,
+  signal: AbortSignal,
+): Promise<Explanation> {
   const reference = referenceOrUndefined(image);
-  const imageStore = reference?.digest === undefined ? undefined : await parts.imageStore(signal);
-  const planned = planImage(image, { ...parts, imageStore });
-  const match = reference === undefined ? undefined : matchRule(parts.registries, reference);
+  const imageStore = reference?.digest === undefined ? undefined : await node.imageStore(signal);
+  const planned = planImage(image, { ...node, imageStore });
+  const match = reference === undefined ? undefined : matchRule(node.registries, reference);
   const name = reference === undefined ? undefined : lookupName(reference);
   return {
     image,
     reference: reference === undefined ? null : formatReference(reference),
     rule: match?.rule?.origin ?? null,
     line: match?.rule?.line ?? null,
-    decides: decidingKey(reference, isRefusal(planned) ? planned : undefined, parts, lineOf),
+    decides: decidingKey(reference, isRefusal(planned) ? planned : undefined, node, lineOf),
     ...(isRefusal(planned) ? { candidates: [], credentials: [], reason: planned.reason, advice: planned.advice } : {
       candidates: planned.candidates.map((candidate) => candidate.reference),
-      credentials: planned.candidates.map((candidate) => credentialsOf(candidate, parts.config)),
+      credentials: planned.candidates.map((candidate) => credentialsOf(candidate, node.config)),
     }),
-    local: name === undefined ? null : await localImage(name, parts, signal),
-    ledger: name === undefined ? null : await remembered(name, image, parts.config.ledger.file),
+    local: name === undefined ? null : await localImage(name, node, signal),
+    ledger: name === undefined ? null : await remembered(name, image, node.config.ledger.file),
   };
 }
 
@@ -118,7 +124,7 @@ function credentialsOf({ mirror, reference }: Candidate, { mirrors }: Config): s
 function decidingKey(
   reference: Reference | undefined,
   refusal: Refusal | undefined,
-  { config, registries, exclusions }: WiredParts,
+  { config, registries, exclusions }: NodeContext<Config>,
   lineOf: LineOf,
 ): Explanation["decides"] {
   if (reference === undefined) return null;
@@ -132,7 +138,7 @@ function decidingKey(
   return { key: `registries.${JSON.stringify(rule.origin)}`, line: rule.line ?? null };
 }
 
-async function localImage(name: string, { runtime }: WiredParts, signal: AbortSignal): Promise<Local> {
+async function localImage(name: string, { runtime }: NodeContext<Config>, signal: AbortSignal): Promise<Local> {
   try {
     const image = await runtime.inspect(name, signal);
     if (image === undefined) return { state: "absent" };

@@ -1,6 +1,6 @@
 // `gilly history`: the ledger as a table, or as JSON.
 
-import { now } from "../app.ts";
+import { systemClock } from "../support/clock.ts";
 import { parseConfig } from "../config/config.ts";
 import { DEFAULTS } from "../config/schema.ts";
 import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../record/history.ts";
@@ -45,7 +45,7 @@ export const historyCommand: Command = {
 function queryOf({ flags }: Arguments): HistoryQuery {
   const text = (name: string) => typeof flags[name] === "string" ? flags[name] : undefined;
   const since = text("since");
-  const time = since === undefined ? undefined : sinceTime(since, now());
+  const time = since === undefined ? undefined : sinceTime(since, systemClock.wallTime());
   if (since !== undefined && time === undefined) {
     const expected = "a span such as 30m, 2h or 7d, or a time such as 2026-11-01 or 2026-11-01T12:00:00Z";
     throw new UsageError(`--since wants ${expected}, got ${JSON.stringify(since.slice(0, 80))}`);

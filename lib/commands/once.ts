@@ -1,8 +1,8 @@
 // `gilly once`: a single pass and its repairs, or the plan alone.
 
-import { makeGround, wire } from "../app.ts";
+import { openNode, openProcess } from "../app.ts";
 import { namePods } from "../log/messages.ts";
-import { look, pass } from "../pass.ts";
+import { pass, survey } from "../pass.ts";
 import type { Plan } from "../plan/plan.ts";
 import { EXIT } from "../support/errors.ts";
 import { printable, printableJson } from "../support/text.ts";
@@ -26,20 +26,20 @@ export const onceCommand: Command = {
   async run(args, output) {
     const config = await loadConfigHere(args, "once");
     using stop = new Stop();
-    const ground = makeGround(stop.signal);
+    const process = openProcess(config, { signal: stop.signal });
     const dryRun = args.flags["dry-run"] === true;
-    const parts = await wire(config, ground, { ledger: !dryRun });
+    const node = await openNode(config, process, { ledger: !dryRun });
     try {
       if (dryRun) {
-        const { plan } = await look(parts, ground, stop.signal);
+        const { plan } = await survey(node, process, stop.signal);
         printPlan(plan, args.flags.json === true, output);
         return EXIT.ok;
       }
-      await pass(parts, ground, stop.signal);
-      await ground.settled();
-      return ground.repairs.failed > 0 || stop.signal.aborted ? EXIT.failure : EXIT.ok;
+      await pass(node, process, stop.signal);
+      await process.settled();
+      return process.repairs.failed > 0 || stop.signal.aborted ? EXIT.failure : EXIT.ok;
     } finally {
-      parts.close();
+      node.close();
     }
   },
 };

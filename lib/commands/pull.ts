@@ -1,10 +1,13 @@
 // `gilly pull`: the same repair as the daemon's, for images that a person names, with its progress.
 
-import { makeGround, now, type Process, wire, type WiredParts } from "../app.ts";
+import { openNode, openProcess } from "../app.ts";
+import type { Config } from "../config/config.ts";
 import { Journal } from "../log/messages.ts";
+import type { NodeContext, ProcessContext } from "../pass.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import { isRefusal, planImage, type Refusal } from "../plan/plan.ts";
 import { repair } from "../repair/repair.ts";
+import { systemClock } from "../support/clock.ts";
 import { EXIT, ReaderGoneError, UsageError } from "../support/errors.ts";
 import { printable, printableJson } from "../support/text.ts";
 import { sizeText, tookText } from "../support/units.ts";
@@ -58,16 +61,16 @@ export const pullCommand: Command = {
     const screen = new PullScreen(Deno.stderr, { plain: args.flags.plain === true, quiet: json });
     const messages = new Journal((level, tag, text) => {
       if (!TOLD_AS_RESULT.has(tag) && (level === "warning" || level === "error")) screen.note(`${level}: ${text}`);
-    }, now);
+    }, systemClock.now);
     const user = await userName();
     const askedBy = `gilly pull${user === undefined ? "" : ` (${user})`}`;
-    const ground = makeGround(stop.signal, { observers: [screen, messages], askedBy });
-    const parts = await wire(config, ground);
+    const process = openProcess(config, { signal: stop.signal, observers: [screen, messages], askedBy });
+    const node = await openNode(config, process);
     const results: PullResult[] = [];
     const paper = new LastingOutput(output);
     try {
       await Promise.all([...new Set(args.words)].map(async (image) => {
-        const result = await pullOne(image, parts, ground, stop.signal);
+        const result = await pullOne(image, node, process, stop.signal);
         results.push(result);
         screen.above(() => json || print(result, paper, screen));
       }));
@@ -77,9 +80,9 @@ export const pullCommand: Command = {
       screen.note(`interrupted: ${[...new Set(missing)].join(", ")} not repaired`);
       return stop.code;
     } finally {
-      await ground.settled();
+      await process.settled();
       screen.close();
-      parts.close();
+      node.close();
     }
     if (paper.gone !== undefined) throw paper.gone;
     if (json) output.write(`${printableJson(inOrder(args.words, results), 2)}\n`);
@@ -111,16 +114,16 @@ class LastingOutput implements Output {
 
 async function pullOne(
   image: string,
-  parts: WiredParts,
-  { observer }: Process,
+  node: NodeContext<Config>,
+  { observer, clock }: ProcessContext,
   signal: AbortSignal,
 ): Promise<PullResult> {
-  const imageStore = image.includes("@") ? await parts.imageStore(signal) : undefined;
-  const target = planImage(image, { ...parts, imageStore });
+  const imageStore = image.includes("@") ? await node.imageStore(signal) : undefined;
+  const target = planImage(image, { ...node, imageStore });
   if (isRefusal(target)) return refused(image, target);
-  const start = now();
-  const outcome = await repair(target, { ...parts.bench.tools, signal });
-  const seconds = (now() - start) / 1000;
+  const start = clock.now();
+  const outcome = await repair(target, { ...node, observer, signal });
+  const seconds = (clock.now() - start) / 1000;
   observer.finished?.({ repair: { ...target, failures: [] }, outcome, seconds });
   return resultOf(image, target.name, outcome, seconds);
 }

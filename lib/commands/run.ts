@@ -1,13 +1,13 @@
 // `gilly run`: the daemon, from a checked config to the signal that ends it.
 
-import { makeGround, makeMetricsDesk, now, random, wallSkew, wire } from "../app.ts";
+import { makeMetricsDesk, openNode, openProcess } from "../app.ts";
 import { type Config, loadConfig } from "../config/config.ts";
 import { Daemon } from "../daemon/daemon.ts";
 import { openNotifier } from "../daemon/sd_notify.ts";
 import { log } from "../log/log.ts";
 import { certificateExpiries } from "../metrics/certificates.ts";
+import type { NodeContext } from "../pass.ts";
 import { StateFile, stateFileIn } from "../status/state_file.ts";
-import { stateOnTheWall } from "../status/wall_clock.ts";
 import { describeError, EXIT } from "../support/errors.ts";
 import { VERSION } from "../version.ts";
 import type { Command } from "./command_line.ts";
@@ -31,8 +31,8 @@ export const runCommand: Command = {
     let reload = () => {};
     using stop = new Stop(() => reload());
     const config = await loadConfigAndLog(args);
-    const ground = makeGround(stop.signal);
-    const metrics = makeMetricsDesk(ground);
+    const process = openProcess(config, { signal: stop.signal });
+    const metrics = makeMetricsDesk(process);
     const runtimeDirectory = Deno.env.get("RUNTIME_DIRECTORY");
     const notifier = openNotifier({
       socketPath: Deno.env.get("NOTIFY_SOCKET"),
@@ -43,32 +43,31 @@ export const runCommand: Command = {
       const level = runtimeDirectory === undefined ? "info" : "warning";
       log(level, "Main", `gilly status will know nothing of this daemon: ${describeError(error)}`);
     });
+    let node: NodeContext<Config> | undefined;
     const putInForce = async (config: Config) => {
-      const parts = await wire(config, ground);
+      node = await openNode(config, process, { before: node });
       await metrics.follow(config.metrics, () => certificateExpiries(config.kubelet));
-      return parts;
+      return node;
     };
     const daemon = new Daemon({
-      ground,
-      parts: await putInForce(config),
+      process,
+      node: await putInForce(config),
       serviceManager: notifier,
-      random,
       reload: async () => {
         const fresh = await loadConfig(configFileOf(args));
         startLog(fresh);
         return putInForce(fresh);
       },
-      process: { gilly: VERSION, pid: Deno.pid, startedAt: now() },
+      identity: { gilly: VERSION, pid: Deno.pid, startedAt: process.clock.now() },
       stateFile: {
         publish(state) {
-          const told = stateOnTheWall(state, wallSkew());
-          stateFile.publish(told);
-          metrics.publish(told);
+          stateFile.publish(state);
+          metrics.publish(state);
         },
       },
       signal: stop.signal,
     });
-    ground.observe(daemon);
+    process.observe(daemon);
     reload = () => daemon.askReload();
     try {
       await daemon.run();

@@ -1,6 +1,6 @@
 // `gilly status`: what the running daemon knows, from its state file; nobody is asked.
 
-import { now } from "../app.ts";
+import { systemClock } from "../support/clock.ts";
 import { sleep } from "../daemon/watch_events.ts";
 import { RESTART, START } from "../status/read_state.ts";
 import { statusLines } from "../status/render.ts";
@@ -41,7 +41,7 @@ export const statusCommand: Command = {
       : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY"));
     const json = flags.json === true;
     if (flags.watch === true) return await watch(file, json, output);
-    const seen = await seeDaemon(file, now());
+    const seen = await seeDaemon(file, systemClock.wallTime());
     for (const problem of seen.problems) tell(`${file}: ${problem}`);
     output.write(json ? `${printableJson(asJson(seen), 2)}\n` : `${linesOf(seen).join("\n")}\n`);
     return seen.state === undefined ? NOT_RUNNING : EXIT.ok;
@@ -57,7 +57,7 @@ function asJson(seen: SeenDaemon): unknown {
 function linesOf(seen: SeenDaemon): string[] {
   return seen.state === undefined
     ? [`no daemon runs: ${seen.because}`, `→ ${seen.silent ? RESTART : START}`]
-    : statusLines(seen.state, now(), sizeOf(Deno.stdout)?.columns ?? Infinity);
+    : statusLines(seen.state, systemClock.wallTime(), sizeOf(Deno.stdout)?.columns ?? Infinity);
 }
 
 async function watch(file: string, json: boolean, output: Output): Promise<number> {
@@ -73,7 +73,7 @@ async function watch(file: string, json: boolean, output: Output): Promise<numbe
       void watchStateFile(file, () => changed.abort(), stop.signal).finally(() => watching = false);
     }
     show(
-      await seeDaemon(file, now()).catch((error): SeenDaemon => (
+      await seeDaemon(file, systemClock.wallTime()).catch((error): SeenDaemon => (
         { state: undefined, because: `cannot read ${file}: ${describeError(error)}`, problems: [], silent: false }
       )),
     );

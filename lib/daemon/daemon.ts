@@ -2,14 +2,12 @@
 
 import { ConfigError } from "../config/config.ts";
 import { KubeletError } from "../kubelet/client.ts";
-import { type Ground, type Parts, type Pass, pass } from "../pass.ts";
-import { Keeper } from "./kept_images.ts";
+import { type NodeContext, type Pass, pass, type PassSettings, type ProcessContext } from "../pass.ts";
 import type { Observer } from "../repair/observer.ts";
-import type { EventOptions } from "../runtime/runtime.ts";
-import type { InstrumentedRuntime } from "../runtime/instrumented.ts";
-import { type MirrorFacts, type NodeState, nodeState, statusLine } from "../status/node_state.ts";
+import { type NodeState, nodeState, statusLine } from "../status/node_state.ts";
 import { describeError } from "../support/errors.ts";
 import { Follower } from "../support/linked_signal.ts";
+import { Keeper } from "./kept_images.ts";
 import { type Aftermath, Rhythm, type Tempo, type Urgency } from "./schedule.ts";
 import { sleep, watchEvents } from "./watch_events.ts";
 
@@ -24,15 +22,11 @@ export interface ServiceManager {
   }): Promise<void>;
 }
 
-/** Parts as a config wired them. */
-export interface DaemonParts extends Parts {
-  readonly config: { readonly file: string; readonly poll: Tempo };
-  /** Whether the runtime answers, see InstrumentedRuntime. */
-  readonly runtime: Pick<InstrumentedRuntime, "silence" | "askAgain">;
-  /** Follows the runtime's events, see Runtime. */
-  events(options: EventOptions): Promise<never>;
-  readonly mirrors: MirrorFacts;
-  close(): void;
+/** What of the config the daemon goes by. */
+export interface DaemonSettings extends PassSettings {
+  readonly file: string;
+  readonly poll: Tempo;
+  readonly keep: readonly string[];
 }
 
 /** Where the state goes that others may read; nothing in it throws. */
@@ -42,14 +36,13 @@ export interface StateSink {
 
 /** What the daemon is made of. */
 export interface DaemonOptions {
-  readonly ground: Ground;
-  readonly parts: DaemonParts;
+  readonly process: ProcessContext;
+  readonly node: NodeContext<DaemonSettings>;
   readonly serviceManager: ServiceManager;
-  readonly random: () => number;
-  /** Wires a config that was read again. Throws ConfigError. */
-  readonly reload: () => Promise<DaemonParts>;
-  /** The version of the program, its process, and when it began (milliseconds). */
-  readonly process: { readonly gilly: string; readonly pid: number; readonly startedAt: number };
+  /** Reads the config again, and makes of it the node that takes the place of the one in force. Throws ConfigError. */
+  readonly reload: () => Promise<NodeContext<DaemonSettings>>;
+  /** The version of the program, the number of its process, and when it began (milliseconds, by Clock.now). */
+  readonly identity: { readonly gilly: string; readonly pid: number; readonly startedAt: number };
   readonly stateFile: StateSink;
   readonly signal: AbortSignal;
 }
@@ -67,11 +60,11 @@ const LAST_WORDS_MS = 1000;
 /** The rhythm: passes, pauses, reloads, and the stop. */
 export class Daemon implements Observer {
   readonly #options: DaemonOptions;
-  readonly #ground: Ground;
-  readonly #keeper = new Keeper();
+  readonly #process: ProcessContext;
+  readonly #keeper: Keeper;
   readonly #rhythm = new Rhythm();
-  #parts: DaemonParts;
-  /** Ends the event stream of the parts in force. */
+  #node: NodeContext<DaemonSettings>;
+  /** Ends the event stream of the node in force. */
   #unwatch = new AbortController();
   #listening = false;
   #reloadAsked = false;
@@ -82,8 +75,9 @@ export class Daemon implements Observer {
 
   constructor(options: DaemonOptions) {
     this.#options = options;
-    this.#ground = options.ground;
-    this.#parts = options.parts;
+    this.#process = options.process;
+    this.#keeper = new Keeper(options.process);
+    this.#node = options.node;
   }
 
   /** Passes until the signal is aborted. Never throws: what fails costs one pass. */
@@ -95,16 +89,16 @@ export class Daemon implements Observer {
     while (!signal.aborted) {
       if (this.#reloadAsked) await this.#reload();
       await this.#pass();
-      void this.#keeper.tend(this.#parts, this.#ground, signal).then(() => this.#wake());
-      this.#parts.runtime.askAgain(signal);
+      void this.#keeper.tend(this.#node, signal).then(() => this.#wake());
+      this.#node.runtime.askAgain(signal);
       await this.#pause();
     }
     this.#unwatch.abort();
     await serviceManager.send({ stopping: true, status: "Stopping" });
     await this.#keeper.idle();
     // The signal has ended every repair; a disk that hangs under the ledger must not keep the process.
-    await atMost(LAST_WORDS_MS, this.#ground.settled());
-    this.#parts.close();
+    await atMost(LAST_WORDS_MS, this.#process.settled());
+    this.#node.close();
   }
 
   /** A repair ended: when to pass next is to be decided anew. */
@@ -120,23 +114,23 @@ export class Daemon implements Observer {
 
   // Events are a hint, never the truth: they bring a pass forward, and nothing depends on their arriving.
   #watch(): void {
-    const { signal, ground } = this.#options;
-    const parts = this.#parts;
+    const { signal, process } = this.#options;
+    const { runtime } = this.#node;
     const unwatch = this.#unwatch = new AbortController();
     const hint = (urgency: Urgency) => {
-      this.#rhythm.hint(ground.now(), urgency);
+      this.#rhythm.hint(process.clock.now(), urgency);
       this.#wake();
     };
-    void watchEvents((options) => parts.events(options), {
+    void watchEvents((options) => runtime.events(options), {
       opened: () => {
         this.#listening = true;
-        ground.observer.eventsArrive?.();
+        process.observer.eventsArrive?.();
         this.#keeper.hurry();
         hint("urgent");
       },
       broke: (error, wasOpen) => {
         this.#listening = false;
-        ground.observer.eventsBroke?.(error, wasOpen);
+        process.observer.eventsBroke?.(error, wasOpen);
         if (wasOpen) hint("urgent");
         // What is known of the Engine may have changed, and is to be shown.
         else this.#wake();
@@ -150,32 +144,33 @@ export class Daemon implements Observer {
 
   async #pass(): Promise<void> {
     const { signal } = this.#options;
-    const start = this.#ground.now();
+    const start = this.#process.clock.now();
     try {
       using passing = new Follower(signal);
-      const seen = await pass(this.#parts, this.#ground, passing.signal);
-      this.#last = { pass: seen, at: this.#ground.now() };
+      const seen = await pass(this.#node, this.#process, passing.signal);
+      this.#last = { pass: seen, at: this.#process.clock.now() };
       this.#trouble = undefined;
       this.#passed({ expectant: seen.expectantCount > 0, failed: false }, start);
     } catch (error) {
       if (signal.aborted) return;
       this.#trouble = describeError(error);
-      if (error instanceof KubeletError) this.#ground.observer.kubeletFailed?.(error);
-      else this.#ground.observer.unexpected?.(error);
+      if (error instanceof KubeletError) this.#process.observer.kubeletFailed?.(error);
+      else this.#process.observer.unexpected?.(error);
       this.#passed({ expectant: false, failed: true }, start);
     }
   }
 
   #passed(aftermath: Aftermath, start: number): void {
-    const { ground, random } = this.#options;
-    ground.observer.passed?.(!aftermath.failed, (ground.now() - start) / 1000);
-    const { config, runtime } = this.#parts;
+    const { clock, observer, random } = this.#process;
+    observer.passed?.(!aftermath.failed, (clock.now() - start) / 1000);
+    const { config, runtime } = this.#node;
     const listening = this.#listening && runtime.silence === undefined;
-    this.#rhythm.passed(ground.now(), aftermath, config.poll, listening, random());
+    this.#rhythm.passed(clock.now(), aftermath, config.poll, listening, random());
   }
 
   async #pause(): Promise<void> {
-    const { signal, serviceManager, stateFile, ground } = this.#options;
+    const { signal, serviceManager, stateFile } = this.#options;
+    const { clock } = this.#process;
     for (
       let slice = FIRST_SLICE_MS;
       !signal.aborted && !this.#reloadAsked;
@@ -183,8 +178,8 @@ export class Daemon implements Observer {
     ) {
       const state = this.#state();
       stateFile.publish(state);
-      await serviceManager.send({ watchdog: true, status: statusLine(state, ground.now()) });
-      const now = ground.now();
+      await serviceManager.send({ watchdog: true, status: statusLine(state, clock.wallTime()) });
+      const now = clock.now();
       const dueAt = this.#rhythm.dueAt(this.#nextTryAt());
       if (now >= dueAt) return;
       await this.#sleep(Math.min(dueAt - now, slice));
@@ -192,8 +187,8 @@ export class Daemon implements Observer {
   }
 
   #nextTryAt(): number | undefined {
-    const underWay = (name: string) => this.#ground.repairs.underWay(name);
-    const times = [this.#parts.bench.attempts.nextTryAt(underWay), this.#keeper.nextTryAt(this.#parts, underWay)];
+    const { memory, repairs } = this.#process;
+    const times = [memory.retries.nextTryAt((name) => repairs.underWay(name)), this.#keeper.nextTryAt()];
     const known = times.filter((time) => time !== undefined);
     return known.length === 0 ? undefined : Math.min(...known);
   }
@@ -210,40 +205,43 @@ export class Daemon implements Observer {
     this.#reloadAsked = false;
     await serviceManager.send({ reloading: true });
     try {
-      const old = this.#parts;
-      this.#parts = await reload();
+      const old = this.#node;
+      this.#node = await reload();
       this.#unwatch.abort();
       this.#watch();
       this.#configTrouble = undefined;
-      this.#ground.observer.reloaded?.(this.#parts.config.file);
+      this.#process.observer.reloaded?.(this.#node.config.file);
       // Repairs that the old config began end with it.
-      void this.#ground.repairs.drained().then(() => old.close());
+      void this.#process.repairs.drained().then(() => old.close());
     } catch (error) {
-      const { file } = this.#parts.config;
+      const { file } = this.#node.config;
       const mistakes = error instanceof ConfigError ? error.message.replaceAll("\n", "; ") : describeError(error);
       this.#configTrouble = `${file} was refused, the old config stays in force`;
-      this.#ground.observer.reloaded?.(file, mistakes);
+      this.#process.observer.reloaded?.(file, mistakes);
     }
     await serviceManager.send({ ready: true, status: this.status() });
   }
 
   /** One line of state: `Checked 12 pods 3 s ago: 1 repairing, 0 unrepairable; 41 repaired since start`. */
   status(): string {
-    return statusLine(this.#state(), this.#ground.now());
+    return statusLine(this.#state(), this.#process.clock.wallTime());
   }
 
   #state(): NodeState {
-    const { repairs, now } = this.#ground;
-    const { config, bench, mirrors, runtime } = this.#parts;
+    const { clock, repairs, memory, activity } = this.#process;
+    const { config, registries, runtime } = this.#node;
     return nodeState({
-      ...this.#options.process,
-      now: now(),
+      ...this.#options.identity,
+      now: clock.now(),
+      toWallTime: (at) => clock.wallTime(at),
       configFile: config.file,
       last: this.#last,
       trouble: { pass: this.#trouble, config: this.#configTrouble, engine: runtime.silence },
       repairs,
-      attempt: (name) => bench.attempts.get(name),
-      mirrors,
+      attempt: (name) => memory.retries.get(name),
+      mirrors: [...new Set(registries.mirrors.map(({ host }) => host))],
+      cooldowns: memory.cooldowns.all(),
+      mirrorFor: (name) => activity.mirrorFor(name),
     });
   }
 }

@@ -28,8 +28,8 @@ export interface MetricsOptions {
   readonly version: string;
   /** Version of the Deno runtime inside. */
   readonly deno: string;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
+  /** When the process began, in milliseconds since the epoch. */
+  readonly startedAt: number;
   readonly residentBytes: () => number;
 }
 
@@ -44,7 +44,7 @@ export class Metrics implements Observer {
     this.#is = makeInstruments(library);
     this.#options = options;
     this.#is.build.set({ version: options.version, deno: options.deno }, 1);
-    this.#is.started.set(options.now() / 1000);
+    this.#is.started.set(options.startedAt / 1000);
     this.#is.configAccepted.set(1);
   }
 

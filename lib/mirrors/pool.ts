@@ -3,9 +3,10 @@
 import type { MirrorSettings } from "../config/config.ts";
 import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
 import type { RegistryAuth, RuntimeError, RuntimeErrorKind } from "../runtime/runtime.ts";
+import type { Clock } from "../support/clock.ts";
 import { describeError } from "../support/errors.ts";
 import { Places, type Yields } from "../support/semaphore.ts";
-import { MirrorRests, type Rest } from "./cooldown.ts";
+import type { MirrorRests } from "./cooldown.ts";
 import { AuthFile, type AuthLookup } from "./credentials.ts";
 import type { MirrorObserver, Mirrors } from "./mirrors.ts";
 
@@ -25,7 +26,9 @@ export interface MirrorPoolOptions {
   readonly concurrency: number;
   /** Overrides how many may wait before mirrors are asked what they have. */
   readonly shortLine?: number;
-  readonly now: () => number;
+  /** Which mirrors rest, as far as it is known already. */
+  readonly cooldowns: MirrorRests;
+  readonly clock: Clock;
   readonly random: () => number;
   readonly observer: MirrorObserver;
 }
@@ -33,7 +36,7 @@ export interface MirrorPoolOptions {
 /** The mirrors of one configuration, keyed by host. */
 export class MirrorPool implements Mirrors {
   readonly #options: MirrorPoolOptions;
-  readonly #rests = new MirrorRests();
+  readonly #rests: MirrorRests;
   readonly #all: Places;
   readonly #perMirror = new Map<string, Places>();
   readonly #authFiles = new Map<string, AuthFile>();
@@ -42,6 +45,7 @@ export class MirrorPool implements Mirrors {
 
   constructor(options: MirrorPoolOptions) {
     this.#options = options;
+    this.#rests = options.cooldowns;
     this.#all = new Places(options.concurrency, options.shortLine ?? SHORT_LINE);
     for (const [mirror, { authFile }] of Object.entries(options.settings)) {
       if (authFile !== undefined) this.#authFiles.set(mirror, new AuthFile(authFile, mirror));
@@ -49,7 +53,7 @@ export class MirrorPool implements Mirrors {
   }
 
   resting(mirror: string): string | undefined {
-    const now = this.#options.now();
+    const now = this.#options.clock.now();
     const rest = this.#rests.current(mirror, now);
     return rest && `${mirror} rests for another ${Math.ceil((rest.until - now) / 1000)} s (${rest.because})`;
   }
@@ -64,11 +68,6 @@ export class MirrorPool implements Mirrors {
       return undefined;
     }
     return found.auth;
-  }
-
-  /** Every mirror that failed and has not delivered since, resting or not. */
-  rests(): ReadonlyMap<string, Rest> {
-    return this.#rests.all();
   }
 
   credentialsInWords(mirror: string, reference: string): string {
@@ -96,8 +95,8 @@ export class MirrorPool implements Mirrors {
   failed(mirror: string, error: RuntimeError): void {
     if (!MIRROR_FAILURES.has(error.kind)) return;
     const news = !this.#rests.all().has(mirror);
-    const { now, random, observer } = this.#options;
-    const rest = this.#rests.send(mirror, describeError(error), now(), random(), error.retryAfterSeconds);
+    const { clock, random, observer } = this.#options;
+    const rest = this.#rests.send(mirror, describeError(error), clock.now(), random(), error.retryAfterSeconds);
     if (news) observer.mirrorRests?.(mirror, rest);
   }
 

@@ -6,18 +6,17 @@ import { type Failure, isExpectant } from "../kubelet/failures.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
+import type { Clock } from "../support/clock.ts";
 import { type Ledger, type LedgerEntry, repairEntry } from "./entry.ts";
 import { learn, type Memory } from "./memory.ts";
-
-/** What the ledger tells of earlier repairs and refusals. */
-export type Recollection = Pick<Memory, "provenance" | "refusals">;
 
 /** What a recorder works with. */
 export interface RecorderOptions {
   /** Hears of lines that could not be written. */
   readonly observer: Observer;
-  /** Milliseconds since the epoch, by the clock that people read. */
-  readonly wallTime: () => number;
+  readonly clock: Clock;
+  /** Learns what is written. */
+  readonly memory: Pick<Memory, "provenance" | "refusals">;
   /** Who wants an image that no pod waits for, such as `the keep list`. */
   readonly askedBy: string;
 }
@@ -25,25 +24,26 @@ export interface RecorderOptions {
 /** Writes one line after the other, beside the work; until it follows a ledger it writes none. */
 export class Recorder implements Observer {
   readonly #options: RecorderOptions;
-  #following: { readonly ledger: Ledger; readonly known: Recollection } | undefined;
+  #ledger: Ledger | undefined;
   #written: Promise<void> = Promise.resolve();
 
   constructor(options: RecorderOptions) {
     this.#options = options;
   }
 
-  /** Writes into this ledger from now on, and learns what it writes. */
-  follow(ledger: Ledger, known: Recollection): void {
-    this.#following = { ledger, known };
+  /** Writes into this ledger from now on. */
+  follow(ledger: Ledger): void {
+    this.#ledger = ledger;
   }
 
   looked(_list: PodList, _failures: readonly Failure[], plan: Plan): void {
-    const refused = this.#following?.known.refusals.fresh(plan.skips, this.#options.wallTime()) ?? [];
-    for (const entry of refused) this.#write(entry);
+    if (this.#ledger === undefined) return;
+    const { memory, clock } = this.#options;
+    for (const entry of memory.refusals.fresh(plan.skips, clock.wallTime())) this.#write(entry);
   }
 
   finished(end: RepairEnd): void {
-    if (isNews(end)) this.#write(repairEntry(end, this.#options.wallTime(), this.#options.askedBy));
+    if (isNews(end)) this.#write(repairEntry(end, this.#options.clock.wallTime(), this.#options.askedBy));
   }
 
   /** Resolves when every line so far is written, or could not be. */
@@ -52,10 +52,9 @@ export class Recorder implements Observer {
   }
 
   #write(entry: LedgerEntry): void {
-    if (this.#following === undefined) return;
-    const { ledger, known } = this.#following;
-    learn(known, entry);
-    const written = ledger.append(entry).catch((error) => this.#options.observer.ledgerFailed?.(error));
+    if (this.#ledger === undefined) return;
+    learn(this.#options.memory, entry);
+    const written = this.#ledger.append(entry).catch((error) => this.#options.observer.ledgerFailed?.(error));
     this.#written = Promise.all([this.#written, written]).then(() => {});
   }
 }

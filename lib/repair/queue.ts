@@ -3,21 +3,16 @@
 
 import type { Repair } from "../plan/plan.ts";
 import type { Attempts } from "../plan/retries.ts";
+import type { Clock } from "../support/clock.ts";
 import { Follower } from "../support/linked_signal.ts";
 import type { Observer } from "./observer.ts";
-import { repair as repairImage, type RepairTools } from "./repair.ts";
-
-/** What a repair needs from the configuration in force when it starts. */
-export interface Bench {
-  readonly tools: Omit<RepairTools, "signal">;
-  readonly attempts: Attempts;
-}
+import { repair as repairImage, type RepairContext } from "./repair.ts";
 
 /** The repairs of this process, one at a time for each image. */
 export class Repairs {
   readonly #underWay = new Map<string, Promise<void>>();
   readonly #observer: Observer;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #random: () => number;
   readonly #signal: AbortSignal;
   #repaired = 0;
@@ -26,14 +21,14 @@ export class Repairs {
   constructor(
     options: {
       readonly observer: Observer;
-      readonly now: () => number;
+      readonly clock: Clock;
       readonly random: () => number;
       /** Ends every repair. */
       readonly signal: AbortSignal;
     },
   ) {
     this.#observer = options.observer;
-    this.#now = options.now;
+    this.#clock = options.clock;
     this.#random = options.random;
     this.#signal = options.signal;
   }
@@ -56,10 +51,10 @@ export class Repairs {
     return this.#underWay.has(name);
   }
 
-  /** Starts a repair, unless one of the same name is under way. */
-  start(repair: Repair, bench: Bench): void {
+  /** Starts a repair with what is in force now, unless one of the same name is under way; notes in `retries` what comes of it. */
+  start(repair: Repair, context: Omit<RepairContext, "observer" | "signal">, retries: Attempts): void {
     if (this.#underWay.has(repair.name)) return;
-    const run = this.#run(repair, bench)
+    const run = this.#run(repair, context, retries)
       .catch((error) => {
         if (!this.#signal.aborted) this.#observer.unexpected?.(error);
       })
@@ -75,15 +70,20 @@ export class Repairs {
     await Promise.all(this.#underWay.values());
   }
 
-  async #run(repair: Repair, { tools, attempts }: Bench): Promise<void> {
-    const start = this.#now();
+  async #run(
+    repair: Repair,
+    { runtime, mirrors, veto }: Omit<RepairContext, "observer" | "signal">,
+    retries: Attempts,
+  ): Promise<void> {
+    const start = this.#clock.now();
     using repairing = new Follower(this.#signal);
-    const outcome = await repairImage(repair, { ...tools, signal: repairing.signal });
-    const end = this.#now();
+    const context = { runtime, mirrors, veto, observer: this.#observer, signal: repairing.signal };
+    const outcome = await repairImage(repair, context);
+    const end = this.#clock.now();
     if (outcome.result === "repaired") this.#repaired++;
     if (outcome.result === "failed") this.#failed++;
-    const before = attempts.get(repair.name)?.last;
-    const { nextTryAt } = attempts.note(repair, outcome, end, this.#random());
+    const before = retries.get(repair.name)?.last;
+    const { nextTryAt } = retries.note(repair, outcome, end, this.#random());
     const seconds = (end - start) / 1000;
     this.#observer.finished?.({ repair, outcome, before, seconds, nextTrySeconds: (nextTryAt - end) / 1000 });
   }

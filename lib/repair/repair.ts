@@ -12,30 +12,32 @@ import { describeError } from "../support/errors.ts";
 import type { Yields } from "../support/semaphore.ts";
 import type { Observer } from "./observer.ts";
 
+/** A word against giving this digest this name, or undefined; see lib/record/provenance.ts. */
+export type Veto = (target: Target, candidate: Candidate, digest: string) => string | undefined;
+
 /** What a repair works with. */
-export interface RepairTools {
+export interface RepairContext {
   readonly runtime: Runtime;
   readonly mirrors: Mirrors;
+  readonly veto: Veto;
   readonly observer: Observer;
-  /** A word against giving this digest this name, or undefined; see lib/record/provenance.ts. */
-  readonly objection?: ((target: Target, candidate: Candidate, digest: string) => string | undefined) | undefined;
   readonly signal: AbortSignal;
 }
 
 /** Makes one image present under its original name. */
-export async function repair(target: Target, tools: RepairTools): Promise<Outcome> {
+export async function repair(target: Target, context: RepairContext): Promise<Outcome> {
   const attempts: Attempt[] = [];
   try {
-    const present = await tools.runtime.inspect(target.name, tools.signal);
+    const present = await context.runtime.inspect(target.name, context.signal);
     if (present !== undefined) return { result: "already-present", id: present.id };
-    tools.observer.started?.(target);
+    context.observer.started?.(target);
     for (const candidate of target.candidates) {
-      const outcome = await tryCandidate(target, candidate, attempts, tools);
+      const outcome = await tryCandidate(target, candidate, attempts, context);
       if (outcome !== undefined) return outcome;
     }
     return failedOutcome(attempts);
   } catch (error) {
-    tools.signal.throwIfAborted();
+    context.signal.throwIfAborted();
     const runtimeSilent = error instanceof RuntimeError && error.silence !== undefined;
     const failed = { result: "failed", reason: undefined, message: describeError(error), attempts } as const;
     return runtimeSilent ? { ...failed, runtimeSilent } : failed;
@@ -47,20 +49,20 @@ async function tryCandidate(
   target: Target,
   candidate: Candidate,
   attempts: Attempt[],
-  tools: RepairTools,
+  context: RepairContext,
 ): Promise<Outcome | undefined> {
   const give = (failure: CandidateFailure, message: string) => {
     const attempt = { candidate, failure, message };
     attempts.push(attempt);
-    tools.observer.candidateFailed?.(target, attempt);
+    context.observer.candidateFailed?.(target, attempt);
     return undefined;
   };
-  const resting = tools.mirrors.resting(candidate.mirror);
+  const resting = context.mirrors.resting(candidate.mirror);
   if (resting !== undefined) return give("resting", resting);
   try {
-    const pulled = await pull(target, candidate, tools);
+    const pulled = await pull(target, candidate, context);
     if (typeof pulled === "string") return give("resting", pulled);
-    const image = await tools.runtime.inspect(candidate.reference, tools.signal);
+    const image = await context.runtime.inspect(candidate.reference, context.signal);
     if (image === undefined) {
       return give("wrong-image", `pulled ${candidate.reference}, but the runtime does not have it`);
     }
@@ -69,25 +71,25 @@ async function tryCandidate(
     if (wanted !== undefined && digest !== wanted) {
       return give("wrong-image", `${candidate.reference} delivered ${digest ?? "no digest"} instead of ${wanted}`);
     }
-    const objection = digest === undefined ? undefined : tools.objection?.(target, candidate, digest);
-    if (objection !== undefined) return give("digest-changed", objection);
-    return await tagAndVerify(target, { candidate, image, digest, bytes: pulled.bytes, attempts }, tools);
+    const veto = digest === undefined ? undefined : context.veto(target, candidate, digest);
+    if (veto !== undefined) return give("digest-changed", veto);
+    return await tagAndVerify(target, { candidate, image, digest, bytes: pulled.bytes, attempts }, context);
   } catch (error) {
-    tools.signal.throwIfAborted();
+    context.signal.throwIfAborted();
     if (!(error instanceof RuntimeError)) throw error;
     // A runtime that is gone is gone for every mirror.
     if (error.kind === "unreachable") throw error;
-    tools.mirrors.failed(candidate.mirror, error);
+    context.mirrors.failed(candidate.mirror, error);
     const told = error.kind === "denied"
-      ? `; ${tools.mirrors.credentialsInWords(candidate.mirror, candidate.reference)}`
+      ? `; ${context.mirrors.credentialsInWords(candidate.mirror, candidate.reference)}`
       : "";
     return give(error.kind, describeError(error) + told);
   }
 }
 
 /** What was pulled, or why the mirror was not asked after all. */
-async function pull(target: Target, candidate: Candidate, tools: RepairTools): Promise<PulledImage | string> {
-  const { runtime, mirrors, observer, signal } = tools;
+async function pull(target: Target, candidate: Candidate, context: RepairContext): Promise<PulledImage | string> {
+  const { runtime, mirrors, observer, signal } = context;
   const pulled = await mirrors.withPlace<PulledImage | string>(candidate.mirror, signal, async () => {
     // While this one stood in line, those before it may have found the mirror down.
     const resting = mirrors.resting(candidate.mirror);
@@ -100,7 +102,7 @@ async function pull(target: Target, candidate: Candidate, tools: RepairTools): P
       // Only for whoever looks on: without, the runtime need not add it up.
       onProgress: observer.progress && ((progress) => observer.progress?.(target, candidate, progress)),
     });
-  }, isProbablyMissing(candidate, tools));
+  }, isProbablyMissing(candidate, context));
   if (typeof pulled !== "string") mirrors.delivered(candidate.mirror);
   return pulled;
 }
@@ -109,7 +111,7 @@ async function pull(target: Target, candidate: Candidate, tools: RepairTools): P
  * Asks the mirror, while others are being pulled, whether it has the image at all: fifty that it does not have must not
  * stand in the way of the one it has. A hint: they go last, and only their pull tells what becomes of them.
  */
-function isProbablyMissing({ mirror, reference }: Candidate, { runtime, mirrors }: RepairTools): Yields {
+function isProbablyMissing({ mirror, reference }: Candidate, { runtime, mirrors }: RepairContext): Yields {
   return async (signal) => {
     if (mirrors.resting(mirror) !== undefined) return false;
     const auth = await mirrors.credentials(mirror, reference);
@@ -125,8 +127,8 @@ interface Delivery {
   readonly attempts: readonly Attempt[];
 }
 
-async function tagAndVerify(target: Target, delivery: Delivery, tools: RepairTools): Promise<Outcome> {
-  const { runtime, observer, signal } = tools;
+async function tagAndVerify(target: Target, delivery: Delivery, context: RepairContext): Promise<Outcome> {
+  const { runtime, observer, signal } = context;
   const { candidate, image, digest, bytes, attempts } = delivery;
   // The kubelet or a person may have been quicker; the Engine would move the name without a word.
   const meanwhile = await runtime.inspect(target.name, signal);

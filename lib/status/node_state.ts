@@ -80,9 +80,11 @@ export interface MirrorState {
   readonly because: string | null;
 }
 
-/** What a state is made from. Times are milliseconds since the epoch. */
+/** What a state is made from. Times are milliseconds since the epoch, by the clock that decisions go by. */
 export interface NodeFacts {
   readonly now: number;
+  /** The same moment by the clock on the wall, which is what a state tells. */
+  readonly toWallTime: (at: number) => number;
   readonly gilly: string;
   readonly pid: number;
   readonly startedAt: number;
@@ -100,23 +102,19 @@ export interface NodeFacts {
     underWay(name: string): boolean;
   };
   readonly attempt: (name: string) => AttemptRecord | undefined;
-  readonly mirrors: MirrorFacts;
-}
-
-/** What is known of the mirrors of the config in force. */
-export interface MirrorFacts {
-  /** Their hosts, each once. */
-  readonly hosts: readonly string[];
+  /** Hosts of the mirrors of the config in force, each once. */
+  readonly mirrors: readonly string[];
   /** Every mirror that failed and has not delivered since. */
-  rests(): ReadonlyMap<string, Rest>;
+  readonly cooldowns: ReadonlyMap<string, Rest>;
   /** The mirror that is asked for an image now. */
-  asked(name: string): string | undefined;
+  readonly mirrorFor: (name: string) => string | undefined;
 }
 
 /** Puts together what is known. */
 export function nodeState(facts: NodeFacts): NodeState {
   const { last, trouble, repairs } = facts;
   const containers = last === undefined ? [] : containerStates(last.pass, facts);
+  const iso = (at: number) => isoText(at, facts);
   const imagesThat = (state: ContainerStateName) =>
     new Set(containers.filter((it) => it.state === state).map(({ image }) => image)).size;
   return {
@@ -140,7 +138,7 @@ export function nodeState(facts: NodeFacts): NodeState {
   };
 }
 
-/** One line: `Checked 12 pods 3 s ago: 1 repairing, 0 unrepairable; 41 repaired since start`, troubles first. */
+/** One line at `now`, by the clock on the wall: `Checked 12 pods 3 s ago: 1 repairing, 0 unrepairable; 41 repaired since start`, troubles first. */
 export function statusLine(
   { trouble, lastGoodPassAt, podCount, images, totals }: Omit<NodeState, "version">,
   now: number,
@@ -162,7 +160,7 @@ function containerStates({ plan }: Pass, facts: NodeFacts): ContainerState[] {
     const underWay = facts.repairs.underWay(repair.name);
     const standing = underWay
       ? standingOf(repair, facts)
-      : standingAfter(facts.attempt(repair.name) ?? waiting.get(repair));
+      : standingAfter(facts.attempt(repair.name) ?? waiting.get(repair), facts);
     // A container that merely waits to be created fails nothing; only the work that is done for it is worth a line.
     const failures = repair.failures.filter((failure) => underWay || !isExpectant(failure));
     return failures.map((failure) => ({ ...named(failure), ...standing }));
@@ -177,11 +175,11 @@ type Standing = Pick<ContainerState, "state" | "reason" | "advice" | "message" |
 
 const NOTHING_KNOWN = { reason: null, advice: null, message: null, nextTryAt: null, mirror: null };
 
-function standingOf({ name }: Repair, { mirrors }: NodeFacts): Standing {
-  return { ...NOTHING_KNOWN, state: "repairing", mirror: mirrors.asked(name) ?? null };
+function standingOf({ name }: Repair, { mirrorFor }: NodeFacts): Standing {
+  return { ...NOTHING_KNOWN, state: "repairing", mirror: mirrorFor(name) ?? null };
 }
 
-function standingAfter(record: AttemptRecord | undefined): Standing {
+function standingAfter(record: AttemptRecord | undefined, facts: NodeFacts): Standing {
   if (record === undefined) return { ...NOTHING_KNOWN, state: "waiting" };
   const { last, nextTryAt } = record;
   switch (last.result) {
@@ -190,7 +188,7 @@ function standingAfter(record: AttemptRecord | undefined): Standing {
     case "already-present":
       return { ...NOTHING_KNOWN, state: "repaired", message: "the image is present" };
     case "failed":
-      return { ...standingAfterFailure(last), nextTryAt: iso(nextTryAt) };
+      return { ...standingAfterFailure(last), nextTryAt: isoText(nextTryAt, facts) };
   }
 }
 
@@ -211,20 +209,20 @@ function named({ pod, container, image, reason }: Failure) {
   return { namespace: pod.namespace, pod: pod.name, container, image, waitingReason: reason };
 }
 
-function mirrorStates({ mirrors, now, trouble }: NodeFacts): MirrorState[] {
-  const rests = mirrors.rests();
-  return mirrors.hosts.map((mirror) => {
-    const rest = rests.get(mirror);
+function mirrorStates(facts: NodeFacts): MirrorState[] {
+  const { mirrors, cooldowns, now, trouble } = facts;
+  return mirrors.map((mirror) => {
+    const rest = cooldowns.get(mirror);
     if (rest === undefined) {
       return trouble.engine === undefined
         ? { mirror, state: "up", restsUntil: null, because: null }
         : { mirror, state: "unknown", restsUntil: null, because: "not asked while the Docker Engine does not answer" };
     }
     const state = now < rest.until ? "resting" : "failed";
-    return { mirror, state, restsUntil: iso(rest.until), because: rest.because };
+    return { mirror, state, restsUntil: isoText(rest.until, facts), because: rest.because };
   });
 }
 
-function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString();
+function isoText(at: number, { toWallTime }: NodeFacts): string {
+  return new Date(toWallTime(at)).toISOString();
 }

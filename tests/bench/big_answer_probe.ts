@@ -1,11 +1,11 @@
 // One look at a big answer, in a process that does nothing else. Prints what it took as JSON.
 //   big_answer_probe.ts parse FILE | pass FILE | request-and-pass URL CA-FILE
 
-import { makeGround, wire } from "../../lib/app.ts";
+import { openNode, openProcess } from "../../lib/app.ts";
 import { parseConfig } from "../../lib/config/config.ts";
 import { KubeletClient } from "../../lib/kubelet/client.ts";
 import { type PodList, readPodList } from "../../lib/kubelet/pods.ts";
-import { look } from "../../lib/pass.ts";
+import { survey } from "../../lib/pass.ts";
 import type { Probed, ProbeKind } from "./big_answer.ts";
 import { memoryOf } from "./process.ts";
 
@@ -47,10 +47,11 @@ function looks(kind: ProbeKind, place: string, caFile: string | undefined) {
 
 async function passOver(pods: (signal: AbortSignal) => Promise<PodList>): Promise<void> {
   const { signal } = new AbortController();
-  const ground = makeGround(signal);
-  const parts = await wire(parseConfig(CONFIG, "/config.yaml"), ground, { ledger: false });
-  const { plan } = await look({ ...parts, kubelet: { host: "the kubelet", pods } }, ground, signal);
-  parts.close();
+  const config = parseConfig(CONFIG, "/config.yaml");
+  const process = openProcess(config, { signal });
+  const node = await openNode(config, process, { ledger: false });
+  const { plan } = await survey({ ...node, kubelet: { host: "the kubelet", pods } }, process, signal);
+  node.close();
   if (plan.repairs.length > 0) throw new Error("a steady node needs no repair");
 }
 

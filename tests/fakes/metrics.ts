@@ -4,9 +4,9 @@ import * as library from "prom-client";
 import { Metrics } from "../../lib/metrics/metrics.ts";
 import type { NodeState } from "../../lib/status/node_state.ts";
 
-/** Metrics of a process of 50 MB; the clock stands still unless one is given. */
-export function makeMetrics(now: () => number = () => 1_600_000_000_000): Metrics {
-  return new Metrics(library, { version: "1.2.3", deno: "2.0.0", now, residentBytes: () => 5e7 });
+/** Metrics of a process of 50 MB. */
+export function makeMetrics(startedAt = 1_600_000_000_000): Metrics {
+  return new Metrics(library, { version: "1.2.3", deno: "2.0.0", startedAt, residentBytes: () => 5e7 });
 }
 
 /** A healthy node without a failing container, but for the changes. */

@@ -96,6 +96,7 @@ export function nodeFacts(more: Partial<NodeFacts> = {}): NodeFacts {
   ]);
   return {
     now: NOW,
+    toWallTime: (at) => at,
     gilly: "0.1.0",
     pid: 4711,
     startedAt: NOW - 3 * 3600 * 1000,
@@ -104,11 +105,9 @@ export function nodeFacts(more: Partial<NodeFacts> = {}): NodeFacts {
     trouble: { pass: undefined, config: undefined, engine: undefined },
     repairs: { count: 2, repaired: 41, failed: 5, underWay: (name) => name in UNDER_WAY },
     attempt,
-    mirrors: {
-      hosts: [...new Set(RULES.mirrors.map(({ host }) => host))],
-      rests: () => rests,
-      asked: (name) => UNDER_WAY[name],
-    },
+    mirrors: [...new Set(RULES.mirrors.map(({ host }) => host))],
+    cooldowns: rests,
+    mirrorFor: (name) => UNDER_WAY[name],
     ...more,
   };
 }

@@ -244,12 +244,12 @@ const WORDS: Readonly<Record<string, Word>> = {
     example: "Deno.addSignalListener(a)",
     only: inCommands,
   },
-  "Date.now": { pattern: /\bDate\s*\.\s*now\b/, example: "now: Date.now,", only: inFile("lib/app.ts") },
-  "new Date()": { pattern: /\bnew\s+Date\b(?!\s*\(\s*[^\s)])/, example: "a = new Date()", only: inFile("lib/app.ts") },
+  "Date.now": { pattern: /\bDate\s*\.\s*now\b/, example: "now: Date.now,", only: inFile("lib/support/clock.ts") },
+  "new Date()": { pattern: /\bnew\s+Date\b(?!\s*\(\s*[^\s)])/, example: "a = new Date()", only: nowhere },
   "performance.now": {
     pattern: /\bperformance\s*\.\s*now\b/,
     example: "performance.now()",
-    only: inFile("lib/app.ts"),
+    only: inFile("lib/support/clock.ts"),
   },
   "Math.random": { pattern: /\bMath\s*\.\s*random\b/, example: "Math.random()", only: inFile("lib/app.ts") },
   "random bytes": {

@@ -68,7 +68,7 @@ tried({
       if (isRefusal(planned)) return;
       const runtime = new MemoryRuntime();
       const { signal } = new AbortController();
-      await repair(planned, { runtime, mirrors: openDesk(), observer: {}, signal });
+      await repair(planned, { runtime, mirrors: openDesk(), veto: () => undefined, observer: {}, signal });
       for (const pulled of runtime.calls.filter((call) => call.startsWith("pull ")).map((call) => call.slice(5))) {
         repairs++;
         assertBelowItsMirror(pulled);

@@ -3,10 +3,11 @@
 //   subject.ts CONFIG STATE-FILE PASSES-BETWEEN-LINES
 
 import { delay } from "@std/async/delay";
-import { makeGround, now, random, wire, type WiredParts } from "../../lib/app.ts";
+import { openNode, openProcess } from "../../lib/app.ts";
 import { startLog } from "../../lib/commands/flags.ts";
-import { loadConfig } from "../../lib/config/config.ts";
-import { Daemon, type DaemonParts } from "../../lib/daemon/daemon.ts";
+import { type Config, loadConfig } from "../../lib/config/config.ts";
+import { Daemon } from "../../lib/daemon/daemon.ts";
+import type { NodeContext } from "../../lib/pass.ts";
 import { StateFile } from "../../lib/status/state_file.ts";
 
 /** What the process holds after so many passes. Sizes are bytes. */
@@ -33,12 +34,12 @@ declare function gc(): void;
 async function main([configFile, stateFilePath, between]: readonly string[]): Promise<void> {
   const every = Number(between);
   const stop = new AbortController();
-  const ground = makeGround(stop.signal);
+  const process = openProcess(await loadConfig(configFile!), { signal: stop.signal });
   let passes = 0;
   const tell = () => {
     gc();
     const { heapUsed, rss } = Deno.memoryUsage();
-    const { repaired, failed } = ground.repairs;
+    const { repaired, failed } = process.repairs;
     console.log(
       JSON.stringify({ passes, repaired, failed, heap: heapUsed, rss, ...openDescriptors() } satisfies Holding),
     );
@@ -47,26 +48,28 @@ async function main([configFile, stateFilePath, between]: readonly string[]): Pr
   // The first listener opens a pair of sockets, for as long as the process lives.
   Deno.addSignalListener("SIGTERM", () => stop.abort(new DOMException("stopped by a signal", "AbortError")));
   tell();
-  const inForce = async (): Promise<DaemonParts> => {
+  let node: NodeContext<Config> | undefined;
+  const inForce = async (): Promise<NodeContext<Config>> => {
     const config = await loadConfig(configFile!);
     startLog(config);
-    return withoutPauses(await wire(config, ground), () => {
+    node = await openNode(config, process, { before: node });
+    return withoutPauses(node, () => {
       passes++;
       if (passes % every === 0) tell();
       if (passes % PASSES_BETWEEN_RELOADS === 0) daemon.askReload();
     });
   };
-  const stateFile = new StateFile(stateFilePath!, (error) => ground.observer.unexpected?.(error));
+  const stateFile = new StateFile(stateFilePath!, (error) => process.observer.unexpected?.(error));
   const daemon = new Daemon({
-    ground,
-    parts: await inForce(),
+    process,
+    node: await inForce(),
     serviceManager: { send: () => Promise.resolve() },
-    random,
     reload: inForce,
-    process: { gilly: "soak", pid: Deno.pid, startedAt: now() },
+    identity: { gilly: "soak", pid: Deno.pid, startedAt: process.clock.now() },
     stateFile,
     signal: stop.signal,
   });
+  process.observe(daemon);
   await daemon.run();
   await stateFile.close();
   // A connection that was told to close is gone a moment later.
@@ -80,11 +83,10 @@ async function endWithParent(): Promise<void> {
   if (await Deno.stdin.read(new Uint8Array(1)) === null) Deno.exit(1);
 }
 
-function withoutPauses(parts: WiredParts, passBegins: () => void): DaemonParts {
-  const { kubelet, config } = parts;
+function withoutPauses(node: NodeContext<Config>, passBegins: () => void): NodeContext<Config> {
+  const { kubelet, config } = node;
   return {
-    ...parts,
-    close: () => parts.close(),
+    ...node,
     config: { ...config, poll: { intervalSeconds: 0, safetySeconds: 0, jitter: 0 } },
     kubelet: {
       host: kubelet.host,

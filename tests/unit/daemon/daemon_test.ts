@@ -1,21 +1,22 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { ConfigError } from "../../../lib/config/config.ts";
-import { Daemon, type DaemonParts } from "../../../lib/daemon/daemon.ts";
+import { Daemon, type DaemonSettings } from "../../../lib/daemon/daemon.ts";
 import { compileExclusions } from "../../../lib/images/exclusions.ts";
 import { compileRules } from "../../../lib/images/rules.ts";
 import { KubeletError } from "../../../lib/kubelet/client.ts";
 import { type PodList, readPodList } from "../../../lib/kubelet/pods.ts";
 import { Journal } from "../../../lib/log/messages.ts";
-import type { Ground } from "../../../lib/pass.ts";
-import { Attempts } from "../../../lib/plan/retries.ts";
+import type { NodeContext, ProcessContext } from "../../../lib/pass.ts";
 import { type Ledger, type LedgerEntry, noLedger } from "../../../lib/record/ledger.ts";
-import { Provenance } from "../../../lib/record/provenance.ts";
+import { emptyMemory } from "../../../lib/record/memory.ts";
 import { Recorder } from "../../../lib/record/recorder.ts";
-import { Refusals } from "../../../lib/record/refusals.ts";
+import { Activity } from "../../../lib/repair/activity.ts";
 import { type Observer, tellAll } from "../../../lib/repair/observer.ts";
-import { type Bench, Repairs } from "../../../lib/repair/queue.ts";
+import { Repairs } from "../../../lib/repair/queue.ts";
+import { InstrumentedRuntime } from "../../../lib/runtime/instrumented.ts";
 import { type PulledImage, RuntimeError } from "../../../lib/runtime/runtime.ts";
 import type { NodeState } from "../../../lib/status/node_state.ts";
+import type { Clock } from "../../../lib/support/clock.ts";
 import { listOf, waitingPod } from "../../fakes/pods.ts";
 import { image, MemoryRuntime, openDesk } from "../../fakes/runtime.ts";
 
@@ -41,40 +42,45 @@ function scene(
   const states: NodeState[] = [];
   const waiters = new Set<() => void>();
   const journal = new Journal((level, tag, text) => said.push(`${level} [${tag}] ${text}`), Date.now);
+  const clock: Clock = { now: Date.now, wallTime: (at = Date.now()) => at };
   const observers: Observer[] = [journal];
   const observer = tellAll(observers);
-  const recorder = new Recorder({ observer, wallTime: Date.now, askedBy: "the keep list" });
-  recorder.follow(ledger, { provenance: new Provenance(), refusals: new Refusals() });
+  const memory = emptyMemory(backoff);
+  const recorder = new Recorder({ observer, clock, memory, askedBy: "the keep list" });
+  recorder.follow(ledger);
   observers.push(recorder);
-  const repairs = new Repairs({ observer, now: Date.now, random: () => 0, signal: stop.signal });
-  const settled = async () => {
-    await repairs.drained();
-    await recorder.settled();
+  const repairs = new Repairs({ observer, clock, random: () => 0, signal: stop.signal });
+  const process: ProcessContext = {
+    ...{ clock, random: () => 0.5, observer, repairs, recorder, activity: new Activity(), memory },
+    observe: (another) => void observers.push(another),
+    async settled() {
+      await repairs.drained();
+      await recorder.settled();
+    },
   };
-  const ground: Ground = { observer, repairs, settled, now: Date.now };
   let closed = 0;
-  const bench: Bench = {
-    tools: { runtime, mirrors: openDesk(), observer },
-    attempts: new Attempts(backoff),
-  };
-  const parts = (file = "config.yaml"): DaemonParts => ({
+  const instrumented = new InstrumentedRuntime(runtime, {}, clock.now);
+  if (still) instrumented.events = () => new Promise(() => {});
+  const node = (file = "config.yaml"): NodeContext<DaemonSettings> => ({
+    config: {
+      file,
+      poll: { intervalSeconds: pollSeconds, safetySeconds: pollSeconds, jitter: 0 },
+      keep,
+      repair: { mode: "on-failure" },
+    },
     kubelet: { host: "https://node:10250", pods },
+    runtime: instrumented,
+    mirrors: openDesk(),
+    veto: () => undefined,
     registries: compileRules([{ origin: "gcr.io", mirrors: ["m.example"] }]),
     exclusions: compileExclusions({ images: [], namespaces: [] }),
-    bench,
-    keep: { images: keep, bench: { ...bench, attempts: new Attempts(backoff) } },
     imageStore: () => Promise.resolve("classic"),
-    eager: false,
-    events: (options) => still ? new Promise(() => {}) : runtime.events(options),
-    runtime: { silence: undefined, askAgain: () => {} },
-    mirrors: { hosts: ["m.example"], rests: () => new Map(), asked: () => undefined },
-    config: { file, poll: { intervalSeconds: pollSeconds, safetySeconds: pollSeconds, jitter: 0 } },
     close: () => void closed++,
   });
-  let reload: () => Promise<DaemonParts> = () => Promise.resolve(parts("new.yaml"));
+  let reload = () => Promise.resolve(node("new.yaml"));
   const daemon = new Daemon({
-    ground,
-    parts: parts(),
+    process,
+    node: node(),
     serviceManager: {
       send: (fields) => {
         sent.push(fields);
@@ -82,9 +88,8 @@ function scene(
         return Promise.resolve();
       },
     },
-    random: () => 0.5,
     reload: () => reload(),
-    process: { gilly: "0.0.0", pid: 1, startedAt: 0 },
+    identity: { gilly: "0.0.0", pid: 1, startedAt: 0 },
     stateFile: { publish: (state) => void states.push(state) },
     signal: stop.signal,
   });
@@ -107,7 +112,7 @@ function scene(
     until,
     repairs,
     closedCount: () => closed,
-    reloadWith: (fn: () => Promise<DaemonParts>) => void (reload = fn),
+    reloadWith: (fn: () => Promise<NodeContext<DaemonSettings>>) => void (reload = fn),
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { MirrorSettings } from "../../../lib/config/config.ts";
+import { MirrorRests } from "../../../lib/mirrors/cooldown.ts";
 import { MirrorPool } from "../../../lib/mirrors/pool.ts";
 import { RuntimeError, type RuntimeErrorKind } from "../../../lib/runtime/runtime.ts";
 
@@ -16,7 +17,8 @@ function openDesk(options: { settings?: Record<string, MirrorSettings>; concurre
   const desk = new MirrorPool({
     settings: options.settings ?? {},
     concurrency: options.concurrency ?? 100,
-    now: () => clock.now,
+    cooldowns: new MirrorRests(),
+    clock: { now: () => clock.now, wallTime: () => clock.now },
     random: () => 0,
     observer: {
       mirrorRests: (mirror, rest) => void news.push(`${mirror} rests: ${rest.because}`),

@@ -7,6 +7,7 @@ import type { LedgerEntry } from "../../../lib/record/entry.ts";
 import { Provenance } from "../../../lib/record/provenance.ts";
 import { Recorder } from "../../../lib/record/recorder.ts";
 import { Refusals } from "../../../lib/record/refusals.ts";
+import { clockAt } from "../../fakes/clock.ts";
 import { listOf, waitingPod } from "../../fakes/pods.ts";
 import { repairOf } from "../../fakes/repairs.ts";
 
@@ -27,14 +28,15 @@ function failureOf(image: string, reason: string): Failure {
 function scene(append?: (entry: LedgerEntry) => Promise<void>) {
   const entries: LedgerEntry[] = [];
   const heard: unknown[] = [];
+  const known = { provenance: new Provenance(), refusals: new Refusals() };
   const recorder = new Recorder({
     observer: { ledgerFailed: (error) => void heard.push(error) },
-    wallTime: () => 5_000,
+    clock: clockAt(2_000, 3_000),
+    memory: known,
     askedBy: "the keep list",
   });
-  const known = { provenance: new Provenance(), refusals: new Refusals() };
   const ledger = { append: append ?? ((entry) => Promise.resolve(void entries.push(entry))) };
-  recorder.follow(ledger, known);
+  recorder.follow(ledger);
   const looked = (...skips: Skip[]) => recorder.looked({} as never, [], { skips } as unknown as Plan);
   return { recorder, known, entries, heard, looked };
 }
@@ -111,7 +113,8 @@ Deno.test("a ledger that cannot be written is told of, and costs no later line",
 });
 
 Deno.test("without a ledger nothing is written, and nothing is waited for", async () => {
-  const recorder = new Recorder({ observer: {}, wallTime: () => 0, askedBy: "nobody" });
+  const memory = { provenance: new Provenance(), refusals: new Refusals() };
+  const recorder = new Recorder({ observer: {}, clock: clockAt(0), memory, askedBy: "nobody" });
   recorder.looked({} as never, [], { skips: [{}] } as never);
   recorder.finished({ repair, outcome: repaired, seconds: 0 });
   await recorder.settled();

@@ -1,8 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { Attempts } from "../../../lib/plan/retries.ts";
 import type { RepairEnd } from "../../../lib/repair/observer.ts";
-import { type Bench, Repairs } from "../../../lib/repair/queue.ts";
+import { Repairs } from "../../../lib/repair/queue.ts";
 import type { PulledImage } from "../../../lib/runtime/runtime.ts";
+import { clockAt } from "../../fakes/clock.ts";
 import { repairOf } from "../../fakes/repairs.ts";
 import { image, MemoryRuntime, openDesk } from "../../fakes/runtime.ts";
 
@@ -21,23 +22,21 @@ function setUp(runtime: MemoryRuntime) {
       ended: (name) => void heard.push(`${name} ended${repairs.underWay(name) ? " too early" : ""}`),
       unexpected: (error) => void heard.push(`unexpected ${error}`),
     },
-    now: () => 5_000,
+    clock: clockAt(5_000),
     random: () => 0,
     signal: stop.signal,
   });
-  const bench: Bench = {
-    tools: { runtime, mirrors: openDesk(), observer: {} },
-    attempts: new Attempts({ initialSeconds: 10, maxSeconds: 300 }),
-  };
-  return { repairs, bench, ends, heard, stop };
+  const context = { runtime, mirrors: openDesk(), veto: () => undefined };
+  const retries = new Attempts({ initialSeconds: 10, maxSeconds: 300 });
+  return { repairs, start: () => repairs.start(job, context, retries), context, retries, ends, heard, stop };
 }
 
 Deno.test("a repair that is under way is not begun a second time", async () => {
   const pulled = Promise.withResolvers<PulledImage>();
   const runtime = new MemoryRuntime({ "m.example/a/b:1": pulled.promise });
-  const { repairs, bench } = setUp(runtime);
-  repairs.start(job, bench);
-  repairs.start(job, bench);
+  const { repairs, start } = setUp(runtime);
+  start();
+  start();
   assertEquals([repairs.count, repairs.underWay(job.name)], [1, true]);
   runtime.images.set("m.example/a/b:1", image("1"));
   pulled.resolve({ digest: undefined, bytes: 1 });
@@ -47,9 +46,9 @@ Deno.test("a repair that is under way is not begun a second time", async () => {
 });
 
 Deno.test("the end of a repair is told with what it came to, what came of the try before, and when the next is", async () => {
-  const { repairs, bench, ends, heard } = setUp(new MemoryRuntime());
+  const { repairs, start, ends, heard } = setUp(new MemoryRuntime());
   for (let attempt = 0; attempt < 2; attempt++) {
-    repairs.start(job, bench);
+    start();
     await repairs.drained();
   }
   assertEquals(ends.map(({ before, seconds, nextTrySeconds }) => [before?.result, seconds, nextTrySeconds]), [
@@ -69,18 +68,19 @@ Deno.test("what goes wrong in an observer costs neither the queue nor the next r
       },
       unexpected: (error) => void heard.push(`unexpected ${error}`),
     },
-    now: () => 0,
+    clock: clockAt(0),
     random: () => 0,
     signal: new AbortController().signal,
   });
-  repairs.start(job, setUp(new MemoryRuntime()).bench);
+  const { context, retries } = setUp(new MemoryRuntime());
+  repairs.start(job, context, retries);
   await repairs.drained();
   assertEquals([heard, repairs.count], [["unexpected Error: slip"], 0]);
 });
 
 Deno.test("a stop ends every repair without an outcome or a complaint", async () => {
-  const { repairs, bench, heard, stop } = setUp(new MemoryRuntime({ "m.example/a/b:1": new Promise(() => {}) }));
-  repairs.start(job, bench);
+  const { repairs, start, heard, stop } = setUp(new MemoryRuntime({ "m.example/a/b:1": new Promise(() => {}) }));
+  start();
   stop.abort();
   await repairs.drained();
   assertEquals([heard, repairs.count], [["gcr.io/a/b:1 ended"], 0]);

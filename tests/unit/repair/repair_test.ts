@@ -4,7 +4,7 @@ import { compileRules } from "../../../lib/images/rules.ts";
 import type { Attempt } from "../../../lib/plan/outcome.ts";
 import { isRefusal, planImage, type Target } from "../../../lib/plan/plan.ts";
 import type { Observer } from "../../../lib/repair/observer.ts";
-import { repair, type RepairTools } from "../../../lib/repair/repair.ts";
+import { repair, type RepairContext } from "../../../lib/repair/repair.ts";
 import { RuntimeError } from "../../../lib/runtime/runtime.ts";
 import { image, MemoryRuntime, openDesk } from "../../fakes/runtime.ts";
 
@@ -22,10 +22,18 @@ function target(name: string): Target {
   return planned;
 }
 
-function tools(runtime: MemoryRuntime, changes: Partial<RepairTools> = {}): RepairTools & { attempts: Attempt[] } {
+function tools(runtime: MemoryRuntime, changes: Partial<RepairContext> = {}): RepairContext & { attempts: Attempt[] } {
   const attempts: Attempt[] = [];
   const observer: Observer = { candidateFailed: (_target, attempt) => void attempts.push(attempt) };
-  return { runtime, mirrors: openDesk(), observer, signal: new AbortController().signal, attempts, ...changes };
+  return {
+    runtime,
+    mirrors: openDesk(),
+    veto: () => undefined,
+    observer,
+    signal: new AbortController().signal,
+    attempts,
+    ...changes,
+  };
 }
 
 Deno.test("a repair pulls from the mirror, tags by image id and verifies the original name", async () => {
@@ -198,11 +206,11 @@ Deno.test("a mirror that serves another digest than the one asked for gets nothi
   assertEquals(runtime.calls.filter((call) => call.startsWith("tag")), []);
 });
 
-Deno.test("an objection to the digest leaves the name untagged", async () => {
+Deno.test("a veto against the digest leaves the name untagged", async () => {
   const runtime = new MemoryRuntime({ "mirror.example/a/b:1": { image: image("1"), digest: DIGEST } });
   const outcome = await repair(
     target("gcr.io/a/b:1"),
-    tools(runtime, { objection: () => "another digest than before" }),
+    tools(runtime, { veto: () => "another digest than before" }),
   );
   assert(outcome.result === "failed");
   assertEquals(outcome.message, "another digest than before");

@@ -1,10 +1,12 @@
 // What a repair does while it stands in line for its mirror.
 
 import { assertEquals } from "@std/assert";
+import { MirrorRests } from "../../../lib/mirrors/cooldown.ts";
 import { MirrorPool, type MirrorPoolOptions } from "../../../lib/mirrors/pool.ts";
 import { repair } from "../../../lib/repair/repair.ts";
 import { boundedRuntime } from "../../../lib/runtime/limited.ts";
 import { type PulledImage, RuntimeError } from "../../../lib/runtime/runtime.ts";
+import { clockAt } from "../../fakes/clock.ts";
 import { repairOf } from "../../fakes/repairs.ts";
 import { image, MemoryRuntime } from "../../fakes/runtime.ts";
 
@@ -18,13 +20,15 @@ function crowded(runtime: MemoryRuntime) {
     settings: { "m.example": { maxConcurrentPulls: 1 } },
     concurrency: 8,
     shortLine: 0,
-    now: () => 0,
+    cooldowns: new MirrorRests(),
+    clock: clockAt(0),
     random: () => 0,
     observer: {},
   };
   const tools = {
     runtime,
     mirrors: new MirrorPool(options),
+    veto: () => undefined,
     observer: {},
     signal: new AbortController().signal,
   };
