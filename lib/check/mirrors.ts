@@ -2,7 +2,8 @@
 // be kept, and could the rules live in the runtime itself. A thinker: answers and failures in, findings out.
 
 import { type AuthSettings, usesCredentials } from "../images/auth_paths.ts";
-import { canonicalOrigin, type RegistryRule } from "../images/rules.ts";
+import { formatLocation, parseLocation } from "../images/location.ts";
+import { locationAt, type RegistryRule } from "../images/rules.ts";
 import type { Refusal } from "../plan/plan.ts";
 import type { RuntimeInfo } from "../runtime/runtime.ts";
 import { type MirrorState, type NodeState, statusLine } from "../status/node_state.ts";
@@ -32,16 +33,13 @@ export function probesOf(
   const isGuarded = ({ mirror, reference }: Probe) => usesCredentials(mirror, settings[mirror], reference);
   const probes = new Map<string, Probe>();
   for (const { origin, mirrors } of rules) {
-    const registry = canonicalOrigin(origin).replace(/\/.*$/, "").replace(/^\*\./, "gilly-check.").replace(
-      "*",
-      "docker.io",
-    )
-      .replace(/:[0-9]+$/, "");
-    for (const place of mirrors.map((mirror) => canonicalOrigin(mirror).replaceAll("{registry}", registry))) {
-      const mirror = place.replace(/\/.*$/, "");
-      const below = [`${place}/${NOBODYS_IMAGE}`];
+    // A registry that the rule stands for.
+    const registry = parseLocation(origin).host.replace(/^\*\./, "gilly-check.").replace("*", "docker.io");
+    for (const location of mirrors.map((mirror) => locationAt(mirror, registry))) {
+      const mirror = location.host;
+      const below = [`${formatLocation(location)}/${NOBODYS_IMAGE}`];
       // A rule that leads to the host alone leads to each of its paths.
-      if (place === mirror) {
+      if (location.path === "") {
         below.push(...(settings[mirror]?.authPaths ?? []).map((path) => `${mirror}/${within(path)}`));
       }
       for (const reference of below) {
@@ -76,14 +74,13 @@ export function judgeOpenCredentials(
   rules: readonly RegistryRule[],
   settings: Readonly<Record<string, AuthSettings>>,
 ): Finding[] {
-  const everything = rules.filter(({ origin }) => origin === "*").flatMap(({ mirrors }) =>
-    mirrors.map(canonicalOrigin)
-  );
+  const everything = rules.filter(({ origin }) => origin === "*").flatMap(({ mirrors }) => mirrors.map(parseLocation));
   return Object.entries(settings).flatMap(([mirror, { authFile, authPaths }]) => {
-    const place = everything.find((place) => place.replace(/\/.*$/, "") === mirror);
+    const location = everything.find(({ host }) => host === mirror);
     const isBounded = authPaths !== undefined && !authPaths.includes("**");
-    if (authFile === undefined || place === undefined || isBounded) return [];
-    const message = `through the rule "*" any pod can run whatever ${place} has and ${authFile} may see, ` +
+    if (authFile === undefined || location === undefined || isBounded) return [];
+    const message =
+      `through the rule "*" any pod can run whatever ${formatLocation(location)} has and ${authFile} may see, ` +
       "without imagePullSecrets";
     const remedy = `use a robot account that sees public or proxied projects only, or bound it: ` +
       `mirrors."${mirror}".authPaths`;

@@ -1,6 +1,7 @@
 // The config file as the program sees it: read, checked, refused whole with every mistake, file:line:key.
 // No secret is ever held here, only the paths of the files that hold them.
 
+import { parseLocation } from "../images/location.ts";
 import type { RegistryRule } from "../images/rules.ts";
 import { isFields } from "../support/json.ts";
 import { mistakeInWrittenPath } from "../support/files.ts";
@@ -8,7 +9,7 @@ import { KUBELET_FILES, mistakeInFile, mistakeInPair, reasonOf } from "./files.t
 import type { FileKind } from "./files.ts";
 import { locateKeys } from "./positions.ts";
 import type { KeyStep } from "./positions.ts";
-import { checkSettings, hostOfMirror, valueAt } from "./schema.ts";
+import { checkSettings, valueAt } from "./schema.ts";
 import type { Settings } from "./schema.ts";
 import { HOSTNAME, type ListenAddress, OFF, quoted, resolveHostname } from "./values.ts";
 import { readYamlMapping } from "./yaml.ts";
@@ -225,7 +226,7 @@ function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyS
     mirrors: Object.fromEntries(
       Object.entries(settings.mirrors).map((
         [host, { authFile, authPaths, maxConcurrentPulls }],
-      ) => [hostOfMirror(host), given({ authFile: resolve(authFile), authPaths, maxConcurrentPulls })]),
+      ) => [parseLocation(host).host, given({ authFile: resolve(authFile), authPaths, maxConcurrentPulls })]),
     ),
     exclude,
     keep,

@@ -2,7 +2,8 @@
 // A thinker: parsed YAML in, settings and mistakes out. It knows no lines and no files.
 
 import * as z from "zod";
-import { canonicalOrigin, mistakeInMirror, mistakeInOrigin } from "../images/rules.ts";
+import { formatLocation, parseLocation } from "../images/location.ts";
+import { mistakeInMirror, mistakeInOrigin } from "../images/rules.ts";
 import { type Fields, isFields } from "../support/json.ts";
 import { nearestWord } from "../support/text.ts";
 import * as values from "./values.ts";
@@ -235,7 +236,7 @@ function mistakesInOrigins(registries: unknown): readonly SettingMistake[] {
   const seen = new Map<string, string>();
   return Object.keys(registries).flatMap((origin) => {
     const mistake = mistakeInOrigin(origin);
-    const canonical = mistake === undefined ? canonicalOrigin(origin) : origin;
+    const canonical = mistake === undefined ? formatLocation(parseLocation(origin)) : origin;
     const twin = seen.get(canonical);
     seen.set(canonical, origin);
     const path = ["registries", origin];
@@ -247,11 +248,11 @@ function mistakesInOrigins(registries: unknown): readonly SettingMistake[] {
 function mistakesInMirrorHosts(mirrors: unknown, registries: unknown): readonly SettingMistake[] {
   if (!isFields(mirrors) || !isFields(registries)) return [];
   const used = Object.values(registries).flat().filter((mirror) => typeof mirror === "string")
-    .filter((mirror) => mistakeInMirror(mirror) === undefined).map(hostOfMirror);
+    .filter((mirror) => mistakeInMirror(mirror) === undefined).map((mirror) => parseLocation(mirror).host);
   const seen = new Set<string>();
   return Object.keys(mirrors).flatMap((key) => {
     const path = ["mirrors", key];
-    const host = canonicalOrigin(key);
+    const { host } = parseLocation(key);
     const again = seen.has(host);
     seen.add(host);
     if (key.includes("/")) return [{ path, message: "is more than a host; expected HOST or HOST:PORT of a mirror" }];
@@ -276,11 +277,6 @@ function mistakesInAuthPaths(mirrors: unknown): readonly SettingMistake[] {
         : []
     );
   });
-}
-
-/** The host of a mirror, with its port if it has one, in the spelling that candidates carry. */
-export function hostOfMirror(mirror: string): string {
-  return canonicalOrigin(mirror).replace(/\/.*$/s, "");
 }
 
 function mistakesInBackoff(backoff: unknown): readonly SettingMistake[] {

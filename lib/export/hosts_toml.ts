@@ -1,6 +1,7 @@
 // hosts.toml, one file a registry, as containerd reads it (containerd, docs/hosts.md) and Docker's Engine with the
 // containerd image store since 28.0 (moby, daemon/hosts.go). A thinker. The format knows hosts and `_default`, no paths.
 
+import { formatLocation, type Location } from "../images/location.ts";
 import {
   comment,
   commonNotes,
@@ -15,8 +16,6 @@ import {
   isOpen,
   leaveOut,
   type LeftOut,
-  nameOf,
-  type Place,
   prepareRules,
   urlOf,
 } from "./model.ts";
@@ -79,8 +78,8 @@ function exportHosts(input: ExportInput, reader: Reader): Exported {
   }
   const notes = commonNotes(input);
   for (const rule of expressed.filter(({ kind }) => kind === "host")) {
-    for (const place of spared.filter(({ host }) => host === rule.host)) {
-      const note = describeStray(nameOf(place), rule);
+    for (const mirror of spared.filter(({ host }) => host === rule.host)) {
+      const note = describeStray(formatLocation(mirror), rule);
       notes.push(note);
       remarks.get(rule)?.push(`${note}.`);
     }
@@ -92,7 +91,7 @@ function exportHosts(input: ExportInput, reader: Reader): Exported {
     const text = header(path, reader.command, input) + comment(...remarks.get(rule) ?? [], TRUST);
     return {
       path,
-      content: `${text}${serverOf(rule)}${rule.mirrors.map((place) => mirrorEntry(place, input)).join("")}`,
+      content: `${text}${serverOf(rule)}${rule.mirrors.map((mirror) => mirrorEntry(mirror, input)).join("")}`,
     };
   });
   const guards = guardedHosts(expressed, spared).map((host) => {
@@ -114,7 +113,7 @@ function serverOf({ kind, host }: ExportRule): string {
   return kind === "every" ? "" : `server = ${quote(urlOf(host))}\n`;
 }
 
-function mirrorEntry({ host, path }: Place, { authorities }: ExportInput): string {
+function mirrorEntry({ host, path }: Location, { authorities }: ExportInput): string {
   const files = authorities[host] ?? [];
   return [
     "",
@@ -128,7 +127,7 @@ function mirrorEntry({ host, path }: Place, { authorities }: ExportInput): strin
 }
 
 /** Mirrors that `_default` would send elsewhere first. One that asks only itself, under the same name, is no trouble. */
-function guardedHosts(expressed: readonly ExportRule[], spared: readonly Place[]): string[] {
+function guardedHosts(expressed: readonly ExportRule[], spared: readonly Location[]): string[] {
   const fallback = expressed.find(({ kind }) => kind === "every");
   if (fallback === undefined) return [];
   const [only, second] = fallback.mirrors;
@@ -170,8 +169,8 @@ function classicStore(expressed: readonly ExportRule[]): string[] {
   return [`${sentence}: in /etc/docker/daemon.json, "registry-mirrors": ${JSON.stringify(mirrors)}`];
 }
 
-function hasHost(places: readonly Place[], host: string): boolean {
-  return places.some((place) => place.host === host);
+function hasHost(locations: readonly Location[], host: string): boolean {
+  return locations.some((location) => location.host === host);
 }
 
 /** A TOML basic string; what stands in it is as plain in JSON. */

@@ -1,6 +1,7 @@
 // registries.yaml as k3s and RKE2 read it (docs.k3s.io, Private Registry Configuration). A thinker. The format knows
 // hosts and `*`, an endpoint with a path, and rewrites of repository names that all endpoints of a host share.
 
+import { formatLocation, isWithin, type Location } from "../images/location.ts";
 import {
   comment,
   commonNotes,
@@ -13,11 +14,8 @@ import {
   header,
   insteadOf,
   isOpen,
-  isWithin,
   leaveOut,
   type LeftOut,
-  nameOf,
-  type Place,
   prepareRules,
   urlOf,
 } from "./model.ts";
@@ -135,14 +133,14 @@ function reasonFor(rule: ExportRule, live: readonly ExportRule[]): string {
 }
 
 /** Mirrors whose own images are asked of other mirrors first: an endpoint that is the registry itself does not count. */
-function strays(whole: readonly ExportRule[], spared: readonly Place[]): string[] {
+function strays(whole: readonly ExportRule[], spared: readonly Location[]): string[] {
   const every = whole.find(({ kind }) => kind === "every");
   const [only, second] = every?.mirrors ?? [];
-  const notes = spared.flatMap((place) => {
-    const own = whole.find(({ host }) => host === place.host);
-    if (own !== undefined) return [describeStray(nameOf(place), own)];
-    if (every === undefined || (second === undefined && only?.host === place.host && only.path === "")) return [];
-    return [describeStray(place.host, every)];
+  const notes = spared.flatMap((mirror) => {
+    const own = whole.find(({ host }) => host === mirror.host);
+    if (own !== undefined) return [describeStray(formatLocation(mirror), own)];
+    if (every === undefined || (second === undefined && only?.host === mirror.host && only.path === "")) return [];
+    return [describeStray(mirror.host, every)];
   });
   return [...new Set(notes)];
 }

@@ -1,7 +1,8 @@
 // What an export is made of and what comes out of it: rules in, files for another runtime out, and an honest list of
 // what that runtime cannot be told. A thinker: it writes nothing.
 
-import { canonicalOrigin, compileRules, type RegistryRule } from "../images/rules.ts";
+import { formatLocation, isWithin, type Location } from "../images/location.ts";
+import { compileRules, locationAt, type Origin, PLACEHOLDER, type RegistryRule } from "../images/rules.ts";
 
 /** What the formats are made from. */
 export interface ExportInput {
@@ -42,21 +43,10 @@ export interface Exported {
   readonly next: readonly string[];
 }
 
-/** A registry, or a path in it. */
-export interface Place {
-  /** `host[:port]` in lower case. */
-  readonly host: string;
-  /** Without slashes around it; empty for the whole registry. */
-  readonly path: string;
-}
-
 /** A rule taken apart. */
-export interface ExportRule extends Place {
-  readonly rule: RegistryRule;
-  /** `suffix` has a host such as `.pkg.dev`, `every` an empty one. */
-  readonly kind: "host" | "suffix" | "every";
+export interface ExportRule extends Origin {
   /** Each once. `{registry}` is filled in where the rule stands for one host alone. */
-  readonly mirrors: readonly Place[];
+  readonly mirrors: readonly Location[];
 }
 
 /** Rules that count, in the order of the config, and those that never match. */
@@ -64,22 +54,12 @@ export interface ExportRules {
   readonly live: readonly ExportRule[];
   readonly dead: readonly LeftOut[];
   /** Where mirrors keep their images: what lies there is never rewritten. A path ends before `{registry}`. */
-  readonly spared: readonly Place[];
+  readonly spared: readonly Location[];
 }
 
 /** Whether a mirror of the rule has a name that depends on the registry that an image is from. */
 export function isOpen({ mirrors }: ExportRule): boolean {
   return mirrors.some(({ path }) => path.includes(PLACEHOLDER));
-}
-
-/** `host` or `host/path`. */
-export function nameOf({ host, path }: Place): string {
-  return path === "" ? host : `${host}/${path}`;
-}
-
-/** Whether one path, or the same, lies in the other. */
-export function isWithin(path: string, prefix: string): boolean {
-  return prefix === "" || path === prefix || path.startsWith(`${prefix}/`);
 }
 
 /** Where a registry answers over HTTPS. Docker Hub answers elsewhere than its name says. */
@@ -89,18 +69,18 @@ export function urlOf(host: string): string {
 
 /** Takes rules apart. Throws TypeError on a rule that the config would have refused. */
 export function prepareRules(rules: readonly RegistryRule[]): ExportRules {
-  const { origins, mirrors } = compileRules(rules);
-  const spared = mirrors.map(({ host, prefix }) => ({ host, path: prefix.join("/") }));
+  const { origins, mirrors: spared } = compileRules(rules);
   const live: ExportRule[] = [];
   const dead: LeftOut[] = [];
   for (const rule of rules) {
-    const { host, kind, prefix } = origins.find((origin) => origin.rule === rule)!;
-    const path = prefix.join("/");
+    const origin = origins.find((origin) => origin.rule === rule)!;
+    const { host, kind, path } = origin;
     const twin = live.find((other) => other.kind === kind && other.host === host && other.path === path);
-    const mirror = spared.find((place) => kind === "host" && place.host === host && isWithin(path, place.path));
+    const mirror = spared.find((other) => kind === "host" && other.host === host && isWithin(path, other.path));
     if (twin !== undefined) dead.push(leaveOut(rule, `an earlier rule stands for ${twin.rule.origin} already`));
-    else if (mirror !== undefined) dead.push(leaveOut(rule, `it never matches, since ${nameOf(mirror)} is a mirror`));
-    else live.push({ rule, kind, host, path, mirrors: placesOf(rule, kind === "host" ? host : undefined) });
+    else if (mirror !== undefined) {
+      dead.push(leaveOut(rule, `it never matches, since ${formatLocation(mirror)} is a mirror`));
+    } else live.push({ ...origin, mirrors: mirrorsOf(rule, kind === "host" ? host : undefined) });
   }
   return { live, dead, spared };
 }
@@ -129,9 +109,9 @@ export function insteadOf(
 
 /** Whether a rule for a path says no more than the rule that catches its images without it. */
 export function followsFrom(rule: ExportRule, catcher: ExportRule): boolean {
-  const names = (places: readonly Place[]) => places.map(nameOf).join(" ");
+  const names = (locations: readonly Location[]) => locations.map(formatLocation).join(" ");
   return rule.kind !== "suffix" && isWithin(rule.path, catcher.path) &&
-    names(rule.mirrors) === names(catcher.mirrors.map((place) => ({ host: place.host, path: below(place, rule) })));
+    names(rule.mirrors) === names(catcher.mirrors.map((mirror) => ({ host: mirror.host, path: below(mirror, rule) })));
 }
 
 /** The notes that hold for every format. */
@@ -169,25 +149,13 @@ export function describeStray(mirror: string, { rule }: ExportRule): string {
   return `${mirror} is a mirror, but its own images are asked of the mirrors of ${rule.origin} first`;
 }
 
-const PLACEHOLDER = "{registry}";
-
-function below({ path }: Place, rule: ExportRule): string {
+function below({ path }: Location, rule: ExportRule): string {
   return path === "" ? rule.path : `${path}/${rule.path}`;
 }
 
-function placesOf(rule: RegistryRule, host: string | undefined): Place[] {
-  const places = new Map<string, Place>();
-  for (const mirror of rule.mirrors) {
-    const registry = host?.replace(/:[0-9]+$/, "");
-    const canonical = canonicalOrigin(mirror);
-    const name = registry === undefined ? canonical : canonical.replaceAll(PLACEHOLDER, registry);
-    const slash = name.indexOf("/");
-    places.set(
-      name,
-      slash < 0 ? { host: name, path: "" } : { host: name.slice(0, slash), path: name.slice(slash + 1) },
-    );
-  }
-  return [...places.values()];
+function mirrorsOf(rule: RegistryRule, registry: string | undefined): Location[] {
+  const locations = rule.mirrors.map((mirror) => locationAt(mirror, registry));
+  return [...new Map(locations.map((location) => [formatLocation(location), location])).values()];
 }
 
 function catches(other: ExportRule, rule: ExportRule): boolean {

@@ -1,6 +1,7 @@
 // registries.conf as podman, skopeo and CRI-O read it (containers-registries.conf(5), version 2), as one drop-in file
 // that leaves the distribution's own settings alone. A thinker. The format knows paths and `*.host`, but not `*`.
 
+import { formatLocation, isWithin, type Location } from "../images/location.ts";
 import {
   comment,
   commonNotes,
@@ -11,10 +12,7 @@ import {
   header,
   insteadOf,
   isOpen,
-  isWithin,
   leaveOut,
-  nameOf,
-  type Place,
   prepareRules,
 } from "./model.ts";
 
@@ -62,26 +60,26 @@ function reasonAgainst(rule: ExportRule): string | undefined {
 }
 
 function entry({ kind, host, path, mirrors }: ExportRule): string {
-  const prefix = kind === "suffix" ? `*${host}` : nameOf({ host, path });
+  const prefix = kind === "suffix" ? `*${host}` : formatLocation({ host, path });
   return [
     "",
     "[[registry]]",
     `prefix = ${quote(prefix)}`,
     // A wildcard's own location is the registry that the image names.
     ...(kind === "suffix" ? [] : [`location = ${quote(prefix)}`]),
-    ...mirrors.flatMap((mirror) => ["", "[[registry.mirror]]", `location = ${quote(nameOf(mirror))}`]),
+    ...mirrors.flatMap((mirror) => ["", "[[registry.mirror]]", `location = ${quote(formatLocation(mirror))}`]),
     "",
   ].join("\n");
 }
 
 /** Where mirrors keep their images, as far as an entry would send those elsewhere. */
-function guards(expressed: readonly ExportRule[], spared: readonly Place[]): string[] {
-  const names = spared.flatMap((place) => {
-    const ofHost = expressed.filter(({ kind, host }) => kind === "host" && host === place.host);
-    const wildcard = expressed.some(({ kind, host }) => kind === "suffix" && place.host.endsWith(host));
+function guards(expressed: readonly ExportRule[], spared: readonly Location[]): string[] {
+  const names = spared.flatMap((mirror) => {
+    const ofHost = expressed.filter(({ kind, host }) => kind === "host" && host === mirror.host);
+    const wildcard = expressed.some(({ kind, host }) => kind === "suffix" && mirror.host.endsWith(host));
     return [
-      ...(ofHost.some(({ path }) => isWithin(place.path, path)) ? [nameOf(place)] : []),
-      ...(wildcard && !ofHost.some(({ path }) => path === "") ? [place.host] : []),
+      ...(ofHost.some(({ path }) => isWithin(mirror.path, path)) ? [formatLocation(mirror)] : []),
+      ...(wildcard && !ofHost.some(({ path }) => path === "") ? [mirror.host] : []),
     ];
   });
   return [...new Set(names)];

@@ -32,6 +32,6 @@ export function usesCredentials(mirror: string, settings: AuthSettings | undefin
 
 /** Why a mirror with an authFile is asked for this image without it. */
 export function outsideInWords(mirror: string, reference: string): string {
-  const path = reference.slice(mirror.length + 1).replace(/@.*$/, "").replace(/:[^/]*$/, "");
+  const path = referenceOrUndefined(reference)?.path ?? reference;
   return `${path} is outside mirrors."${mirror}".authPaths`;
 }

@@ -1,6 +1,7 @@
 // What the operator told us to leave alone: patterns on images and on namespaces.
 // A thinker: it says which pattern matched, and never why or what to do then.
 
+import { canonicalHost } from "./location.ts";
 import { InvalidReferenceError, parseReference, repositoryOf } from "./reference.ts";
 import type { Reference } from "./reference.ts";
 
@@ -89,7 +90,7 @@ interface FullPattern {
 const HOST_ALONE = /^(?:localhost|\[[^\]]*\]|[^:/]*\.[^:/]*)(?::[0-9]+)?$/;
 
 function complete(text: string): FullPattern {
-  if (HOST_ALONE.test(text)) return { repository: `${lowerHost(text)}/**`, tag: undefined };
+  if (HOST_ALONE.test(text)) return { repository: `${canonicalHost(text)}/**`, tag: undefined };
   const colon = text.indexOf(":", text.lastIndexOf("/") + 1);
   const name = colon < 0 ? text : text.slice(0, colon);
   const tag = colon < 0 ? undefined : text.slice(colon + 1);
@@ -102,15 +103,10 @@ function completeName(name: string): string {
   const slash = name.indexOf("/");
   const first = name.slice(0, Math.max(slash, 0));
   const isHost = first === "localhost" || /^\*|[.:]/.test(first);
-  const host = isHost ? lowerHost(first) : "docker.io";
+  const host = isHost ? canonicalHost(first) : "docker.io";
   const path = isHost ? name.slice(slash + 1) : name;
   const isOfficial = host === "docker.io" && !path.includes("/") && path !== "**";
   return isOfficial ? `${host}/library/${path}` : `${host}/${path}`;
-}
-
-function lowerHost(host: string): string {
-  const lower = host.toLowerCase();
-  return lower === "index.docker.io" ? "docker.io" : lower;
 }
 
 /**

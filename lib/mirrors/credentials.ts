@@ -1,6 +1,7 @@
 // Credentials of one mirror from a file in the form of Docker's config.json. Read again when the file changes; helpers are
 // refused by name, since no program is ever run. What stands in the file never reaches a message.
 
+import { parseLocation } from "../images/location.ts";
 import type { RegistryAuth } from "../runtime/runtime.ts";
 import { describeError } from "../support/errors.ts";
 import { fingerprintOf } from "../support/files.ts";
@@ -92,8 +93,7 @@ function valueOf(mirror: string, byServer: Fields): unknown {
 
 /** Docker writes servers as `host`, `https://host` or `https://host/v1/`, and docker.io as `index.docker.io`. */
 function hostOf(server: string): string {
-  const host = server.toLowerCase().replace(/^https?:\/\//, "").replace(/\/.*$/, "");
-  return host === "index.docker.io" ? "docker.io" : host;
+  return parseLocation(server.replace(/^https?:\/\//i, "")).host;
 }
 
 function decodeBase64(text: string): string {

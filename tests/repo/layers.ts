@@ -46,6 +46,7 @@ export const THINKERS: ReadonlySet<string> = new Set([
   "lib/export/registries_conf.ts",
   "lib/images/auth_paths.ts",
   "lib/images/exclusions.ts",
+  "lib/images/location.ts",
   "lib/images/reference.ts",
   "lib/images/rules.ts",
   "lib/kubelet/bearer_token.ts",

@@ -3,13 +3,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { formatReference, parseReference, repositoryOf } from "../../../lib/images/reference.ts";
-import {
-  canonicalOrigin,
-  compileRules,
-  matchRule,
-  mistakeInMirror,
-  mistakeInOrigin,
-} from "../../../lib/images/rules.ts";
+import { compileRules, matchRule, mistakeInMirror, mistakeInOrigin } from "../../../lib/images/rules.ts";
 
 type Rules = Readonly<Record<string, string | readonly string[]>>;
 
@@ -132,8 +126,6 @@ Deno.test("hosts compare without regard to case, and index.docker.io is docker.i
   assertEquals(tries({ "docker.io": M }, "index.docker.io/nginx:1"), [`${M}/library/nginx:1`]);
   assertEquals(tries({ "docker.io/library": `${M}/official` }, "nginx:1"), [`${M}/official/nginx:1`]);
   assertEquals(tries({ "*": "Mirror.example" }, "mirror.EXAMPLE/x:1"), "is-mirror");
-  assertEquals(canonicalOrigin("Index.Docker.IO/library"), "docker.io/library");
-  assertEquals(canonicalOrigin("*.PKG.dev"), "*.pkg.dev");
 });
 
 Deno.test("of two rules for one origin the first counts", () => {
