@@ -4,7 +4,7 @@
 import type * as prometheus from "prom-client";
 import type { KubeletErrorKind } from "../kubelet/client.ts";
 import type { CandidateFailure, Failed, Outcome, UnrepairableReason } from "../plan/outcome.ts";
-import type { RuntimeErrorKind } from "../runtime/runtime.ts";
+import { RUNTIME_ERROR_KINDS } from "../runtime/runtime.ts";
 import type { ContainerStateName } from "../status/node_state.ts";
 
 /** The package that knows the exposition format; loaded only where somebody wants metrics. */
@@ -17,18 +17,6 @@ export type Instruments = ReturnType<typeof makeInstruments>;
 const PASS_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40];
 const PULL_SECONDS = [0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800];
 
-/** Why a call of the runtime failed. */
-const RUNTIME_ERRORS: Readonly<Record<RuntimeErrorKind, true>> = {
-  unreachable: true,
-  "not-found": true,
-  denied: true,
-  "rate-limited": true,
-  "registry-down": true,
-  stalled: true,
-  rejected: true,
-  failed: true,
-};
-
 /**
  * What a pull from a mirror came to; a mirror that rests is not asked. The image was `delivered`, or it is the reason why
  * not.
@@ -36,12 +24,14 @@ const RUNTIME_ERRORS: Readonly<Record<RuntimeErrorKind, true>> = {
 export type PullResult = "delivered" | Exclude<CandidateFailure, "resting">;
 
 /** Every result of a pull. */
-export const PULL_RESULTS = wordsOf<PullResult>({
-  delivered: true,
-  ...RUNTIME_ERRORS,
-  "wrong-image": true,
-  "digest-changed": true,
-});
+export const PULL_RESULTS: readonly PullResult[] = [
+  "delivered",
+  ...RUNTIME_ERROR_KINDS,
+  ...wordsOf<Exclude<PullResult, "delivered" | typeof RUNTIME_ERROR_KINDS[number]>>({
+    "wrong-image": true,
+    "digest-changed": true,
+  }),
+];
 
 const KUBELET_ERRORS = wordsOf<KubeletErrorKind>({
   credentials: true,
@@ -140,7 +130,7 @@ function startFromZero({ repairs, containers, kubeletErrors, dockerErrors, passe
   for (const labels of REPAIR_LABELS) repairs.inc(labels, 0);
   for (const labels of CONTAINER_LABELS) containers.set({ ...labels }, 0);
   for (const kind of KUBELET_ERRORS) kubeletErrors.inc({ kind }, 0);
-  for (const kind of wordsOf(RUNTIME_ERRORS)) dockerErrors.inc({ kind }, 0);
+  for (const kind of RUNTIME_ERROR_KINDS) dockerErrors.inc({ kind }, 0);
   for (const result of ["good", "failed"]) passes.zero({ result });
   for (const result of ["delivered", "failed"]) pulls.zero({ result });
 }

@@ -2,7 +2,7 @@
 // refused by name, since no program is ever run. What stands in the file never reaches a message.
 
 import { parseLocation } from "../images/location.ts";
-import type { RegistryAuth } from "../runtime/runtime.ts";
+import type { RegistryAuth } from "../images/registry.ts";
 import { describeError } from "../support/errors.ts";
 import { fingerprintOf } from "../support/files.ts";
 import { type Fields, isFields } from "../support/json.ts";

@@ -1,6 +1,6 @@
 // What a repair knows of mirrors, and what it hears of them. The pool beside it is what stands behind.
 
-import type { RegistryAuth, RuntimeError } from "../runtime/runtime.ts";
+import type { RegistryAuth, RegistryError } from "../images/registry.ts";
 import type { Yields } from "../support/semaphore.ts";
 import type { Rest } from "./cooldown.ts";
 
@@ -15,7 +15,7 @@ export interface Mirrors {
   /** Runs `pull` when the mirror has a free place; while it waits, others may go first, see Places. */
   withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>, yields?: Yields): Promise<T>;
   delivered(mirror: string): void;
-  failed(mirror: string, error: RuntimeError): void;
+  failed(mirror: string, error: RegistryError): void;
 }
 
 /** News of the mirrors. */

@@ -2,7 +2,7 @@
 
 import type { MirrorSettings } from "../config/config.ts";
 import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
-import type { RegistryAuth, RuntimeError, RuntimeErrorKind } from "../runtime/runtime.ts";
+import type { RegistryAuth, RegistryError, RegistryFailure } from "../images/registry.ts";
 import type { Clock } from "../support/clock.ts";
 import { describeError } from "../support/errors.ts";
 import { Places, type Yields } from "../support/semaphore.ts";
@@ -11,7 +11,7 @@ import { AuthFile, type AuthLookup } from "./credentials.ts";
 import type { MirrorObserver, Mirrors } from "./mirrors.ts";
 
 /** Failures that are about the mirror and not about the image. */
-const MIRROR_FAILURES: ReadonlySet<RuntimeErrorKind> = new Set(["registry-down", "rate-limited", "stalled"]);
+const MIRROR_FAILURES: ReadonlySet<string> = new Set<RegistryFailure>(["registry-down", "rate-limited", "stalled"]);
 
 /** A mirror with no limit of its own takes this many pulls at once. */
 const DEFAULT_PULLS_PER_MIRROR = 4;
@@ -92,7 +92,7 @@ export class MirrorPool implements Mirrors {
     this.#rests.wake(mirror);
   }
 
-  failed(mirror: string, error: RuntimeError): void {
+  failed(mirror: string, error: RegistryError): void {
     if (!MIRROR_FAILURES.has(error.kind)) return;
     const news = !this.#rests.all().has(mirror);
     const { clock, random, observer } = this.#options;

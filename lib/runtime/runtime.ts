@@ -1,6 +1,8 @@
 // The contract of a container runtime, in the words the repair needs: look, pull, tag. One conformance suite
 // (tests/contract/runtime_contract.ts) holds every implementation to it. Nothing here may delete or move an image.
 
+import { REGISTRY_FAILURES, type RegistryAuth, type RegistryError, type RemoteImage } from "../images/registry.ts";
+
 /** An image as the runtime's store knows it. */
 export interface LocalImage {
   /** Content address of the image: `sha256:…`. Two names with one id are one image. */
@@ -22,11 +24,6 @@ export interface RuntimeInfo {
   readonly imageStore: ImageStore;
 }
 
-/** Credentials for one registry, as Docker's X-Registry-Auth takes them. Never logged. */
-export type RegistryAuth =
-  | { readonly username: string; readonly password: string }
-  | { readonly identitytoken: string };
-
 /** One step of a pull; `current` and `total` are bytes of one layer, when the runtime tells them. */
 export interface PullProgress {
   readonly layer: string;
@@ -45,12 +42,6 @@ export interface PullOptions {
 /** What goes with one look-up. */
 export type LookUpOptions = Pick<PullOptions, "signal" | "auth">;
 
-/** An image as a registry has it. */
-export interface RemoteImage {
-  /** Digest of the manifest or index: `sha256:…`. */
-  readonly digest: string;
-}
-
 /** What a pull brought. */
 export interface PulledImage {
   /** Digest of the manifest or index that the registry served: `sha256:…`. */
@@ -60,26 +51,18 @@ export interface PulledImage {
 }
 
 /**
- * Why a runtime call failed, as far as the answer tells.
+ * Why a runtime call failed, as far as the answer tells: for a registry's reason, or
  *
  * - `unreachable`: the runtime itself did not answer (socket missing, refused, closed mid-answer, deadline);
- * - `not-found`: the registry has no such image, or the store no such name;
- * - `denied`: the registry wants credentials or other ones;
- * - `rate-limited`: the registry said 429 or "toomanyrequests";
- * - `registry-down`: the registry could not be reached, timed out, or answered 5xx;
- * - `stalled`: a pull made no progress for too long while it was the registry's turn;
  * - `rejected`: the runtime called the request malformed (4xx);
  * - `failed`: anything else, disk full and corrupt blobs among them.
+ *
+ * `not-found` is also what the runtime says of a name that its own store does not have.
  */
-export type RuntimeErrorKind =
-  | "unreachable"
-  | "not-found"
-  | "denied"
-  | "rate-limited"
-  | "registry-down"
-  | "stalled"
-  | "rejected"
-  | "failed";
+export const RUNTIME_ERROR_KINDS = ["unreachable", ...REGISTRY_FAILURES, "rejected", "failed"] as const;
+
+/** See RUNTIME_ERROR_KINDS. */
+export type RuntimeErrorKind = typeof RUNTIME_ERROR_KINDS[number];
 
 /** A runtime that gave no usable answer at all: `the Docker Engine at /run/docker.sock`, and why. */
 export interface Silence {
@@ -88,10 +71,9 @@ export interface Silence {
 }
 
 /** A runtime call that failed: what was attempted, on what, and why. */
-export class RuntimeError extends Error {
+export class RuntimeError extends Error implements RegistryError {
   override name = "RuntimeError";
   readonly kind: RuntimeErrorKind;
-  /** Seconds the registry asked us to wait, when the answer carried it. */
   readonly retryAfterSeconds: number | undefined;
   /** Set when not this call alone failed, but the runtime does not answer. */
   readonly silence: Silence | undefined;

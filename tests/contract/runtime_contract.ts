@@ -1,13 +1,8 @@
 // What every container runtime must do, in a few sentences; the stand-in and a real Engine are held to the same ones, so
 // that the stand-in cannot drift away from what it stands in for.
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
-import {
-  type PullProgress,
-  type RegistryAuth,
-  type Runtime,
-  RuntimeError,
-  type RuntimeErrorKind,
-} from "../../lib/runtime/runtime.ts";
+import type { RegistryAuth } from "../../lib/images/registry.ts";
+import { type PullProgress, type Runtime, RuntimeError, type RuntimeErrorKind } from "../../lib/runtime/runtime.ts";
 
 /** A runtime with a mirror behind it. All references carry a tag. */
 export interface RuntimeFixture {

@@ -1,6 +1,7 @@
 // A runtime in memory with a journal of its calls, for tests of the rooms that use one. It refuses what it was not told
 // to expect.
 
+import type { RemoteImage } from "../../lib/images/registry.ts";
 import type { Mirrors } from "../../lib/mirrors/mirrors.ts";
 import {
   type EventOptions,
@@ -8,7 +9,6 @@ import {
   type LookUpOptions,
   type PulledImage,
   type PullOptions,
-  type RemoteImage,
   type Runtime,
   RuntimeError,
   type RuntimeEvent,

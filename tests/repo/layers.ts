@@ -4,8 +4,8 @@
 /** The folders and files of lib/, lowest first. Imports only go down; those of one rank do not import each other. */
 export const RANKS: readonly (readonly string[])[] = [
   ["support", "images", "version.ts"],
-  ["kubelet", "runtime", "export"],
-  ["mirrors", "plan"],
+  ["kubelet", "runtime", "export", "mirrors"],
+  ["plan"],
   ["repair"],
   ["record", "log"],
   ["pass.ts"],
@@ -48,6 +48,7 @@ export const THINKERS: ReadonlySet<string> = new Set([
   "lib/images/exclusions.ts",
   "lib/images/location.ts",
   "lib/images/reference.ts",
+  "lib/images/registry.ts",
   "lib/images/rules.ts",
   "lib/kubelet/bearer_token.ts",
   "lib/kubelet/failures.ts",
@@ -91,7 +92,6 @@ export const DOORS: ReadonlySet<string> = new Set([
   "lib/metrics/server.ts",
   "lib/metrics/textfile.ts",
   "lib/mirrors/credentials.ts",
-  "lib/mirrors/mirrors.ts",
   "lib/record/ledger.ts",
   "lib/record/rotation.ts",
   "lib/runtime/docker/client.ts",

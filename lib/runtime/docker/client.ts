@@ -1,5 +1,6 @@
 // The door to one Docker Engine, over its unix socket. It knows seven routes and no more: ping, info, events, look at
 // an image here or at its registry, pull one, tag one. It must never send anything that deletes or changes what it was not asked for.
+import type { RegistryAuth, RemoteImage } from "../../images/registry.ts";
 import { describeError } from "../../support/errors.ts";
 import { type Fields, isFields } from "../../support/json.ts";
 import { readLines } from "../../support/lines.ts";
@@ -10,8 +11,6 @@ import {
   type LookUpOptions,
   type PulledImage,
   type PullOptions,
-  type RegistryAuth,
-  type RemoteImage,
   type Runtime,
   RuntimeError,
   type RuntimeInfo,

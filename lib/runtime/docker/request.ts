@@ -1,6 +1,7 @@
 // How a request to the Docker Engine is spelled: version, path, query, credentials. Pure: it sends nothing.
+import type { RegistryAuth } from "../../images/registry.ts";
 import { scrub } from "../../support/scrub.ts";
-import { type RegistryAuth, RuntimeError } from "../runtime.ts";
+import { RuntimeError } from "../runtime.ts";
 
 /** The oldest API that is spoken: Engine 17.06. (moby, api/common.go at v17.06.0-ce) */
 export const OLDEST_API = "1.30";
