@@ -21,7 +21,7 @@ import type { Veto } from "./repair/repair.ts";
 import { DockerRuntime } from "./runtime/docker/client.ts";
 import { InstrumentedRuntime } from "./runtime/instrumented.ts";
 import { boundedRuntime } from "./runtime/limited.ts";
-import type { ImageStore, Runtime } from "./runtime/runtime.ts";
+import type { Runtime } from "./runtime/runtime.ts";
 import { type Clock, systemClock } from "./support/clock.ts";
 import { VERSION } from "./version.ts";
 
@@ -122,7 +122,7 @@ export async function openNode(
     registries: compileRules(config.registries),
     exclusions: compileExclusions(config.exclude),
     veto: vetoOf(config, memory.provenance, observer),
-    imageStore: rememberedImageStore(runtime, clock),
+    canAliasDigest: rememberedAnswer(runtime, clock),
     close() {
       client.close();
       runtime.close();
@@ -152,20 +152,20 @@ function vetoOf(config: Config, provenance: Provenance, observer: Observer): Vet
   };
 }
 
-/** The Engine keeps its store for as long as it runs, but may come back with another; asked anew after each failure. */
-function rememberedImageStore(
+/** A runtime keeps its store for as long as it runs, but may come back with another; asked anew after each failure. */
+function rememberedAnswer(
   runtime: Runtime,
   clock: Clock,
-): (signal: AbortSignal) => Promise<ImageStore | undefined> {
-  let known: { store: ImageStore; at: number } | undefined;
+): NodeContext["canAliasDigest"] {
+  let known: { canAliasDigest: boolean; at: number } | undefined;
   return async (signal) => {
-    if (known !== undefined && clock.now() - known.at < 60_000) return known.store;
+    if (known !== undefined && clock.now() - known.at < 60_000) return known.canAliasDigest;
     try {
-      known = { store: (await runtime.info(signal)).imageStore, at: clock.now() };
+      known = { canAliasDigest: (await runtime.info(signal)).canAliasDigest, at: clock.now() };
     } catch {
       signal.throwIfAborted();
       known = undefined;
     }
-    return known?.store;
+    return known?.canAliasDigest;
   };
 }

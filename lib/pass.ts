@@ -14,7 +14,6 @@ import type { Observer } from "./repair/observer.ts";
 import type { Repairs } from "./repair/queue.ts";
 import type { Veto } from "./repair/repair.ts";
 import type { InstrumentedRuntime } from "./runtime/instrumented.ts";
-import type { ImageStore } from "./runtime/runtime.ts";
 import type { Clock } from "./support/clock.ts";
 
 /** What lives as long as the process. */
@@ -57,8 +56,8 @@ export interface NodeContext<Settings = PassSettings> {
   readonly registries: RegistryMap;
   readonly exclusions: Exclusions;
   readonly veto: Veto;
-  /** How the runtime keeps images, or undefined while it does not answer. */
-  imageStore(signal: AbortSignal): Promise<ImageStore | undefined>;
+  /** Whether the runtime can give a digest a second name; undefined while it does not answer. */
+  canAliasDigest(signal: AbortSignal): Promise<boolean | undefined>;
   /** Closes connections; what is under way fails. */
   close(): void;
 }
@@ -77,7 +76,7 @@ export interface Moment {
   /** Milliseconds since the epoch, by Clock.now. */
   readonly now: number;
   /** Undefined where no image goes by a digest, or the runtime does not answer. */
-  readonly imageStore: ImageStore | undefined;
+  readonly canAliasDigest: boolean | undefined;
   readonly underWay: (name: string) => boolean;
 }
 
@@ -102,11 +101,11 @@ export async function survey(node: NodeContext, process: ProcessContext, signal:
   const list = await node.kubelet.pods(signal);
   observer.connected?.(node.kubelet.host);
   const scan = scanPods(list.pods);
-  // Only a digest makes the image store matter, and a pass that found none asks the runtime nothing.
+  // A pass that found no digest asks the runtime nothing.
   const digests = [...scan.failures, ...scan.expectant].some(({ image }) => image.includes("@"));
-  const imageStore = digests ? await node.imageStore(signal) : undefined;
+  const canAliasDigest = digests ? await node.canAliasDigest(signal) : undefined;
   const underWay = (name: string) => repairs.underWay(name);
-  const plan = look(scan, node, memory, { now: clock.now(), imageStore, underWay });
+  const plan = look(scan, node, memory, { now: clock.now(), canAliasDigest, underWay });
   observer.looked?.(list, scan.failures, plan);
   return { podCount: list.pods.length, failures: scan.failures, expectantCount: scan.expectant.length, plan };
 }

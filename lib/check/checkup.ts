@@ -10,7 +10,7 @@ import { type PodList, podName } from "../kubelet/pods.ts";
 import { AuthFile } from "../mirrors/credentials.ts";
 import { look, type NodeContext, type ProcessContext } from "../pass.ts";
 import { isRefusal, planImage, type Target } from "../plan/plan.ts";
-import { type ImageStore, RuntimeError, type RuntimeInfo } from "../runtime/runtime.ts";
+import { RuntimeError, type RuntimeInfo } from "../runtime/runtime.ts";
 import type { NoDaemon } from "../status/read_state.ts";
 import { seeDaemon } from "../status/state_file.ts";
 import { describeError } from "../support/errors.ts";
@@ -40,8 +40,9 @@ export async function checkNode(
   ]);
   const findings = [...kubelet.findings, ...engine.findings];
   if (kubelet.list !== undefined) {
-    findings.push(checkWaiting(node, process, kubelet.list, engine.info?.imageStore));
-    findings.push(...kubeletAndEngine.judgeReach(kubelet.list.pods, { ...node, imageStore: engine.info?.imageStore }));
+    findings.push(checkWaiting(node, process, kubelet.list, engine.info?.canAliasDigest));
+    const canAliasDigest = engine.info?.canAliasDigest;
+    findings.push(...kubeletAndEngine.judgeReach(kubelet.list.pods, { ...node, canAliasDigest }));
   }
   if (engine.info === undefined) {
     const unaskedToo = mirrors.probesOf(node.config.registries).map(({ mirror }) =>
@@ -81,10 +82,10 @@ function checkWaiting(
   node: Node,
   { clock, memory }: ProcessContext,
   list: PodList,
-  imageStore: ImageStore | undefined,
+  canAliasDigest: boolean | undefined,
 ): Finding {
   const scan = scanPods(list.pods);
-  const { skips } = look(scan, node, memory, { now: clock.now(), imageStore, underWay: () => false });
+  const { skips } = look(scan, node, memory, { now: clock.now(), canAliasDigest, underWay: () => false });
   const leftAlone = skips.map(({ failure: { pod }, reason, advice }) => (
     { pod: podName(pod), reason, advice }
   ));
@@ -158,9 +159,9 @@ export async function checkDaemon(stateFile: string, now: number, options: LentO
 }
 
 async function checkKept(node: Node, signal: AbortSignal): Promise<Finding[]> {
-  const imageStore = await node.imageStore(signal);
+  const canAliasDigest = await node.canAliasDigest(signal);
   return await Promise.all(node.config.keep.map(async (image) => {
-    const planned = planImage(image, { ...node, imageStore });
+    const planned = planImage(image, { ...node, canAliasDigest });
     if (isRefusal(planned)) return mirrors.judgeKept(image, { state: "refused", refusal: planned });
     return mirrors.judgeKept(image, await howKept(node, planned, signal));
   }));

@@ -232,16 +232,16 @@ export function judgeKept(image: string, kept: Kept): Finding {
  * Whether the Engine itself could use the mirrors. With the containerd image store it reads hosts.toml since 28.0 (moby,
  * daemon/hosts.go); the classic store takes mirrors of docker.io alone.
  */
-export function judgePermanentFix({ version, imageStore }: RuntimeInfo): Finding {
+export function judgePermanentFix({ version, canAliasDigest }: RuntimeInfo): Finding {
   const name = "permanent fix";
-  if (imageStore === "containerd" && Number(version.split(".")[0]) >= 28) {
+  if (canAliasDigest && Number(version.split(".")[0]) >= 28) {
     return ok(
       name,
       "this Engine reads mirrors from /etc/docker/certs.d/HOST/hosts.toml",
       "gilly export docker writes them",
     );
   }
-  const why = imageStore === "classic" ? "mirrors for docker.io only" : `${version}; mirrors come with 28.0`;
+  const why = canAliasDigest ? `${version}; mirrors come with 28.0` : "mirrors for docker.io only";
   return ok(name, `not possible with this Docker Engine (${why}), so keep Gilly running`);
 }
 

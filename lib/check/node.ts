@@ -94,7 +94,7 @@ export function judgeEngine(socket: string, { name, version, apiVersion, imageSt
   return [
     ok("docker socket", `${socket} answers`),
     ok("docker engine", `${name} ${version}, API ${apiVersion}`),
-    ok("image store", imageStore === "containerd" ? "containerd's" : "the classic one (a graph driver)"),
+    ok("image store", imageStore),
   ];
 }
 
@@ -151,18 +151,18 @@ export function judgeWaiting(pods: number, waiting: number, leftAlone: readonly 
 /** What no local image can cure: containers of this node with the policy Always, or with digests on a classic store. */
 export function judgeReach(
   pods: readonly Pod[],
-  circumstances: Pick<Circumstances, "registries" | "exclusions" | "imageStore">,
+  circumstances: Pick<Circumstances, "registries" | "exclusions" | "canAliasDigest">,
 ): Finding[] {
   const always: string[] = [];
   const digests: string[] = [];
   for (const { pod, image, policy } of containersOf(pods)) {
-    const planned = planImage(image, { ...circumstances, imageStore: undefined });
+    const planned = planImage(image, { ...circumstances, canAliasDigest: undefined });
     // What no rule covers is pulled from where it comes from, and needs no repair.
     if (isRefusal(planned)) continue;
     if (effectivePolicy(policy, planned.reference) === "Always") always.push(pod);
     else if (planned.reference.digest !== undefined) digests.push(pod);
   }
-  return [judgeAlways(always), ...judgeDigests(digests, circumstances.imageStore)];
+  return [judgeAlways(always), ...judgeDigests(digests, circumstances.canAliasDigest)];
 }
 
 function containersOf(pods: readonly Pod[]) {
@@ -178,13 +178,13 @@ function judgeAlways(pods: readonly string[]): Finding {
   return warn(name, `${beyond}; ${affected(pods)}`, "set imagePullPolicy: IfNotPresent");
 }
 
-function judgeDigests(pods: readonly string[], store: Circumstances["imageStore"]): Finding[] {
+function judgeDigests(pods: readonly string[], canAliasDigest: boolean | undefined): Finding[] {
   const name = "digests";
-  if (store === undefined) return [];
-  if (store === "containerd") return [ok(name, "name@sha256:… can be repaired on this image store")];
-  const beyond = "name@sha256:… cannot be repaired on the classic image store";
+  if (canAliasDigest === undefined) return [];
+  if (canAliasDigest) return [ok(name, "name@sha256:… can be repaired on this image store")];
+  const beyond = "name@sha256:… cannot be repaired on this image store";
   if (pods.length === 0) return [ok(name, `${beyond}; no container here has one under a rule`)];
-  return [warn(name, `${beyond}; ${affected(pods)}`, "use a tag, or an Engine with the containerd image store")];
+  return [warn(name, `${beyond}; ${affected(pods)}`, "use a tag, or the containerd image store")];
 }
 
 function affected(pods: readonly string[]): string {

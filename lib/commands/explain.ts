@@ -94,8 +94,8 @@ async function explain(
   signal: AbortSignal,
 ): Promise<Explanation> {
   const reference = referenceOrUndefined(image);
-  const imageStore = reference?.digest === undefined ? undefined : await node.imageStore(signal);
-  const planned = planImage(image, { ...node, imageStore });
+  const canAliasDigest = reference?.digest === undefined ? undefined : await node.canAliasDigest(signal);
+  const planned = planImage(image, { ...node, canAliasDigest });
   const match = reference === undefined ? undefined : matchRule(node.registries, reference);
   const name = reference === undefined ? undefined : lookupName(reference);
   return {

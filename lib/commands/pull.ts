@@ -118,8 +118,8 @@ async function pullOne(
   { observer, clock }: ProcessContext,
   signal: AbortSignal,
 ): Promise<PullResult> {
-  const imageStore = image.includes("@") ? await node.imageStore(signal) : undefined;
-  const target = planImage(image, { ...node, imageStore });
+  const canAliasDigest = image.includes("@") ? await node.canAliasDigest(signal) : undefined;
+  const target = planImage(image, { ...node, canAliasDigest });
   if (isRefusal(target)) return refused(image, target);
   const start = clock.now();
   const outcome = await repair(target, { ...node, observer, signal });

@@ -73,10 +73,10 @@ export class Keeper {
 
   async #missing(node: KeepingNode, signal: AbortSignal): Promise<Target[]> {
     const { keep } = node.config;
-    const imageStore = keep.some((image) => image.includes("@")) ? await node.imageStore(signal) : undefined;
+    const canAliasDigest = keep.some((image) => image.includes("@")) ? await node.canAliasDigest(signal) : undefined;
     const missing: Target[] = [];
     for (const image of keep) {
-      const planned = planImage(image, { ...node, imageStore });
+      const planned = planImage(image, { ...node, canAliasDigest });
       if (isRefusal(planned)) this.#process.observer.cannotKeep?.(image, planned);
       else if (await node.runtime.inspect(planned.name, signal) === undefined) missing.push(planned);
     }

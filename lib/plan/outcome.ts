@@ -83,7 +83,7 @@ export function adviceOn(reason: UnrepairableReason, detail = ""): string {
       return "imagePullPolicy is Always, so the kubelet asks the original registry even if the image is here: " +
         `set imagePullPolicy: IfNotPresent${detail}`;
     case "digest-on-classic-store":
-      return "this Docker Engine's image store cannot give a digest a second name: use a tag, or the containerd image store";
+      return "this node's image store cannot give a digest a second name: use a tag, or the containerd image store";
     case "invalid-reference":
       return `the kubelet itself cannot parse this name: fix the manifest${detail && ` (${detail})`}`;
     case "no-rule":

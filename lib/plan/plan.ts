@@ -6,7 +6,6 @@ import { InvalidReferenceError, isImageId, parseReference, type Reference, repos
 import { type Candidate, matchRule, type RegistryMap, type RegistryRule } from "../images/rules.ts";
 import { type Failure, INVALID_NAME_REASON } from "../kubelet/failures.ts";
 import { REPAIR_ANNOTATION } from "../kubelet/pods.ts";
-import type { ImageStore } from "../runtime/runtime.ts";
 import { adviceOn, type UnrepairableReason } from "./outcome.ts";
 import type { AttemptRecord } from "./retries.ts";
 
@@ -59,8 +58,8 @@ export interface Plan {
 export interface Circumstances {
   readonly registries: RegistryMap;
   readonly exclusions: Exclusions;
-  /** Unknown while the runtime has not answered; then no digest is refused on its account. */
-  readonly imageStore: ImageStore | undefined;
+  /** As RuntimeInfo has it. Unknown while the runtime has not answered; then no digest is refused on its account. */
+  readonly canAliasDigest: boolean | undefined;
   readonly attempt: (name: string) => AttemptRecord | undefined;
   readonly underWay: (name: string) => boolean;
   /** Milliseconds since the epoch. */
@@ -87,7 +86,7 @@ export function makePlan(failures: readonly Failure[], circumstances: Circumstan
 /** The image as a target of the rules, or why there can be no repair; `explain` and `keep` ask this too. */
 export function planImage(
   image: string,
-  circumstances: Pick<Circumstances, "registries" | "exclusions" | "imageStore">,
+  circumstances: Pick<Circumstances, "registries" | "exclusions" | "canAliasDigest">,
 ): Target | Refusal {
   const reference = parseOrRefuse(image);
   if ("reason" in reference) return reference;
@@ -97,7 +96,7 @@ export function planImage(
   }
   const match = matchRule(circumstances.registries, reference);
   if (match.rule === undefined) return refuse("no-rule", adviceWithoutRule(match.because, reference));
-  if (reference.digest !== undefined && circumstances.imageStore === "classic") {
+  if (reference.digest !== undefined && circumstances.canAliasDigest === false) {
     return refuse("digest-on-classic-store");
   }
   return { name: lookupName(reference), image, reference, rule: match.rule, candidates: match.candidates };

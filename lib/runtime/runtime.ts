@@ -13,15 +13,15 @@ export interface LocalImage {
   readonly digests: readonly string[];
 }
 
-/** How the Engine keeps images; decides whether a digest can be given a second name. */
-export type ImageStore = "classic" | "containerd";
-
 /** What a runtime says of itself. */
 export interface RuntimeInfo {
   readonly name: string;
   readonly version: string;
   readonly apiVersion: string;
-  readonly imageStore: ImageStore;
+  /** How it keeps images, for people: `containerd's`. */
+  readonly imageStore: string;
+  /** Whether a digest can be given a second name, so that what goes by a digest can be repaired. */
+  readonly canAliasDigest: boolean;
 }
 
 /** One step of a pull; `current` and `total` are bytes of one layer, when the runtime tells them. */

@@ -86,7 +86,7 @@ export function nodeFacts(more: Partial<NodeFacts> = {}): NodeFacts {
   const plan = makePlan([...failures, ...expectant], {
     registries: RULES,
     exclusions: compileExclusions({ images: [], namespaces: [] }),
-    imageStore: "classic",
+    canAliasDigest: false,
     attempt,
     underWay: (name) => name in UNDER_WAY,
     now: NOW,

@@ -9,7 +9,7 @@ export function repairOf(image: string, mirrors: readonly string[] = ["m.example
   const planned = planImage(image, {
     registries: compileRules([{ origin: "gcr.io", mirrors }]),
     exclusions: compileExclusions({ images: [], namespaces: [] }),
-    imageStore: undefined,
+    canAliasDigest: undefined,
   });
   if (isRefusal(planned)) throw new Error(planned.advice);
   return { ...planned, failures: [] };

@@ -33,7 +33,7 @@ export class MemoryRuntime implements Runtime {
   happen: (event: RuntimeEvent) => void = () => {};
   /** Ends the stream of events as an Engine that restarts does. */
   breakEvents: () => void = () => {};
-  imageStore: RuntimeInfo["imageStore"] = "classic";
+  canAliasDigest = false;
 
   constructor(pulls: Record<string, PullScript> = {}) {
     this.pulls = pulls;
@@ -42,7 +42,13 @@ export class MemoryRuntime implements Runtime {
   info(): Promise<RuntimeInfo> {
     this.calls.push("info");
     if (this.failures.info) return Promise.reject(this.failures.info);
-    return Promise.resolve({ name: "memory", version: "0", apiVersion: "0", imageStore: this.imageStore });
+    return Promise.resolve({
+      name: "memory",
+      version: "0",
+      apiVersion: "0",
+      imageStore: "in memory",
+      canAliasDigest: this.canAliasDigest,
+    });
   }
 
   inspect(reference: string): Promise<LocalImage | undefined> {
@@ -83,7 +89,7 @@ export class MemoryRuntime implements Runtime {
     const image = this.tagResolvesTo ?? [...this.images.values()].find((image) => image.id === source);
     if (image === undefined) return Promise.reject(new RuntimeError("not-found", `tag ${source}: no such image`));
     this.images.set(`${name}:${tag}`, image);
-    if (this.imageStore === "containerd") {
+    if (this.canAliasDigest) {
       for (const digest of image.digests) this.images.set(`${name}@${digest}`, image);
     }
     return Promise.resolve();

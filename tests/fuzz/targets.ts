@@ -87,7 +87,7 @@ function configs(example: string): Target {
 const CIRCUMSTANCES = {
   registries: compileRules([{ origin: "*", mirrors: ["mirror.example/{registry}"] }]),
   exclusions: compileExclusions({ images: ["gcr.io/internal/**"], namespaces: ["kube-*"] }),
-  imageStore: "containerd" as const,
+  canAliasDigest: true,
   attempt: () => undefined,
   underWay: () => false,
   now: 0,

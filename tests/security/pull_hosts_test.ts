@@ -64,7 +64,7 @@ tried({
   let repairs = 0;
   await fc.assert(
     fc.asyncProperty(images, async (image) => {
-      const planned = planImage(image, { registries, exclusions, imageStore: "containerd" });
+      const planned = planImage(image, { registries, exclusions, canAliasDigest: true });
       if (isRefusal(planned)) return;
       const runtime = new MemoryRuntime();
       const { signal } = new AbortController();

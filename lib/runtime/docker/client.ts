@@ -56,7 +56,8 @@ export class DockerRuntime implements Runtime {
       name: "Docker Engine",
       version: typeof info.ServerVersion === "string" ? info.ServerVersion : "unknown",
       apiVersion: this.#connection.apiVersion ?? "unknown",
-      imageStore: isSnapshotter ? "containerd" : "classic",
+      imageStore: isSnapshotter ? "containerd's" : "the classic one (a graph driver)",
+      canAliasDigest: isSnapshotter,
     };
   }
 

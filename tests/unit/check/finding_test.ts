@@ -19,6 +19,7 @@ import {
 import { compileExclusions } from "../../../lib/images/exclusions.ts";
 import { compileRules } from "../../../lib/images/rules.ts";
 import { readPodList } from "../../../lib/kubelet/pods.ts";
+import type { RuntimeInfo } from "../../../lib/runtime/runtime.ts";
 import { readNodeState } from "../../../lib/status/read_state.ts";
 import type { CertificateFacts } from "../../../lib/support/certificate_facts.ts";
 import { readCertificates } from "../../../lib/support/certificates.ts";
@@ -251,12 +252,12 @@ Deno.test("what cannot be repaired counts only where a rule applies and the pod 
   });
   const registries = compileRules([{ origin: "gcr.io", mirrors: ["mirror.example"] }]);
   const exclusions = compileExclusions({ images: [], namespaces: [] });
-  const [always, digests] = judgeReach(pods, { registries, exclusions, imageStore: "classic" });
+  const [always, digests] = judgeReach(pods, { registries, exclusions, canAliasDigest: false });
   assertEquals([always!.verdict, always!.message.split(": ").at(-1)], ["warn", "default/always"]);
   assertEquals([digests!.verdict, digests!.message.split(": ").at(-1)], ["warn", "default/digest"]);
-  const [, onContainerd] = judgeReach(pods, { registries, exclusions, imageStore: "containerd" });
+  const [, onContainerd] = judgeReach(pods, { registries, exclusions, canAliasDigest: true });
   assertEquals(onContainerd!.verdict, "ok");
-  assertEquals(judgeReach(pods, { registries, exclusions, imageStore: undefined }).length, 1);
+  assertEquals(judgeReach(pods, { registries, exclusions, canAliasDigest: undefined }).length, 1);
 });
 
 Deno.test("pods that wait are a warning only when nobody excluded them and nothing brings their image", () => {
@@ -268,27 +269,32 @@ Deno.test("pods that wait are a warning only when nobody excluded them and nothi
   assertStringIncludes(lost.message, "1 of them excluded; cannot be repaired: a/c (no-rule)");
 });
 
+function engineInfo(version: string, canAliasDigest: boolean): RuntimeInfo {
+  return { name: "Docker Engine", version, apiVersion: "1.41", imageStore: "some", canAliasDigest };
+}
+
 for (
-  const [version, imageStore, isThere] of [
-    ["28.5.2", "containerd", true],
-    ["29.0.0-rc.1", "containerd", true],
-    ["27.5.1", "containerd", false],
-    ["28.5.2", "classic", false],
-    ["unknown", "containerd", false],
+  const [version, canAliasDigest, isThere] of [
+    ["28.5.2", true, true],
+    ["29.0.0-rc.1", true, true],
+    ["27.5.1", true, false],
+    ["28.5.2", false, false],
+    ["unknown", true, false],
   ] as const
 ) {
-  Deno.test(`Engine ${version} with the ${imageStore} store ${isThere ? "reads" : "does not read"} hosts.toml`, () => {
-    const { message } = judgePermanentFix({ name: "Docker Engine", version, apiVersion: "1.51", imageStore });
+  const store = canAliasDigest ? "containerd" : "classic";
+  Deno.test(`Engine ${version} with the ${store} store ${isThere ? "reads" : "does not read"} hosts.toml`, () => {
+    const { message } = judgePermanentFix(engineInfo(version, canAliasDigest));
     assertEquals(message.includes("hosts.toml"), isThere);
   });
 }
 
 Deno.test("where the Engine takes no mirrors, check says why and what follows", () => {
-  const of = (version: string, imageStore: "classic" | "containerd") =>
-    judgePermanentFix({ name: "Docker Engine", version, apiVersion: "1.41", imageStore }).message;
+  const of = (version: string, canAliasDigest: boolean) =>
+    judgePermanentFix(engineInfo(version, canAliasDigest)).message;
   const says = (why: string) => `not possible with this Docker Engine (${why}), so keep Gilly running`;
-  assertEquals(of("20.10.24", "classic"), says("mirrors for docker.io only"));
-  assertEquals(of("27.5.1", "containerd"), says("27.5.1; mirrors come with 28.0"));
+  assertEquals(of("20.10.24", false), says("mirrors for docker.io only"));
+  assertEquals(of("27.5.1", true), says("27.5.1; mirrors come with 28.0"));
 });
 
 Deno.test("a mirror that does not answer is not said to lack an image that is to be kept", () => {

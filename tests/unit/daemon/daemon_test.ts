@@ -74,7 +74,7 @@ function scene(
     veto: () => undefined,
     registries: compileRules([{ origin: "gcr.io", mirrors: ["m.example"] }]),
     exclusions: compileExclusions({ images: [], namespaces: [] }),
-    imageStore: () => Promise.resolve("classic"),
+    canAliasDigest: () => Promise.resolve(false),
     close: () => void closed++,
   });
   let reload = () => Promise.resolve(node("new.yaml"));

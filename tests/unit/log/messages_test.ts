@@ -22,7 +22,7 @@ function scene() {
     const plan = makePlan(failures, {
       registries: compileRules([{ origin: "gcr.io", mirrors: ["m.example"] }]),
       exclusions: compileExclusions({ images: [], namespaces: ["quiet"] }),
-      imageStore: undefined,
+      canAliasDigest: undefined,
       attempt: () => undefined,
       underWay: () => false,
       now: clock.now,

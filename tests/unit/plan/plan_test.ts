@@ -25,7 +25,7 @@ function circumstances(changes: Partial<Circumstances> = {}): Circumstances {
       { origin: "quay.io", mirrors: ["mirror.example", "mirror-2.example:5000/quay"], line: 4 },
     ]),
     exclusions: compileExclusions({ images: ["gcr.io/private/**"], namespaces: ["kube-*"] }),
-    imageStore: undefined,
+    canAliasDigest: undefined,
     attempt: () => undefined,
     underWay: () => false,
     now: NOW,
@@ -88,10 +88,10 @@ Deno.test("a pod that opted out is excluded, and another pod with the same image
 
 Deno.test("a digest is refused on the classic store, and planned on the containerd store or while the store is unknown", () => {
   const failures = failuresOf(waitingPod("p", `gcr.io/a/b@${DIGEST}`));
-  const plan = makePlan(failures, circumstances({ imageStore: "classic" }));
+  const plan = makePlan(failures, circumstances({ canAliasDigest: false }));
   assertEquals(plan.skips[0]?.reason, "digest-on-classic-store");
-  for (const imageStore of ["containerd", undefined] as const) {
-    const { repairs } = makePlan(failures, circumstances({ imageStore }));
+  for (const canAliasDigest of [true, undefined]) {
+    const { repairs } = makePlan(failures, circumstances({ canAliasDigest }));
     assertEquals(repairs[0]?.candidates[0]?.reference, `mirror.example/a/b@${DIGEST}`);
   }
 });

@@ -17,7 +17,7 @@ const registries = compileRules([
 
 function target(name: string): Target {
   const exclusions = compileExclusions({ images: [], namespaces: [] });
-  const planned = planImage(name, { registries, exclusions, imageStore: undefined });
+  const planned = planImage(name, { registries, exclusions, canAliasDigest: undefined });
   assert(!isRefusal(planned));
   return planned;
 }
@@ -179,7 +179,7 @@ Deno.test("a digest gets a tag of its own, and the name with the digest is what 
   const runtime = new MemoryRuntime({
     [`mirror.example/a/b@${DIGEST}`]: { image: image("1", [DIGEST]), digest: DIGEST },
   });
-  runtime.imageStore = "containerd";
+  runtime.canAliasDigest = true;
   const outcome = await repair(target(`gcr.io/a/b:7@${DIGEST}`), tools(runtime));
   assert(outcome.result === "repaired");
   assertEquals(outcome.tagged, "gcr.io/a/b:gilly-abababababab");
