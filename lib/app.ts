@@ -18,14 +18,14 @@ import { Activity } from "./repair/activity.ts";
 import { type Observer, tellAll } from "./repair/observer.ts";
 import { Repairs } from "./repair/queue.ts";
 import type { Veto } from "./repair/repair.ts";
-import { DockerRuntime } from "./runtime/docker/client.ts";
 import { InstrumentedRuntime } from "./runtime/instrumented.ts";
 import { boundedRuntime } from "./runtime/limited.ts";
+import { openRuntime } from "./runtime/open.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import { type Clock, systemClock } from "./support/clock.ts";
 import { VERSION } from "./version.ts";
 
-/** What the Engine is asked at once, besides pulls. */
+/** What the runtime is asked at once, besides pulls. */
 const AT_ONCE = { calls: 16, lookUps: 48 };
 
 /** The daemon's process, and one that differs from it. */
@@ -99,9 +99,7 @@ export async function openNode(
   { before, ledger = true }: NodeOptions = {},
 ): Promise<NodeContext<Config>> {
   const { clock, random, observer, recorder, memory } = process;
-  const { socket } = config.docker;
-  const engine = new DockerRuntime({ socket, noProgressMs: 1000 * config.repair.noProgressSeconds });
-  const runtime = new InstrumentedRuntime(boundedRuntime(engine, AT_ONCE), observer, clock.now);
+  const runtime = new InstrumentedRuntime(boundedRuntime(openRuntime(config), AT_ONCE), observer, clock.now);
   const client = new KubeletClient(config.kubelet);
   if (ledger) {
     if (before?.config.ledger.file !== config.ledger.file) await recall(config.ledger.file, process);

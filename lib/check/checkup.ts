@@ -10,7 +10,8 @@ import { type PodList, podName } from "../kubelet/pods.ts";
 import { AuthFile } from "../mirrors/credentials.ts";
 import { look, type NodeContext, type ProcessContext } from "../pass.ts";
 import { isRefusal, planImage, type Target } from "../plan/plan.ts";
-import { RuntimeError, type RuntimeInfo } from "../runtime/runtime.ts";
+import type { RuntimeInfo } from "../runtime/advice.ts";
+import { RuntimeError } from "../runtime/runtime.ts";
 import type { NoDaemon } from "../status/read_state.ts";
 import { seeDaemon } from "../status/state_file.ts";
 import { describeError } from "../support/errors.ts";
@@ -18,13 +19,13 @@ import type { ConfigCheck } from "./config_checkup.ts";
 import { type Failed, type Finding, sanitize, warn } from "./finding.ts";
 import { installed, type LentOptions } from "./lent_files.ts";
 import * as mirrors from "./mirrors.ts";
-import * as kubeletAndEngine from "./node.ts";
+import * as kubeletAndRuntime from "./node.ts";
 import type { LentFile } from "./unit_file.ts";
 
 type Node = NodeContext<Config>;
 
 /**
- * Checks the kubelet, the Engine, the mirrors and the `keep` list. `usable` says that the kubelet's files can be used;
+ * Checks the kubelet, the runtime, the mirrors and the `keep` list. `usable` says that the kubelet's files can be used;
  * otherwise it is not asked. Throws only the signal's reason.
  */
 export async function checkNode(
@@ -33,25 +34,26 @@ export async function checkNode(
   options: Pick<ConfigCheck, "usable" | "lentCa"> & { readonly signal: AbortSignal },
 ): Promise<Finding[]> {
   const { signal } = options;
+  const { advice } = node.runtime;
   const unasked: KubeletCheck = { findings: [notAsked("kubelet", "the files for it cannot be used")] };
-  const [kubelet, engine] = await Promise.all([
+  const [kubelet, runtime] = await Promise.all([
     options.usable ? checkKubelet(node, options.lentCa, signal) : unasked,
-    checkEngine(node, signal),
+    checkRuntime(node, signal),
   ]);
-  const findings = [...kubelet.findings, ...engine.findings];
+  const findings = [...kubelet.findings, ...runtime.findings];
   if (kubelet.list !== undefined) {
-    findings.push(checkWaiting(node, process, kubelet.list, engine.info?.canAliasDigest));
-    const canAliasDigest = engine.info?.canAliasDigest;
-    findings.push(...kubeletAndEngine.judgeReach(kubelet.list.pods, { ...node, canAliasDigest }));
+    findings.push(checkWaiting(node, process, kubelet.list, runtime.info?.canAliasDigest));
+    const canAliasDigest = runtime.info?.canAliasDigest;
+    findings.push(...kubeletAndRuntime.judgeReach(kubelet.list.pods, { ...node, canAliasDigest }));
   }
-  if (engine.info === undefined) {
+  if (runtime.info === undefined) {
     const unaskedToo = mirrors.probesOf(node.config.registries).map(({ mirror }) =>
-      notAsked(`mirror ${mirror}`, "the Docker Engine does not answer")
+      notAsked(`mirror ${mirror}`, `${advice.called} does not answer`)
     );
     return sanitize([...findings, ...unaskedToo]);
   }
   const [reachable, kept] = await Promise.all([checkMirrors(node, signal), checkKept(node, signal)]);
-  return sanitize([...findings, ...reachable, ...kept, mirrors.judgePermanentFix(engine.info)]);
+  return sanitize([...findings, ...reachable, ...kept, mirrors.judgePermanentFix(advice, runtime.info)]);
 }
 
 interface KubeletCheck {
@@ -68,13 +70,13 @@ async function checkKubelet(
   const { url, caFile } = node.config.kubelet;
   try {
     const list = await node.kubelet.pods(signal);
-    return { findings: kubeletAndEngine.judgeKubelet(url, list), list };
+    return { findings: kubeletAndRuntime.judgeKubelet(url, list), list };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof KubeletError)) throw error;
     // Where it happened is said already; what is left is why.
     const text = describeError(error.kind === "unreachable" || error.kind === "credentials" ? error.cause : error);
-    return { findings: kubeletAndEngine.judgeKubeletFailure(url, { kind: error.kind, text }, caFile, lentCa) };
+    return { findings: kubeletAndRuntime.judgeKubeletFailure(url, { kind: error.kind, text }, caFile, lentCa) };
   }
 }
 
@@ -89,19 +91,20 @@ function checkWaiting(
   const leftAlone = skips.map(({ failure: { pod }, reason, advice }) => (
     { pod: podName(pod), reason, advice }
   ));
-  return kubeletAndEngine.judgeWaiting(list.pods.length, scan.failures.length, leftAlone);
+  return kubeletAndRuntime.judgeWaiting(list.pods.length, scan.failures.length, leftAlone);
 }
 
-async function checkEngine(
-  { config, runtime }: Node,
+async function checkRuntime(
+  { runtime }: Node,
   signal: AbortSignal,
 ): Promise<{ findings: Finding[]; info?: RuntimeInfo }> {
-  const { socket } = config.docker;
+  const { advice } = runtime;
   try {
     const info = await runtime.info(signal);
-    return { findings: kubeletAndEngine.judgeEngine(socket, info), info };
+    return { findings: kubeletAndRuntime.judgeRuntime(advice, info), info };
   } catch (error) {
-    return { findings: kubeletAndEngine.judgeEngineFailure(socket, failureOf(error, signal), await groupOf(socket)) };
+    const group = await groupOf(advice.socket);
+    return { findings: kubeletAndRuntime.judgeRuntimeFailure(advice, failureOf(error, signal), group) };
   }
 }
 
@@ -124,7 +127,7 @@ async function checkMirrors({ config, runtime }: Node, signal: AbortSignal): Pro
         await runtime.lookUp(reference, { signal, auth });
         return mirrors.judgeMirror(mirror, credentials);
       } catch (error) {
-        return mirrors.judgeMirrorFailure(mirror, failureOf(error, signal), credentials);
+        return mirrors.judgeMirrorFailure(mirror, failureOf(error, signal), credentials, runtime.advice);
       }
     }),
   );

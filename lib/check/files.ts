@@ -2,6 +2,7 @@
 // they open more than Gilly needs. A thinker: it is told what stands in them, never a secret.
 
 import { ENOUGH, ROLES } from "../kubelet/rights.ts";
+import type { RuntimeAdvice } from "../runtime/advice.ts";
 import type { CertificateFacts } from "../support/certificate_facts.ts";
 import { DENIED } from "../support/errors.ts";
 import { counted, fail, type Finding, ok, several, warn } from "./finding.ts";
@@ -24,13 +25,11 @@ export function judgeSecretFile(key: string, file: string, mode: number): Findin
 }
 
 /** What the environment says of proxies, where it names any (names of variables): Gilly has ignored them. */
-export function judgeProxies(variables: readonly string[]): Finding[] {
+export function judgeProxies(variables: readonly string[], { called, proxyHint }: RuntimeAdvice): Finding[] {
   if (variables.length === 0) return [];
   const message = `${variables.join(", ")} ${variables.length === 1 ? "names" : "name"} a proxy; ` +
-    "Gilly does not use it: the kubelet and the Docker Engine are asked directly";
-  const remedy = "if the mirrors are behind it, configure it for the Docker Engine, which pulls: " +
-    "systemctl show docker -p Environment shows what it has";
-  return [warn("proxy", message, remedy)];
+    `Gilly does not use it: the kubelet and ${called} are asked directly`;
+  return [warn("proxy", message, `if the mirrors are behind it, ${proxyHint}`)];
 }
 
 /** Groups whose members may do everything in the cluster (kubeadm, certlist.go and its ClusterRoleBindings). */

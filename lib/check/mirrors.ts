@@ -5,7 +5,7 @@ import { type AuthSettings, usesCredentials } from "../images/auth_paths.ts";
 import { formatLocation, parseLocation } from "../images/location.ts";
 import { locationAt, type RegistryRule } from "../images/rules.ts";
 import type { Refusal } from "../plan/plan.ts";
-import type { RuntimeInfo } from "../runtime/runtime.ts";
+import type { RuntimeAdvice, RuntimeInfo } from "../runtime/advice.ts";
 import { type MirrorState, type NodeState, statusLine } from "../status/node_state.ts";
 import { type NoDaemon, RESTART, START } from "../status/read_state.ts";
 import { fail, type Failed, type Finding, ok, warn } from "./finding.ts";
@@ -103,7 +103,12 @@ export function judgeMirror(mirror: string, credentials: Credentials | undefined
 }
 
 /** A mirror that did not. */
-export function judgeMirrorFailure(mirror: string, failure: Failed, credentials: Credentials | undefined): Finding {
+export function judgeMirrorFailure(
+  mirror: string,
+  failure: Failed,
+  credentials: Credentials | undefined,
+  advice: RuntimeAdvice,
+): Finding {
   const problem = credentials?.problem ?? credentials?.unused;
   const text = problem === undefined ? failure.text : `${failure.text}; asked without credentials: ${problem}`;
   const name = nameOf(mirror);
@@ -115,9 +120,9 @@ export function judgeMirrorFailure(mirror: string, failure: Failed, credentials:
     case "stalled":
       return fail(name, text, "is the mirror up, and does a firewall drop what is sent to it?");
     case "registry-down":
-      return fail(name, text, adviceOn(mirror, text));
+      return fail(name, text, adviceOn(mirror, text, advice));
     default:
-      return fail(name, text, "journalctl -u docker -n 20 may tell more");
+      return fail(name, text, advice.hints.failed);
   }
 }
 
@@ -139,8 +144,8 @@ function judgeDenial(mirror: string, text: string, credentials: Credentials | un
   );
 }
 
-/** Where to look when the Engine cannot reach a mirror, by what it says. */
-function adviceOn(mirror: string, text: string): string {
+/** Where to look when the runtime cannot reach a mirror, by what it says. */
+function adviceOn(mirror: string, text: string, advice: RuntimeAdvice): string {
   if (/certificate has expired|not yet valid/i.test(text)) {
     return `check this host's clock; if it is right, the mirror needs a new certificate`;
   }
@@ -148,15 +153,10 @@ function adviceOn(mirror: string, text: string): string {
   if (/certificate is (?:not )?valid for|legacy Common Name|doesn't contain any IP SANs/i.test(text)) {
     return `write a name of the mirror's certificate in place of ${mirror} into the config`;
   }
-  if (/x509|certificate/i.test(text)) return `put the mirror's CA into /etc/docker/certs.d/${mirror}/ca.crt`;
-  if (/HTTP response to HTTPS client/.test(text)) {
-    return `the mirror speaks plain HTTP: name ${mirror} in insecure-registries of /etc/docker/daemon.json`;
-  }
   if (/no such host|name resolution|server misbehaving/i.test(text)) {
     return "check the mirror's name, and this host's DNS";
   }
-  if (/proxyconnect/i.test(text)) return "check the proxy of the Docker Engine: systemctl show docker -p Environment";
-  return "is the mirror up, and may this host reach it?";
+  return advice.mirrorHint(mirror, text) ?? "is the mirror up, and may this host reach it?";
 }
 
 /** What the running daemon says of itself, and the mirrors that it passes over; `now` is milliseconds since the epoch. */
@@ -168,7 +168,7 @@ export function judgeDaemon(state: NodeState, now: number): Finding[] {
     : pass !== null
     ? warn("daemon", line, "see the kubelet above; the daemon tries again by itself")
     : engine !== null
-    ? warn("daemon", line, "see the Docker Engine above; the daemon goes on by itself")
+    ? warn("daemon", line, "see the runtime above; the daemon goes on by itself")
     : ok("daemon", line);
   return [itself, ...mirrors.filter(hasFailed).map((mirror) => judgeRest(mirror, now))];
 }
@@ -199,7 +199,7 @@ function judgeRest({ mirror, restsUntil, because }: MirrorState, now: number): F
 
 /**
  * How an image of the `keep` list stands: present, absent but there at a mirror, `lost` when every mirror says that it has
- * no such image, `unanswered` when some did not say, `unknown` when the Engine did not.
+ * no such image, `unanswered` when some did not say, `unknown` when the runtime did not.
  */
 export type Kept =
   | { readonly state: "present" }
@@ -222,27 +222,16 @@ export function judgeKept(image: string, kept: Kept): Finding {
     case "unanswered":
       return fail(name, `not here, and no mirror that answers has it: ${kept.because}`, "see the mirrors above");
     case "unknown":
-      return fail(name, `cannot be looked up: ${kept.because}`, "see the Docker Engine above");
+      return fail(name, `cannot be looked up: ${kept.because}`, "see the runtime above");
     case "refused":
       return fail(name, `cannot be kept: ${kept.refusal.reason}`, kept.refusal.advice);
   }
 }
 
-/**
- * Whether the Engine itself could use the mirrors. With the containerd image store it reads hosts.toml since 28.0 (moby,
- * daemon/hosts.go); the classic store takes mirrors of docker.io alone.
- */
-export function judgePermanentFix({ version, canAliasDigest }: RuntimeInfo): Finding {
-  const name = "permanent fix";
-  if (canAliasDigest && Number(version.split(".")[0]) >= 28) {
-    return ok(
-      name,
-      "this Engine reads mirrors from /etc/docker/certs.d/HOST/hosts.toml",
-      "gilly export docker writes them",
-    );
-  }
-  const why = canAliasDigest ? `${version}; mirrors come with 28.0` : "mirrors for docker.io only";
-  return ok(name, `not possible with this Docker Engine (${why}), so keep Gilly running`);
+/** Whether the runtime itself could use the mirrors. */
+export function judgePermanentFix(advice: RuntimeAdvice, info: RuntimeInfo): Finding {
+  const { message, hint } = advice.permanentFix(info);
+  return ok("permanent fix", message, hint);
 }
 
 function nameOf(mirror: string): string {

@@ -1,11 +1,11 @@
-// Judges the node itself: does its kubelet answer us with pods, does its Docker Engine answer, and what of this node's
+// Judges the node itself: does its kubelet answer us with pods, does its container runtime answer, and what of this node's
 // containers is out of reach. A thinker: answers and failures in, findings out.
 
 import { type Pod, type PodList, podName } from "../kubelet/pods.ts";
 import { grantAfter, ROLES } from "../kubelet/rights.ts";
 import type { UnrepairableReason } from "../plan/outcome.ts";
 import { type Circumstances, effectivePolicy, isRefusal, planImage } from "../plan/plan.ts";
-import type { RuntimeInfo } from "../runtime/runtime.ts";
+import type { RuntimeAdvice, RuntimeInfo } from "../runtime/advice.ts";
 import { AS_ROOT, renewalOf } from "./files.ts";
 import { counted, fail, type Failed, type Finding, ok, several, warn } from "./finding.ts";
 import type { LentFile } from "./unit_file.ts";
@@ -89,39 +89,28 @@ function judgeServingCertificate(
   return fail(name, `${host} shows a certificate that cannot be used: ${flaw}`, "check it, and this host's clock");
 }
 
-/** A Docker Engine that answered. */
-export function judgeEngine(socket: string, { name, version, apiVersion, imageStore }: RuntimeInfo): Finding[] {
+/** A runtime that answered. */
+export function judgeRuntime({ findings, socket }: RuntimeAdvice, info: RuntimeInfo): Finding[] {
   return [
-    ok("docker socket", `${socket} answers`),
-    ok("docker engine", `${name} ${version}, API ${apiVersion}`),
-    ok("image store", imageStore),
+    ok(findings.socket, `${socket} answers`),
+    ok(findings.runtime, `${info.name} ${info.version}, API ${info.apiVersion}`),
+    ok("image store", info.imageStore),
   ];
 }
 
-/** An Engine that did not; `group` is the socket's group, by name if it has one. */
-export function judgeEngineFailure(socket: string, { text }: Failed, group: string | undefined): Finding[] {
-  const name = "docker socket";
+/** A runtime that did not; `group` is the group of its socket, by name if it has one. */
+export function judgeRuntimeFailure(advice: RuntimeAdvice, { text }: Failed, group: string | undefined): Finding[] {
+  const { findings, hints, socket } = advice;
   if (/permission denied/i.test(text)) {
-    const which = group ?? "docker";
-    const message = `${socket} may not be opened: it belongs to the group ${which}, which this user is not in`;
-    const service = `if the service may not either: SupplementaryGroups=${which} (systemctl edit gilly)`;
-    return [fail(name, message, `${AS_ROOT}; ${service}`)];
+    const whose = group === undefined ? "" : `: it belongs to the group ${group}, which this user is not in`;
+    const service = `if the service may not either: SupplementaryGroups=${group ?? "GROUP"} (systemctl edit gilly)`;
+    return [fail(findings.socket, `${socket} may not be opened${whose}`, `${AS_ROOT}; ${service}`)];
   }
-  if (/no such file/i.test(text)) {
-    return [
-      fail(name, `${socket} does not exist`, "is docker.socket of the config right? If it is: systemctl start docker"),
-    ];
-  }
+  if (/no such file/i.test(text)) return [fail(findings.socket, `${socket} does not exist`, hints.noSocket)];
   if (/connection refused/i.test(text)) {
-    return [
-      fail(
-        name,
-        `nobody listens at ${socket}`,
-        "systemctl start docker; journalctl -u docker -n 20 says why it stopped",
-      ),
-    ];
+    return [fail(findings.socket, `nobody listens at ${socket}`, hints.notListening)];
   }
-  return [fail("docker engine", text, "systemctl status docker; journalctl -u docker -n 20 may tell more")];
+  return [fail(findings.runtime, text, hints.failed)];
 }
 
 /** A container that is left alone, as the plan has it. */

@@ -51,7 +51,6 @@ export const checkCommand: Command = {
     const findings = [...checked.findings];
     if (ofRenewal && config !== undefined) findings.push(judgeRenewal(checked.renewed));
     if (!ofFiles) {
-      findings.push(...judgeProxies(ignoredProxies()));
       if (config !== undefined) findings.push(...await checkThisNode({ ...checked, config }));
       const stateFile = args.flags["state-file"];
       const daemon = await checkDaemon(
@@ -75,7 +74,8 @@ async function checkThisNode({ config, ...options }: ConfigCheck & { readonly co
   const process = openProcess(config, { signal, observers: [] });
   const node = await openNode(config, process, { ledger: false });
   try {
-    return await checkNode(node, process, { ...options, signal });
+    const proxies = judgeProxies(ignoredProxies(), node.runtime.advice);
+    return [...proxies, ...await checkNode(node, process, { ...options, signal })];
   } finally {
     node.close();
   }

@@ -124,7 +124,7 @@ export class Daemon implements Observer {
     void watchEvents((options) => runtime.events(options), {
       opened: () => {
         this.#listening = true;
-        process.observer.eventsArrive?.();
+        process.observer.eventsArrive?.(runtime.advice);
         this.#keeper.hurry();
         hint("urgent");
       },
@@ -132,7 +132,7 @@ export class Daemon implements Observer {
         this.#listening = false;
         process.observer.eventsBroke?.(error, wasOpen);
         if (wasOpen) hint("urgent");
-        // What is known of the Engine may have changed, and is to be shown.
+        // What is known of the runtime may have changed, and is to be shown.
         else this.#wake();
       },
       happened: (event) => {

@@ -41,7 +41,7 @@ export class Keeper {
     return memory.keptRetries.nextTryAt((name) => repairs.underWay(name));
   }
 
-  /** An image was removed, or the Engine came back: the next call looks. */
+  /** An image was removed, or the runtime came back: the next call looks. */
   hurry(): void {
     this.#nextLookAt = -Infinity;
   }

@@ -8,7 +8,8 @@ import type { Rest } from "../mirrors/cooldown.ts";
 import type { Attempt, Failed } from "../plan/outcome.ts";
 import type { Plan, Refusal, Repair, Skip, Target } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
-import { RuntimeError, type Silence } from "../runtime/runtime.ts";
+import { type RuntimeName, type Silence, silenceText } from "../runtime/advice.ts";
+import { RuntimeError } from "../runtime/runtime.ts";
 import { describeError } from "../support/errors.ts";
 import type { Fields, Level } from "./log.ts";
 import { Reminders } from "./throttle.ts";
@@ -26,7 +27,7 @@ export class Journal implements Observer {
   readonly #reminders = new Reminders();
   #connectedTo: string | undefined;
   /** The runtime that does not answer. */
-  #silent: string | undefined;
+  #silent: RuntimeName | undefined;
   #podCount: number | undefined;
   #waiting = new Map<string, Failure>();
 
@@ -152,7 +153,7 @@ export class Journal implements Observer {
     const fields = { image: repair.image, result: "failed", ...(reason === undefined ? {} : { reason }) };
     // Two failures in a row seldom read the same to the letter, so what is news is the reason, not the text.
     const news = this.#reminders.due(repairKey(repair), reason ?? (runtimeSilent ? "silent" : "failed"), this.#now());
-    // Of an Engine that is away one line is the worklist, not one for each image.
+    // Of a runtime that is away one line is the worklist, not one for each image.
     this.#say(
       !news ? "debug" : runtimeSilent ? "info" : "warning",
       "Repair",
@@ -184,29 +185,30 @@ export class Journal implements Observer {
   }
 
   /** The runtime does not answer; `because` differs from call to call, and is no news. */
-  runtimeSilent({ who, because }: Silence): void {
-    const text = `${who} does not answer (${because}): no image can be pulled until it does`;
-    this.#silent = who;
-    this.#say(this.#reminders.due("runtime", "silent", this.#now()) ? "warning" : "debug", "Docker", text);
+  runtimeSilent(silence: Silence): void {
+    const text = `${silenceText(silence)}: no image can be pulled until it does`;
+    const { short } = this.#silent = silence.runtime;
+    this.#say(this.#reminders.due("runtime", "silent", this.#now()) ? "warning" : "debug", short, text);
   }
 
   /** The runtime answered. */
   runtimeAnswers(): void {
     if (this.#silent === undefined) return;
-    this.#say("info", "Docker", `${this.#silent} answers again`);
+    const { short, called, socket } = this.#silent;
+    this.#say("info", short, `${called} at ${socket} answers again`);
     this.#reminders.clear("runtime");
     this.#silent = undefined;
   }
 
-  /** The Engine's events arrive. */
-  eventsArrive(): void {
-    if (this.#reminders.clear("events")) this.#say("info", "Events", "the Docker Engine's events arrive again");
-    else this.#say("debug", "Events", "the Docker Engine's events arrive");
+  /** The runtime's events arrive. */
+  eventsArrive({ called }: RuntimeName): void {
+    if (this.#reminders.clear("events")) this.#say("info", "Events", `${called}'s events arrive again`);
+    else this.#say("debug", "Events", `${called}'s events arrive`);
   }
 
   /**
-   * The Engine's events do not arrive; passes follow the poll interval until they do. A stream that was open is opened
-   * again first, and of an Engine that does not answer that is said, not what follows from it.
+   * The runtime's events do not arrive; passes follow the poll interval until they do. A stream that was open is opened
+   * again first, and of a runtime that does not answer that is said, not what follows from it.
    */
   eventsBroke(error: unknown, wasOpen: boolean): void {
     const text = `polling until the events are back: ${describeError(error)}`;

@@ -102,15 +102,15 @@ export function makeInstruments(library: Library) {
     ),
     repairs: counter("repairs", "Repairs of images that have ended, by result.", ["result", "reason"]),
     repairsUnderWay: gauge("repairs_under_way", "Repairs of images that are under way."),
-    pulls: seconds("pull", "Pulls by the Docker Engine: how long each took, and how it ended.", PULL_SECONDS),
-    pulledBytes: counter("pulled_bytes", "Bytes of the layers that pulls downloaded, as far as the Engine told them."),
+    pulls: seconds("pull", "Pulls by the runtime: how long each took, and how it ended.", PULL_SECONDS),
+    pulledBytes: counter("pulled_bytes", "Bytes of the layers that pulls downloaded, as far as the runtime told them."),
     mirrorPulls: counter("mirror_pulls", "Images asked of a mirror, by what came of it.", ["mirror", "result"]),
     mirrorUp: gauge("mirror_up", "Whether the mirror delivered when last asked; 1 before it is asked.", ["mirror"]),
     mirrorResting: gauge("mirror_resting", "Whether the mirror is passed over for a while, since it failed.", [
       "mirror",
     ]),
     kubeletErrors: counter("kubelet_errors", "Requests for the pods that failed, by kind.", ["kind"]),
-    dockerErrors: counter("docker_errors", "Calls to the Docker Engine that failed, pulls included, by kind.", [
+    dockerErrors: counter("docker_errors", "Calls to the runtime that failed, pulls included, by kind.", [
       "kind",
     ]),
     ledgerErrors: counter("ledger_errors", "Lines that could not be written to the ledger."),

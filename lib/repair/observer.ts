@@ -7,6 +7,7 @@ import type { PodList } from "../kubelet/pods.ts";
 import type { MirrorObserver } from "../mirrors/mirrors.ts";
 import type { Attempt, Outcome } from "../plan/outcome.ts";
 import type { Plan, Refusal, Repair, Target } from "../plan/plan.ts";
+import type { RuntimeName } from "../runtime/advice.ts";
 import type { PullProgress, RuntimeObserver } from "../runtime/runtime.ts";
 
 /** How a repair ended. */
@@ -50,7 +51,8 @@ export interface Observer extends RuntimeObserver, MirrorObserver {
   cannotKeep?(image: string, refusal: Refusal): void;
   cannotLookAfterKept?(images: readonly string[], error: unknown): void;
 
-  eventsArrive?(): void;
+  /** The runtime tells its events from now on. */
+  eventsArrive?(runtime: RuntimeName): void;
   /** `wasOpen` tells whether events can have been missed. */
   eventsBroke?(error: unknown, wasOpen: boolean): void;
 

@@ -130,7 +130,7 @@ interface Delivery {
 async function tagAndVerify(target: Target, delivery: Delivery, context: RepairContext): Promise<Outcome> {
   const { runtime, observer, signal } = context;
   const { candidate, image, digest, bytes, attempts } = delivery;
-  // The kubelet or a person may have been quicker; the Engine would move the name without a word.
+  // The kubelet or a person may have been quicker; the runtime would move the name without a word.
   const meanwhile = await runtime.inspect(target.name, signal);
   if (meanwhile !== undefined) return { result: "already-present", id: meanwhile.id };
   const name = { name: repositoryOf(target.reference), tag: tagFor(target.reference) };

@@ -2,7 +2,8 @@
 // goes through unchanged.
 
 import { Follower } from "../support/linked_signal.ts";
-import type { EventOptions, LookUpOptions, PullOptions, Runtime, RuntimeObserver, Silence } from "./runtime.ts";
+import type { RuntimeAdvice, Silence } from "./advice.ts";
+import type { EventOptions, LookUpOptions, PullOptions, Runtime, RuntimeObserver } from "./runtime.ts";
 import { RuntimeError } from "./runtime.ts";
 
 /** The same runtime to whoever uses it, and what is known of its silence to whoever asks. */
@@ -18,6 +19,10 @@ export class InstrumentedRuntime implements Runtime {
     this.#runtime = runtime;
     this.#observer = observer;
     this.#now = now;
+  }
+
+  get advice(): RuntimeAdvice {
+    return this.#runtime.advice;
   }
 
   /** Who gave no answer to the latest call, and why; undefined while it answers, or was not asked yet. */
@@ -75,7 +80,7 @@ export class InstrumentedRuntime implements Runtime {
     try {
       return await this.#runtime.events({ ...options, onOpen });
     } catch (error) {
-      // A stream that ends is an Engine that stops, or one that restarts: the next call tells.
+      // A stream that ends is a runtime that stops, or one that restarts: the next call tells.
       this.#failed(error, { tellsSilence: !isOpen });
       throw error;
     }

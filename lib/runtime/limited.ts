@@ -16,6 +16,7 @@ export function boundedRuntime(runtime: Runtime, limits: RuntimeLimits): Runtime
   const places = new Places(limits.calls);
   const lookUps = new Places(limits.lookUps);
   return {
+    advice: runtime.advice,
     info: (signal) => runtime.info(signal),
     inspect: (reference, signal) => places.with(signal, () => runtime.inspect(reference, signal)),
     lookUp: (reference, options) => lookUps.with(options.signal, () => runtime.lookUp(reference, options)),

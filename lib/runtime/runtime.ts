@@ -2,6 +2,7 @@
 // (tests/contract/runtime_contract.ts) holds every implementation to it. Nothing here may delete or move an image.
 
 import { REGISTRY_FAILURES, type RegistryAuth, type RegistryError, type RemoteImage } from "../images/registry.ts";
+import type { RuntimeAdvice, RuntimeInfo, Silence } from "./advice.ts";
 
 /** An image as the runtime's store knows it. */
 export interface LocalImage {
@@ -11,17 +12,6 @@ export interface LocalImage {
   readonly tags: readonly string[];
   /** Names with digests: `name@sha256:…`. */
   readonly digests: readonly string[];
-}
-
-/** What a runtime says of itself. */
-export interface RuntimeInfo {
-  readonly name: string;
-  readonly version: string;
-  readonly apiVersion: string;
-  /** How it keeps images, for people: `containerd's`. */
-  readonly imageStore: string;
-  /** Whether a digest can be given a second name, so that what goes by a digest can be repaired. */
-  readonly canAliasDigest: boolean;
 }
 
 /** One step of a pull; `current` and `total` are bytes of one layer, when the runtime tells them. */
@@ -63,12 +53,6 @@ export const RUNTIME_ERROR_KINDS = ["unreachable", ...REGISTRY_FAILURES, "reject
 
 /** See RUNTIME_ERROR_KINDS. */
 export type RuntimeErrorKind = typeof RUNTIME_ERROR_KINDS[number];
-
-/** A runtime that gave no usable answer at all: `the Docker Engine at /run/docker.sock`, and why. */
-export interface Silence {
-  readonly who: string;
-  readonly because: string;
-}
 
 /** A runtime call that failed: what was attempted, on what, and why. */
 export class RuntimeError extends Error implements RegistryError {
@@ -123,6 +107,7 @@ export interface RuntimeObserver {
 
 /** Every method throws only RuntimeError, or the signal's reason when it was aborted. */
 export interface Runtime {
+  readonly advice: RuntimeAdvice;
   info(signal: AbortSignal): Promise<RuntimeInfo>;
   /** The image a reference resolves to locally, or undefined. The reference needs an explicit tag or digest. */
   inspect(reference: string, signal: AbortSignal): Promise<LocalImage | undefined>;

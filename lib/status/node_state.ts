@@ -7,7 +7,7 @@ import type { Pass } from "../pass.ts";
 import { adviceOn, type Failed } from "../plan/outcome.ts";
 import type { Repair } from "../plan/plan.ts";
 import type { AttemptRecord } from "../plan/retries.ts";
-import type { Silence } from "../runtime/runtime.ts";
+import { type Silence, silenceText } from "../runtime/advice.ts";
 import { spanText } from "../support/units.ts";
 
 /** The version of the shape below; a field that is added does not change it. */
@@ -30,7 +30,7 @@ export interface NodeState {
     readonly pass: string | null;
     /** That the config on disk was refused. */
     readonly config: string | null;
-    /** Why the Docker Engine does not answer; until it does nothing can be repaired. */
+    /** That the runtime does not answer, and why; until it does nothing can be repaired. */
     readonly engine: string | null;
   };
   readonly totals: {
@@ -71,7 +71,7 @@ export interface ContainerState {
 
 /**
  * A mirror of the rules. One that failed stays so until it delivers; while it rests it is not asked. Of one that did not
- * fail nothing is known while the Engine, which does the asking, does not answer.
+ * fail nothing is known while the runtime, which does the asking, does not answer.
  */
 export interface MirrorState {
   readonly mirror: string;
@@ -129,7 +129,7 @@ export function nodeState(facts: NodeFacts): NodeState {
     trouble: {
       pass: trouble.pass ?? null,
       config: trouble.config ?? null,
-      engine: trouble.engine === undefined ? null : `${trouble.engine.who} does not answer (${trouble.engine.because})`,
+      engine: trouble.engine === undefined ? null : silenceText(trouble.engine),
     },
     totals: { repaired: repairs.repaired, failed: repairs.failed },
     images: { repairing: repairs.count, waiting: imagesThat("waiting"), unrepairable: imagesThat("unrepairable") },
@@ -143,7 +143,7 @@ export function statusLine(
   { trouble, lastGoodPassAt, podCount, images, totals }: Omit<NodeState, "version">,
   now: number,
 ): string {
-  const engine = trouble.engine === null ? null : "the Docker Engine does not answer: nothing can be repaired";
+  const engine = trouble.engine === null ? null : `${trouble.engine}: nothing can be repaired`;
   const parts = [trouble.config, trouble.pass, engine].filter((part) => part !== null);
   if (lastGoodPassAt !== null) {
     const age = spanText((now - Date.parse(lastGoodPassAt)) / 1000);
@@ -214,9 +214,12 @@ function mirrorStates(facts: NodeFacts): MirrorState[] {
   return mirrors.map((mirror) => {
     const rest = cooldowns.get(mirror);
     if (rest === undefined) {
-      return trouble.engine === undefined
-        ? { mirror, state: "up", restsUntil: null, because: null }
-        : { mirror, state: "unknown", restsUntil: null, because: "not asked while the Docker Engine does not answer" };
+      return trouble.engine === undefined ? { mirror, state: "up", restsUntil: null, because: null } : {
+        mirror,
+        state: "unknown",
+        restsUntil: null,
+        because: `not asked while ${trouble.engine.runtime.called} does not answer`,
+      };
     }
     const state = now < rest.until ? "resting" : "failed";
     return { mirror, state, restsUntil: isoText(rest.until, facts), because: rest.because };

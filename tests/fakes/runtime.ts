@@ -3,6 +3,7 @@
 
 import type { RemoteImage } from "../../lib/images/registry.ts";
 import type { Mirrors } from "../../lib/mirrors/mirrors.ts";
+import type { RuntimeAdvice, RuntimeInfo } from "../../lib/runtime/advice.ts";
 import {
   type EventOptions,
   type LocalImage,
@@ -12,13 +13,25 @@ import {
   type Runtime,
   RuntimeError,
   type RuntimeEvent,
-  type RuntimeInfo,
 } from "../../lib/runtime/runtime.ts";
 
 /** What a pull of one reference does. */
 export type PullScript = { readonly image: LocalImage; readonly digest?: string } | RuntimeError | Promise<PulledImage>;
 
+/** The words for a runtime of no kind in particular. */
+export const MEMORY_ADVICE: RuntimeAdvice = {
+  short: "Memory",
+  called: "the runtime in memory",
+  socket: "/run/memory.sock",
+  findings: { runtime: "memory", socket: "memory socket" },
+  hints: { noSocket: "make the socket", notListening: "listen there", failed: "look into it" },
+  proxyHint: "tell it of the proxy",
+  mirrorHint: () => undefined,
+  permanentFix: () => ({ message: "none" }),
+};
+
 export class MemoryRuntime implements Runtime {
+  readonly advice = MEMORY_ADVICE;
   /** `verb argument…`, in the order of the calls. */
   readonly calls: string[] = [];
   readonly images = new Map<string, LocalImage>();

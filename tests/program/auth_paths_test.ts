@@ -5,6 +5,7 @@ import { judgeMirror, judgeMirrorFailure, judgeOpenCredentials, probesOf } from 
 import { type AuthSettings, mistakeInAuthPath, outsideInWords, usesCredentials } from "../../lib/images/auth_paths.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
+import { MEMORY_ADVICE } from "../fakes/runtime.ts";
 import { runProgram } from "../support/program.ts";
 
 const HOST = "harbor.example:5000";
@@ -87,7 +88,7 @@ Deno.test("a mirror that was asked outside the paths of its credentials is not s
   const { verdict, message } = judgeMirror(HOST, credentials);
   assertEquals(verdict, "ok");
   assertStringIncludes(message, `answers without credentials; ${FILE} was not tried: a/b is outside mirrors.`);
-  const denied = judgeMirrorFailure(HOST, { kind: "denied", text: "unauthorized" }, credentials);
+  const denied = judgeMirrorFailure(HOST, { kind: "denied", text: "unauthorized" }, credentials, MEMORY_ADVICE);
   assertEquals([denied.verdict, denied.remedy], [
     "warn",
     `add the paths that pods need to mirrors."${HOST}".authPaths`,

@@ -66,6 +66,8 @@ export const THINKERS: ReadonlySet<string> = new Set([
   "lib/record/refusals.ts",
   "lib/repair/activity.ts",
   "lib/repair/observer.ts",
+  "lib/runtime/advice.ts",
+  "lib/runtime/docker/advice.ts",
   "lib/runtime/docker/events.ts",
   "lib/runtime/docker/failures.ts",
   "lib/status/node_state.ts",

@@ -13,8 +13,9 @@ import {
   type PullOptions,
   type Runtime,
   RuntimeError,
-  type RuntimeInfo,
 } from "../runtime.ts";
+import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
+import { dockerAdvice } from "./advice.ts";
 import { causeText, DockerConnection } from "./connection.ts";
 import { EVENT_FILTERS, EVENT_LINE_LIMIT, parseEvent } from "./events.ts";
 import { classifyPullFailure, type EngineFailure, plainText } from "./failures.ts";
@@ -33,6 +34,7 @@ export interface DockerOptions {
 
 /** A Docker Engine as a Runtime. Needs no connection until the first call, and survives restarts of the Engine. */
 export class DockerRuntime implements Runtime {
+  readonly advice: RuntimeAdvice;
   readonly #noProgressMs: number;
   readonly #callTimeoutMs: number;
   readonly #connection: DockerConnection;
@@ -40,7 +42,8 @@ export class DockerRuntime implements Runtime {
   constructor({ socket, noProgressMs, callTimeoutMs = 30_000 }: DockerOptions) {
     this.#noProgressMs = noProgressMs;
     this.#callTimeoutMs = callTimeoutMs;
-    this.#connection = new DockerConnection(socket, callTimeoutMs);
+    this.advice = dockerAdvice(socket);
+    this.#connection = new DockerConnection(this.advice, callTimeoutMs);
   }
 
   /** Asks the Engine who it is and which image store it has. */

@@ -3,7 +3,8 @@
 
 import { HttpError, readBody, send } from "../../support/http.ts";
 import { type Fields, isFields } from "../../support/json.ts";
-import { RuntimeError, type Silence } from "../runtime.ts";
+import type { RuntimeName, Silence } from "../advice.ts";
+import { RuntimeError } from "../runtime.ts";
 import { classifyCallFailure, type EngineFailure, plainText } from "./failures.ts";
 import { negotiatedVersion } from "./request.ts";
 
@@ -20,13 +21,15 @@ export interface CallOptions {
 /** Speaks HTTP with the Engine at a unix socket. Every method throws RuntimeError, or the signal's reason. */
 export class DockerConnection {
   readonly socket: string;
+  readonly #runtime: RuntimeName;
   readonly #callTimeoutMs: number;
   readonly #client: Deno.HttpClient;
   #apiVersion: string | undefined;
   #closed = false;
 
-  constructor(socket: string, callTimeoutMs: number) {
-    this.socket = socket;
+  constructor(runtime: RuntimeName, callTimeoutMs: number) {
+    this.#runtime = runtime;
+    const socket = this.socket = runtime.socket;
     this.#callTimeoutMs = callTimeoutMs;
     // No connection is kept: one that an Engine restart left half dead would fail the next call.
     this.#client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket }, poolMaxIdlePerHost: 0 });
@@ -140,7 +143,7 @@ export class DockerConnection {
   }
 
   #silence(because: string): Silence {
-    return { who: `the Docker Engine at ${this.socket}`, because };
+    return { runtime: this.#runtime, because };
   }
 
   async json(attempt: string, response: Response, signal: AbortSignal): Promise<Fields> {

@@ -8,23 +8,24 @@ import {
   judgeSecretFile,
 } from "../../../lib/check/files.ts";
 import { fail, hang, ok, renderFindings, several, warn, worstOf } from "../../../lib/check/finding.ts";
-import { judgeDaemon, judgeKept, judgeMirrorFailure, judgePermanentFix, probesOf } from "../../../lib/check/mirrors.ts";
+import { judgeDaemon, judgeKept, judgeMirrorFailure, probesOf } from "../../../lib/check/mirrors.ts";
 import {
-  judgeEngineFailure,
   judgeKubelet,
   judgeKubeletFailure,
   judgeReach,
+  judgeRuntimeFailure,
   judgeWaiting,
 } from "../../../lib/check/node.ts";
 import { compileExclusions } from "../../../lib/images/exclusions.ts";
 import { compileRules } from "../../../lib/images/rules.ts";
 import { readPodList } from "../../../lib/kubelet/pods.ts";
-import type { RuntimeInfo } from "../../../lib/runtime/runtime.ts";
+import { dockerAdvice } from "../../../lib/runtime/docker/advice.ts";
 import { readNodeState } from "../../../lib/status/read_state.ts";
 import type { CertificateFacts } from "../../../lib/support/certificate_facts.ts";
 import { readCertificates } from "../../../lib/support/certificates.ts";
 import { makeAuthority } from "../../fakes/certificates.ts";
 
+const DOCKER = dockerAdvice("/run/docker.sock");
 const NOW = Date.UTC(2026, 10, 1, 12);
 const DAY = 86_400_000;
 const URL_OF_KUBELET = "https://worker-10:10250";
@@ -101,8 +102,8 @@ Deno.test("a secret that others may read or change is a warning that says how to
 });
 
 Deno.test("a proxy of the environment is a warning that says whom it does not serve, and none is no finding", () => {
-  assertEquals(judgeProxies([]), []);
-  const [{ verdict, message } = fail("", "")] = judgeProxies(["HTTPS_PROXY", "all_proxy"]);
+  assertEquals(judgeProxies([], DOCKER), []);
+  const [{ verdict, message } = fail("", "")] = judgeProxies(["HTTPS_PROXY", "all_proxy"], DOCKER);
   assertEquals([verdict, message], [
     "warn",
     "HTTPS_PROXY, all_proxy name a proxy; Gilly does not use it: the kubelet and the Docker Engine are asked directly",
@@ -189,7 +190,7 @@ for (
   ] as const
 ) {
   Deno.test(`a Docker socket that says "${text}" comes with the next step`, () => {
-    const [finding] = judgeEngineFailure("/run/docker.sock", { kind: "unreachable", text }, "docker");
+    const [finding] = judgeRuntimeFailure(DOCKER, { kind: "unreachable", text }, "docker");
     assertEquals(finding!.verdict, "fail");
     assertStringIncludes(finding!.message, message);
     assertStringIncludes(finding!.remedy ?? "", remedy);
@@ -214,7 +215,7 @@ for (
   ] as const
 ) {
   Deno.test(`a mirror that answers "${text}" is a ${verdict}`, () => {
-    const finding = judgeMirrorFailure("m.example", { kind, text }, undefined);
+    const finding = judgeMirrorFailure("m.example", { kind, text }, undefined, DOCKER);
     assertEquals(finding.verdict, verdict);
     assertStringIncludes(finding.remedy ?? "", remedy);
   });
@@ -269,34 +270,6 @@ Deno.test("pods that wait are a warning only when nobody excluded them and nothi
   assertStringIncludes(lost.message, "1 of them excluded; cannot be repaired: a/c (no-rule)");
 });
 
-function engineInfo(version: string, canAliasDigest: boolean): RuntimeInfo {
-  return { name: "Docker Engine", version, apiVersion: "1.41", imageStore: "some", canAliasDigest };
-}
-
-for (
-  const [version, canAliasDigest, isThere] of [
-    ["28.5.2", true, true],
-    ["29.0.0-rc.1", true, true],
-    ["27.5.1", true, false],
-    ["28.5.2", false, false],
-    ["unknown", true, false],
-  ] as const
-) {
-  const store = canAliasDigest ? "containerd" : "classic";
-  Deno.test(`Engine ${version} with the ${store} store ${isThere ? "reads" : "does not read"} hosts.toml`, () => {
-    const { message } = judgePermanentFix(engineInfo(version, canAliasDigest));
-    assertEquals(message.includes("hosts.toml"), isThere);
-  });
-}
-
-Deno.test("where the Engine takes no mirrors, check says why and what follows", () => {
-  const of = (version: string, canAliasDigest: boolean) =>
-    judgePermanentFix(engineInfo(version, canAliasDigest)).message;
-  const says = (why: string) => `not possible with this Docker Engine (${why}), so keep Gilly running`;
-  assertEquals(of("20.10.24", false), says("mirrors for docker.io only"));
-  assertEquals(of("27.5.1", true), says("27.5.1; mirrors come with 28.0"));
-});
-
 Deno.test("a mirror that does not answer is not said to lack an image that is to be kept", () => {
   const of = (state: "lost" | "unanswered" | "unknown") => {
     const { verdict, message, remedy } = judgeKept("gcr.io/pause:3", { state, because: "B" });
@@ -304,7 +277,7 @@ Deno.test("a mirror that does not answer is not said to lack an image that is to
   };
   assertEquals(of("lost"), ["fail", "not here, and no mirror has it: B", "push it to a mirror"]);
   assertEquals(of("unanswered"), ["fail", "not here, and no mirror that answers has it: B", "see the mirrors above"]);
-  assertEquals(of("unknown"), ["fail", "cannot be looked up: B", "see the Docker Engine above"]);
+  assertEquals(of("unknown"), ["fail", "cannot be looked up: B", "see the runtime above"]);
 });
 
 Deno.test("a daemon in trouble and a mirror that rests are warnings", () => {
@@ -327,8 +300,8 @@ Deno.test("a daemon in trouble and a mirror that rests are warnings", () => {
   assertEquals(findings[1]!.message, "is not asked for another 3 s: 503");
   const withoutEngine = readNodeState(JSON.stringify({ version: 1, pid: 1, writtenAt: at, trouble: away })).state!;
   const [{ verdict, message, remedy } = { verdict: "ok", message: "", remedy: "" }] = judgeDaemon(withoutEngine, NOW);
-  assertEquals([verdict, remedy], ["warn", "see the Docker Engine above; the daemon goes on by itself"]);
-  assertEquals(message, "the Docker Engine does not answer: nothing can be repaired; 0 repaired since start");
+  assertEquals([verdict, remedy], ["warn", "see the runtime above; the daemon goes on by itself"]);
+  assertEquals(message, `${away.engine}: nothing can be repaired; 0 repaired since start`);
 });
 
 Deno.test("findings are one line each for grep, and folded for a terminal, with the sum below", () => {

@@ -6,6 +6,7 @@ import { readPodList } from "../../../lib/kubelet/pods.ts";
 import type { Level } from "../../../lib/log/log.ts";
 import { Journal, namePods } from "../../../lib/log/messages.ts";
 import { makePlan } from "../../../lib/plan/plan.ts";
+import { dockerAdvice } from "../../../lib/runtime/docker/advice.ts";
 import { RuntimeError } from "../../../lib/runtime/runtime.ts";
 import { listOf, waitingPod } from "../../fakes/pods.ts";
 import { repairOf } from "../../fakes/repairs.ts";
@@ -125,10 +126,10 @@ Deno.test("a failing repair is one warning for each reason, though every text di
 
 Deno.test("an Engine that does not answer is one warning whatever the calls say, and its return one line", () => {
   const { journal, heard } = scene();
-  const who = "the Docker Engine at /run/docker.sock";
+  const runtime = dockerAdvice("/run/docker.sock");
   const silent = (because: string) => {
-    journal.runtimeSilent({ who, because });
-    return new RuntimeError("unreachable", `follow the events: ${because}`, { silence: { who, because } });
+    journal.runtimeSilent({ runtime, because });
+    return new RuntimeError("unreachable", `follow the events: ${because}`, { silence: { runtime, because } });
   };
   journal.runtimeAnswers();
   journal.eventsBroke(new RuntimeError("unreachable", "the Engine ended the stream"), true);
@@ -140,7 +141,7 @@ Deno.test("an Engine that does not answer is one warning whatever the calls say,
     "no image can be pulled until it does",
   ]);
   journal.runtimeAnswers();
-  journal.eventsArrive();
+  journal.eventsArrive(dockerAdvice("/run/docker.sock"));
   journal.runtimeAnswers();
   assertEquals(heard("info"), ["[Docker] the Docker Engine at /run/docker.sock answers again"]);
   silent("Connection refused");
@@ -151,7 +152,7 @@ Deno.test("events that an Engine refuses are a warning of their own", () => {
   const { journal, heard } = scene();
   journal.eventsBroke(new RuntimeError("rejected", "follow the events: HTTP status 403"), false);
   assertEquals(heard("warning"), ["[Events] polling until the events are back: follow the events: HTTP status 403"]);
-  journal.eventsArrive();
+  journal.eventsArrive(dockerAdvice("/run/docker.sock"));
   assertEquals(heard("info"), ["[Events] the Docker Engine's events arrive again"]);
 });
 

@@ -3,9 +3,9 @@
 import { assertEquals } from "@std/assert";
 import { InstrumentedRuntime } from "../../../lib/runtime/instrumented.ts";
 import { RuntimeError, type RuntimeObserver } from "../../../lib/runtime/runtime.ts";
-import { image, MemoryRuntime } from "../../fakes/runtime.ts";
+import { image, MEMORY_ADVICE, MemoryRuntime } from "../../fakes/runtime.ts";
 
-const SILENCE = { who: "the Docker Engine at /run/docker.sock", because: "Connection refused" };
+const SILENCE = { runtime: MEMORY_ADVICE, because: "Connection refused" };
 const silent = () => new RuntimeError("unreachable", "inspect x: refused", { silence: SILENCE });
 
 const never = new AbortController().signal;

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
+import { dockerAdvice } from "../../../lib/runtime/docker/advice.ts";
 import { nodeState, statusLine } from "../../../lib/status/node_state.ts";
 import { readNodeState } from "../../../lib/status/read_state.ts";
 import { statusLines } from "../../../lib/status/render.ts";
@@ -47,17 +48,18 @@ Deno.test("the first line is the line that systemd shows", () => {
 });
 
 Deno.test("trouble comes before everything else", () => {
-  const silence = { who: "the Docker Engine at /run/docker.sock", because: "Connection refused" };
-  const trouble = { pass: "no answer from https://node:10250/pods", config: "c.yaml was refused", engine: silence };
+  const engine = { runtime: dockerAdvice("/run/docker.sock"), because: "Connection refused" };
+  const trouble = { pass: "no answer from https://node:10250/pods", config: "c.yaml was refused", engine };
   assertEquals(
     statusLine(nodeState(nodeFacts({ trouble, last: undefined })), NOW),
     "c.yaml was refused; no answer from https://node:10250/pods; " +
-      "the Docker Engine does not answer: nothing can be repaired; 41 repaired since start",
+      "the Docker Engine at /run/docker.sock does not answer (Connection refused): nothing can be repaired; " +
+      "41 repaired since start",
   );
 });
 
 Deno.test("while the Engine does not answer that comes first, and no mirror is called up", () => {
-  const engine = { who: "the Docker Engine at /run/docker.sock", because: "Connection refused" };
+  const engine = { runtime: dockerAdvice("/run/docker.sock"), because: "Connection refused" };
   const attempt = () => ({
     failures: 1,
     nextTryAt: NOW + 10_000,
@@ -66,7 +68,7 @@ Deno.test("while the Engine does not answer that comes first, and no mirror is c
   const away = nodeState(nodeFacts({ trouble: { pass: undefined, config: undefined, engine }, attempt }));
   assertEquals(
     statusLine(away, NOW),
-    "the Docker Engine does not answer: nothing can be repaired; " +
+    "the Docker Engine at /run/docker.sock does not answer (Connection refused): nothing can be repaired; " +
       "Checked 12 pods 3 s ago: 2 repairing, 5 waiting, 3 unrepairable; 41 repaired since start",
   );
   assertEquals(away.trouble.engine, "the Docker Engine at /run/docker.sock does not answer (Connection refused)");

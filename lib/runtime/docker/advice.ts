@@ -1,0 +1,42 @@
+// What a person can do about a Docker Engine: its own tools, files and settings. Pure: texts in, sentences out.
+
+import type { RuntimeAdvice } from "../advice.ts";
+
+/** The words for the Engine that listens at a socket. */
+export function dockerAdvice(socket: string): RuntimeAdvice {
+  return {
+    short: "Docker",
+    called: "the Docker Engine",
+    socket,
+    findings: { runtime: "docker engine", socket: "docker socket" },
+    hints: {
+      noSocket: "is docker.socket of the config right? If it is: systemctl start docker",
+      notListening: "systemctl start docker; journalctl -u docker -n 20 says why it stopped",
+      failed: "systemctl status docker; journalctl -u docker -n 20 may tell more",
+    },
+    proxyHint:
+      "configure it for the Docker Engine, which pulls: systemctl show docker -p Environment shows what it has",
+    mirrorHint(mirror, text) {
+      if (/HTTP response to HTTPS client/.test(text)) {
+        return `the mirror speaks plain HTTP: name ${mirror} in insecure-registries of /etc/docker/daemon.json`;
+      }
+      if (/proxyconnect/i.test(text)) {
+        return "check the proxy of the Docker Engine: systemctl show docker -p Environment";
+      }
+      if (/x509|certificate/i.test(text)) return `put the mirror's CA into /etc/docker/certs.d/${mirror}/ca.crt`;
+      return undefined;
+    },
+    // With the containerd image store the Engine reads hosts.toml since 28.0 (moby, daemon/hosts.go); the classic store
+    // takes mirrors of docker.io alone.
+    permanentFix({ version, canAliasDigest: hasContainerdStore }) {
+      if (hasContainerdStore && Number(version.split(".")[0]) >= 28) {
+        return {
+          message: "this Engine reads mirrors from /etc/docker/certs.d/HOST/hosts.toml",
+          hint: "gilly export docker writes them",
+        };
+      }
+      const why = hasContainerdStore ? `${version}; mirrors come with 28.0` : "mirrors for docker.io only";
+      return { message: `not possible with this Docker Engine (${why}), so keep Gilly running` };
+    },
+  };
+}

@@ -1,0 +1,47 @@
+// Holds lib/runtime/docker/advice.ts: which settings of an Engine are named, and when.
+
+import { assertEquals } from "@std/assert";
+import { dockerAdvice } from "../../../../lib/runtime/docker/advice.ts";
+
+const advice = dockerAdvice("/run/docker.sock");
+
+function fixFor(version: string, canAliasDigest: boolean) {
+  return advice.permanentFix({
+    name: "Docker Engine",
+    version,
+    apiVersion: "1.41",
+    imageStore: "some",
+    canAliasDigest,
+  });
+}
+
+for (
+  const [version, canAliasDigest, isThere] of [
+    ["28.5.2", true, true],
+    ["29.0.0-rc.1", true, true],
+    ["27.5.1", true, false],
+    ["28.5.2", false, false],
+    ["unknown", true, false],
+  ] as const
+) {
+  const store = canAliasDigest ? "containerd" : "classic";
+  Deno.test(`Engine ${version} with the ${store} store ${isThere ? "reads" : "does not read"} hosts.toml`, () => {
+    const { message, hint } = fixFor(version, canAliasDigest);
+    assertEquals(message.includes("hosts.toml"), isThere);
+    assertEquals(hint, isThere ? "gilly export docker writes them" : undefined);
+  });
+}
+
+Deno.test("where the Engine takes no mirrors, the reason is said and what follows", () => {
+  const says = (why: string) => `not possible with this Docker Engine (${why}), so keep Gilly running`;
+  assertEquals(fixFor("20.10.24", false).message, says("mirrors for docker.io only"));
+  assertEquals(fixFor("27.5.1", true).message, says("27.5.1; mirrors come with 28.0"));
+});
+
+Deno.test("a mirror that the Engine cannot reach has a hint only where the Engine's own settings may be why", () => {
+  assertEquals(
+    advice.mirrorHint("m.example", "tls: failed to verify certificate: x509: certificate signed by unknown authority"),
+    "put the mirror's CA into /etc/docker/certs.d/m.example/ca.crt",
+  );
+  assertEquals(advice.mirrorHint("m.example", "dial tcp 192.0.2.1:443: connect: connection refused"), undefined);
+});
