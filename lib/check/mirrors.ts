@@ -170,7 +170,7 @@ export function judgeDaemon(state: NodeState, now: number): Finding[] {
     : engine !== null
     ? warn("daemon", line, "see the runtime above; the daemon goes on by itself")
     : ok("daemon", line);
-  return [itself, ...mirrors.filter(hasFailed).map((mirror) => judgeRest(mirror, now))];
+  return [itself, ...mirrors.filter(hasFailed).map((mirror) => judgeCooldown(mirror, now))];
 }
 
 /** No daemon: how one knows, how gilly.service stands, and whether its process is there and says nothing. */
@@ -190,11 +190,11 @@ function hasFailed({ state }: MirrorState): boolean {
   return state !== "up" && state !== "unknown";
 }
 
-function judgeRest({ mirror, restsUntil, because }: MirrorState, now: number): Finding {
-  const seconds = restsUntil === null ? 0 : Math.ceil((Date.parse(restsUntil) - now) / 1000);
-  const rest = seconds > 0 ? `is not asked for another ${seconds} s` : "failed, and is to be asked again";
-  const message = `${rest}: ${because ?? "no reason is known"}`;
-  return warn(`rest of ${mirror}`, message, "the daemon asks it again by itself; see the mirror above");
+function judgeCooldown({ mirror, coolingDownUntil, because }: MirrorState, now: number): Finding {
+  const seconds = coolingDownUntil === null ? 0 : Math.ceil((Date.parse(coolingDownUntil) - now) / 1000);
+  const when = seconds > 0 ? `is not asked for another ${seconds} s` : "failed, and is to be asked again";
+  const message = `${when}: ${because ?? "no reason is known"}`;
+  return warn(`cool-down of ${mirror}`, message, "the daemon asks it again by itself; see the mirror above");
 }
 
 /**

@@ -23,9 +23,10 @@ export const statusCommand: Command = {
   summary: "the daemon's failing containers, their states, and its mirrors",
   description: [
     "Prints the daemon's own line of state, then every failing container with what",
-    "becomes of it, the next try and the mirror, then the mirrors and their rests. It",
-    "reads the state file of the daemon, asks nobody, and needs no root. With --watch",
-    "it prints again on every change until Ctrl-C, with --json one object a line.",
+    "becomes of it, the next try and the mirror, then the mirrors and whether they",
+    "cool down. It reads the state file of the daemon, asks nobody, and needs no",
+    "root. With --watch it prints again on every change until Ctrl-C, with --json one",
+    "object a line.",
     "",
     "Exit code: 0 when a daemon runs, 3 when none does.",
   ].join("\n"),

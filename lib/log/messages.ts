@@ -4,7 +4,7 @@
 import type { Candidate } from "../images/rules.ts";
 import { type Failure, isExpectant, podNames } from "../kubelet/failures.ts";
 import { type PodList, podName } from "../kubelet/pods.ts";
-import type { Rest } from "../mirrors/cooldown.ts";
+import type { Cooldown } from "../mirrors/cooldown.ts";
 import type { Attempt, Failed } from "../plan/outcome.ts";
 import type { Plan, Refusal, Repair, Skip, Target } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
@@ -109,7 +109,7 @@ export class Journal implements Observer {
   }
 
   candidateFailed(target: Target, { candidate, failure, message }: Attempt): void {
-    const level = failure === "resting" ? "debug" : "info";
+    const level = failure === "cooling-down" ? "debug" : "info";
     const fields = { image: target.image, candidate: candidate.reference, failure };
     this.#remind(level, candidateKey(target, candidate), "PullImage", `no image: ${message}`, fields);
   }
@@ -163,14 +163,19 @@ export class Journal implements Observer {
   }
 
   /** A mirror that failed is passed over for a while. */
-  mirrorRests(mirror: string, rest: Rest): void {
-    const seconds = Math.ceil((rest.until - this.#now()) / 1000);
-    this.#say("warning", "Mirror", `${mirror} rests for ${seconds} s, then longer each time: ${rest.because}`, {
-      mirror,
-    });
+  mirrorCoolsDown(mirror: string, cooldown: Cooldown): void {
+    const seconds = Math.ceil((cooldown.until - this.#now()) / 1000);
+    this.#say(
+      "warning",
+      "Mirror",
+      `${mirror} cools down for ${seconds} s, then longer each time: ${cooldown.because}`,
+      {
+        mirror,
+      },
+    );
   }
 
-  mirrorWakes(mirror: string): void {
+  mirrorRecovered(mirror: string): void {
     this.#say("info", "Mirror", `${mirror} delivers again`, { mirror });
   }
 

@@ -18,10 +18,10 @@ const PASS_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40];
 const PULL_SECONDS = [0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800];
 
 /**
- * What a pull from a mirror came to; a mirror that rests is not asked. The image was `delivered`, or it is the reason why
+ * What a pull from a mirror came to; one that cools down is not asked. The image was `delivered`, or it is the reason why
  * not.
  */
-export type PullResult = "delivered" | Exclude<CandidateFailure, "resting">;
+export type PullResult = "delivered" | Exclude<CandidateFailure, "cooling-down">;
 
 /** Every result of a pull. */
 export const PULL_RESULTS: readonly PullResult[] = [
@@ -106,7 +106,7 @@ export function makeInstruments(library: Library) {
     pulledBytes: counter("pulled_bytes", "Bytes of the layers that pulls downloaded, as far as the runtime told them."),
     mirrorPulls: counter("mirror_pulls", "Images asked of a mirror, by what came of it.", ["mirror", "result"]),
     mirrorUp: gauge("mirror_up", "Whether the mirror delivered when last asked; 1 before it is asked.", ["mirror"]),
-    mirrorResting: gauge("mirror_resting", "Whether the mirror is passed over for a while, since it failed.", [
+    mirrorCoolingDown: gauge("mirror_cooling_down", "Whether the mirror is passed over for a while, since it failed.", [
       "mirror",
     ]),
     kubeletErrors: counter("kubelet_errors", "Requests for the pods that failed, by kind.", ["kind"]),

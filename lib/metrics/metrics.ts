@@ -87,7 +87,7 @@ export class Metrics implements Observer {
   }
 
   candidateFailed(_target: Target, { candidate, failure }: Attempt): void {
-    if (failure !== "resting") this.#mirrorAnswered(candidate.mirror, failure);
+    if (failure !== "cooling-down") this.#mirrorAnswered(candidate.mirror, failure);
   }
 
   tagged(_target: Target, { mirror }: Candidate): void {
@@ -130,13 +130,13 @@ export class Metrics implements Observer {
     const hosts = mirrors.map(({ mirror }) => mirror);
     for (const mirror of this.#mirrors.filter((mirror) => !hosts.includes(mirror))) {
       this.#is.mirrorUp.remove({ mirror });
-      this.#is.mirrorResting.remove({ mirror });
+      this.#is.mirrorCoolingDown.remove({ mirror });
       for (const result of PULL_RESULTS) this.#is.mirrorPulls.remove({ mirror, result });
     }
     for (const { mirror, state } of mirrors) {
       if (!this.#mirrors.includes(mirror)) this.#is.mirrorPulls.inc({ mirror, result: "delivered" }, 0);
       this.#is.mirrorUp.set({ mirror }, state === "up" || state === "unknown" ? 1 : 0);
-      this.#is.mirrorResting.set({ mirror }, state === "resting" ? 1 : 0);
+      this.#is.mirrorCoolingDown.set({ mirror }, state === "cooling-down" ? 1 : 0);
     }
     this.#mirrors = hosts;
   }

@@ -1,14 +1,14 @@
-// Mirrors that are down rest, so that one dead mirror is not asked again for every image. Time and chance are handed in.
+// Mirrors that are down cool down, so that a dead one is not asked again for each image. Time and chance are arguments.
 
 /** Pauses of a mirror that does not answer, in seconds: the first, and the longest. */
-const FIRST_REST_SECONDS = 5;
-const LONGEST_REST_SECONDS = 120;
+const FIRST_SECONDS = 5;
+const LONGEST_SECONDS = 120;
 /** The longest pause a mirror can ask for; beyond it a slip of the mirror would be our outage. */
 const LONGEST_ASKED_SECONDS = 600;
 const JITTER = 0.2;
 
 /** A pause of one mirror, and why. */
-export interface Rest {
+export interface Cooldown {
   /** Milliseconds since the epoch. */
   readonly until: number;
   readonly failures: number;
@@ -16,43 +16,43 @@ export interface Rest {
 }
 
 /** Keyed by the mirror's host, since a refused connection says nothing of one path only. */
-export class MirrorRests {
-  readonly #rests = new Map<string, Rest>();
+export class Cooldowns {
+  readonly #cooldowns = new Map<string, Cooldown>();
 
-  /** The rest a mirror is in at `now`, or undefined when it may be asked. */
-  current(mirror: string, now: number): Rest | undefined {
-    const rest = this.#rests.get(mirror);
-    return rest !== undefined && now < rest.until ? rest : undefined;
+  /** The cool-down a mirror is in at `now`, or undefined when it may be asked. */
+  current(mirror: string, now: number): Cooldown | undefined {
+    const cooldown = this.#cooldowns.get(mirror);
+    return cooldown !== undefined && now < cooldown.until ? cooldown : undefined;
   }
 
-  /** Every mirror that has failed and not delivered since, resting or not. */
-  all(): ReadonlyMap<string, Rest> {
-    return this.#rests;
+  /** Every mirror that has failed and not delivered since, cooling down or not. */
+  all(): ReadonlyMap<string, Cooldown> {
+    return this.#cooldowns;
   }
 
-  /** Sends a mirror to rest, longer each time; `askedSeconds` is its own Retry-After. `random` is in [0, 1). */
-  send(mirror: string, because: string, now: number, random: number, askedSeconds?: number): Rest {
-    const known = this.#rests.get(mirror);
+  /** Starts a cool-down, longer each time; `askedSeconds` is the mirror's own Retry-After. `random` is in [0, 1). */
+  start(mirror: string, because: string, now: number, random: number, askedSeconds?: number): Cooldown {
+    const known = this.#cooldowns.get(mirror);
     // Pulls that were under way together fail together; that is one failure of the mirror, not ten.
     if (known !== undefined && now < known.until) return this.#prolong(mirror, known, now, askedSeconds);
     const failures = (known?.failures ?? 0) + 1;
-    const own = Math.min(FIRST_REST_SECONDS * 2 ** Math.min(failures - 1, 30), LONGEST_REST_SECONDS);
+    const own = Math.min(FIRST_SECONDS * 2 ** Math.min(failures - 1, 30), LONGEST_SECONDS);
     const seconds = Math.max(own * (1 + JITTER * random), Math.min(askedSeconds ?? 0, LONGEST_ASKED_SECONDS));
-    const rest = { until: now + 1000 * seconds, failures, because };
-    this.#rests.set(mirror, rest);
-    return rest;
+    const cooldown = { until: now + 1000 * seconds, failures, because };
+    this.#cooldowns.set(mirror, cooldown);
+    return cooldown;
   }
 
-  // What a mirror asks for while it rests may lengthen the rest, but never cut it short.
-  #prolong(mirror: string, known: Rest, now: number, askedSeconds = 0): Rest {
+  // What a mirror asks for meanwhile may lengthen the cool-down, but never cut it short.
+  #prolong(mirror: string, known: Cooldown, now: number, askedSeconds = 0): Cooldown {
     const until = Math.max(known.until, now + 1000 * Math.min(askedSeconds, LONGEST_ASKED_SECONDS));
-    const rest = { ...known, until };
-    this.#rests.set(mirror, rest);
-    return rest;
+    const cooldown = { ...known, until };
+    this.#cooldowns.set(mirror, cooldown);
+    return cooldown;
   }
 
-  /** The mirror answered: its rest is over. */
-  wake(mirror: string): void {
-    this.#rests.delete(mirror);
+  /** The mirror answered: its cool-down is over. */
+  end(mirror: string): void {
+    this.#cooldowns.delete(mirror);
   }
 }

@@ -1,12 +1,12 @@
-// Everything Gilly holds about its mirrors while it runs: which rest, how many pulls each takes, whose credentials.
+// Everything Gilly holds about its mirrors while it runs: which cool down, how many pulls each takes, whose credentials.
 
 import type { MirrorSettings } from "../config/config.ts";
 import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
 import type { RegistryAuth, RegistryError, RegistryFailure } from "../images/registry.ts";
 import type { Clock } from "../support/clock.ts";
 import { describeError } from "../support/errors.ts";
-import { Places, type Yields } from "../support/semaphore.ts";
-import type { MirrorRests } from "./cooldown.ts";
+import { Semaphore, type ShouldYield } from "../support/semaphore.ts";
+import type { Cooldowns } from "./cooldown.ts";
 import { AuthFile, type AuthLookup } from "./credentials.ts";
 import type { MirrorObserver, Mirrors } from "./mirrors.ts";
 
@@ -17,7 +17,7 @@ const MIRROR_FAILURES: ReadonlySet<string> = new Set<RegistryFailure>(["registry
 const DEFAULT_PULLS_PER_MIRROR = 4;
 
 /** So many may wait for a mirror before it is asked, for each of them, whether it has the image at all. */
-const SHORT_LINE = 8;
+const PROBE_ABOVE = 8;
 
 /** What the mirrors are told at the start, and whom they tell of news. */
 export interface MirrorPoolOptions {
@@ -25,9 +25,9 @@ export interface MirrorPoolOptions {
   /** Pulls at once over all mirrors. */
   readonly concurrency: number;
   /** Overrides how many may wait before mirrors are asked what they have. */
-  readonly shortLine?: number;
-  /** Which mirrors rest, as far as it is known already. */
-  readonly cooldowns: MirrorRests;
+  readonly probeAbove?: number;
+  /** Which mirrors cool down, as far as it is known already. */
+  readonly cooldowns: Cooldowns;
   readonly clock: Clock;
   readonly random: () => number;
   readonly observer: MirrorObserver;
@@ -36,26 +36,27 @@ export interface MirrorPoolOptions {
 /** The mirrors of one configuration, keyed by host. */
 export class MirrorPool implements Mirrors {
   readonly #options: MirrorPoolOptions;
-  readonly #rests: MirrorRests;
-  readonly #all: Places;
-  readonly #perMirror = new Map<string, Places>();
+  readonly #cooldowns: Cooldowns;
+  readonly #all: Semaphore;
+  readonly #perMirror = new Map<string, Semaphore>();
   readonly #authFiles = new Map<string, AuthFile>();
   /** What the last look into each file came to. */
   readonly #lookups = new Map<string, AuthLookup>();
 
   constructor(options: MirrorPoolOptions) {
     this.#options = options;
-    this.#rests = options.cooldowns;
-    this.#all = new Places(options.concurrency, options.shortLine ?? SHORT_LINE);
+    this.#cooldowns = options.cooldowns;
+    this.#all = new Semaphore(options.concurrency, options.probeAbove ?? PROBE_ABOVE);
     for (const [mirror, { authFile }] of Object.entries(options.settings)) {
       if (authFile !== undefined) this.#authFiles.set(mirror, new AuthFile(authFile, mirror));
     }
   }
 
-  resting(mirror: string): string | undefined {
+  coolingDown(mirror: string): string | undefined {
     const now = this.#options.clock.now();
-    const rest = this.#rests.current(mirror, now);
-    return rest && `${mirror} rests for another ${Math.ceil((rest.until - now) / 1000)} s (${rest.because})`;
+    const cooldown = this.#cooldowns.current(mirror, now);
+    return cooldown &&
+      `${mirror} is cooling down for another ${Math.ceil((cooldown.until - now) / 1000)} s (${cooldown.because})`;
   }
 
   async credentials(mirror: string, reference: string): Promise<RegistryAuth | undefined> {
@@ -82,33 +83,44 @@ export class MirrorPool implements Mirrors {
       : `${mirror} was asked with the credentials of ${file}`;
   }
 
-  async withPlace<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>, yields?: Yields): Promise<T> {
-    // The mirror's own place first: who waits for a slow mirror must not hold a place that another could use.
-    return await this.#placesOf(mirror).with(signal, () => this.#all.with(signal, pull, yields), yields);
+  async withSlot<T>(
+    mirror: string,
+    signal: AbortSignal,
+    pull: () => Promise<T>,
+    shouldYield?: ShouldYield,
+  ): Promise<T> {
+    // The mirror's own slot first: a pull that waits for a slow mirror must not hold a slot that another could use.
+    return await this.#semaphoreOf(mirror).with(signal, () => this.#all.with(signal, pull, shouldYield), shouldYield);
   }
 
   delivered(mirror: string): void {
-    if (this.#rests.all().has(mirror)) this.#options.observer.mirrorWakes?.(mirror);
-    this.#rests.wake(mirror);
+    if (this.#cooldowns.all().has(mirror)) this.#options.observer.mirrorRecovered?.(mirror);
+    this.#cooldowns.end(mirror);
   }
 
   failed(mirror: string, error: RegistryError): void {
     if (!MIRROR_FAILURES.has(error.kind)) return;
-    const news = !this.#rests.all().has(mirror);
+    const news = !this.#cooldowns.all().has(mirror);
     const { clock, random, observer } = this.#options;
-    const rest = this.#rests.send(mirror, describeError(error), clock.now(), random(), error.retryAfterSeconds);
-    if (news) observer.mirrorRests?.(mirror, rest);
+    const cooldown = this.#cooldowns.start(
+      mirror,
+      describeError(error),
+      clock.now(),
+      random(),
+      error.retryAfterSeconds,
+    );
+    if (news) observer.mirrorCoolsDown?.(mirror, cooldown);
   }
 
-  #placesOf(mirror: string): Places {
-    let places = this.#perMirror.get(mirror);
-    if (places === undefined) {
-      places = new Places(
+  #semaphoreOf(mirror: string): Semaphore {
+    let semaphore = this.#perMirror.get(mirror);
+    if (semaphore === undefined) {
+      semaphore = new Semaphore(
         this.#options.settings[mirror]?.maxConcurrentPulls ?? DEFAULT_PULLS_PER_MIRROR,
-        this.#options.shortLine ?? SHORT_LINE,
+        this.#options.probeAbove ?? PROBE_ABOVE,
       );
-      this.#perMirror.set(mirror, places);
+      this.#perMirror.set(mirror, semaphore);
     }
-    return places;
+    return semaphore;
   }
 }

@@ -14,9 +14,9 @@ export type UnrepairableReason =
   | "denied";
 
 /** Why one candidate did not deliver; the kinds of RuntimeError, and what Gilly itself found. */
-export type CandidateFailure = RuntimeErrorKind | "resting" | "wrong-image" | "digest-changed";
+export type CandidateFailure = RuntimeErrorKind | "cooling-down" | "wrong-image" | "digest-changed";
 
-/** A candidate that was tried, or passed over because its mirror rests, and what came of it. */
+/** A candidate that was tried, or passed over because its mirror cools down, and what came of it. */
 export interface Attempt {
   readonly candidate: Candidate;
   readonly failure: CandidateFailure;

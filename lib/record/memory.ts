@@ -3,7 +3,7 @@
 
 import { parseReference } from "../images/reference.ts";
 import { type Candidate, matchRule, type RegistryMap } from "../images/rules.ts";
-import { MirrorRests } from "../mirrors/cooldown.ts";
+import { Cooldowns } from "../mirrors/cooldown.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import { Attempts, type Backoff } from "../plan/retries.ts";
 import type { LedgerEntry } from "./entry.ts";
@@ -16,7 +16,7 @@ export interface Memory {
   readonly retries: Attempts;
   /** The same for images of the `keep` list. */
   readonly keptRetries: Attempts;
-  readonly cooldowns: MirrorRests;
+  readonly cooldowns: Cooldowns;
   readonly provenance: Provenance;
   readonly refusals: Refusals;
 }
@@ -36,7 +36,7 @@ export function emptyMemory(backoff: Backoff): Memory {
   return {
     retries: new Attempts(backoff),
     keptRetries: new Attempts(backoff),
-    cooldowns: new MirrorRests(),
+    cooldowns: new Cooldowns(),
     provenance: new Provenance(),
     refusals: new Refusals(),
   };
@@ -58,7 +58,7 @@ export function carryOver(memory: Memory, before: MemoryTerms, after: MemoryTerm
   const hosts = new Set(after.registries.mirrors.map(({ host }) => host));
   const settingsOf = ({ config }: MemoryTerms, host: string) => JSON.stringify(config.mirrors[host]);
   const isChanged = (host: string) => !hosts.has(host) || settingsOf(before, host) !== settingsOf(after, host);
-  for (const host of [...memory.cooldowns.all().keys()]) if (isChanged(host)) memory.cooldowns.wake(host);
+  for (const host of [...memory.cooldowns.all().keys()]) if (isChanged(host)) memory.cooldowns.end(host);
   const isStale = (name: string, last: Outcome, candidates: readonly Candidate[]) =>
     (last.result === "failed" && last.reason === "denied") || candidates.some(({ mirror }) => isChanged(mirror)) ||
     placesOf(candidates) !== placesOf(candidatesOf(after, name));

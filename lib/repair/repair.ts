@@ -9,7 +9,7 @@ import { failedOutcome } from "../plan/outcome.ts";
 import { lookupName, type Target } from "../plan/plan.ts";
 import { type LocalImage, type PulledImage, type Runtime, RuntimeError } from "../runtime/runtime.ts";
 import { describeError } from "../support/errors.ts";
-import type { Yields } from "../support/semaphore.ts";
+import type { ShouldYield } from "../support/semaphore.ts";
 import type { Observer } from "./observer.ts";
 
 /** A word against giving this digest this name, or undefined; see lib/record/provenance.ts. */
@@ -57,11 +57,11 @@ async function tryCandidate(
     context.observer.candidateFailed?.(target, attempt);
     return undefined;
   };
-  const resting = context.mirrors.resting(candidate.mirror);
-  if (resting !== undefined) return give("resting", resting);
+  const coolingDown = context.mirrors.coolingDown(candidate.mirror);
+  if (coolingDown !== undefined) return give("cooling-down", coolingDown);
   try {
     const pulled = await pull(target, candidate, context);
-    if (typeof pulled === "string") return give("resting", pulled);
+    if (typeof pulled === "string") return give("cooling-down", pulled);
     const image = await context.runtime.inspect(candidate.reference, context.signal);
     if (image === undefined) {
       return give("wrong-image", `pulled ${candidate.reference}, but the runtime does not have it`);
@@ -90,10 +90,10 @@ async function tryCandidate(
 /** What was pulled, or why the mirror was not asked after all. */
 async function pull(target: Target, candidate: Candidate, context: RepairContext): Promise<PulledImage | string> {
   const { runtime, mirrors, observer, signal } = context;
-  const pulled = await mirrors.withPlace<PulledImage | string>(candidate.mirror, signal, async () => {
+  const pulled = await mirrors.withSlot<PulledImage | string>(candidate.mirror, signal, async () => {
     // While this one stood in line, those before it may have found the mirror down.
-    const resting = mirrors.resting(candidate.mirror);
-    if (resting !== undefined) return resting;
+    const coolingDown = mirrors.coolingDown(candidate.mirror);
+    if (coolingDown !== undefined) return coolingDown;
     const auth = await mirrors.credentials(candidate.mirror, candidate.reference);
     observer.pulling?.(target, candidate);
     return await runtime.pull(candidate.reference, {
@@ -111,9 +111,9 @@ async function pull(target: Target, candidate: Candidate, context: RepairContext
  * Asks the mirror, while others are being pulled, whether it has the image at all: fifty that it does not have must not
  * stand in the way of the one it has. A hint: they go last, and only their pull tells what becomes of them.
  */
-function isProbablyMissing({ mirror, reference }: Candidate, { runtime, mirrors }: RepairContext): Yields {
+function isProbablyMissing({ mirror, reference }: Candidate, { runtime, mirrors }: RepairContext): ShouldYield {
   return async (signal) => {
-    if (mirrors.resting(mirror) !== undefined) return false;
+    if (mirrors.coolingDown(mirror) !== undefined) return false;
     const auth = await mirrors.credentials(mirror, reference);
     return await runtime.lookUp(reference, { signal, auth }) === undefined;
   };

@@ -1,6 +1,6 @@
 // A runtime that is asked only so much at once: three hundred broken images must not be three hundred connections.
 
-import { Places } from "../support/semaphore.ts";
+import { Semaphore } from "../support/semaphore.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** How much a runtime is asked at once. */
@@ -13,15 +13,15 @@ export interface RuntimeLimits {
 
 /** The same runtime within limits. Pulls have limits of their own, see lib/mirrors/pool.ts. */
 export function boundedRuntime(runtime: Runtime, limits: RuntimeLimits): Runtime {
-  const places = new Places(limits.calls);
-  const lookUps = new Places(limits.lookUps);
+  const calls = new Semaphore(limits.calls);
+  const lookUps = new Semaphore(limits.lookUps);
   return {
     advice: runtime.advice,
     info: (signal) => runtime.info(signal),
-    inspect: (reference, signal) => places.with(signal, () => runtime.inspect(reference, signal)),
+    inspect: (reference, signal) => calls.with(signal, () => runtime.inspect(reference, signal)),
     lookUp: (reference, options) => lookUps.with(options.signal, () => runtime.lookUp(reference, options)),
     pull: (reference, options) => runtime.pull(reference, options),
-    tag: (source, target, signal) => places.with(signal, () => runtime.tag(source, target, signal)),
+    tag: (source, target, signal) => calls.with(signal, () => runtime.tag(source, target, signal)),
     events: (options) => runtime.events(options),
     close: () => runtime.close(),
   };

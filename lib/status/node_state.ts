@@ -1,8 +1,8 @@
 // What the daemon knows of its node, as one plain value that others may read: every failing container in exactly one
-// state, the mirrors and their rests, and how the daemon itself fares.
+// state, the mirrors and their cool-downs, and how the daemon itself fares.
 
 import { type Failure, isExpectant } from "../kubelet/failures.ts";
-import type { Rest } from "../mirrors/cooldown.ts";
+import type { Cooldown } from "../mirrors/cooldown.ts";
 import type { Pass } from "../pass.ts";
 import { adviceOn, type Failed } from "../plan/outcome.ts";
 import type { Repair } from "../plan/plan.ts";
@@ -70,13 +70,13 @@ export interface ContainerState {
 }
 
 /**
- * A mirror of the rules. One that failed stays so until it delivers; while it rests it is not asked. Of one that did not
+ * A mirror of the rules. One that failed stays so until it delivers; while it cools down it is not asked. Of one that did not
  * fail nothing is known while the runtime, which does the asking, does not answer.
  */
 export interface MirrorState {
   readonly mirror: string;
-  readonly state: "up" | "resting" | "failed" | "unknown";
-  readonly restsUntil: string | null;
+  readonly state: "up" | "cooling-down" | "failed" | "unknown";
+  readonly coolingDownUntil: string | null;
   readonly because: string | null;
 }
 
@@ -105,7 +105,7 @@ export interface NodeFacts {
   /** Hosts of the mirrors of the config in force, each once. */
   readonly mirrors: readonly string[];
   /** Every mirror that failed and has not delivered since. */
-  readonly cooldowns: ReadonlyMap<string, Rest>;
+  readonly cooldowns: ReadonlyMap<string, Cooldown>;
   /** The mirror that is asked for an image now. */
   readonly mirrorFor: (name: string) => string | undefined;
 }
@@ -212,17 +212,17 @@ function named({ pod, container, image, reason }: Failure) {
 function mirrorStates(facts: NodeFacts): MirrorState[] {
   const { mirrors, cooldowns, now, trouble } = facts;
   return mirrors.map((mirror) => {
-    const rest = cooldowns.get(mirror);
-    if (rest === undefined) {
-      return trouble.engine === undefined ? { mirror, state: "up", restsUntil: null, because: null } : {
+    const cooldown = cooldowns.get(mirror);
+    if (cooldown === undefined) {
+      return trouble.engine === undefined ? { mirror, state: "up", coolingDownUntil: null, because: null } : {
         mirror,
         state: "unknown",
-        restsUntil: null,
+        coolingDownUntil: null,
         because: `not asked while ${trouble.engine.runtime.called} does not answer`,
       };
     }
-    const state = now < rest.until ? "resting" : "failed";
-    return { mirror, state, restsUntil: isoText(rest.until, facts), because: rest.because };
+    const state = now < cooldown.until ? "cooling-down" : "failed";
+    return { mirror, state, coolingDownUntil: isoText(cooldown.until, facts), because: cooldown.because };
   });
 }
 

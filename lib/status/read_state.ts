@@ -98,7 +98,7 @@ function readMirror(found: unknown): MirrorState | undefined {
   return {
     mirror: found.mirror,
     state: found.state as MirrorState["state"],
-    restsUntil: timeOrNull(found.restsUntil),
+    coolingDownUntil: timeOrNull(found.coolingDownUntil),
     because: textOr(found.because, null),
   };
 }

@@ -71,16 +71,16 @@ function nextTry({ nextTryAt }: ContainerState, now: number): string | undefined
 }
 
 function mirrorLines({ mirrors }: NodeState, now: number, width: number): string[] {
-  const inWords = (state: string, restsUntil: string | null) =>
-    state === "resting" && restsUntil !== null
-      ? `rests for another ${spanText((Date.parse(restsUntil) - now) / 1000)}`
+  const inWords = (state: string, coolingDownUntil: string | null) =>
+    state === "cooling-down" && coolingDownUntil !== null
+      ? `cooling down, ${spanText((Date.parse(coolingDownUntil) - now) / 1000)} left`
       : state === "failed"
       ? "failed last time, may be asked again"
       : state;
   const wide: Sheet = {
     titles: ["MIRROR", "STATE", "WHY"],
-    rows: mirrors.map(({ mirror, state, restsUntil, because }) => (
-      { cells: [mirror, inWords(state, restsUntil), because ?? "-"] }
+    rows: mirrors.map(({ mirror, state, coolingDownUntil, because }) => (
+      { cells: [mirror, inWords(state, coolingDownUntil), because ?? "-"] }
     )),
     yields: [],
     notesBelow: 1,

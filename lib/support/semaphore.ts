@@ -1,43 +1,43 @@
-// A limit on how many pulls run at once. Who waits is served in order and may give up, or let others go first.
+// A limit on how many tasks run at once. Waiters are served in order, and may give up or let others go first.
 
-/** What who waits finds out meanwhile: whether everybody else may go first. Its signal is aborted when the wait is over. */
-export type Yields = (signal: AbortSignal) => Promise<boolean>;
+/** Called while a task is queued: whether all others may go first. The signal is aborted when the wait is over. */
+export type ShouldYield = (signal: AbortSignal) => Promise<boolean>;
 
-/** One who waits in line. */
+/** A task in the queue. */
 interface Waiter {
   readonly enter: () => void;
-  /** Finds out whether others may go first, the first time it is told to. */
-  readonly ask: () => void;
+  /** Asks, the first time it is called, whether others may go first. */
+  readonly probe: () => void;
 }
 
 /** A counting semaphore whose waiters leave when their signal is aborted. */
-export class Places {
+export class Semaphore {
   #free: number;
   readonly #queue: Waiter[] = [];
-  /** Those who let others go first. */
-  readonly #last: Waiter[] = [];
-  readonly #shortLine: number;
+  /** Waiters that let others go first. */
+  readonly #yielding: Waiter[] = [];
+  readonly #probeAbove: number;
 
-  /** `limit` is the number of tasks that may run at once, at least 1; a line of `shortLine` is not worth a question. */
-  constructor(limit: number, shortLine = 0) {
+  /** `limit` is the number of tasks that may run at once, at least 1; a queue is probed when it is longer than `probeAbove`. */
+  constructor(limit: number, probeAbove = 0) {
     this.#free = limit;
-    this.#shortLine = shortLine;
+    this.#probeAbove = probeAbove;
   }
 
   /**
-   * Runs `task` when a place is free. `yields` is asked when the line has become long; a failure of its own is a no.
+   * Runs `task` when a slot is free. `shouldYield` is called when the queue has become long; if it fails, the answer is no.
    * Throws what `task` throws, or the signal's reason when aborted while waiting.
    */
-  async with<T>(signal: AbortSignal, task: () => Promise<T>, yields?: Yields): Promise<T> {
-    await this.#take(signal, yields);
+  async with<T>(signal: AbortSignal, task: () => Promise<T>, shouldYield?: ShouldYield): Promise<T> {
+    await this.#acquire(signal, shouldYield);
     try {
       return await task();
     } finally {
-      this.#give();
+      this.#release();
     }
   }
 
-  #take(signal: AbortSignal, yields: Yields | undefined): Promise<void> {
+  #acquire(signal: AbortSignal, shouldYield: ShouldYield | undefined): Promise<void> {
     signal.throwIfAborted();
     if (this.#free > 0) {
       this.#free--;
@@ -54,28 +54,28 @@ export class Places {
           end();
           resolve();
         },
-        ask: once(() =>
-          void yields?.(over.signal).catch(() => false).then((yielding) => {
-            if (yielding && remove(this.#queue, waiter)) this.#last.push(waiter);
+        probe: once(() =>
+          void shouldYield?.(over.signal).catch(() => false).then((yielding) => {
+            if (yielding && remove(this.#queue, waiter)) this.#yielding.push(waiter);
           })
         ),
       };
       const leave = () => {
         end();
         remove(this.#queue, waiter);
-        remove(this.#last, waiter);
+        remove(this.#yielding, waiter);
         reject(signal.reason);
       };
       this.#queue.push(waiter);
       signal.addEventListener("abort", leave, { once: true });
-      // Those in front as well: it is for them that everybody behind has to wait.
-      if (this.#queue.length > this.#shortLine) { for (const { ask } of this.#queue) ask(); }
+      // Those at the head as well: everybody behind waits for them.
+      if (this.#queue.length > this.#probeAbove) { for (const { probe } of this.#queue) probe(); }
     });
   }
 
-  // A place goes straight to the next in line, so that nobody slips in between.
-  #give(): void {
-    const next = this.#queue.shift() ?? this.#last.shift();
+  // A slot goes straight to the next in the queue, so that nobody slips in between.
+  #release(): void {
+    const next = this.#queue.shift() ?? this.#yielding.shift();
     if (next === undefined) this.#free++;
     else next.enter();
   }
@@ -89,8 +89,8 @@ function once(act: () => void): () => void {
   };
 }
 
-function remove<T>(line: T[], one: T): boolean {
-  const index = line.indexOf(one);
-  if (index >= 0) line.splice(index, 1);
+function remove<T>(queue: T[], one: T): boolean {
+  const index = queue.indexOf(one);
+  if (index >= 0) queue.splice(index, 1);
   return index >= 0;
 }

@@ -28,7 +28,7 @@ interface FaultCase {
   /** What Gilly takes it for. */
   readonly failure: string;
   /** Whether it is about the mirror, so that other images pass it over for a while. */
-  readonly rests: boolean;
+  readonly coolsDown: boolean;
 }
 
 const FAULTS: readonly FaultCase[] = [
@@ -36,22 +36,22 @@ const FAULTS: readonly FaultCase[] = [
     name: "401",
     fault: answering(401, { say: "who are you?", headers: { "WWW-Authenticate": 'Basic realm="mirror"' } }),
     failure: "denied",
-    rests: false,
+    coolsDown: false,
   },
-  { name: "403", fault: answering(403, { say: "not for you" }), failure: "denied", rests: false },
-  { name: "404", fault: answering(404, { say: "no such image" }), failure: "not-found", rests: false },
+  { name: "403", fault: answering(403, { say: "not for you" }), failure: "denied", coolsDown: false },
+  { name: "404", fault: answering(404, { say: "no such image" }), failure: "not-found", coolsDown: false },
   {
     name: "429",
     fault: answering(429, { say: "slow down", headers: { "Retry-After": "77" } }),
     failure: "rate-limited",
-    rests: true,
+    coolsDown: true,
   },
-  { name: "500", fault: answering(500, { say: "out of order" }), failure: "registry-down", rests: true },
-  { name: "nothing", fault: silent, failure: "stalled", rests: true },
-  { name: "a-torn-body", fault: torn, failure: "registry-down", rests: true },
+  { name: "500", fault: answering(500, { say: "out of order" }), failure: "registry-down", coolsDown: true },
+  { name: "nothing", fault: silent, failure: "stalled", coolsDown: true },
+  { name: "a-torn-body", fault: torn, failure: "registry-down", coolsDown: true },
 ];
 
-/** Longer than a busy disk can hold up a pull of a good mirror, which would then rest for a reason. */
+/** Longer than a busy disk can hold up a pull of a good mirror, which would then cool down for a reason. */
 const NO_PROGRESS = "15s";
 
 const IDENTITY_TOKEN = "identity-token-of-alice";
@@ -142,11 +142,11 @@ for (const [engine, start, missing] of ENGINES) {
 async function checkMirrors(t: Deno.TestContext, worker: Worker, mirrors: Mirrors, gilly: Gilly): Promise<void> {
   const failed: string[] = [];
   const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
-  for (const { name, failure, rests } of FAULTS) {
+  for (const { name, failure, coolsDown } of FAULTS) {
     const host = mirrors.faulty.get(name)!.host;
-    await step(`a mirror that answers with ${name} is ${failure}${rests ? ", and rests" : ""}`, async () => {
+    await step(`a mirror that answers with ${name} is ${failure}${coolsDown ? ", and cools down" : ""}`, async () => {
       await gilly.waitForLine(lineAbout({ candidate: `${host}/${pathOf(onlyImage(name))}`, failure }));
-      if (rests) await gilly.waitForLine(lineAbout({ tag: "Mirror", message: `${host} rests for ` }));
+      if (coolsDown) await gilly.waitForLine(lineAbout({ tag: "Mirror", message: `${host} cools down for ` }));
     });
     await step(`meanwhile the next mirror delivers what it does not (${name})`, async () => {
       await gilly.waitForLine(lineAbout({ tag: "Repair", message: `repaired ${nextImage(name)} ` }));
@@ -176,11 +176,11 @@ async function checkMirrors(t: Deno.TestContext, worker: Worker, mirrors: Mirror
     const pods = FAULTS.flatMap(({ name }) => [`only-${name}`, `next-${name}`]);
     await Promise.all(pods.map((pod) => worker.waitForRunning(pod)));
   });
-  await step("a mirror that did not rest is never called one that does", () => {
-    const resting = gilly.journal.filter((line) => line.includes('"tag":"Mirror"') && line.includes(" rests for "));
-    const expected = FAULTS.filter(({ rests }) => rests).map(({ name }) => mirrors.faulty.get(name)!.host);
-    const hosts = resting.map((line) => /"mirror":"([^"]+)"/.exec(line)?.[1]);
-    assertEquals(hosts.sort(), expected.sort(), resting.join("\n"));
+  await step("a mirror that did not fail is never called one that does", () => {
+    const lines = gilly.journal.filter((line) => line.includes('"tag":"Mirror"') && line.includes(" cools down for "));
+    const expected = FAULTS.filter(({ coolsDown }) => coolsDown).map(({ name }) => mirrors.faulty.get(name)!.host);
+    const hosts = lines.map((line) => /"mirror":"([^"]+)"/.exec(line)?.[1]);
+    assertEquals(hosts.sort(), expected.sort(), lines.join("\n"));
     return Promise.resolve();
   });
   await step("no mirror saw the credentials of another", () => {

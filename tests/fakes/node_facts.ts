@@ -91,7 +91,7 @@ export function nodeFacts(more: Partial<NodeFacts> = {}): NodeFacts {
     underWay: (name) => name in UNDER_WAY,
     now: NOW,
   });
-  const rests = new Map([
+  const cooldowns = new Map([
     ["mirror-2.example:5000", { until: NOW + 34_000, failures: 3, because: "503 Service Unavailable" }],
   ]);
   return {
@@ -106,7 +106,7 @@ export function nodeFacts(more: Partial<NodeFacts> = {}): NodeFacts {
     repairs: { count: 2, repaired: 41, failed: 5, underWay: (name) => name in UNDER_WAY },
     attempt,
     mirrors: [...new Set(RULES.mirrors.map(({ host }) => host))],
-    cooldowns: rests,
+    cooldowns,
     mirrorFor: (name) => UNDER_WAY[name],
     ...more,
   };

@@ -136,10 +136,10 @@ export function image(id: string, digests: readonly string[] = []): LocalImage {
 /** A desk at which every mirror is up and wants no credentials, but for the changes. */
 export function openDesk(changes: Partial<Mirrors> = {}): Mirrors {
   return {
-    resting: () => undefined,
+    coolingDown: () => undefined,
     credentials: () => Promise.resolve(undefined),
     credentialsInWords: (mirror) => `${mirror} was asked without credentials`,
-    withPlace: (_mirror, _signal, pull) => pull(),
+    withSlot: (_mirror, _signal, pull) => pull(),
     delivered: () => {},
     failed: () => {},
     ...changes,

@@ -88,25 +88,28 @@ tried(claim(`SIGHUP at ${steps}`, "the repair goes on to its end, with one pull"
 });
 
 for (const [way, signal] of [["forward", "SIGUSR2"], ["back", "SIGWINCH"]] as const) {
-  tried(claim(`the clock is put ${way} by a day`, "a rest of seconds is no rest of a day, passes go on"), async () => {
-    await using node = await startScene();
-    const mirror = node.engine.registries["mirror.example"]!;
-    mirror.state = "down";
-    const { args, ...rest } = launch();
-    const clock = new URL("clock.ts", import.meta.url).pathname;
-    const withClock = { ...rest, args: [...args.slice(0, -1), `--preload=${clock}`, ...args.slice(-1)] };
-    await using gilly = new Gilly(["run", "--config", node.configFile], undefined, withClock);
-    await gilly.waitForLine(/\[Mirror\] .*mirror\.example rests for \d s/);
-    await otherIsRepaired({ node, gilly });
-    gilly.signal(signal);
-    mirror.state = "up";
-    await gilly.waitForLine(/\[Mirror\] .*mirror\.example delivers again/, 20_000);
-    await wellAgain({ node, gilly });
-    const { entries } = await readLedger(node.ledgerFile);
-    const last = entries.findLast(({ image, result }) => image === HURT.name && result === "repaired");
-    const days = Math.round((Date.parse(last!.time) - Date.now()) / 86_400_000);
-    assertEquals(days, way === "forward" ? 1 : -1, "the ledger has the time on the wall");
-  });
+  tried(
+    claim(`the clock is put ${way} by a day`, "a cool-down of seconds stays one of seconds, passes go on"),
+    async () => {
+      await using node = await startScene();
+      const mirror = node.engine.registries["mirror.example"]!;
+      mirror.state = "down";
+      const { args, ...rest } = launch();
+      const clock = new URL("clock.ts", import.meta.url).pathname;
+      const withClock = { ...rest, args: [...args.slice(0, -1), `--preload=${clock}`, ...args.slice(-1)] };
+      await using gilly = new Gilly(["run", "--config", node.configFile], undefined, withClock);
+      await gilly.waitForLine(/\[Mirror\] .*mirror\.example cools down for \d s/);
+      await otherIsRepaired({ node, gilly });
+      gilly.signal(signal);
+      mirror.state = "up";
+      await gilly.waitForLine(/\[Mirror\] .*mirror\.example delivers again/, 20_000);
+      await wellAgain({ node, gilly });
+      const { entries } = await readLedger(node.ledgerFile);
+      const last = entries.findLast(({ image, result }) => image === HURT.name && result === "repaired");
+      const days = Math.round((Date.parse(last!.time) - Date.now()) / 86_400_000);
+      assertEquals(days, way === "forward" ? 1 : -1, "the ledger has the time on the wall");
+    },
+  );
 }
 
 tried(

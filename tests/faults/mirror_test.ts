@@ -90,10 +90,10 @@ const ROWS: readonly RealRow<Ward>[] = [
   },
   {
     what: "down, then back",
-    holds: "it rests and is not asked for every image, then delivers",
+    holds: "it cools down and is not asked for every image, then delivers",
     async run(ward) {
       const patient = ward.patients.get("down")!;
-      await ward.gilly.waitForLine(new RegExp(`\\[Mirror\\] +${ward.worker.mirrorHost(1)} rests for`));
+      await ward.gilly.waitForLine(new RegExp(`\\[Mirror\\] +${ward.worker.mirrorHost(1)} cools down for`));
       await wellIsRepaired(ward);
       await staysNameless(ward.worker, patient);
       await ward.worker.mirrors[1]!.start();

@@ -13,10 +13,10 @@ const inDays = (days: number) => new Date(Date.now() + days * 86_400_000 + 3_600
 const DIGEST = fakeImage("pinned").digest;
 
 /** A daemon's state file, written by this very process, so that the daemon lives. */
-async function writeState(node: FakeNode, rests: Record<string, string>): Promise<string> {
+async function writeState(node: FakeNode, cooldowns: Record<string, string>): Promise<string> {
   const at = new Date().toISOString();
-  const mirrors = Object.entries(rests).map(([mirror, because]) => (
-    { mirror, state: "resting", restsUntil: new Date(Date.now() + 57_000).toISOString(), because }
+  const mirrors = Object.entries(cooldowns).map(([mirror, because]) => (
+    { mirror, state: "cooling-down", coolingDownUntil: new Date(Date.now() + 57_000).toISOString(), because }
   ));
   const state = {
     ...{ version: 1, gilly: "0.1.0", pid: Deno.pid, configFile: node.configFile, startedAt: at, writtenAt: at },

@@ -63,7 +63,7 @@ const MISSING = missingForPromtool();
 testIfPossible("promtool finds nothing wrong with the metrics", MISSING, async () => {
   const metrics = makeMetrics();
   metrics.publish(nodeStateWith({
-    mirrors: [{ mirror: 'odd"\\\nhost:5000', state: "up", restsUntil: null, because: null }],
+    mirrors: [{ mirror: 'odd"\\\nhost:5000', state: "up", coolingDownUntil: null, because: null }],
   }));
   metrics.watchCertificates(() => Promise.resolve(new Map([["kubelet-client", 1.7e9]])));
   metrics.passed(true, 0.1);

@@ -26,12 +26,12 @@ export interface SoakReport {
   readonly after: Holding;
 }
 
-/** Each registry has a mirror of its own, so that one that rests keeps nobody else waiting. */
+/** Each registry has a mirror of its own, so that one that cools down keeps nobody else waiting. */
 const REGISTRIES = 24;
 const IMAGES_PER_REGISTRY = 4;
 /** Pods that look for their image at the same time. */
 const PODS_AT_ONCE = 24;
-/** A pod whose mirror rests is taken away after this long, as a person would. */
+/** A pod whose mirror cools down is taken away after this long, as a person would. */
 const PATIENCE_MS = 1000;
 
 /** Soaks a daemon until it has done its share. Throws when it ends by itself. */

@@ -280,13 +280,18 @@ Deno.test("a mirror that does not answer is not said to lack an image that is to
   assertEquals(of("unknown"), ["fail", "cannot be looked up: B", "see the runtime above"]);
 });
 
-Deno.test("a daemon in trouble and a mirror that rests are warnings", () => {
+Deno.test("a daemon in trouble and a mirror that cools down are warnings", () => {
   const at = new Date(NOW).toISOString();
   const mirrors = [
-    { mirror: "up.example", state: "up", restsUntil: null, because: null },
-    { mirror: "unasked.example", state: "unknown", restsUntil: null, because: "not asked" },
-    { mirror: "tired.example", state: "resting", restsUntil: new Date(NOW + 2500).toISOString(), because: "503" },
-    { mirror: "down.example", state: "failed", restsUntil: at, because: "refused" },
+    { mirror: "up.example", state: "up", coolingDownUntil: null, because: null },
+    { mirror: "unasked.example", state: "unknown", coolingDownUntil: null, because: "not asked" },
+    {
+      mirror: "tired.example",
+      state: "cooling-down",
+      coolingDownUntil: new Date(NOW + 2500).toISOString(),
+      because: "503",
+    },
+    { mirror: "down.example", state: "failed", coolingDownUntil: at, because: "refused" },
   ];
   const trouble = { pass: "no answer from the kubelet", config: null };
   const away = { pass: null, config: null, engine: "the Docker Engine at /run/docker.sock does not answer (refused)" };
@@ -294,8 +299,8 @@ Deno.test("a daemon in trouble and a mirror that rests are warnings", () => {
   const findings = judgeDaemon(state!, NOW);
   assertEquals(findings.map(({ name, verdict }) => [name, verdict]), [
     ["daemon", "warn"],
-    ["rest of tired.example", "warn"],
-    ["rest of down.example", "warn"],
+    ["cool-down of tired.example", "warn"],
+    ["cool-down of down.example", "warn"],
   ]);
   assertEquals(findings[1]!.message, "is not asked for another 3 s: 503");
   const withoutEngine = readNodeState(JSON.stringify({ version: 1, pid: 1, writtenAt: at, trouble: away })).state!;

@@ -23,7 +23,7 @@ function container(state: ContainerState["state"], reason: string | null, name =
 }
 
 function mirror(name: string, state: MirrorState["state"]): MirrorState {
-  return { mirror: name, state, restsUntil: null, because: null };
+  return { mirror: name, state, coolingDownUntil: null, because: null };
 }
 
 const CANDIDATE: Candidate = { mirror: "m.example", repository: "m.example/a/b", reference: "m.example/a/b:1" };
@@ -90,9 +90,11 @@ Deno.test("before the first good pass nothing is claimed of the pods, and a refu
   assertEquals(valueIn(await metrics.render(), "gilly_config_last_reload_successful"), 1);
 });
 
-Deno.test("mirrors are up, down, or down and resting; those that leave the config are forgotten", async () => {
+Deno.test("mirrors are up, down, or down and cooling down; those that leave the config are forgotten", async () => {
   const metrics = makeMetrics();
-  metrics.publish(nodeStateWith({ mirrors: [mirror("a:5000", "up"), mirror("b", "resting"), mirror("c", "failed")] }));
+  metrics.publish(
+    nodeStateWith({ mirrors: [mirror("a:5000", "up"), mirror("b", "cooling-down"), mirror("c", "failed")] }),
+  );
   for (const mirror of ["b", "stranger"]) {
     metrics.candidateFailed(repairOf("gcr.io/a/b:1"), {
       candidate: { ...CANDIDATE, mirror },
@@ -102,7 +104,7 @@ Deno.test("mirrors are up, down, or down and resting; those that leave the confi
   }
   const text = await metrics.render();
   const shown = (name: string) =>
-    ["up", "resting"].map((what) => valueIn(text, `gilly_mirror_${what}{mirror="${name}"}`));
+    ["up", "cooling_down"].map((what) => valueIn(text, `gilly_mirror_${what}{mirror="${name}"}`));
   assertEquals([shown("a:5000"), shown("b"), shown("c")], [[1, 0], [0, 1], [0, 0]]);
   assertEquals(valueIn(text, 'gilly_mirror_pulls_total{mirror="a:5000",result="delivered"}'), 0);
   assertEquals(valueIn(text, 'gilly_mirror_pulls_total{mirror="b",result="registry-down"}'), 1);
@@ -151,7 +153,7 @@ Deno.test("what happens to repairs, mirrors, the kubelet and the ledger is count
   const attempt = { candidate: CANDIDATE, failure: "not-found" as const, message: "no" };
   const end = (outcome: Outcome) => metrics.finished({ repair, outcome, seconds: 1, nextTrySeconds: 20 });
   metrics.candidateFailed(repair, attempt);
-  metrics.candidateFailed(repair, { ...attempt, failure: "resting" });
+  metrics.candidateFailed(repair, { ...attempt, failure: "cooling-down" });
   metrics.tagged(repair, CANDIDATE);
   end(repaired);
   end({ result: "already-present", id: "sha256:1" });

@@ -1,8 +1,8 @@
-// Holds lib/mirrors/pool.ts to what it knows of each mirror: rest, places, credentials.
+// Holds lib/mirrors/pool.ts to what it knows of each mirror: cool-down, slots, credentials.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { MirrorSettings } from "../../../lib/config/config.ts";
-import { MirrorRests } from "../../../lib/mirrors/cooldown.ts";
+import { Cooldowns } from "../../../lib/mirrors/cooldown.ts";
 import { MirrorPool } from "../../../lib/mirrors/pool.ts";
 import { RuntimeError, type RuntimeErrorKind } from "../../../lib/runtime/runtime.ts";
 
@@ -10,23 +10,23 @@ const MIRROR = "mirror.example:5000";
 const OTHER = "other.example";
 const patient = new AbortController().signal;
 
-/** A desk with a clock that stands until it is moved, and the news it told. */
+/** A pool with a clock that stands until it is moved, and the news it told. */
 function openDesk(options: { settings?: Record<string, MirrorSettings>; concurrency?: number } = {}) {
   const clock = { now: 1_589_591_513_000 };
   const news: string[] = [];
-  const desk = new MirrorPool({
+  const pool = new MirrorPool({
     settings: options.settings ?? {},
     concurrency: options.concurrency ?? 100,
-    cooldowns: new MirrorRests(),
+    cooldowns: new Cooldowns(),
     clock: { now: () => clock.now, wallTime: () => clock.now },
     random: () => 0,
     observer: {
-      mirrorRests: (mirror, rest) => void news.push(`${mirror} rests: ${rest.because}`),
-      mirrorWakes: (mirror) => void news.push(`${mirror} wakes`),
+      mirrorCoolsDown: (mirror, { because }) => void news.push(`${mirror} cools down: ${because}`),
+      mirrorRecovered: (mirror) => void news.push(`${mirror} recovered`),
       authProblem: (mirror, problem) => void news.push(`${mirror}: ${problem}`),
     },
   });
-  return { desk, clock, news };
+  return { pool, clock, news };
 }
 
 function failure(kind: RuntimeErrorKind, retryAfterSeconds?: number): RuntimeError {
@@ -45,68 +45,68 @@ const KINDS: Readonly<Record<RuntimeErrorKind, boolean>> = {
   "failed": false,
 };
 
-for (const [kind, rests] of Object.entries(KINDS) as [RuntimeErrorKind, boolean][]) {
-  Deno.test(`a mirror ${rests ? "rests" : "does not rest"} after ${kind}`, () => {
-    const { desk, news } = openDesk();
-    desk.failed(MIRROR, failure(kind));
+for (const [kind, cools] of Object.entries(KINDS) as [RuntimeErrorKind, boolean][]) {
+  Deno.test(`a mirror ${cools ? "cools down" : "does not cool down"} after ${kind}`, () => {
+    const { pool, news } = openDesk();
+    pool.failed(MIRROR, failure(kind));
     assertEquals(
-      desk.resting(MIRROR),
-      rests ? `${MIRROR} rests for another 5 s (cannot pull: ${kind})` : undefined,
+      pool.coolingDown(MIRROR),
+      cools ? `${MIRROR} is cooling down for another 5 s (cannot pull: ${kind})` : undefined,
     );
-    assertEquals(news, rests ? [`${MIRROR} rests: cannot pull: ${kind}`] : []);
-    assertEquals(desk.resting(OTHER), undefined);
+    assertEquals(news, cools ? [`${MIRROR} cools down: cannot pull: ${kind}`] : []);
+    assertEquals(pool.coolingDown(OTHER), undefined);
   });
 }
 
-Deno.test("the seconds that a rest still lasts are rounded up, and never zero", () => {
-  const { desk, clock } = openDesk();
-  desk.failed(MIRROR, failure("registry-down"));
-  const seconds = () => /another (\d+) s/.exec(desk.resting(MIRROR) ?? "")?.[1];
+Deno.test("the seconds that a cool-down still lasts are rounded up, and never zero", () => {
+  const { pool, clock } = openDesk();
+  pool.failed(MIRROR, failure("registry-down"));
+  const seconds = () => /another (\d+) s/.exec(pool.coolingDown(MIRROR) ?? "")?.[1];
   const seen = [0, 1, 3999, 999].map((milliseconds) => {
     clock.now += milliseconds;
     return seconds();
   });
   assertEquals(seen, ["5", "5", "1", "1"]);
   clock.now += 1;
-  assertEquals(desk.resting(MIRROR), undefined);
+  assertEquals(pool.coolingDown(MIRROR), undefined);
 });
 
 Deno.test("a mirror's own Retry-After is honoured", () => {
-  const { desk } = openDesk();
-  desk.failed(MIRROR, failure("rate-limited", 90));
-  assertEquals(desk.resting(MIRROR), `${MIRROR} rests for another 90 s (cannot pull: rate-limited)`);
+  const { pool } = openDesk();
+  pool.failed(MIRROR, failure("rate-limited", 90));
+  assertEquals(pool.coolingDown(MIRROR), `${MIRROR} is cooling down for another 90 s (cannot pull: rate-limited)`);
 });
 
 Deno.test("a mirror that stays down is news once, until it delivered", () => {
-  const { desk, clock, news } = openDesk();
+  const { pool, clock, news } = openDesk();
   for (let count = 0; count < 5; count++) {
-    desk.failed(MIRROR, failure("registry-down"));
+    pool.failed(MIRROR, failure("registry-down"));
     clock.now += 300_000;
   }
-  desk.delivered(MIRROR);
-  desk.delivered(MIRROR);
-  desk.failed(MIRROR, failure("stalled"));
+  pool.delivered(MIRROR);
+  pool.delivered(MIRROR);
+  pool.failed(MIRROR, failure("stalled"));
   assertEquals(news, [
-    `${MIRROR} rests: cannot pull: registry-down`,
-    `${MIRROR} wakes`,
-    `${MIRROR} rests: cannot pull: stalled`,
+    `${MIRROR} cools down: cannot pull: registry-down`,
+    `${MIRROR} recovered`,
+    `${MIRROR} cools down: cannot pull: stalled`,
   ]);
 });
 
 Deno.test("a mirror that delivered is asked again at once", () => {
-  const { desk } = openDesk();
-  desk.failed(MIRROR, failure("registry-down"));
-  desk.delivered(MIRROR);
-  assertEquals(desk.resting(MIRROR), undefined);
+  const { pool } = openDesk();
+  pool.failed(MIRROR, failure("registry-down"));
+  pool.delivered(MIRROR);
+  assertEquals(pool.coolingDown(MIRROR), undefined);
 });
 
 /** Starts so many pulls from each mirror; answers how many of each run at once, and lets them end. */
-async function running(desk: MirrorPool, mirrors: readonly string[], each: number): Promise<number[]> {
+async function running(pool: MirrorPool, mirrors: readonly string[], each: number): Promise<number[]> {
   const gate = Promise.withResolvers<void>();
   const counts = new Map(mirrors.map((mirror) => [mirror, 0]));
   const pulls = mirrors.flatMap((mirror) =>
     Array.from({ length: each }, () =>
-      desk.withPlace(mirror, patient, () => {
+      pool.withSlot(mirror, patient, () => {
         counts.set(mirror, counts.get(mirror)! + 1);
         return gate.promise;
       }))
@@ -120,39 +120,39 @@ async function running(desk: MirrorPool, mirrors: readonly string[], each: numbe
 }
 
 Deno.test("a mirror takes four pulls at once, unless its settings say otherwise", async () => {
-  const { desk } = openDesk({ settings: { [OTHER]: { maxConcurrentPulls: 2 } } });
-  assertEquals(await running(desk, [MIRROR, OTHER], 9), [4, 2]);
+  const { pool } = openDesk({ settings: { [OTHER]: { maxConcurrentPulls: 2 } } });
+  assertEquals(await running(pool, [MIRROR, OTHER], 9), [4, 2]);
 });
 
 Deno.test("all mirrors together take no more than the whole concurrency", async () => {
-  const { desk } = openDesk({ concurrency: 5 });
-  const [first = 0, second = 0] = await running(desk, [MIRROR, OTHER], 9);
+  const { pool } = openDesk({ concurrency: 5 });
+  const [first = 0, second = 0] = await running(pool, [MIRROR, OTHER], 9);
   assertEquals(first + second, 5);
 });
 
 Deno.test("who waits for a slow mirror holds no place that another could use", async () => {
-  const { desk } = openDesk({ concurrency: 2, settings: { [MIRROR]: { maxConcurrentPulls: 1 } } });
-  assertEquals(await running(desk, [MIRROR, OTHER], 3), [1, 1]);
+  const { pool } = openDesk({ concurrency: 2, settings: { [MIRROR]: { maxConcurrentPulls: 1 } } });
+  assertEquals(await running(pool, [MIRROR, OTHER], 3), [1, 1]);
 });
 
 Deno.test("a pull that is stopped while it waits gives back the place it had", async () => {
-  const { desk } = openDesk({ concurrency: 1 });
+  const { pool } = openDesk({ concurrency: 1 });
   const gate = Promise.withResolvers<void>();
-  const inside = desk.withPlace(OTHER, patient, () => gate.promise);
+  const inside = pool.withSlot(OTHER, patient, () => gate.promise);
   const stop = new AbortController();
-  const waiting = desk.withPlace(MIRROR, stop.signal, () => Promise.resolve("never"));
+  const waiting = pool.withSlot(MIRROR, stop.signal, () => Promise.resolve("never"));
   stop.abort(new Error("stopped by a signal"));
   await assertRejects(() => waiting, Error, "stopped by a signal");
   gate.resolve();
   await inside;
-  assertEquals(await running(desk, [MIRROR], 4), [1]);
+  assertEquals(await running(pool, [MIRROR], 4), [1]);
 });
 
 Deno.test("what a pull answers or throws is handed on", async () => {
-  const { desk } = openDesk();
-  assertEquals(await desk.withPlace(MIRROR, patient, () => Promise.resolve("pulled")), "pulled");
+  const { pool } = openDesk();
+  assertEquals(await pool.withSlot(MIRROR, patient, () => Promise.resolve("pulled")), "pulled");
   await assertRejects(
-    () => desk.withPlace(MIRROR, patient, () => Promise.reject(failure("not-found"))),
+    () => pool.withSlot(MIRROR, patient, () => Promise.reject(failure("not-found"))),
     RuntimeError,
     "cannot pull",
   );
@@ -164,16 +164,16 @@ Deno.test("credentials come from the mirror's own file, and a mirror without one
     const authFile = `${folder}/auth.json`;
     const auths = { [MIRROR]: { username: "gilly", password: "s3cr3t" }, [OTHER]: { identitytoken: "t0ken" } };
     await Deno.writeTextFile(authFile, JSON.stringify({ auths }));
-    const { desk, news } = openDesk({ settings: { [MIRROR]: { authFile }, [OTHER]: { maxConcurrentPulls: 1 } } });
-    assertEquals(await desk.credentials(MIRROR, `${MIRROR}/a/b:1`), { username: "gilly", password: "s3cr3t" });
-    assertEquals(await desk.credentials(OTHER, `${OTHER}/a/b:1`), undefined);
-    assertEquals(await desk.credentials("unheard-of.example", "unheard-of.example/a:1"), undefined);
+    const { pool, news } = openDesk({ settings: { [MIRROR]: { authFile }, [OTHER]: { maxConcurrentPulls: 1 } } });
+    assertEquals(await pool.credentials(MIRROR, `${MIRROR}/a/b:1`), { username: "gilly", password: "s3cr3t" });
+    assertEquals(await pool.credentials(OTHER, `${OTHER}/a/b:1`), undefined);
+    assertEquals(await pool.credentials("unheard-of.example", "unheard-of.example/a:1"), undefined);
     assertEquals(
-      desk.credentialsInWords(MIRROR, `${MIRROR}/a/b:1`),
+      pool.credentialsInWords(MIRROR, `${MIRROR}/a/b:1`),
       `${MIRROR} was asked with the credentials of ${authFile}`,
     );
     const without = `${OTHER} was asked without credentials: it has no authFile under mirrors`;
-    assertEquals(desk.credentialsInWords(OTHER, `${OTHER}/a/b:1`), without);
+    assertEquals(pool.credentialsInWords(OTHER, `${OTHER}/a/b:1`), without);
     assertEquals(news, []);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -182,14 +182,14 @@ Deno.test("credentials come from the mirror's own file, and a mirror without one
 
 Deno.test("outside the paths of its credentials a mirror is asked without any, and their file is not even read", async () => {
   const authFile = "/nonexistent/auth.json";
-  const { desk, news } = openDesk({ settings: { [MIRROR]: { authFile, authPaths: ["proxy/**"] } } });
-  assertEquals(await desk.credentials(MIRROR, `${MIRROR}/team/a:1`), undefined);
+  const { pool, news } = openDesk({ settings: { [MIRROR]: { authFile, authPaths: ["proxy/**"] } } });
+  assertEquals(await pool.credentials(MIRROR, `${MIRROR}/team/a:1`), undefined);
   assertEquals(
-    desk.credentialsInWords(MIRROR, `${MIRROR}/team/a:1`),
+    pool.credentialsInWords(MIRROR, `${MIRROR}/team/a:1`),
     `${MIRROR} was asked without credentials: team/a is outside mirrors."${MIRROR}".authPaths`,
   );
   assertEquals(news, []);
-  await desk.credentials(MIRROR, `${MIRROR}/proxy/a:1`);
+  await pool.credentials(MIRROR, `${MIRROR}/proxy/a:1`);
   assertEquals(news.length, 1);
 });
 
@@ -198,12 +198,12 @@ Deno.test("credentials that cannot be used are a problem that is told, and the m
   try {
     const authFile = `${folder}/auth.json`;
     await Deno.writeTextFile(authFile, '{"auths": {"elsewhere.example": {"password": "s3cr3t"}}}');
-    const { desk, news } = openDesk({ settings: { [MIRROR]: { authFile } } });
-    assertEquals(await desk.credentials(MIRROR, `${MIRROR}/a/b:1`), undefined);
+    const { pool, news } = openDesk({ settings: { [MIRROR]: { authFile } } });
+    assertEquals(await pool.credentials(MIRROR, `${MIRROR}/a/b:1`), undefined);
     const problem = `${authFile} has no credentials for ${MIRROR}`;
     assertEquals(news, [`${MIRROR}: ${problem}`]);
     assertEquals(
-      desk.credentialsInWords(MIRROR, `${MIRROR}/a/b:1`),
+      pool.credentialsInWords(MIRROR, `${MIRROR}/a/b:1`),
       `${MIRROR} was asked without credentials: ${problem}`,
     );
     assert(!news.join().includes("s3cr3t"));

@@ -32,14 +32,14 @@ function after(change: Change, failure: "registry-down" | "not-found" | "denied"
   for (const retries of [memory.retries, memory.keptRetries]) {
     retries.note({ name: IMAGE, candidates }, outcome, NOW, 0);
   }
-  for (const mirror of ["a.example", "b.example", "c.example"]) memory.cooldowns.send(mirror, "down", NOW, 0);
+  for (const mirror of ["a.example", "b.example", "c.example"]) memory.cooldowns.start(mirror, "down", NOW, 0);
   memory.provenance.learn({ reference: IMAGE, candidate: "a.example/team/app:1", digest: "sha256:a" });
   carryOver(memory, old, fresh);
   const odd = memory.provenance.oddities({ reference: IMAGE, candidate: "a.example/team/app:1", digest: "sha256:b" });
   assertEquals(odd.length, 1, "where an image came from is known whatever the config says");
   const pauses = [memory.retries, memory.keptRetries].map((retries) => retries.get(IMAGE)?.nextTryAt);
   assertEquals(pauses[0], pauses[1]);
-  return { pause: pauses[0] && pauses[0] - NOW, resting: [...memory.cooldowns.all().keys()] };
+  return { pause: pauses[0] && pauses[0] - NOW, cooling: [...memory.cooldowns.all().keys()] };
 }
 
 const EVERY = ["a.example", "b.example", "c.example"];
@@ -70,8 +70,8 @@ const CHANGES: readonly (readonly [string, Change, number | undefined, readonly 
   ["another back-off holds at once", { backoff: { initialSeconds: 2, maxSeconds: 300 } }, 2000, EVERY],
 ];
 
-for (const [what, change, pause, resting] of CHANGES) {
-  Deno.test(`on a reload ${what}`, () => assertEquals(after(change), { pause, resting }));
+for (const [what, change, pause, cooling] of CHANGES) {
+  Deno.test(`on a reload ${what}`, () => assertEquals(after(change), { pause, cooling }));
 }
 
 Deno.test("on a reload images that were denied are due, since their credentials may have been mended", () => {

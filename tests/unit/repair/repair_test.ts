@@ -92,20 +92,21 @@ Deno.test("the second mirror delivers when the first cannot, and the first's fai
   assertEquals(given.attempts.map(({ failure }) => failure), ["registry-down"]);
 });
 
-Deno.test("a resting mirror is passed over without a call", async () => {
+Deno.test("a mirror that cools down is passed over without a call", async () => {
   const runtime = new MemoryRuntime({ "two.example/a/b:1": { image: image("1") } });
-  const resting = (mirror: string) => mirror === "one.example" ? "one.example rests for another 5 s" : undefined;
-  await repair(target("quay.io/a/b:1"), tools(runtime, { mirrors: openDesk({ resting }) }));
+  const coolingDown = (mirror: string) =>
+    mirror === "one.example" ? "one.example is cooling down for another 5 s" : undefined;
+  await repair(target("quay.io/a/b:1"), tools(runtime, { mirrors: openDesk({ coolingDown }) }));
   assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), ["pull two.example/a/b:1"]);
 });
 
-Deno.test("a mirror that went to rest while a repair stood in line is passed over too", async () => {
+Deno.test("a mirror that began to cool down while a repair stood in line is passed over too", async () => {
   const runtime = new MemoryRuntime({});
   let asked = 0;
-  const mirrors = openDesk({ resting: () => asked++ === 0 ? undefined : "it rests" });
+  const mirrors = openDesk({ coolingDown: () => asked++ === 0 ? undefined : "it cools down" });
   const outcome = await repair(target("gcr.io/a/b:1"), tools(runtime, { mirrors }));
   assert(outcome.result === "failed");
-  assertEquals(outcome.attempts.map(({ failure }) => failure), ["resting"]);
+  assertEquals(outcome.attempts.map(({ failure }) => failure), ["cooling-down"]);
   assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), []);
 });
 

@@ -1,7 +1,7 @@
 // What a repair does while it stands in line for its mirror.
 
 import { assertEquals } from "@std/assert";
-import { MirrorRests } from "../../../lib/mirrors/cooldown.ts";
+import { Cooldowns } from "../../../lib/mirrors/cooldown.ts";
 import { MirrorPool, type MirrorPoolOptions } from "../../../lib/mirrors/pool.ts";
 import { repair } from "../../../lib/repair/repair.ts";
 import { boundedRuntime } from "../../../lib/runtime/limited.ts";
@@ -19,8 +19,8 @@ function crowded(runtime: MemoryRuntime) {
   const options: MirrorPoolOptions = {
     settings: { "m.example": { maxConcurrentPulls: 1 } },
     concurrency: 8,
-    shortLine: 0,
-    cooldowns: new MirrorRests(),
+    probeAbove: 0,
+    cooldowns: new Cooldowns(),
     clock: clockAt(0),
     random: () => 0,
     observer: {},

@@ -74,7 +74,7 @@ Deno.test("while the Engine does not answer that comes first, and no mirror is c
   assertEquals(away.trouble.engine, "the Docker Engine at /run/docker.sock does not answer (Connection refused)");
   assertEquals(away.mirrors.map(({ mirror, state, because }) => [mirror, state, because]), [
     ["docker.repo.eng.netapp.com", "unknown", "not asked while the Docker Engine does not answer"],
-    ["mirror-2.example:5000", "resting", "503 Service Unavailable"],
+    ["mirror-2.example:5000", "cooling-down", "503 Service Unavailable"],
   ]);
   const lost = away.containers.find(({ pod }) => pod === "lost");
   assertEquals([lost?.state, lost?.reason, lost?.mirror], ["waiting", "unreachable", null]);
@@ -133,10 +133,10 @@ Deno.test("before the first pass there are no containers, and the line says noth
   assertEquals(statusLine(state, NOW), "41 repaired since start");
 });
 
-Deno.test("a mirror whose rest is over has failed, but may be asked", () => {
+Deno.test("a mirror whose cool-down is over has failed, but may be asked", () => {
   assertEquals(STATE.mirrors.map(({ mirror, state }) => `${mirror} ${state}`), [
     "docker.repo.eng.netapp.com up",
-    "mirror-2.example:5000 resting",
+    "mirror-2.example:5000 cooling-down",
   ]);
   const later = nodeState(nodeFacts({ now: NOW + 60_000 }));
   assertEquals(later.mirrors[1]?.state, "failed");

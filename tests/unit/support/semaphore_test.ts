@@ -1,7 +1,7 @@
 // Holds lib/support/semaphore.ts to its limit, its order, and to letting go of those who give up.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { Places } from "../../../lib/support/semaphore.ts";
+import { Semaphore } from "../../../lib/support/semaphore.ts";
 
 const patient = new AbortController().signal;
 
@@ -11,7 +11,7 @@ class Visit {
   readonly done: Promise<string>;
   entered = false;
 
-  constructor(places: Places, name: string, signal = patient) {
+  constructor(places: Semaphore, name: string, signal = patient) {
     this.done = places.with(signal, async () => {
       this.entered = true;
       await this.#gate.promise;
@@ -40,7 +40,7 @@ function entered(visits: readonly Visit[]): boolean[] {
 }
 
 Deno.test("no more tasks run at once than there are places, and each answers for itself", async () => {
-  const places = new Places(2);
+  const places = new Semaphore(2);
   const visits = ["a", "b", "c", "d"].map((name) => new Visit(places, name));
   await settle();
   assertEquals(entered(visits), [true, true, false, false]);
@@ -49,7 +49,7 @@ Deno.test("no more tasks run at once than there are places, and each answers for
 });
 
 Deno.test("who waits is served in order, one for each place that is given back", async () => {
-  const places = new Places(1);
+  const places = new Semaphore(1);
   const visits = ["a", "b", "c"].map((name) => new Visit(places, name));
   visits[0]!.end();
   await visits[0]!.done;
@@ -64,7 +64,7 @@ Deno.test("who waits is served in order, one for each place that is given back",
 });
 
 Deno.test("nobody who comes in the moment a place is given back slips in before those who wait", async () => {
-  const places = new Places(1);
+  const places = new Semaphore(1);
   const first = new Visit(places, "first");
   const waiting = new Visit(places, "waiting");
   const late = first.done.then(() => new Visit(places, "late"));
@@ -77,7 +77,7 @@ Deno.test("nobody who comes in the moment a place is given back slips in before 
 });
 
 Deno.test("a task that fails gives its place back and its error on", async () => {
-  const places = new Places(1);
+  const places = new Semaphore(1);
   const failing = new Visit(places, "failing");
   const next = new Visit(places, "next");
   const error = new Error("no space left on device");
@@ -88,7 +88,7 @@ Deno.test("a task that fails gives its place back and its error on", async () =>
 });
 
 Deno.test("a task that throws before its first await gives its place back too", async () => {
-  const places = new Places(1);
+  const places = new Semaphore(1);
   await assertRejects(
     () =>
       places.with(patient, () => {
@@ -101,7 +101,7 @@ Deno.test("a task that throws before its first await gives its place back too", 
 });
 
 Deno.test("who is aborted while waiting leaves with the signal's reason and never runs", async () => {
-  const places = new Places(1);
+  const places = new Semaphore(1);
   const inside = new Visit(places, "inside");
   const stop = new AbortController();
   const leaving = new Visit(places, "leaving", stop.signal);
@@ -117,7 +117,7 @@ Deno.test("who is aborted while waiting leaves with the signal's reason and neve
 });
 
 Deno.test("when everyone in the line leaves, the place is free for the next who comes", async () => {
-  const places = new Places(1);
+  const places = new Semaphore(1);
   const inside = new Visit(places, "inside");
   const stop = new AbortController();
   const leaving = Array.from({ length: 5 }, (_, index) => new Visit(places, `${index}`, stop.signal));
@@ -130,7 +130,7 @@ Deno.test("when everyone in the line leaves, the place is free for the next who 
 });
 
 Deno.test("an abort after a waiter got its place takes no other waiter's turn", async () => {
-  const places = new Places(1);
+  const places = new Semaphore(1);
   const stop = new AbortController();
   const first = new Visit(places, "first");
   const served = new Visit(places, "served", stop.signal);
@@ -149,7 +149,7 @@ Deno.test("an abort after a waiter got its place takes no other waiter's turn", 
 });
 
 Deno.test("an aborted signal gets no place, even a free one", async () => {
-  const places = new Places(1);
+  const places = new Semaphore(1);
   const visit = new Visit(places, "visit", AbortSignal.abort(new Error("stopped before")));
   await assertRejects(() => visit.done, Error, "stopped before");
   assert(!visit.entered);
@@ -157,7 +157,7 @@ Deno.test("an aborted signal gets no place, even a free one", async () => {
 });
 
 Deno.test("a thousand tasks over three places leave all three free", async () => {
-  const places = new Places(3);
+  const places = new Semaphore(3);
   let running = 0;
   let most = 0;
   await Promise.all(Array.from({ length: 1000 }, () =>
@@ -174,7 +174,7 @@ Deno.test("a thousand tasks over three places leave all three free", async () =>
 });
 
 /** Someone who asks while standing in line; `answer` comes when it is told. */
-function asking(places: Places, signal = patient) {
+function asking(places: Semaphore, signal = patient) {
   const answer = Promise.withResolvers<boolean>();
   const it = { entered: false, asked: 0, wasEnded: false };
   const done = places.with(signal, () => {
@@ -190,13 +190,13 @@ function asking(places: Places, signal = patient) {
 }
 
 Deno.test("who finds a free place asks nothing", async () => {
-  const { it, done } = asking(new Places(1));
+  const { it, done } = asking(new Semaphore(1));
   assertEquals(await done, "entered");
   assertEquals(it.asked, 0);
 });
 
 Deno.test("in a short line nobody is asked, in a long one everybody, and each once", async () => {
-  const places = new Places(1, 2);
+  const places = new Semaphore(1, 2);
   const inside = new Visit(places, "inside");
   const line = [asking(places), asking(places)];
   assertEquals(line.map(({ it }) => it.asked), [0, 0]);
@@ -208,7 +208,7 @@ Deno.test("in a short line nobody is asked, in a long one everybody, and each on
 });
 
 Deno.test("who hears in line that others may go first goes last, and enters all the same", async () => {
-  const places = new Places(1);
+  const places = new Semaphore(1);
   const inside = new Visit(places, "inside");
   const { it, done, answer } = asking(places);
   const behind = new Visit(places, "behind");
@@ -223,7 +223,7 @@ Deno.test("who hears in line that others may go first goes last, and enters all 
 
 Deno.test("who hears that it is worth waiting, nothing yet, or an error, enters in turn, and the question ends", async () => {
   for (const heard of ["no", "nothing", "an error"]) {
-    const places = new Places(1);
+    const places = new Semaphore(1);
     const inside = new Visit(places, "inside");
     const { it, done, answer } = asking(places);
     const behind = new Visit(places, "behind");
@@ -240,7 +240,7 @@ Deno.test("who hears that it is worth waiting, nothing yet, or an error, enters 
 });
 
 Deno.test("an answer and a place in the same moment cost nobody a place", async () => {
-  const places = new Places(1);
+  const places = new Semaphore(1);
   const inside = new Visit(places, "inside");
   const { done, answer } = asking(places);
   inside.end();
@@ -250,7 +250,7 @@ Deno.test("an answer and a place in the same moment cost nobody a place", async 
 });
 
 Deno.test("who is aborted while asking in line leaves it, and the others move up", async () => {
-  const places = new Places(1);
+  const places = new Semaphore(1);
   const inside = new Visit(places, "inside");
   const stop = new AbortController();
   const { done } = asking(places, stop.signal);
