@@ -89,8 +89,8 @@ export function look(
 ): Plan {
   const early = node.config.repair.mode === "eager" ? expectant : [];
   const { registries, exclusions } = node;
-  const attempt = (name: string) => memory.retries.get(name);
-  const plan = makePlan([...failures, ...early], { registries, exclusions, attempt, ...moment });
+  const retry = (name: string) => memory.retries.get(name);
+  const plan = makePlan([...failures, ...early], { registries, exclusions, retry, ...moment });
   // What cannot be repaired early may well be pulled by the kubelet; there is nothing to say before it failed.
   return { ...plan, skips: plan.skips.filter(({ failure }) => !isExpectant(failure)) };
 }
@@ -116,7 +116,7 @@ export async function pass(node: NodeContext, process: ProcessContext, signal: A
   const { repairs, repairing, waits } = seen.plan;
   const wanted = [...repairs, ...repairing, ...waits.map((wait) => wait.repair)];
   const { retries } = process.memory;
-  retries.keepOnly(new Set(wanted.map(({ name }) => name)));
+  retries.retain(new Set(wanted.map(({ name }) => name)));
   for (const repair of repairs) process.repairs.start(repair, node, retries);
   return seen;
 }

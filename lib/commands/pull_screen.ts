@@ -3,7 +3,7 @@
 
 import { hang } from "../check/finding.ts";
 import type { Candidate } from "../images/rules.ts";
-import type { Attempt } from "../plan/outcome.ts";
+import type { CandidateAttempt } from "../plan/outcome.ts";
 import type { Target } from "../plan/plan.ts";
 import type { Observer } from "../repair/observer.ts";
 import type { PullProgress } from "../runtime/runtime.ts";
@@ -49,7 +49,7 @@ export class PullScreen implements Observer {
     if (line !== undefined) this.#step(line);
   }
 
-  candidateFailed({ image }: Target, { message }: Attempt): void {
+  candidateFailed({ image }: Target, { message }: CandidateAttempt): void {
     this.#board.end(image);
     this.note(`${image}: no image: ${message}`);
   }

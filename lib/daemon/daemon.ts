@@ -238,7 +238,7 @@ export class Daemon implements Observer {
       last: this.#last,
       trouble: { pass: this.#trouble, config: this.#configTrouble, engine: runtime.silence },
       repairs,
-      attempt: (name) => memory.retries.get(name),
+      retry: (name) => memory.retries.get(name),
       mirrors: [...new Set(registries.mirrors.map(({ host }) => host))],
       cooldowns: memory.cooldowns.all(),
       mirrorFor: (name) => activity.mirrorFor(name),

@@ -57,7 +57,7 @@ export class Keeper {
       using looking = new Follower(signal);
       const missing = await this.#missing(node, looking.signal);
       this.#isAnyMissing = missing.length > 0;
-      keptRetries.keepOnly(new Set(missing.map(({ name }) => name)));
+      keptRetries.retain(new Set(missing.map(({ name }) => name)));
       for (const target of missing) {
         const record = keptRetries.get(target.name);
         const waits = record?.last.result === "failed" && clock.now() < record.nextTryAt;

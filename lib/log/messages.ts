@@ -5,7 +5,7 @@ import type { Candidate } from "../images/rules.ts";
 import { type Failure, isExpectant, podNames } from "../kubelet/failures.ts";
 import { type PodList, podName } from "../kubelet/pods.ts";
 import type { Cooldown } from "../mirrors/cooldown.ts";
-import type { Attempt, Failed } from "../plan/outcome.ts";
+import type { CandidateAttempt, Failed } from "../plan/outcome.ts";
 import type { Plan, Refusal, Repair, Skip, Target } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
 import { type RuntimeName, type Silence, silenceText } from "../runtime/advice.ts";
@@ -108,7 +108,7 @@ export class Journal implements Observer {
     this.#say("info", "PullImage", `pulling image: ${reference}`, { image, candidate: reference });
   }
 
-  candidateFailed(target: Target, { candidate, failure, message }: Attempt): void {
+  candidateFailed(target: Target, { candidate, failure, message }: CandidateAttempt): void {
     const level = failure === "cooling-down" ? "debug" : "info";
     const fields = { image: target.image, candidate: candidate.reference, failure };
     this.#remind(level, candidateKey(target, candidate), "PullImage", `no image: ${message}`, fields);

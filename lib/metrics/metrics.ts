@@ -3,7 +3,7 @@
 
 import type { Candidate } from "../images/rules.ts";
 import { KubeletError } from "../kubelet/client.ts";
-import type { Attempt } from "../plan/outcome.ts";
+import type { CandidateAttempt } from "../plan/outcome.ts";
 import type { Target } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
 import type { RuntimeErrorKind } from "../runtime/runtime.ts";
@@ -86,7 +86,7 @@ export class Metrics implements Observer {
     this.#is.passes.observe({ result: good ? "good" : "failed" }, Math.max(0, seconds));
   }
 
-  candidateFailed(_target: Target, { candidate, failure }: Attempt): void {
+  candidateFailed(_target: Target, { candidate, failure }: CandidateAttempt): void {
     if (failure !== "cooling-down") this.#mirrorAnswered(candidate.mirror, failure);
   }
 

@@ -17,7 +17,7 @@ export type UnrepairableReason =
 export type CandidateFailure = RuntimeErrorKind | "cooling-down" | "wrong-image" | "digest-changed";
 
 /** A candidate that was tried, or passed over because its mirror cools down, and what came of it. */
-export interface Attempt {
+export interface CandidateAttempt {
   readonly candidate: Candidate;
   readonly failure: CandidateFailure;
   readonly message: string;
@@ -34,7 +34,7 @@ export interface Repaired {
   /** Digest the mirror served, when the runtime told it. */
   readonly digest: string | undefined;
   readonly bytes: number;
-  readonly attempts: readonly Attempt[];
+  readonly attempts: readonly CandidateAttempt[];
 }
 
 /** The name was there already and was left alone. */
@@ -49,7 +49,7 @@ export interface Failed {
   /** Set when only a person can help; trying goes on, ever more rarely. */
   readonly reason: "not-in-mirror" | "denied" | "digest-on-classic-store" | undefined;
   readonly message: string;
-  readonly attempts: readonly Attempt[];
+  readonly attempts: readonly CandidateAttempt[];
   /** The runtime itself does not answer: no mirror is to blame, and no image can be pulled. */
   readonly runtimeSilent?: boolean;
 }
@@ -58,9 +58,9 @@ export interface Failed {
 export type Outcome = Repaired | AlreadyPresent | Failed;
 
 /** What a set of failed attempts amounts to: an answer about the image, about credentials, or merely bad luck. */
-export function failedOutcome(attempts: readonly Attempt[]): Failed {
+export function failedOutcome(attempts: readonly CandidateAttempt[]): Failed {
   const every = (failure: CandidateFailure) => attempts.length > 0 && attempts.every((it) => it.failure === failure);
-  const final = (it: Attempt) => it.failure === "not-found" || it.failure === "denied";
+  const final = (it: CandidateAttempt) => it.failure === "not-found" || it.failure === "denied";
   const reason = every("not-found")
     ? "not-in-mirror"
     : attempts.some((it) => it.failure === "denied") && attempts.every(final)

@@ -7,7 +7,7 @@ import { type Candidate, matchRule, type RegistryMap, type RegistryRule } from "
 import { type Failure, INVALID_NAME_REASON } from "../kubelet/failures.ts";
 import { REPAIR_ANNOTATION } from "../kubelet/pods.ts";
 import { adviceOn, type UnrepairableReason } from "./outcome.ts";
-import type { AttemptRecord } from "./retries.ts";
+import type { RetryRecord } from "./retries.ts";
 
 /** The pull policies of core/v1. */
 export type PullPolicy = "Always" | "IfNotPresent" | "Never";
@@ -42,7 +42,7 @@ export interface Skip extends Refusal {
 /** An image whose next try has a time, or that the kubelet is about to look at again. */
 export interface Wait {
   readonly repair: Repair;
-  readonly record: AttemptRecord;
+  readonly record: RetryRecord;
 }
 
 /** What a pass makes of the failures; every failing container is in exactly one of these. */
@@ -60,7 +60,7 @@ export interface Circumstances {
   readonly exclusions: Exclusions;
   /** As RuntimeInfo has it. Unknown while the runtime has not answered; then no digest is refused on its account. */
   readonly canAliasDigest: boolean | undefined;
-  readonly attempt: (name: string) => AttemptRecord | undefined;
+  readonly retry: (name: string) => RetryRecord | undefined;
   readonly underWay: (name: string) => boolean;
   /** Milliseconds since the epoch. */
   readonly now: number;
@@ -145,7 +145,7 @@ function judge(failure: Failure, circumstances: Circumstances): Target | Refusal
 function schedule(repairs: readonly Repair[], circumstances: Circumstances): Omit<Plan, "skips"> {
   const plan = { repairs: [] as Repair[], waits: [] as Wait[], repairing: [] as Repair[] };
   for (const repair of repairs) {
-    const record = circumstances.attempt(repair.name);
+    const record = circumstances.retry(repair.name);
     if (circumstances.underWay(repair.name)) plan.repairing.push(repair);
     else if (record !== undefined && circumstances.now < record.nextTryAt) plan.waits.push({ repair, record });
     else plan.repairs.push(repair);

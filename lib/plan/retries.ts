@@ -1,4 +1,4 @@
-// When to try which image again. A book of past outcomes; time and chance are handed in.
+// When to try which image again. Time and chance are arguments.
 
 import type { Candidate } from "../images/rules.ts";
 import type { Failed, Outcome } from "./outcome.ts";
@@ -10,7 +10,7 @@ export interface Backoff {
 }
 
 /** What is known of one image; times are milliseconds since the epoch. */
-export interface AttemptRecord {
+export interface RetryRecord {
   readonly failures: number;
   readonly nextTryAt: number;
   readonly last: Outcome;
@@ -18,7 +18,7 @@ export interface AttemptRecord {
 
 /** What more is kept, to be judged by when the config changes. */
 interface Tried {
-  readonly record: AttemptRecord;
+  readonly record: RetryRecord;
   /** What the try had to choose from, and when it ended. */
   readonly candidates: readonly Candidate[];
   readonly at: number;
@@ -27,7 +27,7 @@ interface Tried {
 }
 
 /** Answers that only a person can change are asked again up to this many times more rarely. */
-const PATIENCE_FACTOR = 6;
+const FINAL_FACTOR = 6;
 
 /** After a repair the kubelet looks again within about 16 s; until then its report is old news. */
 export const KUBELET_RETRY_SECONDS = 20;
@@ -41,8 +41,8 @@ interface TriedImage {
   readonly candidates: readonly Candidate[];
 }
 
-/** Keyed by the name the kubelet looks up; entries of images that nobody waits for are dropped with `keepOnly`. */
-export class Attempts {
+/** Keyed by the name the kubelet looks up; entries of images that nobody waits for are dropped with `retain`. */
+export class RetrySchedule {
   readonly #tried = new Map<string, Tried>();
   #backoff: Backoff;
 
@@ -50,7 +50,7 @@ export class Attempts {
     this.#backoff = backoff;
   }
 
-  get(name: string): AttemptRecord | undefined {
+  get(name: string): RetryRecord | undefined {
     return this.#tried.get(name)?.record;
   }
 
@@ -66,8 +66,8 @@ export class Attempts {
     return earliest;
   }
 
-  /** Notes what came of a try that ended at `now`; `random` is in [0, 1). */
-  note(image: TriedImage, outcome: Outcome, now: number, random: number): AttemptRecord {
+  /** Records what came of a try that ended at `now`; `random` is in [0, 1). */
+  record(image: TriedImage, outcome: Outcome, now: number, random: number): RetryRecord {
     const { name, candidates } = image;
     const before = this.get(name)?.failures ?? 0;
     // That the runtime is away says nothing of the image, which is to come soon after it is back.
@@ -94,22 +94,22 @@ export class Attempts {
   }
 
   /** Forgets every image but these: a pod that is gone and comes back starts afresh. */
-  keepOnly(names: ReadonlySet<string>): void {
+  retain(names: ReadonlySet<string>): void {
     this.forgetIf((name) => !names.has(name));
   }
 
-  #recordOf(outcome: Outcome, failures: number, at: number, random: number): AttemptRecord {
+  #recordOf(outcome: Outcome, failures: number, at: number, random: number): RetryRecord {
     return { failures, nextTryAt: at + 1000 * this.#pauseSeconds(outcome, failures, random), last: outcome };
   }
 
   #pauseSeconds(outcome: Outcome, failures: number, random: number): number {
     if (outcome.result !== "failed") return KUBELET_RETRY_SECONDS;
     const { initialSeconds, maxSeconds } = this.#backoff;
-    const ceiling = maxSeconds * patienceWith(outcome);
+    const ceiling = maxSeconds * longerWhenFinal(outcome);
     return Math.min(initialSeconds * 2 ** Math.min(Math.max(failures - 1, 0), 30), ceiling) * (1 + JITTER * random);
   }
 }
 
-function patienceWith(outcome: Failed): number {
-  return outcome.reason === undefined ? 1 : PATIENCE_FACTOR;
+function longerWhenFinal(outcome: Failed): number {
+  return outcome.reason === undefined ? 1 : FINAL_FACTOR;
 }

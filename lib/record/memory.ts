@@ -5,7 +5,7 @@ import { parseReference } from "../images/reference.ts";
 import { type Candidate, matchRule, type RegistryMap } from "../images/rules.ts";
 import { Cooldowns } from "../mirrors/cooldown.ts";
 import type { Outcome } from "../plan/outcome.ts";
-import { Attempts, type Backoff } from "../plan/retries.ts";
+import { type Backoff, RetrySchedule } from "../plan/retries.ts";
 import type { LedgerEntry } from "./entry.ts";
 import { Provenance } from "./provenance.ts";
 import { Refusals } from "./refusals.ts";
@@ -13,9 +13,9 @@ import { Refusals } from "./refusals.ts";
 /** Filled by repairs and mirrors as they go, and by what the ledger tells of earlier days. */
 export interface Memory {
   /** When to try which image again that pods wait for. */
-  readonly retries: Attempts;
+  readonly retries: RetrySchedule;
   /** The same for images of the `keep` list. */
-  readonly keptRetries: Attempts;
+  readonly keptRetries: RetrySchedule;
   readonly cooldowns: Cooldowns;
   readonly provenance: Provenance;
   readonly refusals: Refusals;
@@ -34,8 +34,8 @@ export interface MemoryTerms {
 /** A memory of nothing. */
 export function emptyMemory(backoff: Backoff): Memory {
   return {
-    retries: new Attempts(backoff),
-    keptRetries: new Attempts(backoff),
+    retries: new RetrySchedule(backoff),
+    keptRetries: new RetrySchedule(backoff),
     cooldowns: new Cooldowns(),
     provenance: new Provenance(),
     refusals: new Refusals(),

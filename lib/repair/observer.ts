@@ -5,7 +5,7 @@ import type { Candidate } from "../images/rules.ts";
 import type { Failure } from "../kubelet/failures.ts";
 import type { PodList } from "../kubelet/pods.ts";
 import type { MirrorObserver } from "../mirrors/mirrors.ts";
-import type { Attempt, Outcome } from "../plan/outcome.ts";
+import type { CandidateAttempt, Outcome } from "../plan/outcome.ts";
 import type { Plan, Refusal, Repair, Target } from "../plan/plan.ts";
 import type { RuntimeName } from "../runtime/advice.ts";
 import type { PullProgress, RuntimeObserver } from "../runtime/runtime.ts";
@@ -38,7 +38,7 @@ export interface Observer extends RuntimeObserver, MirrorObserver {
   started?(target: Target): void;
   pulling?(target: Target, candidate: Candidate): void;
   progress?(target: Target, candidate: Candidate, progress: PullProgress): void;
-  candidateFailed?(target: Target, attempt: Attempt): void;
+  candidateFailed?(target: Target, attempt: CandidateAttempt): void;
   tagged?(target: Target, candidate: Candidate, name: string): void;
   /** There is something odd about an image that was pulled; the sentence says what. */
   oddImage?(message: string): void;

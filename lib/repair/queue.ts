@@ -2,7 +2,7 @@
 // noted, and told to the observer.
 
 import type { Repair } from "../plan/plan.ts";
-import type { Attempts } from "../plan/retries.ts";
+import type { RetrySchedule } from "../plan/retries.ts";
 import type { Clock } from "../support/clock.ts";
 import { Follower } from "../support/linked_signal.ts";
 import type { Observer } from "./observer.ts";
@@ -52,7 +52,7 @@ export class Repairs {
   }
 
   /** Starts a repair with what is in force now, unless one of the same name is under way; notes in `retries` what comes of it. */
-  start(repair: Repair, context: Omit<RepairContext, "observer" | "signal">, retries: Attempts): void {
+  start(repair: Repair, context: Omit<RepairContext, "observer" | "signal">, retries: RetrySchedule): void {
     if (this.#underWay.has(repair.name)) return;
     const run = this.#run(repair, context, retries)
       .catch((error) => {
@@ -73,7 +73,7 @@ export class Repairs {
   async #run(
     repair: Repair,
     { runtime, mirrors, veto }: Omit<RepairContext, "observer" | "signal">,
-    retries: Attempts,
+    retries: RetrySchedule,
   ): Promise<void> {
     const start = this.#clock.now();
     using repairing = new Follower(this.#signal);
@@ -83,7 +83,7 @@ export class Repairs {
     if (outcome.result === "repaired") this.#repaired++;
     if (outcome.result === "failed") this.#failed++;
     const before = retries.get(repair.name)?.last;
-    const { nextTryAt } = retries.note(repair, outcome, end, this.#random());
+    const { nextTryAt } = retries.record(repair, outcome, end, this.#random());
     const seconds = (end - start) / 1000;
     this.#observer.finished?.({ repair, outcome, before, seconds, nextTrySeconds: (nextTryAt - end) / 1000 });
   }

@@ -4,7 +4,7 @@
 import { type Reference, repositoryOf } from "../images/reference.ts";
 import type { Candidate } from "../images/rules.ts";
 import type { Mirrors } from "../mirrors/mirrors.ts";
-import type { Attempt, CandidateFailure, Failed, Outcome, Repaired } from "../plan/outcome.ts";
+import type { CandidateAttempt, CandidateFailure, Failed, Outcome, Repaired } from "../plan/outcome.ts";
 import { failedOutcome } from "../plan/outcome.ts";
 import { lookupName, type Target } from "../plan/plan.ts";
 import { type LocalImage, type PulledImage, type Runtime, RuntimeError } from "../runtime/runtime.ts";
@@ -26,7 +26,7 @@ export interface RepairContext {
 
 /** Makes one image present under its original name. */
 export async function repair(target: Target, context: RepairContext): Promise<Outcome> {
-  const attempts: Attempt[] = [];
+  const attempts: CandidateAttempt[] = [];
   try {
     const present = await context.runtime.inspect(target.name, context.signal);
     if (present !== undefined) return { result: "already-present", id: present.id };
@@ -48,7 +48,7 @@ export async function repair(target: Target, context: RepairContext): Promise<Ou
 async function tryCandidate(
   target: Target,
   candidate: Candidate,
-  attempts: Attempt[],
+  attempts: CandidateAttempt[],
   context: RepairContext,
 ): Promise<Outcome | undefined> {
   const give = (failure: CandidateFailure, message: string) => {
@@ -124,7 +124,7 @@ interface Delivery {
   readonly image: LocalImage;
   readonly digest: string | undefined;
   readonly bytes: number;
-  readonly attempts: readonly Attempt[];
+  readonly attempts: readonly CandidateAttempt[];
 }
 
 async function tagAndVerify(target: Target, delivery: Delivery, context: RepairContext): Promise<Outcome> {

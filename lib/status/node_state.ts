@@ -6,7 +6,7 @@ import type { Cooldown } from "../mirrors/cooldown.ts";
 import type { Pass } from "../pass.ts";
 import { adviceOn, type Failed } from "../plan/outcome.ts";
 import type { Repair } from "../plan/plan.ts";
-import type { AttemptRecord } from "../plan/retries.ts";
+import type { RetryRecord } from "../plan/retries.ts";
 import { type Silence, silenceText } from "../runtime/advice.ts";
 import { spanText } from "../support/units.ts";
 
@@ -101,7 +101,7 @@ export interface NodeFacts {
     readonly failed: number;
     underWay(name: string): boolean;
   };
-  readonly attempt: (name: string) => AttemptRecord | undefined;
+  readonly retry: (name: string) => RetryRecord | undefined;
   /** Hosts of the mirrors of the config in force, each once. */
   readonly mirrors: readonly string[];
   /** Every mirror that failed and has not delivered since. */
@@ -160,7 +160,7 @@ function containerStates({ plan }: Pass, facts: NodeFacts): ContainerState[] {
     const underWay = facts.repairs.underWay(repair.name);
     const standing = underWay
       ? standingOf(repair, facts)
-      : standingAfter(facts.attempt(repair.name) ?? waiting.get(repair), facts);
+      : standingAfter(facts.retry(repair.name) ?? waiting.get(repair), facts);
     // A container that merely waits to be created fails nothing; only the work that is done for it is worth a line.
     const failures = repair.failures.filter((failure) => underWay || !isExpectant(failure));
     return failures.map((failure) => ({ ...named(failure), ...standing }));
@@ -179,7 +179,7 @@ function standingOf({ name }: Repair, { mirrorFor }: NodeFacts): Standing {
   return { ...NOTHING_KNOWN, state: "repairing", mirror: mirrorFor(name) ?? null };
 }
 
-function standingAfter(record: AttemptRecord | undefined, facts: NodeFacts): Standing {
+function standingAfter(record: RetryRecord | undefined, facts: NodeFacts): Standing {
   if (record === undefined) return { ...NOTHING_KNOWN, state: "waiting" };
   const { last, nextTryAt } = record;
   switch (last.result) {

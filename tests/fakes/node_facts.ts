@@ -6,7 +6,7 @@ import { scanPods } from "../../lib/kubelet/failures.ts";
 import { readPodList } from "../../lib/kubelet/pods.ts";
 import { failedOutcome, type Outcome } from "../../lib/plan/outcome.ts";
 import { makePlan } from "../../lib/plan/plan.ts";
-import type { AttemptRecord } from "../../lib/plan/retries.ts";
+import type { RetryRecord } from "../../lib/plan/retries.ts";
 import type { NodeFacts } from "../../lib/status/node_state.ts";
 import { listOf, waitingPod } from "./pods.ts";
 
@@ -73,7 +73,7 @@ const UNDER_WAY: Readonly<Record<string, string | undefined>> = {
   "gcr.io/shop/team/recommendations-service:2026-10-31": undefined,
 };
 
-function attempt(name: string): AttemptRecord | undefined {
+function retry(name: string): RetryRecord | undefined {
   const found = OUTCOMES[name];
   if (found === undefined) return undefined;
   const [last, seconds] = found;
@@ -87,7 +87,7 @@ export function nodeFacts(more: Partial<NodeFacts> = {}): NodeFacts {
     registries: RULES,
     exclusions: compileExclusions({ images: [], namespaces: [] }),
     canAliasDigest: false,
-    attempt,
+    retry,
     underWay: (name) => name in UNDER_WAY,
     now: NOW,
   });
@@ -104,7 +104,7 @@ export function nodeFacts(more: Partial<NodeFacts> = {}): NodeFacts {
     last: { pass: { podCount: 12, failures, expectantCount: expectant.length, plan }, at: NOW - 3000 },
     trouble: { pass: undefined, config: undefined, engine: undefined },
     repairs: { count: 2, repaired: 41, failed: 5, underWay: (name) => name in UNDER_WAY },
-    attempt,
+    retry,
     mirrors: [...new Set(RULES.mirrors.map(({ host }) => host))],
     cooldowns,
     mirrorFor: (name) => UNDER_WAY[name],

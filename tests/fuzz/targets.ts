@@ -88,7 +88,7 @@ const CIRCUMSTANCES = {
   registries: compileRules([{ origin: "*", mirrors: ["mirror.example/{registry}"] }]),
   exclusions: compileExclusions({ images: ["gcr.io/internal/**"], namespaces: ["kube-*"] }),
   canAliasDigest: true,
-  attempt: () => undefined,
+  retry: () => undefined,
   underWay: () => false,
   now: 0,
 };

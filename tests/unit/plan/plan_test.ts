@@ -12,7 +12,7 @@ import {
   makePlan,
   planImage,
 } from "../../../lib/plan/plan.ts";
-import type { AttemptRecord } from "../../../lib/plan/retries.ts";
+import type { RetryRecord } from "../../../lib/plan/retries.ts";
 import { listOf, waitingPod } from "../../fakes/pods.ts";
 
 const NOW = 1_000_000;
@@ -26,7 +26,7 @@ function circumstances(changes: Partial<Circumstances> = {}): Circumstances {
     ]),
     exclusions: compileExclusions({ images: ["gcr.io/private/**"], namespaces: ["kube-*"] }),
     canAliasDigest: undefined,
-    attempt: () => undefined,
+    retry: () => undefined,
     underWay: () => false,
     now: NOW,
     ...changes,
@@ -98,14 +98,14 @@ Deno.test("a digest is refused on the classic store, and planned on the containe
 
 Deno.test("an image that is being repaired, or whose time has not come, is not begun again", () => {
   const failures = failuresOf(waitingPod("p", "gcr.io/a/b:1"));
-  const record: AttemptRecord = {
+  const record: RetryRecord = {
     failures: 1,
     nextTryAt: NOW + 1,
     last: { result: "failed", reason: undefined, message: "", attempts: [] },
   };
-  const early = makePlan(failures, circumstances({ attempt: () => record }));
+  const early = makePlan(failures, circumstances({ retry: () => record }));
   assertEquals([early.repairs.length, early.waits.length], [0, 1]);
-  const due = makePlan(failures, circumstances({ attempt: () => record, now: record.nextTryAt }));
+  const due = makePlan(failures, circumstances({ retry: () => record, now: record.nextTryAt }));
   assertEquals([due.repairs.length, due.waits.length], [1, 0]);
   const busy = makePlan(failures, circumstances({ underWay: (name) => name === "gcr.io/a/b:1" }));
   assertEquals([busy.repairs.length, busy.repairing.length], [0, 1]);

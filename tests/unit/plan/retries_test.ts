@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Failed, Outcome } from "../../../lib/plan/outcome.ts";
-import { type AttemptRecord, Attempts, KUBELET_RETRY_SECONDS } from "../../../lib/plan/retries.ts";
+import { KUBELET_RETRY_SECONDS, type RetryRecord, RetrySchedule } from "../../../lib/plan/retries.ts";
 
 const NOW = 1_589_591_513_000;
 const named = (name: string) => ({ name, candidates: [] });
@@ -15,16 +15,16 @@ function failed(reason?: Failed["reason"]): Failed {
 
 /** Seconds until the next try after each of `times` failures in a row. */
 function pauses(times: number, outcome: Outcome, random = 0, backoff = BACKOFF): number[] {
-  const attempts = new Attempts(backoff);
-  return Array.from({ length: times }, () => pauseOf(attempts.note(IMAGE, outcome, NOW, random)));
+  const schedule = new RetrySchedule(backoff);
+  return Array.from({ length: times }, () => pauseOf(schedule.record(IMAGE, outcome, NOW, random)));
 }
 
-function pauseOf(record: AttemptRecord): number {
+function pauseOf(record: RetryRecord): number {
   return (record.nextTryAt - NOW) / 1000;
 }
 
 Deno.test("an image that was never tried has no record", () => {
-  assertEquals(new Attempts(BACKOFF).get(IMAGE.name), undefined);
+  assertEquals(new RetrySchedule(BACKOFF).get(IMAGE.name), undefined);
 });
 
 Deno.test("each failure doubles the pause, up to the longest one", () => {
@@ -59,43 +59,43 @@ Deno.test("a repair gives the kubelet time to look again, and chance has no part
 });
 
 Deno.test("a success ends the row of failures", () => {
-  const attempts = new Attempts(BACKOFF);
+  const schedule = new RetrySchedule(BACKOFF);
   for (let count = 1; count <= 4; count++) {
-    assertEquals(attempts.note(IMAGE, failed(), NOW, 0).failures, count);
+    assertEquals(schedule.record(IMAGE, failed(), NOW, 0).failures, count);
   }
-  assertEquals(attempts.note(IMAGE, { result: "already-present", id: "sha256:1" }, NOW, 0).failures, 0);
-  assertEquals(pauseOf(attempts.note(IMAGE, failed(), NOW, 0)), 10);
+  assertEquals(schedule.record(IMAGE, { result: "already-present", id: "sha256:1" }, NOW, 0).failures, 0);
+  assertEquals(pauseOf(schedule.record(IMAGE, failed(), NOW, 0)), 10);
 });
 
 Deno.test("a runtime that is away is asked again without growing pauses, and leaves those of the image as they were", () => {
   const away: Failed = { ...failed(), runtimeSilent: true };
   assertEquals(pauses(5, away), [10, 10, 10, 10, 10]);
-  const attempts = new Attempts(BACKOFF);
+  const schedule = new RetrySchedule(BACKOFF);
   const row = [failed(), failed(), away, away, failed()];
-  assertEquals(row.map((outcome) => pauseOf(attempts.note(IMAGE, outcome, NOW, 0))), [10, 20, 20, 20, 40]);
+  assertEquals(row.map((outcome) => pauseOf(schedule.record(IMAGE, outcome, NOW, 0))), [10, 20, 20, 20, 40]);
 });
 
 Deno.test("when an answer improves from final to bad luck, the shorter limit holds at once", () => {
-  const attempts = new Attempts(BACKOFF);
-  for (let count = 0; count < 12; count++) attempts.note(IMAGE, failed("not-in-mirror"), NOW, 0);
-  assertEquals(pauseOf(attempts.note(IMAGE, failed(), NOW, 0)), 300);
+  const schedule = new RetrySchedule(BACKOFF);
+  for (let count = 0; count < 12; count++) schedule.record(IMAGE, failed("not-in-mirror"), NOW, 0);
+  assertEquals(pauseOf(schedule.record(IMAGE, failed(), NOW, 0)), 300);
 });
 
 Deno.test("the record keeps the last outcome, and images know nothing of each other", () => {
-  const attempts = new Attempts(BACKOFF);
+  const schedule = new RetrySchedule(BACKOFF);
   const outcome = failed("denied");
-  attempts.note(IMAGE, failed(), NOW, 0);
-  const record = attempts.note(IMAGE, outcome, NOW, 0);
-  assertEquals(attempts.get(IMAGE.name), record);
+  schedule.record(IMAGE, failed(), NOW, 0);
+  const record = schedule.record(IMAGE, outcome, NOW, 0);
+  assertEquals(schedule.get(IMAGE.name), record);
   assertEquals(record, { failures: 2, nextTryAt: NOW + 20_000, last: outcome });
-  assertEquals(attempts.note(named("gcr.io/team/app:2"), failed(), NOW, 0).failures, 1);
+  assertEquals(schedule.record(named("gcr.io/team/app:2"), failed(), NOW, 0).failures, 1);
 });
 
 Deno.test("only the images that are kept are remembered", () => {
-  const attempts = new Attempts(BACKOFF);
-  for (const name of ["a", "b", "c"]) attempts.note(named(name), failed(), NOW, 0);
-  attempts.keepOnly(new Set(["b", "never-seen"]));
-  assertEquals(["a", "b", "c", "never-seen"].map((name) => attempts.get(name)?.failures), [
+  const schedule = new RetrySchedule(BACKOFF);
+  for (const name of ["a", "b", "c"]) schedule.record(named(name), failed(), NOW, 0);
+  schedule.retain(new Set(["b", "never-seen"]));
+  assertEquals(["a", "b", "c", "never-seen"].map((name) => schedule.get(name)?.failures), [
     undefined,
     1,
     undefined,
@@ -104,25 +104,25 @@ Deno.test("only the images that are kept are remembered", () => {
 });
 
 Deno.test("the next try is the earliest of the images that are not being repaired", () => {
-  const attempts = new Attempts(BACKOFF);
-  assertEquals(attempts.nextTryAt(() => false), undefined);
-  attempts.note(named("gcr.io/a:1"), failed(), NOW, 0);
-  attempts.note(named("gcr.io/b:1"), failed(), NOW - 3000, 0);
-  attempts.note(named("gcr.io/c:1"), failed(), NOW + 5000, 0);
-  assertEquals(attempts.nextTryAt(() => false), NOW + 7000);
-  assertEquals(attempts.nextTryAt((name) => name === "gcr.io/b:1"), NOW + 10_000);
-  attempts.keepOnly(new Set(["gcr.io/c:1"]));
-  assertEquals(attempts.nextTryAt(() => false), NOW + 15_000);
-  assertEquals(attempts.nextTryAt(() => true), undefined);
+  const schedule = new RetrySchedule(BACKOFF);
+  assertEquals(schedule.nextTryAt(() => false), undefined);
+  schedule.record(named("gcr.io/a:1"), failed(), NOW, 0);
+  schedule.record(named("gcr.io/b:1"), failed(), NOW - 3000, 0);
+  schedule.record(named("gcr.io/c:1"), failed(), NOW + 5000, 0);
+  assertEquals(schedule.nextTryAt(() => false), NOW + 7000);
+  assertEquals(schedule.nextTryAt((name) => name === "gcr.io/b:1"), NOW + 10_000);
+  schedule.retain(new Set(["gcr.io/c:1"]));
+  assertEquals(schedule.nextTryAt(() => false), NOW + 15_000);
+  assertEquals(schedule.nextTryAt(() => true), undefined);
 });
 
 Deno.test("other pauses hold for those that have begun as well", () => {
-  const attempts = new Attempts(BACKOFF);
-  for (let count = 0; count < 4; count++) attempts.note(IMAGE, failed(), NOW, 0.5);
-  const before = attempts.get(IMAGE.name)!;
+  const schedule = new RetrySchedule(BACKOFF);
+  for (let count = 0; count < 4; count++) schedule.record(IMAGE, failed(), NOW, 0.5);
+  const before = schedule.get(IMAGE.name)!;
   assertEquals(pauseOf(before), 88);
-  attempts.changeBackoff({ initialSeconds: 1, maxSeconds: 300 });
-  assertEquals(attempts.get(IMAGE.name), { ...before, nextTryAt: NOW + 8800 });
-  attempts.changeBackoff(BACKOFF);
-  assertEquals(attempts.get(IMAGE.name), before);
+  schedule.changeBackoff({ initialSeconds: 1, maxSeconds: 300 });
+  assertEquals(schedule.get(IMAGE.name), { ...before, nextTryAt: NOW + 8800 });
+  schedule.changeBackoff(BACKOFF);
+  assertEquals(schedule.get(IMAGE.name), before);
 });

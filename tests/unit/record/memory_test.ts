@@ -30,7 +30,7 @@ function after(change: Change, failure: "registry-down" | "not-found" | "denied"
   const memory = emptyMemory(BACKOFF);
   const outcome: Outcome = failedOutcome(candidates.map((candidate) => ({ candidate, failure, message: "" })));
   for (const retries of [memory.retries, memory.keptRetries]) {
-    retries.note({ name: IMAGE, candidates }, outcome, NOW, 0);
+    retries.record({ name: IMAGE, candidates }, outcome, NOW, 0);
   }
   for (const mirror of ["a.example", "b.example", "c.example"]) memory.cooldowns.start(mirror, "down", NOW, 0);
   memory.provenance.learn({ reference: IMAGE, candidate: "a.example/team/app:1", digest: "sha256:a" });

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Attempts } from "../../../lib/plan/retries.ts";
+import { RetrySchedule } from "../../../lib/plan/retries.ts";
 import type { RepairEnd } from "../../../lib/repair/observer.ts";
 import { Repairs } from "../../../lib/repair/queue.ts";
 import type { PulledImage } from "../../../lib/runtime/runtime.ts";
@@ -27,7 +27,7 @@ function setUp(runtime: MemoryRuntime) {
     signal: stop.signal,
   });
   const context = { runtime, mirrors: openDesk(), veto: () => undefined };
-  const retries = new Attempts({ initialSeconds: 10, maxSeconds: 300 });
+  const retries = new RetrySchedule({ initialSeconds: 10, maxSeconds: 300 });
   return { repairs, start: () => repairs.start(job, context, retries), context, retries, ends, heard, stop };
 }
 

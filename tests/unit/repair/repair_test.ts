@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { compileExclusions } from "../../../lib/images/exclusions.ts";
 import { compileRules } from "../../../lib/images/rules.ts";
-import type { Attempt } from "../../../lib/plan/outcome.ts";
+import type { CandidateAttempt } from "../../../lib/plan/outcome.ts";
 import { isRefusal, planImage, type Target } from "../../../lib/plan/plan.ts";
 import type { Observer } from "../../../lib/repair/observer.ts";
 import { repair, type RepairContext } from "../../../lib/repair/repair.ts";
@@ -22,8 +22,11 @@ function target(name: string): Target {
   return planned;
 }
 
-function tools(runtime: MemoryRuntime, changes: Partial<RepairContext> = {}): RepairContext & { attempts: Attempt[] } {
-  const attempts: Attempt[] = [];
+function tools(
+  runtime: MemoryRuntime,
+  changes: Partial<RepairContext> = {},
+): RepairContext & { attempts: CandidateAttempt[] } {
+  const attempts: CandidateAttempt[] = [];
   const observer: Observer = { candidateFailed: (_target, attempt) => void attempts.push(attempt) };
   return {
     runtime,

@@ -60,12 +60,12 @@ Deno.test("trouble comes before everything else", () => {
 
 Deno.test("while the Engine does not answer that comes first, and no mirror is called up", () => {
   const engine = { runtime: dockerAdvice("/run/docker.sock"), because: "Connection refused" };
-  const attempt = () => ({
+  const retry = () => ({
     failures: 1,
     nextTryAt: NOW + 10_000,
     last: { result: "failed", reason: undefined, message: "inspect x: no", attempts: [], runtimeSilent: true } as const,
   });
-  const away = nodeState(nodeFacts({ trouble: { pass: undefined, config: undefined, engine }, attempt }));
+  const away = nodeState(nodeFacts({ trouble: { pass: undefined, config: undefined, engine }, retry }));
   assertEquals(
     statusLine(away, NOW),
     "the Docker Engine at /run/docker.sock does not answer (Connection refused): nothing can be repaired; " +
