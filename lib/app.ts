@@ -5,7 +5,7 @@ import { compileExclusions } from "./images/exclusions.ts";
 import { compileRules } from "./images/rules.ts";
 import { KubeletClient } from "./kubelet/client.ts";
 import { log } from "./log/log.ts";
-import { Journal } from "./log/messages.ts";
+import { LogMessages } from "./log/messages.ts";
 import { MetricsDesk } from "./metrics/exporter.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { MirrorPool } from "./mirrors/pool.ts";
@@ -42,7 +42,7 @@ export interface ProcessOptions {
 export function openProcess(config: Config, options: ProcessOptions): ProcessContext {
   const { signal, askedBy = "the keep list" } = options;
   const clock = systemClock;
-  const observers = [...options.observers ?? [new Journal(log, clock.now)]];
+  const observers = [...options.observers ?? [new LogMessages(log, clock.now)]];
   const observer = tellAll(observers);
   const memory = emptyMemory(config.repair.backoff);
   const recorder = new Recorder({ observer, clock, memory, askedBy });

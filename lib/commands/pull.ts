@@ -2,7 +2,7 @@
 
 import { openNode, openProcess } from "../app.ts";
 import type { Config } from "../config/config.ts";
-import { Journal } from "../log/messages.ts";
+import { LogMessages } from "../log/messages.ts";
 import type { NodeContext, ProcessContext } from "../pass.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import { isRefusal, planImage, type Refusal } from "../plan/plan.ts";
@@ -59,7 +59,7 @@ export const pullCommand: Command = {
     const config = await readConfigText(args, "pull");
     using stop = new Stop();
     const screen = new PullScreen(Deno.stderr, { plain: args.flags.plain === true, quiet: json });
-    const messages = new Journal((level, tag, text) => {
+    const messages = new LogMessages((level, tag, text) => {
       if (!TOLD_AS_RESULT.has(tag) && (level === "warning" || level === "error")) screen.note(`${level}: ${text}`);
     }, systemClock.now);
     const user = await userName();

@@ -12,27 +12,27 @@ import { type RuntimeName, type Silence, silenceText } from "../runtime/advice.t
 import { RuntimeError } from "../runtime/runtime.ts";
 import { describeError } from "../support/errors.ts";
 import type { Fields, Level } from "./log.ts";
-import { Reminders } from "./throttle.ts";
+import { Throttle } from "./throttle.ts";
 
 /** Takes one entry; `log` of lib/log/log.ts in the program. */
-export type Say = (level: Level, tag: string, text: string, fields?: Fields) => void;
+export type WriteLog = (level: Level, tag: string, text: string, fields?: Fields) => void;
 
 /** How many pods a sentence names before it only counts them. */
 const PODS_NAMED = 3;
 
 /** Puts what happens into words; each change once, what lasts ever more rarely. */
-export class Journal implements Observer {
-  readonly #say: Say;
+export class LogMessages implements Observer {
+  readonly #log: WriteLog;
   readonly #now: () => number;
-  readonly #reminders = new Reminders();
+  readonly #throttle = new Throttle();
   #connectedTo: string | undefined;
   /** The runtime that does not answer. */
   #silent: RuntimeName | undefined;
   #podCount: number | undefined;
   #waiting = new Map<string, Failure>();
 
-  constructor(say: Say, now: () => number) {
-    this.#say = say;
+  constructor(write: WriteLog, now: () => number) {
+    this.#log = write;
     this.#now = now;
   }
 
@@ -40,15 +40,15 @@ export class Journal implements Observer {
   connected(host: string): void {
     if (this.#connectedTo === host) return;
     this.#connectedTo = host;
-    this.#reminders.clear("kubelet");
-    this.#say("info", "NewConnection", "Established connection to kubelet");
-    this.#say("info", "Main", `host: ${host}`);
+    this.#throttle.forget("kubelet");
+    this.#log("info", "NewConnection", "Established connection to kubelet");
+    this.#log("info", "Main", `host: ${host}`);
   }
 
   /** A pass was skipped since the kubelet gave no pods. */
   kubeletFailed(error: unknown): void {
     this.#connectedTo = undefined;
-    this.#remind("warning", "kubelet", "GetPods", `skipped this pass: ${describeError(error)}`);
+    this.#logThrottled("warning", "kubelet", "GetPods", `skipped this pass: ${describeError(error)}`);
   }
 
   /** What a pass saw and plans, before anything is touched. */
@@ -58,25 +58,27 @@ export class Journal implements Observer {
     const gone = [...this.#waiting].filter(([key]) => !seen.has(key));
     const news = list.pods.length !== this.#podCount || appeared.length > 0 || gone.length > 0;
     const level = news ? "info" : "debug";
-    this.#say(level, "GetPods", `Pulled ${list.pods.length} running pods.`);
-    for (const text of list.malformed) this.#remind("warning", `malformed:${text}`, "GetPods", `left out ${text}`);
+    this.#log(level, "GetPods", `Pulled ${list.pods.length} running pods.`);
+    for (const text of list.malformed) {
+      this.#logThrottled("warning", `malformed:${text}`, "GetPods", `left out ${text}`);
+    }
     for (const [key, failure] of seen) this.#detected(this.#waiting.has(key) ? "debug" : "info", failure);
     for (const [, { container, pod, image }] of gone) {
-      this.#say("info", "Validate", `Container ${container} in pod ${pod.name} no longer waits for ${image}`);
+      this.#log("info", "Validate", `Container ${container} in pod ${pod.name} no longer waits for ${image}`);
     }
-    this.#say(level, "Validate", `Checked ${list.pods.length} Pods, found ${seen.size} waiting`);
+    this.#log(level, "Validate", `Checked ${list.pods.length} Pods, found ${seen.size} waiting`);
     for (const skip of plan.skips) this.#skipped(skip);
     this.#forgetAllBut(plan);
-    this.#say(level, "Main", "Checks done. Sleeping for awhile");
+    this.#log(level, "Main", "Checks done. Sleeping for awhile");
     this.#podCount = list.pods.length;
     this.#waiting = seen;
   }
 
   #forgetAllBut(plan: Plan): void {
     const repairs = [...plan.repairs, ...plan.repairing, ...plan.waits.map((wait) => wait.repair)];
-    this.#reminders.keepOnly("skip", new Set(plan.skips.map(skipKey)));
-    this.#reminders.keepOnly("repair", new Set(repairs.map(repairKey)));
-    this.#reminders.keepOnly("candidate", new Set(repairs.flatMap(candidateKeys)));
+    this.#throttle.retain("skip", new Set(plan.skips.map(skipKey)));
+    this.#throttle.retain("repair", new Set(repairs.map(repairKey)));
+    this.#throttle.retain("candidate", new Set(repairs.flatMap(candidateKeys)));
   }
 
   /** A list of broken images may not fill the journal: ten containers of one pod and image are one line. */
@@ -85,37 +87,37 @@ export class Journal implements Observer {
     const text = `cannot repair ${image} for pod ${podName(pod)}: ${reason}: ${advice}`;
     // The operator who excluded it knows.
     const level = reason === "excluded" ? "info" : "warning";
-    this.#remind(level, skipKey(skip), "Plan", text, { image, pod: podName(pod), reason });
+    this.#logThrottled(level, skipKey(skip), "Plan", text, { image, pod: podName(pod), reason });
   }
 
   #detected(level: Level, { pod, container, reason, image, message }: Failure): void {
     const fields = { pod: podName(pod), container, image };
-    this.#say(level, "Validate", `Detected pod ${pod.name} in ${pod.phase || "unknown"} state.`, fields);
+    this.#log(level, "Validate", `Detected pod ${pod.name} in ${pod.phase || "unknown"} state.`, fields);
     const subject = `Detected container ${container} in pod ${pod.name}`;
-    this.#say(level, "Validate", `${subject} status is ${reason}`, fields);
-    this.#say(level, "Validate", `${subject} reason: ${reason}`, fields);
-    if (message !== "") this.#say("debug", "Validate", `${subject} message: ${message}`, fields);
+    this.#log(level, "Validate", `${subject} status is ${reason}`, fields);
+    this.#log(level, "Validate", `${subject} reason: ${reason}`, fields);
+    if (message !== "") this.#log("debug", "Validate", `${subject} message: ${message}`, fields);
   }
 
   started({ image, reference }: Target): void {
     const { domain, path, tag, digest } = reference;
     const last = digest === undefined ? `:${tag}` : `@${digest}`;
     const chunks = [domain, ...`${path}${last}`.split("/")];
-    this.#say("info", "ReplaceImageRegistry", `got chunks: [${chunks.join(" ")}]`, { image });
+    this.#log("info", "ReplaceImageRegistry", `got chunks: [${chunks.join(" ")}]`, { image });
   }
 
   pulling({ image }: Target, { reference }: Candidate): void {
-    this.#say("info", "PullImage", `pulling image: ${reference}`, { image, candidate: reference });
+    this.#log("info", "PullImage", `pulling image: ${reference}`, { image, candidate: reference });
   }
 
   candidateFailed(target: Target, { candidate, failure, message }: CandidateAttempt): void {
     const level = failure === "cooling-down" ? "debug" : "info";
     const fields = { image: target.image, candidate: candidate.reference, failure };
-    this.#remind(level, candidateKey(target, candidate), "PullImage", `no image: ${message}`, fields);
+    this.#logThrottled(level, candidateKey(target, candidate), "PullImage", `no image: ${message}`, fields);
   }
 
   tagged({ image }: Target, { reference }: Candidate, name: string): void {
-    this.#say("info", "TagImage", `tagged image: ${reference} to ${name}`, { image, candidate: reference });
+    this.#log("info", "TagImage", `tagged image: ${reference} to ${name}`, { image, candidate: reference });
   }
 
   finished({ repair, outcome, seconds, nextTrySeconds }: RepairEnd): void {
@@ -123,14 +125,14 @@ export class Journal implements Observer {
     const fields = { image: repair.image, result: outcome.result };
     switch (outcome.result) {
       case "repaired": {
-        this.#reminders.clear(repairKey(repair));
+        this.#throttle.forget(repairKey(repair));
         const { candidate, digest } = outcome;
         const from = `${candidate.mirror}${digest === undefined ? "" : `, ${digest}`}`;
         const text = `repaired ${repair.image} for ${pods} in ${seconds.toFixed(1)} s (from ${from})`;
-        return this.#say("info", "Repair", text, { ...fields, digest, mirror: candidate.mirror, seconds });
+        return this.#log("info", "Repair", text, { ...fields, digest, mirror: candidate.mirror, seconds });
       }
       case "already-present":
-        return this.#remind(
+        return this.#logThrottled(
           repair.failures.every(isExpectant) ? "debug" : "info",
           repairKey(repair),
           "Repair",
@@ -152,9 +154,13 @@ export class Journal implements Observer {
     const next = nextTrySeconds === undefined ? "" : `; next try in ${Math.ceil(nextTrySeconds)} s`;
     const fields = { image: repair.image, result: "failed", ...(reason === undefined ? {} : { reason }) };
     // Two failures in a row seldom read the same to the letter, so what is news is the reason, not the text.
-    const news = this.#reminders.due(repairKey(repair), reason ?? (runtimeSilent ? "silent" : "failed"), this.#now());
+    const news = this.#throttle.shouldLog(
+      repairKey(repair),
+      reason ?? (runtimeSilent ? "silent" : "failed"),
+      this.#now(),
+    );
     // Of a runtime that is away one line is the worklist, not one for each image.
-    this.#say(
+    this.#log(
       !news ? "debug" : runtimeSilent ? "info" : "warning",
       "Repair",
       `${text}${next}`,
@@ -165,7 +171,7 @@ export class Journal implements Observer {
   /** A mirror that failed is passed over for a while. */
   mirrorCoolsDown(mirror: string, cooldown: Cooldown): void {
     const seconds = Math.ceil((cooldown.until - this.#now()) / 1000);
-    this.#say(
+    this.#log(
       "warning",
       "Mirror",
       `${mirror} cools down for ${seconds} s, then longer each time: ${cooldown.because}`,
@@ -176,39 +182,39 @@ export class Journal implements Observer {
   }
 
   mirrorRecovered(mirror: string): void {
-    this.#say("info", "Mirror", `${mirror} delivers again`, { mirror });
+    this.#log("info", "Mirror", `${mirror} delivers again`, { mirror });
   }
 
   authProblem(mirror: string, problem: string): void {
-    this.#remind("warning", `auth:${mirror}`, "Mirror", `${mirror} is asked without credentials: ${problem}`, {
+    this.#logThrottled("warning", `auth:${mirror}`, "Mirror", `${mirror} is asked without credentials: ${problem}`, {
       mirror,
     });
   }
 
   oddImage(message: string): void {
-    this.#remind("warning", `odd:${message}`, "Provenance", message);
+    this.#logThrottled("warning", `odd:${message}`, "Provenance", message);
   }
 
   /** The runtime does not answer; `because` differs from call to call, and is no news. */
   runtimeSilent(silence: Silence): void {
     const text = `${silenceText(silence)}: no image can be pulled until it does`;
     const { short } = this.#silent = silence.runtime;
-    this.#say(this.#reminders.due("runtime", "silent", this.#now()) ? "warning" : "debug", short, text);
+    this.#log(this.#throttle.shouldLog("runtime", "silent", this.#now()) ? "warning" : "debug", short, text);
   }
 
   /** The runtime answered. */
   runtimeAnswers(): void {
     if (this.#silent === undefined) return;
     const { short, called, socket } = this.#silent;
-    this.#say("info", short, `${called} at ${socket} answers again`);
-    this.#reminders.clear("runtime");
+    this.#log("info", short, `${called} at ${socket} answers again`);
+    this.#throttle.forget("runtime");
     this.#silent = undefined;
   }
 
   /** The runtime's events arrive. */
   eventsArrive({ called }: RuntimeName): void {
-    if (this.#reminders.clear("events")) this.#say("info", "Events", `${called}'s events arrive again`);
-    else this.#say("debug", "Events", `${called}'s events arrive`);
+    if (this.#throttle.forget("events")) this.#log("info", "Events", `${called}'s events arrive again`);
+    else this.#log("debug", "Events", `${called}'s events arrive`);
   }
 
   /**
@@ -217,43 +223,46 @@ export class Journal implements Observer {
    */
   eventsBroke(error: unknown, wasOpen: boolean): void {
     const text = `polling until the events are back: ${describeError(error)}`;
-    if (wasOpen || isSilence(error)) this.#say("debug", "Events", text);
-    else this.#remind("warning", "events", "Events", text);
+    if (wasOpen || isSilence(error)) this.#log("debug", "Events", text);
+    else this.#logThrottled("warning", "events", "Events", text);
   }
 
   /** An image of the `keep` list that the rules do not bring. */
   cannotKeep(image: string, { reason, advice }: Refusal): void {
-    this.#remind("warning", `keep:${image}`, "Keep", `cannot keep ${image}: ${reason}: ${advice}`, { image, reason });
+    this.#logThrottled("warning", `keep:${image}`, "Keep", `cannot keep ${image}: ${reason}: ${advice}`, {
+      image,
+      reason,
+    });
   }
 
   cannotLookAfterKept(images: readonly string[], error: unknown): void {
     const text = `cannot look after ${images.join(", ")}: ${describeError(error)}`;
-    if (isSilence(error)) this.#say("debug", "Keep", text);
-    else this.#remind("warning", "keep", "Keep", text);
+    if (isSilence(error)) this.#log("debug", "Keep", text);
+    else this.#logThrottled("warning", "keep", "Keep", text);
   }
 
   ledgerFailed(error: unknown): void {
-    this.#remind("warning", "ledger", "Ledger", `${describeError(error)}; repairs go on`);
+    this.#logThrottled("warning", "ledger", "Ledger", `${describeError(error)}; repairs go on`);
   }
 
   /** A config that was read again; `mistakes` when it was refused and the old one stays. */
   reloaded(file: string, mistakes?: string): void {
-    if (mistakes === undefined) this.#say("info", "Config", `${file} is in force`);
-    else this.#say("error", "Config", `refused ${file}, the old config stays in force: ${mistakes}`);
+    if (mistakes === undefined) this.#log("info", "Config", `${file} is in force`);
+    else this.#log("error", "Config", `refused ${file}, the old config stays in force: ${mistakes}`);
   }
 
   /** A pass ended; `good` when the kubelet gave its pods. */
   passed(good: boolean, seconds: number): void {
-    this.#say("debug", "Main", `this pass ${good ? "took" : "failed after"} ${seconds.toFixed(2)} s`);
+    this.#log("debug", "Main", `this pass ${good ? "took" : "failed after"} ${seconds.toFixed(2)} s`);
   }
 
   /** Something went wrong that no room knew of; the pass is lost, the daemon is not. */
   unexpected(error: unknown): void {
-    this.#remind("error", "unexpected", "Main", `this pass failed: ${describeError(error)}`);
+    this.#logThrottled("error", "unexpected", "Main", `this pass failed: ${describeError(error)}`);
   }
 
-  #remind(level: Level, key: string, tag: string, text: string, fields?: Fields): void {
-    this.#say(this.#reminders.due(key, text, this.#now()) ? level : "debug", tag, text, fields);
+  #logThrottled(level: Level, key: string, tag: string, text: string, fields?: Fields): void {
+    this.#log(this.#throttle.shouldLog(key, text, this.#now()) ? level : "debug", tag, text, fields);
   }
 }
 

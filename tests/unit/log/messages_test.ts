@@ -4,7 +4,7 @@ import { compileRules } from "../../../lib/images/rules.ts";
 import { scanPods } from "../../../lib/kubelet/failures.ts";
 import { readPodList } from "../../../lib/kubelet/pods.ts";
 import type { Level } from "../../../lib/log/log.ts";
-import { Journal, namePods } from "../../../lib/log/messages.ts";
+import { LogMessages, namePods } from "../../../lib/log/messages.ts";
 import { makePlan } from "../../../lib/plan/plan.ts";
 import { dockerAdvice } from "../../../lib/runtime/docker/advice.ts";
 import { RuntimeError } from "../../../lib/runtime/runtime.ts";
@@ -16,7 +16,7 @@ const MINUTE = 60_000;
 function scene() {
   const said: [Level, string, string][] = [];
   const clock = { now: 0 };
-  const journal = new Journal((level, tag, text) => said.push([level, tag, text]), () => clock.now);
+  const messages = new LogMessages((level, tag, text) => said.push([level, tag, text]), () => clock.now);
   const look = (...pods: unknown[]) => {
     const list = readPodList(listOf(...pods));
     const { failures } = scanPods(list.pods);
@@ -28,12 +28,12 @@ function scene() {
       underWay: () => false,
       now: clock.now,
     });
-    journal.looked(list, failures, plan);
+    messages.looked(list, failures, plan);
     return said.splice(0);
   };
   const heard = (level: Level) =>
     said.splice(0).filter(([it]) => it === level).map(([, tag, text]) => `[${tag}] ${text}`);
-  return { said, clock, journal, look, heard };
+  return { said, clock, messages, look, heard };
 }
 
 Deno.test("an unchanged pass is said at debug, a changed one at info", () => {
@@ -90,15 +90,15 @@ Deno.test("what the operator excluded is not on the worklist", () => {
 });
 
 Deno.test("a kubelet that stays away is one warning, and its return is said", () => {
-  const { journal, heard } = scene();
-  journal.connected("https://node:10250");
+  const { messages, heard } = scene();
+  messages.connected("https://node:10250");
   assertEquals(heard("info"), ["[NewConnection] Established connection to kubelet", "[Main] host: https://node:10250"]);
-  journal.connected("https://node:10250");
+  messages.connected("https://node:10250");
   assertEquals(heard("info"), []);
-  journal.kubeletFailed(new Error("refused"));
-  journal.kubeletFailed(new Error("refused"));
+  messages.kubeletFailed(new Error("refused"));
+  messages.kubeletFailed(new Error("refused"));
   assertEquals(heard("warning"), ["[GetPods] skipped this pass: refused"]);
-  journal.connected("https://node:10250");
+  messages.connected("https://node:10250");
   assertEquals(heard("info").length, 2);
 });
 
@@ -106,9 +106,9 @@ Deno.test("a kubelet that stays away is one warning, and its return is said", ()
 const REPAIR = repairOf("gcr.io/a/b:1");
 
 Deno.test("a failing repair is one warning for each reason, though every text differs", () => {
-  const { journal, heard, clock } = scene();
+  const { messages, heard, clock } = scene();
   const fail = (message: string, reason?: "denied") =>
-    journal.finished({
+    messages.finished({
       repair: REPAIR,
       outcome: { result: "failed", reason, message, attempts: [] },
       seconds: 1,
@@ -125,43 +125,43 @@ Deno.test("a failing repair is one warning for each reason, though every text di
 });
 
 Deno.test("an Engine that does not answer is one warning whatever the calls say, and its return one line", () => {
-  const { journal, heard } = scene();
+  const { messages, heard } = scene();
   const runtime = dockerAdvice("/run/docker.sock");
   const silent = (because: string) => {
-    journal.runtimeSilent({ runtime, because });
+    messages.runtimeSilent({ runtime, because });
     return new RuntimeError("unreachable", `follow the events: ${because}`, { silence: { runtime, because } });
   };
-  journal.runtimeAnswers();
-  journal.eventsBroke(new RuntimeError("unreachable", "the Engine ended the stream"), true);
-  journal.eventsBroke(silent("Connection refused"), false);
-  journal.eventsBroke(silent("No such file or directory"), false);
-  journal.cannotLookAfterKept(["gcr.io/pause:3"], silent("No such file or directory"));
+  messages.runtimeAnswers();
+  messages.eventsBroke(new RuntimeError("unreachable", "the Engine ended the stream"), true);
+  messages.eventsBroke(silent("Connection refused"), false);
+  messages.eventsBroke(silent("No such file or directory"), false);
+  messages.cannotLookAfterKept(["gcr.io/pause:3"], silent("No such file or directory"));
   assertEquals(heard("warning"), [
     "[Docker] the Docker Engine at /run/docker.sock does not answer (Connection refused): " +
     "no image can be pulled until it does",
   ]);
-  journal.runtimeAnswers();
-  journal.eventsArrive(dockerAdvice("/run/docker.sock"));
-  journal.runtimeAnswers();
+  messages.runtimeAnswers();
+  messages.eventsArrive(dockerAdvice("/run/docker.sock"));
+  messages.runtimeAnswers();
   assertEquals(heard("info"), ["[Docker] the Docker Engine at /run/docker.sock answers again"]);
   silent("Connection refused");
   assertEquals(heard("warning").length, 1);
 });
 
 Deno.test("events that an Engine refuses are a warning of their own", () => {
-  const { journal, heard } = scene();
-  journal.eventsBroke(new RuntimeError("rejected", "follow the events: HTTP status 403"), false);
+  const { messages, heard } = scene();
+  messages.eventsBroke(new RuntimeError("rejected", "follow the events: HTTP status 403"), false);
   assertEquals(heard("warning"), ["[Events] polling until the events are back: follow the events: HTTP status 403"]);
-  journal.eventsArrive(dockerAdvice("/run/docker.sock"));
+  messages.eventsArrive(dockerAdvice("/run/docker.sock"));
   assertEquals(heard("info"), ["[Events] the Docker Engine's events arrive again"]);
 });
 
 Deno.test("repairs that fail since the Engine is away are told, and are not on the worklist", () => {
-  const { journal, said } = scene();
+  const { messages, said } = scene();
   const fail = (runtimeSilent: boolean) => {
     const message = "inspect gcr.io/a/b:1: no";
     const outcome = { result: "failed", reason: undefined, message, attempts: [], runtimeSilent } as const;
-    journal.finished({ repair: REPAIR, outcome, seconds: 1, nextTrySeconds: 10 });
+    messages.finished({ repair: REPAIR, outcome, seconds: 1, nextTrySeconds: 10 });
     return said.splice(0).map(([level]) => level);
   };
   assertEquals([fail(true), fail(true), fail(false)], [["info"], ["debug"], ["warning"]]);
