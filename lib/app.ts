@@ -6,7 +6,7 @@ import { compileRules } from "./images/rules.ts";
 import { KubeletClient } from "./kubelet/client.ts";
 import { log } from "./log/log.ts";
 import { LogMessages } from "./log/messages.ts";
-import { MetricsDesk } from "./metrics/exporter.ts";
+import { MetricsExporter } from "./metrics/exporter.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { MirrorPool } from "./mirrors/pool.ts";
 import type { NodeContext, ProcessContext } from "./pass.ts";
@@ -67,7 +67,7 @@ export function openProcess(config: Config, options: ProcessOptions): ProcessCon
 }
 
 /** Metrics that follow the config. Their package is loaded when a config first wants them: many never do. */
-export function makeMetricsDesk({ clock, observe }: ProcessContext): MetricsDesk {
+export function makeMetricsExporter({ clock, observe }: ProcessContext): MetricsExporter {
   const load = async () => {
     const metrics = new Metrics(await import("prom-client"), {
       version: VERSION,
@@ -78,7 +78,7 @@ export function makeMetricsDesk({ clock, observe }: ProcessContext): MetricsDesk
     observe(metrics);
     return metrics;
   };
-  return new MetricsDesk({ load, say: (level, text) => log(level, "Metrics", text), now: clock.now });
+  return new MetricsExporter({ load, say: (level, text) => log(level, "Metrics", text), now: clock.now });
 }
 
 /** How a node is opened. */

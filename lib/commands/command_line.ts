@@ -1,4 +1,4 @@
-// The front desk: argv in, a command and its flags out, help where help is asked. It runs nothing itself.
+// The command line: argv in, a command and its flags out, help where it is asked for. It runs nothing itself.
 
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../support/errors.ts";

@@ -1,6 +1,6 @@
 // `gilly run`: the daemon, from a checked config to the signal that ends it.
 
-import { makeMetricsDesk, openNode, openProcess } from "../app.ts";
+import { makeMetricsExporter, openNode, openProcess } from "../app.ts";
 import { type Config, loadConfig } from "../config/config.ts";
 import { Daemon } from "../daemon/daemon.ts";
 import { openNotifier } from "../daemon/sd_notify.ts";
@@ -32,7 +32,7 @@ export const runCommand: Command = {
     using stop = new Stop(() => reload());
     const config = await loadConfigAndLog(args);
     const process = openProcess(config, { signal: stop.signal });
-    const metrics = makeMetricsDesk(process);
+    const metrics = makeMetricsExporter(process);
     const runtimeDirectory = Deno.env.get("RUNTIME_DIRECTORY");
     const notifier = openNotifier({
       socketPath: Deno.env.get("NOTIFY_SOCKET"),

@@ -6,8 +6,8 @@ import { type NodeContext, type Pass, pass, type PassSettings, type ProcessConte
 import type { Observer } from "../repair/observer.ts";
 import { type NodeState, nodeState, statusLine } from "../status/node_state.ts";
 import { describeError } from "../support/errors.ts";
-import { Follower } from "../support/linked_signal.ts";
-import { Keeper } from "./kept_images.ts";
+import { LinkedSignal } from "../support/linked_signal.ts";
+import { KeptImages } from "./kept_images.ts";
 import { type Aftermath, Rhythm, type Tempo, type Urgency } from "./schedule.ts";
 import { sleep, watchEvents } from "./watch_events.ts";
 
@@ -61,7 +61,7 @@ const LAST_WORDS_MS = 1000;
 export class Daemon implements Observer {
   readonly #options: DaemonOptions;
   readonly #process: ProcessContext;
-  readonly #keeper: Keeper;
+  readonly #kept: KeptImages;
   readonly #rhythm = new Rhythm();
   #node: NodeContext<DaemonSettings>;
   /** Ends the event stream of the node in force. */
@@ -76,7 +76,7 @@ export class Daemon implements Observer {
   constructor(options: DaemonOptions) {
     this.#options = options;
     this.#process = options.process;
-    this.#keeper = new Keeper(options.process);
+    this.#kept = new KeptImages(options.process);
     this.#node = options.node;
   }
 
@@ -89,13 +89,13 @@ export class Daemon implements Observer {
     while (!signal.aborted) {
       if (this.#reloadAsked) await this.#reload();
       await this.#pass();
-      void this.#keeper.tend(this.#node, signal).then(() => this.#wake());
+      void this.#kept.check(this.#node, signal).then(() => this.#wake());
       this.#node.runtime.askAgain(signal);
       await this.#pause();
     }
     this.#unwatch.abort();
     await serviceManager.send({ stopping: true, status: "Stopping" });
-    await this.#keeper.idle();
+    await this.#kept.settled();
     // The signal has ended every repair; a disk that hangs under the ledger must not keep the process.
     await atMost(LAST_WORDS_MS, this.#process.settled());
     this.#node.close();
@@ -125,7 +125,7 @@ export class Daemon implements Observer {
       opened: () => {
         this.#listening = true;
         process.observer.eventsArrive?.(runtime.advice);
-        this.#keeper.hurry();
+        this.#kept.checkSoon();
         hint("urgent");
       },
       broke: (error, wasOpen) => {
@@ -136,7 +136,7 @@ export class Daemon implements Observer {
         else this.#wake();
       },
       happened: (event) => {
-        if (event === "image-removed") this.#keeper.hurry();
+        if (event === "image-removed") this.#kept.checkSoon();
         hint(event === "sandbox-started" ? "urgent" : "lazy");
       },
     }, AbortSignal.any([signal, unwatch.signal]));
@@ -146,7 +146,7 @@ export class Daemon implements Observer {
     const { signal } = this.#options;
     const start = this.#process.clock.now();
     try {
-      using passing = new Follower(signal);
+      using passing = new LinkedSignal(signal);
       const seen = await pass(this.#node, this.#process, passing.signal);
       this.#last = { pass: seen, at: this.#process.clock.now() };
       this.#trouble = undefined;
@@ -188,13 +188,13 @@ export class Daemon implements Observer {
 
   #nextTryAt(): number | undefined {
     const { memory, repairs } = this.#process;
-    const times = [memory.retries.nextTryAt((name) => repairs.underWay(name)), this.#keeper.nextTryAt()];
+    const times = [memory.retries.nextTryAt((name) => repairs.underWay(name)), this.#kept.nextTryAt()];
     const known = times.filter((time) => time !== undefined);
     return known.length === 0 ? undefined : Math.min(...known);
   }
 
   async #sleep(ms: number): Promise<void> {
-    using sleeping = new Follower(this.#options.signal);
+    using sleeping = new LinkedSignal(this.#options.signal);
     this.#wake = () => sleeping.abort();
     await sleep(ms, sleeping.signal);
     this.#wake = () => {};

@@ -3,32 +3,32 @@
 
 import type { NodeContext, ProcessContext } from "../pass.ts";
 import { isRefusal, planImage, type Target } from "../plan/plan.ts";
-import { Follower } from "../support/linked_signal.ts";
+import { LinkedSignal } from "../support/linked_signal.ts";
 
-/** How often images that were all there are looked at again, in milliseconds. */
+/** How often images that were all there are checked again, in milliseconds. */
 const INTERVAL_MS = 5 * 60_000;
 
 /** The node as a config that may name images to hold present makes it. */
 type KeepingNode = NodeContext<{ readonly keep: readonly string[] }>;
 
-/** Looks after the `keep` list: at start, when told to hurry, and every few minutes. */
-export class Keeper {
+/** Checks the `keep` list at start, when asked to check soon, and every few minutes. */
+export class KeptImages {
   readonly #process: ProcessContext;
-  #nextLookAt = -Infinity;
-  #looking: Promise<void> | undefined;
-  /** Whether the last look ended and found images missing. */
+  #nextCheckAt = -Infinity;
+  #checking: Promise<void> | undefined;
+  /** Whether the last check ended and found images missing. */
   #isAnyMissing = false;
 
   constructor(process: ProcessContext) {
     this.#process = process;
   }
 
-  /** Looks, when it is time to, beside the passes. Resolves when the look has ended, at once when there is none to begin. */
-  async tend(node: KeepingNode, signal: AbortSignal): Promise<void> {
+  /** Checks, when it is time to, beside the passes. Resolves when the check has ended, at once when none is due. */
+  async check(node: KeepingNode, signal: AbortSignal): Promise<void> {
     const { clock } = this.#process;
-    if (node.config.keep.length === 0 || this.#looking !== undefined || clock.now() < this.#nextLookAt) return;
-    this.#looking = this.#look(node, signal).finally(() => this.#looking = undefined);
-    await this.#looking;
+    if (node.config.keep.length === 0 || this.#checking !== undefined || clock.now() < this.#nextCheckAt) return;
+    this.#checking = this.#checkNow(node, signal).finally(() => this.#checking = undefined);
+    await this.#checking;
   }
 
   /**
@@ -37,25 +37,25 @@ export class Keeper {
    */
   nextTryAt(): number | undefined {
     const { memory, repairs } = this.#process;
-    if (!this.#isAnyMissing || this.#looking !== undefined) return undefined;
+    if (!this.#isAnyMissing || this.#checking !== undefined) return undefined;
     return memory.keptRetries.nextTryAt((name) => repairs.underWay(name));
   }
 
-  /** An image was removed, or the runtime came back: the next call looks. */
-  hurry(): void {
-    this.#nextLookAt = -Infinity;
+  /** An image was removed, or the runtime came back: the next call checks. */
+  checkSoon(): void {
+    this.#nextCheckAt = -Infinity;
   }
 
-  /** Resolves when no look is under way. */
-  async idle(): Promise<void> {
-    await this.#looking;
+  /** Resolves when no check is under way. */
+  async settled(): Promise<void> {
+    await this.#checking;
   }
 
-  async #look(node: KeepingNode, signal: AbortSignal): Promise<void> {
+  async #checkNow(node: KeepingNode, signal: AbortSignal): Promise<void> {
     const { clock, memory: { keptRetries }, repairs, observer } = this.#process;
     try {
-      using looking = new Follower(signal);
-      const missing = await this.#missing(node, looking.signal);
+      using checking = new LinkedSignal(signal);
+      const missing = await this.#missing(node, checking.signal);
       this.#isAnyMissing = missing.length > 0;
       keptRetries.retain(new Set(missing.map(({ name }) => name)));
       for (const target of missing) {
@@ -64,7 +64,7 @@ export class Keeper {
         if (!waits) repairs.start({ ...target, failures: [] }, node, keptRetries);
       }
       // What is missing is looked for with every pass, until it is there.
-      if (missing.length === 0) this.#nextLookAt = clock.now() + INTERVAL_MS;
+      if (missing.length === 0) this.#nextCheckAt = clock.now() + INTERVAL_MS;
     } catch (error) {
       this.#isAnyMissing = false;
       if (!signal.aborted) observer.cannotLookAfterKept?.(node.config.keep, error);

@@ -2,7 +2,7 @@
 // depends on an event arriving.
 
 import type { EventOptions, RuntimeEvent } from "../runtime/runtime.ts";
-import { Follower } from "../support/linked_signal.ts";
+import { LinkedSignal } from "../support/linked_signal.ts";
 
 /** Pauses before the stream is opened again, in milliseconds: the first, and the longest. */
 const FIRST_PAUSE_MS = 500;
@@ -26,7 +26,7 @@ export async function watchEvents(
   while (!signal.aborted) {
     let isOpen = false;
     try {
-      using following = new Follower(signal);
+      using following = new LinkedSignal(signal);
       await events({
         signal: following.signal,
         onOpen: () => {

@@ -10,8 +10,8 @@ import type { CertificateClock, Metrics } from "./metrics.ts";
 import { type MetricsServer, serveMetrics } from "./server.ts";
 import { removeTextfile, writeTextfile } from "./textfile.ts";
 
-/** What the desk works with. */
-export interface MetricsDeskOptions {
+/** What an exporter works with. */
+export interface MetricsExporterOptions {
   /** Makes the metrics, when the first config asks for them. */
   readonly load: () => Promise<Metrics>;
   readonly say: (level: Level, text: string) => void;
@@ -30,8 +30,8 @@ const LISTEN_AGAIN = "it is tried again until it works";
 const HANGS_AFTER_MS = 60_000;
 
 /** The metrics of a daemon and whoever may see them; follows the config from reload to reload. */
-export class MetricsDesk {
-  readonly #options: MetricsDeskOptions;
+export class MetricsExporter {
+  readonly #options: MetricsExporterOptions;
   #metrics: Metrics | undefined;
   #settings: MetricsSettings = {};
   #server: MetricsServer | undefined;
@@ -42,7 +42,7 @@ export class MetricsDesk {
   /** The last thing that went wrong with each, so that it is said once. */
   readonly #troubles = new Map<"load" | "listen" | "textfile", string>();
 
-  constructor(options: MetricsDeskOptions) {
+  constructor(options: MetricsExporterOptions) {
     this.#options = options;
     this.#beatAt = options.now();
   }
@@ -120,12 +120,12 @@ export class MetricsDesk {
   }
 
   #open(listen: ListenAddress, metrics: Metrics): Promise<void> {
-    const exhibits = {
+    const handler = {
       contentType: metrics.contentType,
       render: () => metrics.render(),
       health: () => this.health(),
     };
-    this.#server = serveMetrics(listen, exhibits, (error) => {
+    this.#server = serveMetrics(listen, handler, (error) => {
       this.#server = undefined;
       void this.#attempt("listen", () => Promise.reject(error), LISTEN_AGAIN);
     });

@@ -6,7 +6,7 @@ import { describeError } from "../support/errors.ts";
 import { type Answer, HttpServer, type HttpServerOptions, plain, type Question } from "../support/http_server.ts";
 
 /** What the two paths answer. */
-export interface Exhibits {
+export interface MetricsHandler {
   readonly contentType: string;
   render(): Promise<string>;
   /** Whether the daemon's loop makes progress, in a sentence. */
@@ -32,7 +32,7 @@ export interface MetricsServer {
  */
 export function serveMetrics(
   address: ListenAddress,
-  exhibits: Exhibits,
+  handler: MetricsHandler,
   onEnd: (error: MetricsServerError) => void = () => {},
   limits: Pick<HttpServerOptions, "connections" | "requestMs"> = {},
 ): MetricsServer {
@@ -42,7 +42,7 @@ export function serveMetrics(
     const server = new HttpServer({
       ...address,
       ...limits,
-      answer: (question) => answer(question, exhibits),
+      answer: (question) => answer(question, handler),
       onEnd: (error) => onEnd(failed(error)),
     });
     return { url: urlOf({ hostname: address.hostname, port: server.port }), close: () => server.close() };
@@ -51,7 +51,7 @@ export function serveMetrics(
   }
 }
 
-async function answer({ method, path }: Question, { contentType, render, health }: Exhibits): Promise<Answer> {
+async function answer({ method, path }: Question, { contentType, render, health }: MetricsHandler): Promise<Answer> {
   if (path !== "/metrics" && path !== "/healthz") return plain(404, "there is /metrics and /healthz\n");
   if (method !== "GET" && method !== "HEAD") return plain(405, "only GET and HEAD\n", { allow: "GET, HEAD" });
   if (path === "/healthz") {

@@ -4,7 +4,7 @@
 import type { Repair } from "../plan/plan.ts";
 import type { RetrySchedule } from "../plan/retries.ts";
 import type { Clock } from "../support/clock.ts";
-import { Follower } from "../support/linked_signal.ts";
+import { LinkedSignal } from "../support/linked_signal.ts";
 import type { Observer } from "./observer.ts";
 import { repair as repairImage, type RepairContext } from "./repair.ts";
 
@@ -76,7 +76,7 @@ export class Repairs {
     retries: RetrySchedule,
   ): Promise<void> {
     const start = this.#clock.now();
-    using repairing = new Follower(this.#signal);
+    using repairing = new LinkedSignal(this.#signal);
     const context = { runtime, mirrors, veto, observer: this.#observer, signal: repairing.signal };
     const outcome = await repairImage(repair, context);
     const end = this.#clock.now();

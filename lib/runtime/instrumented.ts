@@ -1,7 +1,7 @@
 // A runtime whose calls make news: what they took and why they failed, and whether the runtime answers at all. Every call
 // goes through unchanged.
 
-import { Follower } from "../support/linked_signal.ts";
+import { LinkedSignal } from "../support/linked_signal.ts";
 import type { RuntimeAdvice, Silence } from "./advice.ts";
 import type { EventOptions, LookUpOptions, PullOptions, Runtime, RuntimeObserver } from "./runtime.ts";
 import { RuntimeError } from "./runtime.ts";
@@ -34,7 +34,7 @@ export class InstrumentedRuntime implements Runtime {
   askAgain(signal: AbortSignal): void {
     if (this.#silence === undefined || this.#asking || signal.aborted) return;
     this.#asking = true;
-    const asking = new Follower(signal);
+    const asking = new LinkedSignal(signal);
     void this.info(asking.signal).catch(() => {}).finally(() => {
       asking[Symbol.dispose]();
       this.#asking = false;

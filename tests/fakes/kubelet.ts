@@ -91,11 +91,11 @@ export function startKubelet(options: KubeletOptions): FakeKubelet {
     ...options.images,
   });
   options.pods?.forEach((pod) => node.add(pod));
-  const desk = new Desk(node, options.tokens ?? []);
+  const handler = new Handler(node, options.tokens ?? []);
   const folder = Deno.makeTempDirSync({ prefix: "kubelet-" });
   const serve = (name: string, hasCertificate: boolean) =>
     Deno.serve({ path: `${folder}/${name}`, onListen() {} }, async (request) => {
-      const response = await desk.answer(request, hasCertificate);
+      const response = await handler.answer(request, hasCertificate);
       // Deno would compress a large body; a kubelet does not.
       response.headers.set("cache-control", "no-transform");
       return response;
@@ -109,9 +109,9 @@ export function startKubelet(options: KubeletOptions): FakeKubelet {
   });
   return {
     url: `https://localhost:${gate.port}`,
-    requests: desk.requests,
+    requests: handler.requests,
     handshakes: gate.handshakes,
-    waitForRequest: (count) => desk.waitFor(count ?? desk.requests.length + 1),
+    waitForRequest: (count) => handler.waitFor(count ?? handler.requests.length + 1),
     addPod: (pod) => node.add(pod),
     addItem: (item) => node.items.push(item),
     removeItems: () => node.removeItems(),
@@ -121,12 +121,12 @@ export function startKubelet(options: KubeletOptions): FakeKubelet {
     advance: (syncs) => node.advance(syncs),
     advanceEvery: (milliseconds) => node.advanceEvery(milliseconds),
     containers: () => node.pods().flatMap((pod) => pod.views()),
-    answerWith: (override, times) => desk.answerWith(override, times),
-    answerAsUsual: () => desk.answerWith({}),
+    answerWith: (override, times) => handler.answerWith(override, times),
+    answerAsUsual: () => handler.answerWith({}),
     useServerCertificate: (certificate) => gate.useServerCertificate(certificate),
     close: async () => {
       await node.stop();
-      desk.close();
+      handler.close();
       await gate.close();
       await Promise.all(servers.map((server) => server.shutdown()));
       await Deno.remove(folder, { recursive: true });
@@ -184,7 +184,7 @@ class Node {
 }
 
 /** Receives requests, keeps their journal and answers them. */
-class Desk {
+class Handler {
   readonly requests: KubeletRequest[] = [];
   readonly #node: Node;
   readonly #tokens: readonly string[];

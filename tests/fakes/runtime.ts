@@ -133,8 +133,8 @@ export function image(id: string, digests: readonly string[] = []): LocalImage {
   return { id: `sha256:${id}`, tags: [], digests };
 }
 
-/** A desk at which every mirror is up and wants no credentials, but for the changes. */
-export function openDesk(changes: Partial<Mirrors> = {}): Mirrors {
+/** Mirrors that are all up and want no credentials, but for the changes. */
+export function openMirrors(changes: Partial<Mirrors> = {}): Mirrors {
   return {
     coolingDown: () => undefined,
     credentials: () => Promise.resolve(undefined),

@@ -8,7 +8,7 @@ import { compileRules } from "../../lib/images/rules.ts";
 import { isRefusal, planImage } from "../../lib/plan/plan.ts";
 import { repair } from "../../lib/repair/repair.ts";
 import { pullQuery } from "../../lib/runtime/docker/request.ts";
-import { MemoryRuntime, openDesk } from "../fakes/runtime.ts";
+import { MemoryRuntime, openMirrors } from "../fakes/runtime.ts";
 import { tried } from "../tried/tried.ts";
 
 /** Mirrors, each with the only places below which it may be asked. */
@@ -68,7 +68,7 @@ tried({
       if (isRefusal(planned)) return;
       const runtime = new MemoryRuntime();
       const { signal } = new AbortController();
-      await repair(planned, { runtime, mirrors: openDesk(), veto: () => undefined, observer: {}, signal });
+      await repair(planned, { runtime, mirrors: openMirrors(), veto: () => undefined, observer: {}, signal });
       for (const pulled of runtime.calls.filter((call) => call.startsWith("pull ")).map((call) => call.slice(5))) {
         repairs++;
         assertBelowItsMirror(pulled);

@@ -18,7 +18,7 @@ import { type PulledImage, RuntimeError } from "../../../lib/runtime/runtime.ts"
 import type { NodeState } from "../../../lib/status/node_state.ts";
 import type { Clock } from "../../../lib/support/clock.ts";
 import { listOf, waitingPod } from "../../fakes/pods.ts";
-import { image, MemoryRuntime, openDesk } from "../../fakes/runtime.ts";
+import { image, MemoryRuntime, openMirrors } from "../../fakes/runtime.ts";
 
 type Sent = { ready?: true; reloading?: true; stopping?: true; status?: string; watchdog?: true };
 
@@ -70,7 +70,7 @@ function scene(
     },
     kubelet: { host: "https://node:10250", pods },
     runtime: instrumented,
-    mirrors: openDesk(),
+    mirrors: openMirrors(),
     veto: () => undefined,
     registries: compileRules([{ origin: "gcr.io", mirrors: ["m.example"] }]),
     exclusions: compileExclusions({ images: [], namespaces: [] }),

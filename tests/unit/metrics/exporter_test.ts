@@ -1,17 +1,17 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { MetricsSettings } from "../../../lib/config/config.ts";
-import { MetricsDesk } from "../../../lib/metrics/exporter.ts";
+import { MetricsExporter } from "../../../lib/metrics/exporter.ts";
 import type { Metrics } from "../../../lib/metrics/metrics.ts";
 import { writeTextfile } from "../../../lib/metrics/textfile.ts";
 import { makeMetrics, nodeStateWith, valueIn } from "../../fakes/metrics.ts";
 import { inTemporaryFolder } from "../../support/folder.ts";
 
-/** A desk whose clock stands still and whose timer never comes round within a test, with what it said. */
+/** An exporter whose clock stands still and whose timer never comes round within a test, with what it said. */
 function scene() {
   const said: string[] = [];
   const clock = { now: 1_600_000_000_000 };
   const loaded: Metrics[] = [];
-  const desk = new MetricsDesk({
+  const exporter = new MetricsExporter({
     load: () => {
       loaded.push(makeMetrics());
       return Promise.resolve(loaded.at(-1)!);
@@ -20,8 +20,8 @@ function scene() {
     now: () => clock.now,
     intervalMs: 3_600_000,
   });
-  const follow = (settings: MetricsSettings) => desk.follow(settings, () => Promise.resolve(new Map()));
-  return { desk, said, clock, follow, loaded };
+  const follow = (settings: MetricsSettings) => exporter.follow(settings, () => Promise.resolve(new Map()));
+  return { exporter, said, clock, follow, loaded };
 }
 
 /** A port that was free a moment ago. */
@@ -35,9 +35,9 @@ const loopback = (port: number) => ({ hostname: "127.0.0.1", port });
 Deno.test("where nobody wants metrics, nothing is loaded, opened or said", async () => {
   const it = scene();
   await it.follow({});
-  it.desk.publish(nodeStateWith());
-  assertEquals([it.loaded, it.desk.url, it.said], [[], undefined, []]);
-  await it.desk.close();
+  it.exporter.publish(nodeStateWith());
+  assertEquals([it.loaded, it.exporter.url, it.said], [[], undefined, []]);
+  await it.exporter.close();
 });
 
 Deno.test("a port of the config serves what the metrics hear", async () => {
@@ -45,16 +45,16 @@ Deno.test("a port of the config serves what the metrics hear", async () => {
   const port = freePort();
   await it.follow({ listen: loopback(port) });
   assertEquals(it.said, [`info: serving metrics on http://127.0.0.1:${port}/metrics`]);
-  it.desk.publish(nodeStateWith({ podCount: 7 }));
+  it.exporter.publish(nodeStateWith({ podCount: 7 }));
   it.loaded[0]!.pulled(2, 300);
   it.loaded[0]!.pullFailed(1);
   it.loaded[0]!.callFailed("denied");
-  const text = await (await fetch(`${it.desk.url}/metrics`)).text();
+  const text = await (await fetch(`${it.exporter.url}/metrics`)).text();
   assertEquals(valueIn(text, "gilly_pods"), 7);
   assertEquals(valueIn(text, "gilly_pulled_bytes_total"), 300);
   assertEquals(valueIn(text, 'gilly_pull_duration_seconds_count{result="failed"}'), 1);
   assertEquals(valueIn(text, 'gilly_docker_errors_total{kind="denied"}'), 1);
-  await it.desk.close();
+  await it.exporter.close();
   using _listener = Deno.listen(loopback(port));
 });
 
@@ -62,18 +62,18 @@ Deno.test("health follows the loop's progress", async () => {
   const it = scene();
   await it.follow({ listen: loopback(freePort()) });
   const asked = async () => {
-    const response = await fetch(`${it.desk.url}/healthz`);
+    const response = await fetch(`${it.exporter.url}/healthz`);
     return [response.status, await response.text()];
   };
   it.clock.now += 59_000;
   assertEquals(await asked(), [200, "ok: the loop made progress 59 s ago\n"]);
   it.clock.now += 1000;
   assertEquals(await asked(), [503, "hangs: the loop made progress 60 s ago\n"]);
-  it.desk.publish(nodeStateWith());
+  it.exporter.publish(nodeStateWith());
   assertEquals(await asked(), [200, "ok: the loop made progress 0 s ago\n"]);
   it.clock.now -= 3_600_000;
   assertEquals(await asked(), [200, "ok: the loop made progress 0 s ago\n"]);
-  await it.desk.close();
+  await it.exporter.close();
 });
 
 Deno.test("a port in use is one warning, and is taken when it is free", async () => {
@@ -81,17 +81,17 @@ Deno.test("a port in use is one warning, and is taken when it is free", async ()
   const other = Deno.listen(loopback(0));
   const { port } = other.addr;
   await it.follow({ listen: loopback(port) });
-  await it.desk.show();
-  await it.desk.show();
+  await it.exporter.show();
+  await it.exporter.show();
   assertEquals(it.said.length, 1);
   assertMatch(it.said[0]!, /^warning: cannot serve metrics on http:\/\/127\.0\.0\.1:\d+: Address already in use/);
   other.close();
-  await it.desk.show();
-  assertEquals([it.said[1], it.desk.url], [
+  await it.exporter.show();
+  assertEquals([it.said[1], it.exporter.url], [
     `info: serving metrics on http://127.0.0.1:${port}/metrics`,
     `http://127.0.0.1:${port}`,
   ]);
-  await it.desk.close();
+  await it.exporter.close();
 });
 
 Deno.test("a reload moves the port, keeps the counts, and closes the port when nobody wants it", async () => {
@@ -106,9 +106,9 @@ Deno.test("a reload moves the port, keeps the counts, and closes the port when n
   assertEquals(valueIn(text, 'gilly_docker_errors_total{kind="denied"}'), 1);
   using _free = Deno.listen(loopback(first));
   await it.follow({});
-  assertEquals([it.desk.url, it.loaded.length], [undefined, 1]);
+  assertEquals([it.exporter.url, it.loaded.length], [undefined, 1]);
   using _alsoFree = Deno.listen(loopback(second));
-  await it.desk.close();
+  await it.exporter.close();
 });
 
 Deno.test("the file is whole, for everybody to read whatever the umask, and has no other beside it", async () => {
@@ -118,8 +118,8 @@ Deno.test("the file is whole, for everybody to read whatever the umask, and has 
     const umask = Deno.umask(0o077);
     try {
       await it.follow({ textfile });
-      it.desk.publish(nodeStateWith({ podCount: 9 }));
-      await it.desk.show();
+      it.exporter.publish(nodeStateWith({ podCount: 9 }));
+      await it.exporter.show();
     } finally {
       Deno.umask(umask);
     }
@@ -127,7 +127,7 @@ Deno.test("the file is whole, for everybody to read whatever the umask, and has 
     assertEquals(valueIn(await Deno.readTextFile(textfile), "gilly_pods"), 9);
     assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["gilly.prom"]);
     assertEquals(it.said, []);
-    await it.desk.close();
+    await it.exporter.close();
     assert((await Deno.stat(textfile)).isFile, "its age is what tells that the daemon is gone");
   });
 });
@@ -157,14 +157,14 @@ Deno.test("a file that cannot be written is one warning, and a word when it can 
     const it = scene();
     const textfile = `${dir}/missing/gilly.prom`;
     await it.follow({ textfile });
-    await it.desk.show();
+    await it.exporter.show();
     assertEquals(it.said.length, 1, "the first try and the second are one warning");
     assertStringIncludes(it.said[0]!, `warning: cannot write the metrics to ${textfile}: No such file or directory`);
     await Deno.mkdir(`${dir}/missing`);
-    await it.desk.show();
-    await it.desk.show();
+    await it.exporter.show();
+    await it.exporter.show();
     assertEquals(it.said.slice(1), ["info: the metrics are written again"]);
-    await it.desk.close();
+    await it.exporter.close();
   });
 });
 
@@ -174,25 +174,25 @@ Deno.test("a reload takes the file away that nobody wants any more", async () =>
     const names = () => [...Deno.readDirSync(dir)].map(({ name }) => name);
     await it.follow({ textfile: `${dir}/old.prom` });
     await it.follow({ textfile: `${dir}/new.prom` });
-    await it.desk.show();
+    await it.exporter.show();
     assertEquals(names(), ["new.prom"]);
     await it.follow({});
-    await it.desk.show();
+    await it.exporter.show();
     assertEquals(names(), []);
-    await it.desk.close();
+    await it.exporter.close();
   });
 });
 
 Deno.test("a package that does not load costs a warning", async () => {
   const said: string[] = [];
-  const desk = new MetricsDesk({
+  const exporter = new MetricsExporter({
     load: () => Promise.reject(new TypeError("no such package")),
     say: (level, text) => said.push(`${level}: ${text}`),
     now: () => 0,
   });
-  await desk.follow({ listen: loopback(freePort()) }, () => Promise.resolve(new Map()));
-  assertEquals([said, desk.url], [["warning: no such package; repairs go on"], undefined]);
-  await desk.close();
+  await exporter.follow({ listen: loopback(freePort()) }, () => Promise.resolve(new Map()));
+  assertEquals([said, exporter.url], [["warning: no such package; repairs go on"], undefined]);
+  await exporter.close();
 });
 
 Deno.test("a link under the draft's name is removed, and what it points to is left alone", async () => {

@@ -1,16 +1,24 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import { type Exhibits, type MetricsServer, MetricsServerError, serveMetrics } from "../../../lib/metrics/server.ts";
+import {
+  type MetricsHandler,
+  type MetricsServer,
+  MetricsServerError,
+  serveMetrics,
+} from "../../../lib/metrics/server.ts";
 
 const LOOPBACK = { hostname: "127.0.0.1", port: 0 };
-const EXHIBITS: Exhibits = {
+const HANDLER: MetricsHandler = {
   contentType: "text/plain; version=0.0.4; charset=utf-8",
   render: () => Promise.resolve("gilly_pods 12\n"),
   health: () => ({ healthy: true, sentence: "ok: the loop made progress 2 s ago" }),
 };
 
 /** A server for the length of a test; nobody it leaves connected may outlive it. */
-async function withServer(exhibits: Partial<Exhibits>, test: (server: MetricsServer) => Promise<void>): Promise<void> {
-  const server = serveMetrics(LOOPBACK, { ...EXHIBITS, ...exhibits });
+async function withServer(
+  handler: Partial<MetricsHandler>,
+  test: (server: MetricsServer) => Promise<void>,
+): Promise<void> {
+  const server = serveMetrics(LOOPBACK, { ...HANDLER, ...handler });
   try {
     await test(server);
   } finally {
@@ -22,7 +30,7 @@ Deno.test("/metrics answers with the text and its media type", async () => {
   await withServer({}, async ({ url }) => {
     const response = await fetch(`${url}/metrics?name[]=up`);
     assertEquals([response.status, await response.text()], [200, "gilly_pods 12\n"]);
-    assertEquals(response.headers.get("content-type"), EXHIBITS.contentType);
+    assertEquals(response.headers.get("content-type"), HANDLER.contentType);
   });
 });
 
@@ -66,7 +74,7 @@ Deno.test("there is nothing else to ask, and no other way to ask", async () => {
 
 Deno.test("what cannot be collected is an answer of 500 and no crash", async () => {
   let broken = true;
-  const render = () => broken ? Promise.reject(new Error("out of numbers")) : EXHIBITS.render();
+  const render = () => broken ? Promise.reject(new Error("out of numbers")) : HANDLER.render();
   await withServer({ render }, async ({ url }) => {
     const response = await fetch(`${url}/metrics`);
     assertEquals([response.status, await response.text()], [500, "the metrics cannot be collected: out of numbers\n"]);
@@ -78,7 +86,7 @@ Deno.test("what cannot be collected is an answer of 500 and no crash", async () 
 Deno.test("a port that is taken is an error that names the address", async () => {
   await withServer({}, ({ url }) => {
     const port = Number(new URL(url).port);
-    const error = assertThrows(() => serveMetrics({ ...LOOPBACK, port }, EXHIBITS), MetricsServerError);
+    const error = assertThrows(() => serveMetrics({ ...LOOPBACK, port }, HANDLER), MetricsServerError);
     assertStringIncludes(error.message, `cannot serve metrics on ${url}: Address already in use`);
     return Promise.resolve();
   });
@@ -86,20 +94,20 @@ Deno.test("a port that is taken is an error that names the address", async () =>
 
 Deno.test("an address of another host is an error that names it", () => {
   const error = assertThrows(
-    () => serveMetrics({ hostname: "192.0.2.1", port: 9464 }, EXHIBITS),
+    () => serveMetrics({ hostname: "192.0.2.1", port: 9464 }, HANDLER),
     MetricsServerError,
   );
   assertMatch(error.message, /^cannot serve metrics on http:\/\/192\.0\.2\.1:9464: Cannot assign requested address/);
 });
 
 Deno.test("closing lets go of the port at once, although a client stays connected", async () => {
-  const server = serveMetrics(LOOPBACK, EXHIBITS);
+  const server = serveMetrics(LOOPBACK, HANDLER);
   const port = Number(new URL(server.url).port);
   using client = await Deno.connect({ hostname: "127.0.0.1", port });
   await client.write(new TextEncoder().encode("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"));
   assert(await client.read(new Uint8Array(4096)) !== null);
   await server.close();
-  const again = serveMetrics({ ...LOOPBACK, port }, EXHIBITS);
+  const again = serveMetrics({ ...LOOPBACK, port }, HANDLER);
   assertEquals(again.url, server.url);
   await again.close();
 });
@@ -139,7 +147,7 @@ Deno.test("what is no request, or too long for one, is told so", async () => {
 });
 
 Deno.test("a client that sends no whole request in time is dropped, although it sends byte after byte", async () => {
-  const server = serveMetrics(LOOPBACK, EXHIBITS, undefined, { requestMs: 100 });
+  const server = serveMetrics(LOOPBACK, HANDLER, undefined, { requestMs: 100 });
   using client = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(server.url).port) });
   const dropped = client.read(new Uint8Array(1)).catch(() => null);
   let sent = 0;
@@ -153,7 +161,7 @@ Deno.test("a client that sends no whole request in time is dropped, although it 
 });
 
 Deno.test("the connection that takes longest is dropped for a newcomer, who is answered", async () => {
-  const server = serveMetrics(LOOPBACK, EXHIBITS, undefined, { connections: 3 });
+  const server = serveMetrics(LOOPBACK, HANDLER, undefined, { connections: 3 });
   const port = Number(new URL(server.url).port);
   const idle = [];
   for (let number = 0; number < 3; number++) idle.push(await Deno.connect({ hostname: "127.0.0.1", port }));

@@ -11,7 +11,7 @@ const OTHER = "other.example";
 const patient = new AbortController().signal;
 
 /** A pool with a clock that stands until it is moved, and the news it told. */
-function openDesk(options: { settings?: Record<string, MirrorSettings>; concurrency?: number } = {}) {
+function openMirrors(options: { settings?: Record<string, MirrorSettings>; concurrency?: number } = {}) {
   const clock = { now: 1_589_591_513_000 };
   const news: string[] = [];
   const pool = new MirrorPool({
@@ -47,7 +47,7 @@ const KINDS: Readonly<Record<RuntimeErrorKind, boolean>> = {
 
 for (const [kind, cools] of Object.entries(KINDS) as [RuntimeErrorKind, boolean][]) {
   Deno.test(`a mirror ${cools ? "cools down" : "does not cool down"} after ${kind}`, () => {
-    const { pool, news } = openDesk();
+    const { pool, news } = openMirrors();
     pool.failed(MIRROR, failure(kind));
     assertEquals(
       pool.coolingDown(MIRROR),
@@ -59,7 +59,7 @@ for (const [kind, cools] of Object.entries(KINDS) as [RuntimeErrorKind, boolean]
 }
 
 Deno.test("the seconds that a cool-down still lasts are rounded up, and never zero", () => {
-  const { pool, clock } = openDesk();
+  const { pool, clock } = openMirrors();
   pool.failed(MIRROR, failure("registry-down"));
   const seconds = () => /another (\d+) s/.exec(pool.coolingDown(MIRROR) ?? "")?.[1];
   const seen = [0, 1, 3999, 999].map((milliseconds) => {
@@ -72,13 +72,13 @@ Deno.test("the seconds that a cool-down still lasts are rounded up, and never ze
 });
 
 Deno.test("a mirror's own Retry-After is honoured", () => {
-  const { pool } = openDesk();
+  const { pool } = openMirrors();
   pool.failed(MIRROR, failure("rate-limited", 90));
   assertEquals(pool.coolingDown(MIRROR), `${MIRROR} is cooling down for another 90 s (cannot pull: rate-limited)`);
 });
 
 Deno.test("a mirror that stays down is news once, until it delivered", () => {
-  const { pool, clock, news } = openDesk();
+  const { pool, clock, news } = openMirrors();
   for (let count = 0; count < 5; count++) {
     pool.failed(MIRROR, failure("registry-down"));
     clock.now += 300_000;
@@ -94,7 +94,7 @@ Deno.test("a mirror that stays down is news once, until it delivered", () => {
 });
 
 Deno.test("a mirror that delivered is asked again at once", () => {
-  const { pool } = openDesk();
+  const { pool } = openMirrors();
   pool.failed(MIRROR, failure("registry-down"));
   pool.delivered(MIRROR);
   assertEquals(pool.coolingDown(MIRROR), undefined);
@@ -120,23 +120,23 @@ async function running(pool: MirrorPool, mirrors: readonly string[], each: numbe
 }
 
 Deno.test("a mirror takes four pulls at once, unless its settings say otherwise", async () => {
-  const { pool } = openDesk({ settings: { [OTHER]: { maxConcurrentPulls: 2 } } });
+  const { pool } = openMirrors({ settings: { [OTHER]: { maxConcurrentPulls: 2 } } });
   assertEquals(await running(pool, [MIRROR, OTHER], 9), [4, 2]);
 });
 
 Deno.test("all mirrors together take no more than the whole concurrency", async () => {
-  const { pool } = openDesk({ concurrency: 5 });
+  const { pool } = openMirrors({ concurrency: 5 });
   const [first = 0, second = 0] = await running(pool, [MIRROR, OTHER], 9);
   assertEquals(first + second, 5);
 });
 
 Deno.test("who waits for a slow mirror holds no place that another could use", async () => {
-  const { pool } = openDesk({ concurrency: 2, settings: { [MIRROR]: { maxConcurrentPulls: 1 } } });
+  const { pool } = openMirrors({ concurrency: 2, settings: { [MIRROR]: { maxConcurrentPulls: 1 } } });
   assertEquals(await running(pool, [MIRROR, OTHER], 3), [1, 1]);
 });
 
 Deno.test("a pull that is stopped while it waits gives back the place it had", async () => {
-  const { pool } = openDesk({ concurrency: 1 });
+  const { pool } = openMirrors({ concurrency: 1 });
   const gate = Promise.withResolvers<void>();
   const inside = pool.withSlot(OTHER, patient, () => gate.promise);
   const stop = new AbortController();
@@ -149,7 +149,7 @@ Deno.test("a pull that is stopped while it waits gives back the place it had", a
 });
 
 Deno.test("what a pull answers or throws is handed on", async () => {
-  const { pool } = openDesk();
+  const { pool } = openMirrors();
   assertEquals(await pool.withSlot(MIRROR, patient, () => Promise.resolve("pulled")), "pulled");
   await assertRejects(
     () => pool.withSlot(MIRROR, patient, () => Promise.reject(failure("not-found"))),
@@ -164,7 +164,7 @@ Deno.test("credentials come from the mirror's own file, and a mirror without one
     const authFile = `${folder}/auth.json`;
     const auths = { [MIRROR]: { username: "gilly", password: "s3cr3t" }, [OTHER]: { identitytoken: "t0ken" } };
     await Deno.writeTextFile(authFile, JSON.stringify({ auths }));
-    const { pool, news } = openDesk({ settings: { [MIRROR]: { authFile }, [OTHER]: { maxConcurrentPulls: 1 } } });
+    const { pool, news } = openMirrors({ settings: { [MIRROR]: { authFile }, [OTHER]: { maxConcurrentPulls: 1 } } });
     assertEquals(await pool.credentials(MIRROR, `${MIRROR}/a/b:1`), { username: "gilly", password: "s3cr3t" });
     assertEquals(await pool.credentials(OTHER, `${OTHER}/a/b:1`), undefined);
     assertEquals(await pool.credentials("unheard-of.example", "unheard-of.example/a:1"), undefined);
@@ -182,7 +182,7 @@ Deno.test("credentials come from the mirror's own file, and a mirror without one
 
 Deno.test("outside the paths of its credentials a mirror is asked without any, and their file is not even read", async () => {
   const authFile = "/nonexistent/auth.json";
-  const { pool, news } = openDesk({ settings: { [MIRROR]: { authFile, authPaths: ["proxy/**"] } } });
+  const { pool, news } = openMirrors({ settings: { [MIRROR]: { authFile, authPaths: ["proxy/**"] } } });
   assertEquals(await pool.credentials(MIRROR, `${MIRROR}/team/a:1`), undefined);
   assertEquals(
     pool.credentialsInWords(MIRROR, `${MIRROR}/team/a:1`),
@@ -198,7 +198,7 @@ Deno.test("credentials that cannot be used are a problem that is told, and the m
   try {
     const authFile = `${folder}/auth.json`;
     await Deno.writeTextFile(authFile, '{"auths": {"elsewhere.example": {"password": "s3cr3t"}}}');
-    const { pool, news } = openDesk({ settings: { [MIRROR]: { authFile } } });
+    const { pool, news } = openMirrors({ settings: { [MIRROR]: { authFile } } });
     assertEquals(await pool.credentials(MIRROR, `${MIRROR}/a/b:1`), undefined);
     const problem = `${authFile} has no credentials for ${MIRROR}`;
     assertEquals(news, [`${MIRROR}: ${problem}`]);

@@ -5,7 +5,7 @@ import { Repairs } from "../../../lib/repair/queue.ts";
 import type { PulledImage } from "../../../lib/runtime/runtime.ts";
 import { clockAt } from "../../fakes/clock.ts";
 import { repairOf } from "../../fakes/repairs.ts";
-import { image, MemoryRuntime, openDesk } from "../../fakes/runtime.ts";
+import { image, MemoryRuntime, openMirrors } from "../../fakes/runtime.ts";
 
 const job = repairOf("gcr.io/a/b:1");
 
@@ -26,7 +26,7 @@ function setUp(runtime: MemoryRuntime) {
     random: () => 0,
     signal: stop.signal,
   });
-  const context = { runtime, mirrors: openDesk(), veto: () => undefined };
+  const context = { runtime, mirrors: openMirrors(), veto: () => undefined };
   const retries = new RetrySchedule({ initialSeconds: 10, maxSeconds: 300 });
   return { repairs, start: () => repairs.start(job, context, retries), context, retries, ends, heard, stop };
 }

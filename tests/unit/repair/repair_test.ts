@@ -6,7 +6,7 @@ import { isRefusal, planImage, type Target } from "../../../lib/plan/plan.ts";
 import type { Observer } from "../../../lib/repair/observer.ts";
 import { repair, type RepairContext } from "../../../lib/repair/repair.ts";
 import { RuntimeError } from "../../../lib/runtime/runtime.ts";
-import { image, MemoryRuntime, openDesk } from "../../fakes/runtime.ts";
+import { image, MemoryRuntime, openMirrors } from "../../fakes/runtime.ts";
 
 const DIGEST = `sha256:${"ab".repeat(32)}`;
 
@@ -30,7 +30,7 @@ function tools(
   const observer: Observer = { candidateFailed: (_target, attempt) => void attempts.push(attempt) };
   return {
     runtime,
-    mirrors: openDesk(),
+    mirrors: openMirrors(),
     veto: () => undefined,
     observer,
     signal: new AbortController().signal,
@@ -86,7 +86,7 @@ Deno.test("the second mirror delivers when the first cannot, and the first's fai
   const runtime = new MemoryRuntime({ "one.example/a/b:1": down, "two.example/a/b:1": { image: image("1") } });
   const failed: string[] = [];
   const given = tools(runtime, {
-    mirrors: openDesk({ failed: (mirror, error) => failed.push(`${mirror} ${error.kind}`) }),
+    mirrors: openMirrors({ failed: (mirror, error) => failed.push(`${mirror} ${error.kind}`) }),
   });
   const outcome = await repair(target("quay.io/a/b:1"), given);
   assert(outcome.result === "repaired");
@@ -99,14 +99,14 @@ Deno.test("a mirror that cools down is passed over without a call", async () => 
   const runtime = new MemoryRuntime({ "two.example/a/b:1": { image: image("1") } });
   const coolingDown = (mirror: string) =>
     mirror === "one.example" ? "one.example is cooling down for another 5 s" : undefined;
-  await repair(target("quay.io/a/b:1"), tools(runtime, { mirrors: openDesk({ coolingDown }) }));
+  await repair(target("quay.io/a/b:1"), tools(runtime, { mirrors: openMirrors({ coolingDown }) }));
   assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), ["pull two.example/a/b:1"]);
 });
 
 Deno.test("a mirror that began to cool down while a repair stood in line is passed over too", async () => {
   const runtime = new MemoryRuntime({});
   let asked = 0;
-  const mirrors = openDesk({ coolingDown: () => asked++ === 0 ? undefined : "it cools down" });
+  const mirrors = openMirrors({ coolingDown: () => asked++ === 0 ? undefined : "it cools down" });
   const outcome = await repair(target("gcr.io/a/b:1"), tools(runtime, { mirrors }));
   assert(outcome.result === "failed");
   assertEquals(outcome.attempts.map(({ failure }) => failure), ["cooling-down"]);
@@ -144,7 +144,10 @@ for (const [[first, second], reason] of AMOUNTS) {
 Deno.test("a mirror that says no is named together with the credentials that it was asked with", async () => {
   const runtime = new MemoryRuntime({ "mirror.example/a/b:1": new RuntimeError("denied", "pull: unauthorized") });
   const credentialsInWords = (mirror: string) => `${mirror} was asked with the credentials of /etc/gilly/auth.json`;
-  const outcome = await repair(target("gcr.io/a/b:1"), tools(runtime, { mirrors: openDesk({ credentialsInWords }) }));
+  const outcome = await repair(
+    target("gcr.io/a/b:1"),
+    tools(runtime, { mirrors: openMirrors({ credentialsInWords }) }),
+  );
   assert(outcome.result === "failed");
   assertEquals(outcome.reason, "denied");
   assertEquals(
@@ -225,7 +228,7 @@ Deno.test("credentials go to the mirror they belong to and to no other", async (
   const runtime = new MemoryRuntime({ "two.example/a/b:1": { image: image("1") } });
   const credentials = (mirror: string) =>
     Promise.resolve(mirror === "two.example" ? { username: "u", password: "p" } : undefined);
-  await repair(target("quay.io/a/b:1"), tools(runtime, { mirrors: openDesk({ credentials }) }));
+  await repair(target("quay.io/a/b:1"), tools(runtime, { mirrors: openMirrors({ credentials }) }));
   assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), [
     "pull one.example/a/b:1",
     'pull two.example/a/b:1 as {"username":"u","password":"p"}',

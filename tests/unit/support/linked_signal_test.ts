@@ -1,25 +1,25 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
-import { Follower } from "../../../lib/support/linked_signal.ts";
+import { LinkedSignal } from "../../../lib/support/linked_signal.ts";
 
-Deno.test("a follower's signal is aborted with its leader's reason, whether before it follows or after", () => {
+Deno.test("a linked signal is aborted with its source's reason, whether that was aborted before or after", () => {
   for (const early of [true, false]) {
-    const leader = new AbortController();
-    if (early) leader.abort("enough");
-    using follower = new Follower(leader.signal);
-    leader.abort("enough");
-    assertEquals([follower.signal.aborted, follower.signal.reason], [true, "enough"]);
+    const source = new AbortController();
+    if (early) source.abort("enough");
+    using linked = new LinkedSignal(source.signal);
+    source.abort("enough");
+    assertEquals([linked.signal.aborted, linked.signal.reason], [true, "enough"]);
   }
 });
 
-Deno.test("a follower that ends alone, or lets go, leaves its leader as it was", () => {
-  const leader = new AbortController();
-  const alone = new Follower(leader.signal);
+Deno.test("a linked signal that is aborted alone, or lets go, leaves its source as it was", () => {
+  const source = new AbortController();
+  const alone = new LinkedSignal(source.signal);
   alone.abort();
-  assertEquals([alone.signal.aborted, leader.signal.aborted], [true, false]);
+  assertEquals([alone.signal.aborted, source.signal.aborted], [true, false]);
   const { signal } = alone;
-  const gone = new Follower(leader.signal);
+  const gone = new LinkedSignal(source.signal);
   gone[Symbol.dispose]();
-  leader.abort();
+  source.abort();
   assertStrictEquals(gone.signal.aborted, false);
   assertStrictEquals(signal.reason instanceof DOMException, true);
 });
