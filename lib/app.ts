@@ -26,7 +26,7 @@ import { type Clock, systemClock } from "./support/clock.ts";
 import { VERSION } from "./version.ts";
 
 /** What the runtime is asked at once, besides pulls. */
-const AT_ONCE = { calls: 16, lookUps: 48 };
+const AT_ONCE = { calls: 16, resolves: 48 };
 
 /** The daemon's process, and one that differs from it. */
 export interface ProcessOptions {

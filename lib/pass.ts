@@ -3,7 +3,7 @@
 
 import type { Exclusions } from "./images/exclusions.ts";
 import type { RegistryMap } from "./images/rules.ts";
-import { type Failure, isExpectant, type Scan, scanPods } from "./kubelet/failures.ts";
+import { type Failure, isCreating, type Scan, scanPods } from "./kubelet/failures.ts";
 import type { PodList } from "./kubelet/pods.ts";
 import type { Mirrors } from "./mirrors/mirrors.ts";
 import { makePlan, type Plan } from "./plan/plan.ts";
@@ -67,7 +67,7 @@ export interface Pass {
   readonly podCount: number;
   readonly failures: readonly Failure[];
   /** Containers that wait to be created, and may fail soon. */
-  readonly expectantCount: number;
+  readonly creatingCount: number;
   readonly plan: Plan;
 }
 
@@ -82,17 +82,17 @@ export interface Moment {
 
 /** The plan for what the pods wait for. */
 export function look(
-  { failures, expectant }: Scan,
+  { failures, creating }: Scan,
   node: Pick<NodeContext, "config" | "registries" | "exclusions">,
   memory: Pick<Memory, "retries">,
   moment: Moment,
 ): Plan {
-  const early = node.config.repair.mode === "eager" ? expectant : [];
+  const early = node.config.repair.mode === "eager" ? creating : [];
   const { registries, exclusions } = node;
   const retry = (name: string) => memory.retries.get(name);
   const plan = makePlan([...failures, ...early], { registries, exclusions, retry, ...moment });
   // What cannot be repaired early may well be pulled by the kubelet; there is nothing to say before it failed.
-  return { ...plan, skips: plan.skips.filter(({ failure }) => !isExpectant(failure)) };
+  return { ...plan, skips: plan.skips.filter(({ failure }) => !isCreating(failure)) };
 }
 
 /** Asks the kubelet and looks; touches nothing. Throws KubeletError, or the signal's reason. */
@@ -102,12 +102,12 @@ export async function survey(node: NodeContext, process: ProcessContext, signal:
   observer.connected?.(node.kubelet.host);
   const scan = scanPods(list.pods);
   // A pass that found no digest asks the runtime nothing.
-  const digests = [...scan.failures, ...scan.expectant].some(({ image }) => image.includes("@"));
+  const digests = [...scan.failures, ...scan.creating].some(({ image }) => image.includes("@"));
   const canAliasDigest = digests ? await node.canAliasDigest(signal) : undefined;
   const underWay = (name: string) => repairs.underWay(name);
   const plan = look(scan, node, memory, { now: clock.now(), canAliasDigest, underWay });
   observer.looked?.(list, scan.failures, plan);
-  return { podCount: list.pods.length, failures: scan.failures, expectantCount: scan.expectant.length, plan };
+  return { podCount: list.pods.length, failures: scan.failures, creatingCount: scan.creating.length, plan };
 }
 
 /** One pass: looks, and starts the repairs, which go on beside later passes. Throws as `survey` does. */

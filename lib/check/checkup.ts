@@ -124,7 +124,7 @@ async function checkMirrors({ config, runtime }: Node, signal: AbortSignal): Pro
     mirrors.probesOf(config.registries, config.mirrors).map(async ({ mirror, reference }) => {
       const { auth, credentials } = await credentialsFor(config, mirror, reference);
       try {
-        await runtime.lookUp(reference, { signal, auth });
+        await runtime.resolve(reference, { signal, auth });
         return mirrors.judgeMirror(mirror, credentials);
       } catch (error) {
         return mirrors.judgeMirrorFailure(mirror, failureOf(error, signal), credentials, runtime.advice);
@@ -181,7 +181,7 @@ async function howKept({ config, runtime }: Node, target: Target, signal: AbortS
   for (const { mirror, reference } of target.candidates) {
     try {
       const { auth } = await credentialsFor(config, mirror, reference);
-      if (await runtime.lookUp(reference, { signal, auth }) !== undefined) return { state: "absent", mirror };
+      if (await runtime.resolve(reference, { signal, auth }) !== undefined) return { state: "absent", mirror };
       tried.push(`${mirror} has no ${reference}`);
     } catch (error) {
       state = "unanswered";
@@ -195,7 +195,7 @@ function failureOf(error: unknown, signal: AbortSignal): Failed {
   signal.throwIfAborted();
   if (!(error instanceof RuntimeError)) throw error;
   // What was attempted on what stands in the finding's name.
-  return { kind: error.kind, text: describeError(error).replace(/^(?:look up|inspect) \S+: /, "") };
+  return { kind: error.kind, text: describeError(error).replace(/^(?:resolve|inspect) \S+: /, "") };
 }
 
 function notAsked(name: string, because: string): Finding {

@@ -222,7 +222,7 @@ export function judgeKept(image: string, kept: Kept): Finding {
     case "unanswered":
       return fail(name, `not here, and no mirror that answers has it: ${kept.because}`, "see the mirrors above");
     case "unknown":
-      return fail(name, `cannot be looked up: ${kept.because}`, "see the runtime above");
+      return fail(name, `cannot be inspected: ${kept.because}`, "see the runtime above");
     case "refused":
       return fail(name, `cannot be kept: ${kept.refusal.reason}`, kept.refusal.advice);
   }

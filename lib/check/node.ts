@@ -4,7 +4,7 @@
 import { type Pod, type PodList, podName } from "../kubelet/pods.ts";
 import { grantAfter, ROLES } from "../kubelet/rights.ts";
 import type { UnrepairableReason } from "../plan/outcome.ts";
-import { type Circumstances, effectivePolicy, isRefusal, planImage } from "../plan/plan.ts";
+import { effectivePolicy, isRefusal, type PlanContext, planImage } from "../plan/plan.ts";
 import type { RuntimeAdvice, RuntimeInfo } from "../runtime/advice.ts";
 import { AS_ROOT, renewalOf } from "./files.ts";
 import { counted, fail, type Failed, type Finding, ok, several, warn } from "./finding.ts";
@@ -140,18 +140,18 @@ export function judgeWaiting(pods: number, waiting: number, leftAlone: readonly 
 /** What no local image can cure: containers of this node with the policy Always, or with digests on a classic store. */
 export function judgeReach(
   pods: readonly Pod[],
-  circumstances: Pick<Circumstances, "registries" | "exclusions" | "canAliasDigest">,
+  context: Pick<PlanContext, "registries" | "exclusions" | "canAliasDigest">,
 ): Finding[] {
   const always: string[] = [];
   const digests: string[] = [];
   for (const { pod, image, policy } of containersOf(pods)) {
-    const planned = planImage(image, { ...circumstances, canAliasDigest: undefined });
+    const planned = planImage(image, { ...context, canAliasDigest: undefined });
     // What no rule covers is pulled from where it comes from, and needs no repair.
     if (isRefusal(planned)) continue;
     if (effectivePolicy(policy, planned.reference) === "Always") always.push(pod);
     else if (planned.reference.digest !== undefined) digests.push(pod);
   }
-  return [judgeAlways(always), ...judgeDigests(digests, circumstances.canAliasDigest)];
+  return [judgeAlways(always), ...judgeDigests(digests, context.canAliasDigest)];
 }
 
 function containersOf(pods: readonly Pod[]) {

@@ -9,7 +9,7 @@ import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
 import { formatReference, type Reference, referenceOrUndefined } from "../images/reference.ts";
 import { type Candidate, matchRule } from "../images/rules.ts";
 import type { NodeContext } from "../pass.ts";
-import { isRefusal, lookupName, planImage, type Refusal } from "../plan/plan.ts";
+import { isRefusal, localName, planImage, type Refusal } from "../plan/plan.ts";
 import { type LedgerEntry, ledgerLines } from "../record/ledger.ts";
 import { describeError, EXIT, UsageError } from "../support/errors.ts";
 import { printable, printableJson } from "../support/text.ts";
@@ -97,7 +97,7 @@ async function explain(
   const canAliasDigest = reference?.digest === undefined ? undefined : await node.canAliasDigest(signal);
   const planned = planImage(image, { ...node, canAliasDigest });
   const match = reference === undefined ? undefined : matchRule(node.registries, reference);
-  const name = reference === undefined ? undefined : lookupName(reference);
+  const name = reference === undefined ? undefined : localName(reference);
   return {
     image,
     reference: reference === undefined ? null : formatReference(reference),

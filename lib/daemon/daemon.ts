@@ -8,7 +8,7 @@ import { type NodeState, nodeState, statusLine } from "../status/node_state.ts";
 import { describeError } from "../support/errors.ts";
 import { LinkedSignal } from "../support/linked_signal.ts";
 import { KeptImages } from "./kept_images.ts";
-import { type Aftermath, Rhythm, type Tempo, type Urgency } from "./schedule.ts";
+import { type PassResult, PassSchedule, type PollSettings, type Urgency } from "./schedule.ts";
 import { sleep, watchEvents } from "./watch_events.ts";
 
 /** Tells the service manager; a no-op where there is none. */
@@ -25,7 +25,7 @@ export interface ServiceManager {
 /** What of the config the daemon goes by. */
 export interface DaemonSettings extends PassSettings {
   readonly file: string;
-  readonly poll: Tempo;
+  readonly poll: PollSettings;
   readonly keep: readonly string[];
 }
 
@@ -57,12 +57,12 @@ const LONGEST_SLICE_MS = 15_000;
 /** How long ended repairs may take to write their last lines. */
 const LAST_WORDS_MS = 1000;
 
-/** The rhythm: passes, pauses, reloads, and the stop. */
+/** The schedule: passes, pauses, reloads, and the stop. */
 export class Daemon implements Observer {
   readonly #options: DaemonOptions;
   readonly #process: ProcessContext;
   readonly #kept: KeptImages;
-  readonly #rhythm = new Rhythm();
+  readonly #schedule = new PassSchedule();
   #node: NodeContext<DaemonSettings>;
   /** Ends the event stream of the node in force. */
   #unwatch = new AbortController();
@@ -118,7 +118,7 @@ export class Daemon implements Observer {
     const { runtime } = this.#node;
     const unwatch = this.#unwatch = new AbortController();
     const hint = (urgency: Urgency) => {
-      this.#rhythm.hint(process.clock.now(), urgency);
+      this.#schedule.hint(process.clock.now(), urgency);
       this.#wake();
     };
     void watchEvents((options) => runtime.events(options), {
@@ -150,22 +150,22 @@ export class Daemon implements Observer {
       const seen = await pass(this.#node, this.#process, passing.signal);
       this.#last = { pass: seen, at: this.#process.clock.now() };
       this.#trouble = undefined;
-      this.#passed({ expectant: seen.expectantCount > 0, failed: false }, start);
+      this.#passed({ creating: seen.creatingCount > 0, failed: false }, start);
     } catch (error) {
       if (signal.aborted) return;
       this.#trouble = describeError(error);
       if (error instanceof KubeletError) this.#process.observer.kubeletFailed?.(error);
       else this.#process.observer.unexpected?.(error);
-      this.#passed({ expectant: false, failed: true }, start);
+      this.#passed({ creating: false, failed: true }, start);
     }
   }
 
-  #passed(aftermath: Aftermath, start: number): void {
+  #passed(result: PassResult, start: number): void {
     const { clock, observer, random } = this.#process;
-    observer.passed?.(!aftermath.failed, (clock.now() - start) / 1000);
+    observer.passed?.(!result.failed, (clock.now() - start) / 1000);
     const { config, runtime } = this.#node;
     const listening = this.#listening && runtime.silence === undefined;
-    this.#rhythm.passed(clock.now(), aftermath, config.poll, listening, random());
+    this.#schedule.passed(clock.now(), result, config.poll, listening, random());
   }
 
   async #pause(): Promise<void> {
@@ -180,7 +180,7 @@ export class Daemon implements Observer {
       stateFile.publish(state);
       await serviceManager.send({ watchdog: true, status: statusLine(state, clock.wallTime()) });
       const now = clock.now();
-      const dueAt = this.#rhythm.dueAt(this.#nextTryAt());
+      const dueAt = this.#schedule.dueAt(this.#nextTryAt());
       if (now >= dueAt) return;
       await this.#sleep(Math.min(dueAt - now, slice));
     }

@@ -2,16 +2,16 @@
 // poll remains. Time and chance are handed in; all times are milliseconds.
 
 /** Seconds between passes: without events, and with them; `jitter` is the share by which a pause may differ. */
-export interface Tempo {
+export interface PollSettings {
   readonly intervalSeconds: number;
   readonly safetySeconds: number;
   readonly jitter: number;
 }
 
 /** What a pass left behind that decides about the next. */
-export interface Aftermath {
+export interface PassResult {
   /** Containers wait to be created: if their image fails, it will be soon. */
-  readonly expectant: boolean;
+  readonly creating: boolean;
   /** The kubelet gave no pods. */
   readonly failed: boolean;
 }
@@ -30,15 +30,15 @@ const LAZY_MS = 300;
 /** After an urgent event passes follow at this gap, and then at this share of the time since: failures show soon after. */
 const BURST_GAP_MS = 200;
 const BURST_SHARE = 0.15;
-/** The kubelet shows a new pod's containers within this time; until then nothing tells whether one is expectant. */
+/** The kubelet shows a new pod's containers within this time; until then nothing tells whether one is creating. */
 const BURST_MS = 2000;
 /** No pass follows another sooner, whatever there is to try again. */
 const RETRY_GAP_MS = 500;
 
 /** Keeps the time of the passes. */
-export class Rhythm {
+export class PassSchedule {
   #passedAt = -Infinity;
-  #aftermath: Aftermath = { expectant: false, failed: true };
+  #result: PassResult = { creating: false, failed: true };
   #pollAt = -Infinity;
   /** The last urgent event, and whether a pass has followed it. */
   #hintedAt = -Infinity;
@@ -58,20 +58,20 @@ export class Rhythm {
   }
 
   /** A pass ended; `listening` tells whether events arrive, `random` is in [0, 1). */
-  passed(now: number, aftermath: Aftermath, tempo: Tempo, listening: boolean, random: number): void {
+  passed(now: number, result: PassResult, poll: PollSettings, listening: boolean, random: number): void {
     const earned = this.#passedAt === -Infinity ? MOST_TOKENS : (now - this.#passedAt) / TOKEN_MS;
     this.#tokens = Math.min(MOST_TOKENS, this.#tokens + earned) - (this.#hinted ? 1 : 0);
     // What ended is about to be started again: from here on it is as with a pod that is new.
-    if (this.#lazyAt <= now && aftermath.expectant) this.#hintedAt = now;
+    if (this.#lazyAt <= now && result.creating) this.#hintedAt = now;
     if (this.#lazyAt <= now) this.#lazyAt = Infinity;
     this.#hinted = false;
     this.#passedAt = now;
-    this.#aftermath = aftermath;
-    const slow = listening && !aftermath.failed;
-    const seconds = slow ? Math.max(tempo.safetySeconds, tempo.intervalSeconds) : tempo.intervalSeconds;
-    const jitter = 1 + tempo.jitter * (2 * random - 1);
+    this.#result = result;
+    const slow = listening && !result.failed;
+    const seconds = slow ? Math.max(poll.safetySeconds, poll.intervalSeconds) : poll.intervalSeconds;
+    const jitter = 1 + poll.jitter * (2 * random - 1);
     this.#pollAt = now + 1000 * seconds * jitter;
-    if (aftermath.expectant) this.#pollAt = Math.min(this.#pollAt, now + 1000 * tempo.intervalSeconds * jitter);
+    if (result.creating) this.#pollAt = Math.min(this.#pollAt, now + 1000 * poll.intervalSeconds * jitter);
   }
 
   /**
@@ -83,11 +83,11 @@ export class Rhythm {
     const tokenWait = Math.max(0, 1 - this.#tokens) * TOKEN_MS;
     if (this.#hinted) due.push(Math.max(this.#hintedAt, this.#passedAt + tokenWait));
     const sinceHint = this.#passedAt - this.#hintedAt;
-    if (this.#aftermath.expectant || sinceHint < BURST_MS) {
+    if (this.#result.creating || sinceHint < BURST_MS) {
       due.push(this.#passedAt + Math.max(BURST_GAP_MS, tokenWait, BURST_SHARE * sinceHint));
     }
     // Without pods nothing is tried again: that waits for a kubelet that answers, at the poll interval.
-    if (nextTryAt !== undefined && !this.#aftermath.failed) {
+    if (nextTryAt !== undefined && !this.#result.failed) {
       due.push(Math.max(nextTryAt, this.#passedAt + RETRY_GAP_MS));
     }
     return Math.min(...due);

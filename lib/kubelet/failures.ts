@@ -18,7 +18,7 @@ export const CURABLE_REASONS: ReadonlySet<string> = new Set([
 export const INVALID_NAME_REASON = "InvalidImageName";
 
 /** Before the first attempt to start a container ends, the kubelet gives one of these (pkg/kubelet/kubelet_pods.go). */
-const EXPECTANT_REASONS: ReadonlySet<string> = new Set(["ContainerCreating", "PodInitializing"]);
+const CREATING_REASONS: ReadonlySet<string> = new Set(["ContainerCreating", "PodInitializing"]);
 
 /** A container (or a volume it mounts) that waits for an image. */
 export interface Failure {
@@ -38,26 +38,26 @@ export interface Scan {
   /** Every container that waits with an image reason, in the order of the kubelet's list. */
   readonly failures: readonly Failure[];
   /** Every container that waits to be created and has not failed: its image may be missing, or merely not tried yet. */
-  readonly expectant: readonly Failure[];
+  readonly creating: readonly Failure[];
 }
 
 /** Sorts the waiting containers of the pods that have not ended. */
 export function scanPods(pods: readonly Pod[]): Scan {
   const failures: Failure[] = [];
-  const expectant: Failure[] = [];
+  const creating: Failure[] = [];
   for (const pod of pods) {
     if (pod.ended) continue;
     for (const container of pod.containers) {
       const { waiting } = container;
       if (waiting === undefined) continue;
-      if (EXPECTANT_REASONS.has(waiting.reason)) expectant.push(failureOf(pod, container, container, waiting));
+      if (CREATING_REASONS.has(waiting.reason)) creating.push(failureOf(pod, container, container, waiting));
       else if (CURABLE_REASONS.has(waiting.reason) || waiting.reason === INVALID_NAME_REASON) {
         const wanted = failingVolume(pod.imageVolumes, waiting.message) ?? container;
         failures.push(failureOf(pod, container, wanted, waiting));
       }
     }
   }
-  return { failures, expectant };
+  return { failures, creating };
 }
 
 /** The pods that these containers are of, as `namespace/name`, each once. */
@@ -66,8 +66,8 @@ export function podNames(failures: readonly Failure[]): string[] {
 }
 
 /** Whether the kubelet has not failed on this image, as far as it says. */
-export function isExpectant({ reason }: Failure): boolean {
-  return EXPECTANT_REASONS.has(reason);
+export function isCreating({ reason }: Failure): boolean {
+  return CREATING_REASONS.has(reason);
 }
 
 // When a mounted image is what fails, the container's own image is not even tried; only the message tells which it is.

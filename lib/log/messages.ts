@@ -2,7 +2,7 @@
 // changes are info, what needs a person is warning, and is said again only after growing intervals.
 
 import type { Candidate } from "../images/rules.ts";
-import { type Failure, isExpectant, podNames } from "../kubelet/failures.ts";
+import { type Failure, isCreating, podNames } from "../kubelet/failures.ts";
 import { type PodList, podName } from "../kubelet/pods.ts";
 import type { Cooldown } from "../mirrors/cooldown.ts";
 import type { CandidateAttempt, Failed } from "../plan/outcome.ts";
@@ -133,7 +133,7 @@ export class LogMessages implements Observer {
       }
       case "already-present":
         return this.#logThrottled(
-          repair.failures.every(isExpectant) ? "debug" : "info",
+          repair.failures.every(isCreating) ? "debug" : "info",
           repairKey(repair),
           "Repair",
           `${repair.image} is already present, left alone; ${pods} will start when the kubelet looks again`,

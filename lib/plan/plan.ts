@@ -55,7 +55,7 @@ export interface Plan {
 }
 
 /** What the plan is made from besides the failures. */
-export interface Circumstances {
+export interface PlanContext {
   readonly registries: RegistryMap;
   readonly exclusions: Exclusions;
   /** As RuntimeInfo has it. Unknown while the runtime has not answered; then no digest is refused on its account. */
@@ -67,11 +67,11 @@ export interface Circumstances {
 }
 
 /** The plan for these failures. Ten containers that wait for one image are one repair. */
-export function makePlan(failures: readonly Failure[], circumstances: Circumstances): Plan {
+export function makePlan(failures: readonly Failure[], context: PlanContext): Plan {
   const skips: Skip[] = [];
   const wanted = new Map<string, Repair & { failures: Failure[] }>();
   for (const failure of failures) {
-    const verdict = judge(failure, circumstances);
+    const verdict = judge(failure, context);
     if (isRefusal(verdict)) {
       skips.push({ failure, ...verdict });
       continue;
@@ -80,26 +80,26 @@ export function makePlan(failures: readonly Failure[], circumstances: Circumstan
     if (known === undefined) wanted.set(verdict.name, { ...verdict, failures: [failure] });
     else known.failures.push(failure);
   }
-  return { skips, ...schedule([...wanted.values()], circumstances) };
+  return { skips, ...schedule([...wanted.values()], context) };
 }
 
 /** The image as a target of the rules, or why there can be no repair; `explain` and `keep` ask this too. */
 export function planImage(
   image: string,
-  circumstances: Pick<Circumstances, "registries" | "exclusions" | "canAliasDigest">,
+  context: Pick<PlanContext, "registries" | "exclusions" | "canAliasDigest">,
 ): Target | Refusal {
   const reference = parseOrRefuse(image);
   if ("reason" in reference) return reference;
-  const pattern = circumstances.exclusions.image(reference);
+  const pattern = context.exclusions.image(reference);
   if (pattern !== undefined) {
     return refuse("excluded", `exclude.images has ${JSON.stringify(pattern)}: change that line`);
   }
-  const match = matchRule(circumstances.registries, reference);
+  const match = matchRule(context.registries, reference);
   if (match.rule === undefined) return refuse("no-rule", adviceWithoutRule(match.because, reference));
-  if (reference.digest !== undefined && circumstances.canAliasDigest === false) {
+  if (reference.digest !== undefined && context.canAliasDigest === false) {
     return refuse("digest-on-classic-store");
   }
-  return { name: lookupName(reference), image, reference, rule: match.rule, candidates: match.candidates };
+  return { name: localName(reference), image, reference, rule: match.rule, candidates: match.candidates };
 }
 
 /** Tells a refusal from a target. */
@@ -108,7 +108,7 @@ export function isRefusal(planned: Target | Refusal): planned is Refusal {
 }
 
 /** The name by which the kubelet asks the runtime: a digest wins over a tag (dockershim libdocker/helpers.go). */
-export function lookupName(reference: Reference): string {
+export function localName(reference: Reference): string {
   return reference.digest === undefined
     ? `${repositoryOf(reference)}:${reference.tag}`
     : `${repositoryOf(reference)}@${reference.digest}`;
@@ -123,15 +123,15 @@ export function effectivePolicy(policy: string | undefined, reference: Reference
   return reference.tag === "latest" ? "Always" : "IfNotPresent";
 }
 
-function judge(failure: Failure, circumstances: Circumstances): Target | Refusal {
+function judge(failure: Failure, context: PlanContext): Target | Refusal {
   if (failure.optedOut) return refuse("excluded", `the pod says ${REPAIR_ANNOTATION}: "false"`);
-  const namespace = circumstances.exclusions.namespace(failure.pod.namespace);
+  const namespace = context.exclusions.namespace(failure.pod.namespace);
   if (namespace !== undefined) {
     return refuse("excluded", `exclude.namespaces has ${JSON.stringify(namespace)}: change that line`);
   }
   // Ours may be the newer grammar; what the kubelet cannot parse it will never look up.
   if (failure.reason === INVALID_NAME_REASON) return refuse("invalid-reference", failure.message || failure.image);
-  const planned = planImage(failure.image, circumstances);
+  const planned = planImage(failure.image, context);
   if (isRefusal(planned)) return planned;
   const policy = effectivePolicy(failure.imagePullPolicy, planned.reference);
   if (policy !== "Always") return planned;
@@ -142,12 +142,12 @@ function judge(failure: Failure, circumstances: Circumstances): Target | Refusal
   );
 }
 
-function schedule(repairs: readonly Repair[], circumstances: Circumstances): Omit<Plan, "skips"> {
+function schedule(repairs: readonly Repair[], context: PlanContext): Omit<Plan, "skips"> {
   const plan = { repairs: [] as Repair[], waits: [] as Wait[], repairing: [] as Repair[] };
   for (const repair of repairs) {
-    const record = circumstances.retry(repair.name);
-    if (circumstances.underWay(repair.name)) plan.repairing.push(repair);
-    else if (record !== undefined && circumstances.now < record.nextTryAt) plan.waits.push({ repair, record });
+    const record = context.retry(repair.name);
+    if (context.underWay(repair.name)) plan.repairing.push(repair);
+    else if (record !== undefined && context.now < record.nextTryAt) plan.waits.push({ repair, record });
     else plan.repairs.push(repair);
   }
   return plan;

@@ -2,7 +2,7 @@
 // is no news. What is written is learnt as well, so that the next repair knows of it.
 
 import type { PodList } from "../kubelet/pods.ts";
-import { type Failure, isExpectant } from "../kubelet/failures.ts";
+import { type Failure, isCreating } from "../kubelet/failures.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
@@ -61,7 +61,7 @@ export class Recorder implements Observer {
 
 function isNews({ repair, outcome, before }: RepairEnd): boolean {
   // An eager repair that found the image there is no news at all: most containers start so.
-  if (outcome.result === "already-present" && repair.failures.every(isExpectant)) return false;
+  if (outcome.result === "already-present" && repair.failures.every(isCreating)) return false;
   // A name that stays present, or an image that stays missing, is one line and not one a try.
   return before?.result !== outcome.result || reasonOf(before) !== reasonOf(outcome);
 }

@@ -6,7 +6,7 @@ import type { Candidate } from "../images/rules.ts";
 import type { Mirrors } from "../mirrors/mirrors.ts";
 import type { CandidateAttempt, CandidateFailure, Failed, Outcome, Repaired } from "../plan/outcome.ts";
 import { failedOutcome } from "../plan/outcome.ts";
-import { lookupName, type Target } from "../plan/plan.ts";
+import { localName, type Target } from "../plan/plan.ts";
 import { type LocalImage, type PulledImage, type Runtime, RuntimeError } from "../runtime/runtime.ts";
 import { describeError } from "../support/errors.ts";
 import type { ShouldYield } from "../support/semaphore.ts";
@@ -115,7 +115,7 @@ function isProbablyMissing({ mirror, reference }: Candidate, { runtime, mirrors 
   return async (signal) => {
     if (mirrors.coolingDown(mirror) !== undefined) return false;
     const auth = await mirrors.credentials(mirror, reference);
-    return await runtime.lookUp(reference, { signal, auth }) === undefined;
+    return await runtime.resolve(reference, { signal, auth }) === undefined;
   };
 }
 
@@ -145,7 +145,7 @@ async function tagAndVerify(target: Target, delivery: Delivery, context: RepairC
 function unverified(target: Target, delivery: Delivery, now: LocalImage | undefined): Failed {
   const { candidate, image, attempts } = delivery;
   const seen = now === undefined ? "does not resolve" : `resolves to ${now.id}`;
-  const message = `tagged ${candidate.reference} (${image.id}), but ${lookupName(target.reference)} ${seen}`;
+  const message = `tagged ${candidate.reference} (${image.id}), but ${localName(target.reference)} ${seen}`;
   // Only the classic store lets a digest go unresolved after the tag (facts of moby's reference store).
   const reason = target.reference.digest !== undefined && now === undefined ? "digest-on-classic-store" : undefined;
   return { result: "failed", reason, message, attempts };

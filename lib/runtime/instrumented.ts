@@ -3,7 +3,7 @@
 
 import { LinkedSignal } from "../support/linked_signal.ts";
 import type { RuntimeAdvice, Silence } from "./advice.ts";
-import type { EventOptions, LookUpOptions, PullOptions, Runtime, RuntimeObserver } from "./runtime.ts";
+import type { EventOptions, PullOptions, ResolveOptions, Runtime, RuntimeObserver } from "./runtime.ts";
 import { RuntimeError } from "./runtime.ts";
 
 /** The same runtime to whoever uses it, and what is known of its silence to whoever asks. */
@@ -49,8 +49,8 @@ export class InstrumentedRuntime implements Runtime {
     return this.#heard(this.#runtime.inspect(reference, signal));
   }
 
-  lookUp(reference: string, options: LookUpOptions) {
-    return this.#heard(this.#runtime.lookUp(reference, options));
+  resolve(reference: string, options: ResolveOptions) {
+    return this.#heard(this.#runtime.resolve(reference, options));
   }
 
   async pull(reference: string, options: PullOptions) {

@@ -8,18 +8,18 @@ export interface RuntimeLimits {
   /** Looks into the store, and tags. */
   readonly calls: number;
   /** Looks at registries, apart from the others: a registry that is silent must not delay what needs none. */
-  readonly lookUps: number;
+  readonly resolves: number;
 }
 
 /** The same runtime within limits. Pulls have limits of their own, see lib/mirrors/pool.ts. */
 export function boundedRuntime(runtime: Runtime, limits: RuntimeLimits): Runtime {
   const calls = new Semaphore(limits.calls);
-  const lookUps = new Semaphore(limits.lookUps);
+  const resolves = new Semaphore(limits.resolves);
   return {
     advice: runtime.advice,
     info: (signal) => runtime.info(signal),
     inspect: (reference, signal) => calls.with(signal, () => runtime.inspect(reference, signal)),
-    lookUp: (reference, options) => lookUps.with(options.signal, () => runtime.lookUp(reference, options)),
+    resolve: (reference, options) => resolves.with(options.signal, () => runtime.resolve(reference, options)),
     pull: (reference, options) => runtime.pull(reference, options),
     tag: (source, target, signal) => calls.with(signal, () => runtime.tag(source, target, signal)),
     events: (options) => runtime.events(options),

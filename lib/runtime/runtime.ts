@@ -29,8 +29,8 @@ export interface PullOptions {
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
-/** What goes with one look-up. */
-export type LookUpOptions = Pick<PullOptions, "signal" | "auth">;
+/** What goes with one call of resolve. */
+export type ResolveOptions = Pick<PullOptions, "signal" | "auth">;
 
 /** What a pull brought. */
 export interface PulledImage {
@@ -112,7 +112,7 @@ export interface Runtime {
   /** The image a reference resolves to locally, or undefined. The reference needs an explicit tag or digest. */
   inspect(reference: string, signal: AbortSignal): Promise<LocalImage | undefined>;
   /** Asks a registry what it has under a reference with an explicit tag or digest; undefined when it has no such image. */
-  lookUp(reference: string, options: LookUpOptions): Promise<RemoteImage | undefined>;
+  resolve(reference: string, options: ResolveOptions): Promise<RemoteImage | undefined>;
   /** Pulls one reference with an explicit tag or digest. Resolves only when the runtime said the image is complete. */
   pull(reference: string, options: PullOptions): Promise<PulledImage>;
   /** Gives the image `source` the additional name `name:tag`. The runtime overwrites silently: check first. */

@@ -1,7 +1,7 @@
 // What the daemon knows of its node, as one plain value that others may read: every failing container in exactly one
 // state, the mirrors and their cool-downs, and how the daemon itself fares.
 
-import { type Failure, isExpectant } from "../kubelet/failures.ts";
+import { type Failure, isCreating } from "../kubelet/failures.ts";
 import type { Cooldown } from "../mirrors/cooldown.ts";
 import type { Pass } from "../pass.ts";
 import { adviceOn, type Failed } from "../plan/outcome.ts";
@@ -162,7 +162,7 @@ function containerStates({ plan }: Pass, facts: NodeFacts): ContainerState[] {
       ? standingOf(repair, facts)
       : standingAfter(facts.retry(repair.name) ?? waiting.get(repair), facts);
     // A container that merely waits to be created fails nothing; only the work that is done for it is worth a line.
-    const failures = repair.failures.filter((failure) => underWay || !isExpectant(failure));
+    const failures = repair.failures.filter((failure) => underWay || !isCreating(failure));
     return failures.map((failure) => ({ ...named(failure), ...standing }));
   });
   const refused = plan.skips.map(({ failure, reason, advice }) => (

@@ -75,7 +75,7 @@ async function idle(
   await using kubelet = startFixedKubelet(steadyNode(pods));
   try {
     await using daemon = await startDaemon(dir, kubelet, engine.socket, quick ? { poll: { safety: "10s" } } : {});
-    // The first passes follow the start; then the rhythm is what it stays.
+    // The first passes follow the start; then the schedule is what it stays.
     await delay(quick ? 4000 : 15_000);
     const periods: Period[] = [];
     // Passes of a poll come so often that one period would be too short to measure.

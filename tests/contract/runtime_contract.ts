@@ -59,23 +59,23 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
       assertEquals(await runtime.inspect(name, never()), undefined, name);
     }
   }],
-  ["a look-up tells what a registry has, and leaves nothing behind", async ({ runtime, served, missing, digest }) => {
-    assertEquals(await runtime.lookUp(served, { signal: never() }), { digest });
-    assertEquals(await runtime.lookUp(`${repositoryOf(served)}@${digest}`, { signal: never() }), { digest });
-    assertEquals(await runtime.lookUp(missing, { signal: never() }), undefined);
-    assertEquals(await runtime.lookUp(`${repositoryOf(served)}/no/such:1`, { signal: never() }), undefined);
+  ["resolve tells what a registry has, and leaves nothing behind", async ({ runtime, served, missing, digest }) => {
+    assertEquals(await runtime.resolve(served, { signal: never() }), { digest });
+    assertEquals(await runtime.resolve(`${repositoryOf(served)}@${digest}`, { signal: never() }), { digest });
+    assertEquals(await runtime.resolve(missing, { signal: never() }), undefined);
+    assertEquals(await runtime.resolve(`${repositoryOf(served)}/no/such:1`, { signal: never() }), undefined);
     assertEquals(await runtime.inspect(served, never()), undefined);
   }],
-  ["a look-up fails as a pull does", async ({ runtime, refused, guarded, auth }) => {
-    await assertFails("registry-down", `look up ${refused}: `, () => runtime.lookUp(refused, { signal: never() }));
-    await assertFails("denied", `look up ${guarded}: `, () => runtime.lookUp(guarded, { signal: never() }));
+  ["resolve fails as a pull does", async ({ runtime, refused, guarded, auth }) => {
+    await assertFails("registry-down", `resolve ${refused}: `, () => runtime.resolve(refused, { signal: never() }));
+    await assertFails("denied", `resolve ${guarded}: `, () => runtime.resolve(guarded, { signal: never() }));
     const wrong = { username: "alice", password: "not-the-password" };
-    const asking = () => runtime.lookUp(guarded, { signal: never(), auth: wrong });
-    assert(!(await assertFails("denied", "look up", asking)).message.includes(wrong.password));
-    assertMatch((await runtime.lookUp(guarded, { signal: never(), auth }))?.digest ?? "", /^sha256:[0-9a-f]{64}$/);
+    const asking = () => runtime.resolve(guarded, { signal: never(), auth: wrong });
+    assert(!(await assertFails("denied", "resolve", asking)).message.includes(wrong.password));
+    assertMatch((await runtime.resolve(guarded, { signal: never(), auth }))?.digest ?? "", /^sha256:[0-9a-f]{64}$/);
     const missing = `${repositoryOf(guarded)}:no-such-tag`;
-    assertEquals(await runtime.lookUp(missing, { signal: never(), auth }), undefined);
-    await assertFails("rejected", "look up", () => runtime.lookUp("a//b:1", { signal: never() }));
+    assertEquals(await runtime.resolve(missing, { signal: never(), auth }), undefined);
+    await assertFails("rejected", "resolve", () => runtime.resolve("a//b:1", { signal: never() }));
   }],
   ["a pulled reference resolves and has the digest that was told", async ({ runtime, served, digest }) => {
     const progress: PullProgress[] = [];

@@ -239,7 +239,7 @@ export class FakeDockerEngine {
       return tagAnswer(this.#store, source, call.query.repo ?? "", call.query.tag ?? "");
     }
     const lookedUp = /^\/distribution\/(.+)\/json$/.exec(path)?.[1];
-    if (lookedUp !== undefined && method === "GET") return this.#lookUp(lookedUp, call, left);
+    if (lookedUp !== undefined && method === "GET") return this.#resolve(lookedUp, call, left);
     if (path === "/events" && method === "GET" && this.#hasOnly(call, ["filters"])) {
       return this.events.open(left, () => end("aborted"));
     }
@@ -254,7 +254,7 @@ export class FakeDockerEngine {
     return Object.keys(call.query).sort().join() === [...keys].sort().join();
   }
 
-  async #lookUp(name: string, call: EngineCall, left: AbortSignal): Promise<Response> {
+  async #resolve(name: string, call: EngineCall, left: AbortSignal): Promise<Response> {
     const reference = parseFakeReference(name);
     if (reference === undefined) return message(400, "invalid reference format");
     const registry = this.registries[reference.host];

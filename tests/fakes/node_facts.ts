@@ -82,8 +82,8 @@ function retry(name: string): RetryRecord | undefined {
 
 /** What the daemon would know; `more` in place of what is given here. */
 export function nodeFacts(more: Partial<NodeFacts> = {}): NodeFacts {
-  const { failures, expectant } = scanPods(readPodList(listOf(...PODS)).pods);
-  const plan = makePlan([...failures, ...expectant], {
+  const { failures, creating } = scanPods(readPodList(listOf(...PODS)).pods);
+  const plan = makePlan([...failures, ...creating], {
     registries: RULES,
     exclusions: compileExclusions({ images: [], namespaces: [] }),
     canAliasDigest: false,
@@ -101,7 +101,7 @@ export function nodeFacts(more: Partial<NodeFacts> = {}): NodeFacts {
     pid: 4711,
     startedAt: NOW - 3 * 3600 * 1000,
     configFile: "/etc/gilly/config.yaml",
-    last: { pass: { podCount: 12, failures, expectantCount: expectant.length, plan }, at: NOW - 3000 },
+    last: { pass: { podCount: 12, failures, creatingCount: creating.length, plan }, at: NOW - 3000 },
     trouble: { pass: undefined, config: undefined, engine: undefined },
     repairs: { count: 2, repaired: 41, failed: 5, underWay: (name) => name in UNDER_WAY },
     retry,

@@ -7,9 +7,9 @@ import type { RuntimeAdvice, RuntimeInfo } from "../../lib/runtime/advice.ts";
 import {
   type EventOptions,
   type LocalImage,
-  type LookUpOptions,
   type PulledImage,
   type PullOptions,
+  type ResolveOptions,
   type Runtime,
   RuntimeError,
   type RuntimeEvent,
@@ -70,8 +70,8 @@ export class MemoryRuntime implements Runtime {
     return Promise.resolve(this.images.get(reference));
   }
 
-  lookUp(reference: string, { signal }: LookUpOptions): Promise<RemoteImage | undefined> {
-    this.calls.push(`look up ${reference}`);
+  resolve(reference: string, { signal }: ResolveOptions): Promise<RemoteImage | undefined> {
+    this.calls.push(`resolve ${reference}`);
     if (signal.aborted) return Promise.reject(signal.reason);
     const script = this.pulls[reference];
     if (script instanceof RuntimeError) return Promise.reject(script);

@@ -36,7 +36,7 @@ Deno.test("the captured answer of a kubelet 1.20 is admitted whole, and its wait
   const answer = JSON.parse(await Deno.readTextFile(`${PROJECT}tests/testdata/pods_1_20.json`));
   const { pods, malformed } = readPodList(answer);
   assertEquals([pods.length, malformed], [answer.items.length, []]);
-  const { failures, expectant } = scanPods(pods);
+  const { failures, creating } = scanPods(pods);
   const shown = (list: typeof failures) =>
     list.map(({ pod, container, reason }) => `${pod.name} ${container} ${reason}`);
   assertEquals(shown(failures).sort(), [
@@ -47,5 +47,5 @@ Deno.test("the captured answer of a kubelet 1.20 is admitted whole, and its wait
     "staged-worker-1 setup ImagePullBackOff",
     "web-worker-1 app ImagePullBackOff",
   ]);
-  assertEquals(shown(expectant), ["staged-worker-1 app PodInitializing"]);
+  assertEquals(shown(creating), ["staged-worker-1 app PodInitializing"]);
 });

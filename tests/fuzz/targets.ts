@@ -84,7 +84,7 @@ function configs(example: string): Target {
   };
 }
 
-const CIRCUMSTANCES = {
+const CONTEXT = {
   registries: compileRules([{ origin: "*", mirrors: ["mirror.example/{registry}"] }]),
   exclusions: compileExclusions({ images: ["gcr.io/internal/**"], namespaces: ["kube-*"] }),
   canAliasDigest: true,
@@ -95,8 +95,8 @@ const CIRCUMSTANCES = {
 
 /** What the guard admits must also be good enough for whoever works with it. */
 function admit(answer: unknown): void {
-  const { failures, expectant } = scanPods(readPodList(answer).pods);
-  makePlan([...failures, ...expectant], CIRCUMSTANCES);
+  const { failures, creating } = scanPods(readPodList(answer).pods);
+  makePlan([...failures, ...creating], CONTEXT);
 }
 
 function podLists(answer: unknown): Target {

@@ -11,7 +11,7 @@ const claim = (what: string, holds: string) => ({ subject: "node", what, means: 
 const missing = missingForProgram();
 
 /** Defaults of the config and of lib/app.ts: pulls over all mirrors and per mirror, looks and tags, looks at registries. */
-const LIMITS = { pulls: 8, pullsPerMirror: 4, calls: 16, lookUps: 48 };
+const LIMITS = { pulls: 8, pullsPerMirror: 4, calls: 16, resolves: 48 };
 const MEGABYTE = 1024 * 1024;
 /** MemoryMax of the unit. */
 const MEMORY = 256 * MEGABYTE;
@@ -47,7 +47,7 @@ tried(
     assertLessOrEqual(node.engine.mostPulling, LIMITS.pulls);
     assertLessOrEqual(watch.most("pullsPerMirror"), LIMITS.pullsPerMirror);
     assertLessOrEqual(watch.most("calls"), LIMITS.calls);
-    assertLessOrEqual(watch.most("lookUps"), LIMITS.lookUps);
+    assertLessOrEqual(watch.most("resolves"), LIMITS.resolves);
     assertEquals(node.engine.pulls().length, 300);
     assertLess(gilly.journal.length, 8 * 300 + 20);
     assertLess(await peakMemory(gilly), 160 * MEGABYTE);
@@ -114,7 +114,7 @@ async function goodAmong(bad: number): Promise<number> {
   await using gilly = new Gilly(["run", "--config", node.configFile]);
   await gilly.waitForLine(/repaired gcr\.io\/acme\/good:1/);
   assertEquals(node.engine.idOf("gcr.io/acme/good:1"), good.id);
-  assertLessOrEqual(watch.most("lookUps"), LIMITS.lookUps);
+  assertLessOrEqual(watch.most("resolves"), LIMITS.resolves);
   assertLess(gilly.journal.length, 7 * names.length + 20);
   return watch.taggedAt - watch.firstAt;
 }
@@ -136,7 +136,7 @@ function nodeOf(
   });
 }
 
-type Kind = "calls" | "lookUps" | "pullsPerMirror";
+type Kind = "calls" | "resolves" | "pullsPerMirror";
 
 /** Watches how much the Engine is asked at once, and lets every answer of a registry take its time. */
 class Watch {
@@ -169,7 +169,7 @@ class Watch {
 
 /** What a call counts as, and with which others. */
 function kindOf({ path, query }: EngineCall): readonly [Kind, string] | readonly [undefined, ""] {
-  if (path.startsWith("/distribution/")) return ["lookUps", "look-ups"];
+  if (path.startsWith("/distribution/")) return ["resolves", "resolves"];
   if (path === "/images/create") return ["pullsPerMirror", query.fromImage?.split("/")[0] ?? ""];
   return path.startsWith("/images/") ? ["calls", "calls"] : [undefined, ""];
 }

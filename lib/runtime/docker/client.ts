@@ -8,9 +8,9 @@ import { Watchdog } from "../../support/timeouts.ts";
 import {
   type EventOptions,
   type LocalImage,
-  type LookUpOptions,
   type PulledImage,
   type PullOptions,
+  type ResolveOptions,
   type Runtime,
   RuntimeError,
 } from "../runtime.ts";
@@ -139,8 +139,8 @@ export class DockerRuntime implements Runtime {
   }
 
   /** The Engine asks the registry, by its own proxies and authorities; nothing is downloaded. (API 1.30) */
-  async lookUp(reference: string, options: LookUpOptions): Promise<RemoteImage | undefined> {
-    const attempt = `look up ${plainText(reference)}`;
+  async resolve(reference: string, options: ResolveOptions): Promise<RemoteImage | undefined> {
+    const attempt = `resolve ${plainText(reference)}`;
     const path = `/distribution/${pathOf(attempt, reference)}/json`;
     const watchdog = new Watchdog(this.#callTimeoutMs);
     const signal = AbortSignal.any([options.signal, watchdog.signal]);

@@ -277,7 +277,7 @@ Deno.test("a mirror that does not answer is not said to lack an image that is to
   };
   assertEquals(of("lost"), ["fail", "not here, and no mirror has it: B", "push it to a mirror"]);
   assertEquals(of("unanswered"), ["fail", "not here, and no mirror that answers has it: B", "see the mirrors above"]);
-  assertEquals(of("unknown"), ["fail", "cannot be looked up: B", "see the runtime above"]);
+  assertEquals(of("unknown"), ["fail", "cannot be inspected: B", "see the runtime above"]);
 });
 
 Deno.test("a daemon in trouble and a mirror that cools down are warnings", () => {

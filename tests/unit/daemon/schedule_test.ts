@@ -1,9 +1,9 @@
 import { assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
-import { type Aftermath, Rhythm, type Urgency } from "../../../lib/daemon/schedule.ts";
+import { type PassResult, PassSchedule, type Urgency } from "../../../lib/daemon/schedule.ts";
 
-const TEMPO = { intervalSeconds: 5, safetySeconds: 60, jitter: 0 };
-const QUIET: Aftermath = { expectant: false, failed: false };
-const EXPECTANT: Aftermath = { ...QUIET, expectant: true };
+const POLL = { intervalSeconds: 5, safetySeconds: 60, jitter: 0 };
+const QUIET: PassResult = { creating: false, failed: false };
+const CREATING: PassResult = { ...QUIET, creating: true };
 const MIDDLE = 0.5;
 
 /** Passes whenever one is due, from `start` until `end`, each taking `passMs`; hints come at the given times. */
@@ -11,30 +11,30 @@ function play(
   options: {
     hints?: number[];
     urgency?: Urgency;
-    aftermath?: Aftermath;
+    result?: PassResult;
     listening?: boolean;
     start?: number;
     end: number;
   },
 ) {
-  const { hints = [], urgency = "urgent", aftermath = QUIET, listening = true, start = 0, end } = options;
-  const rhythm = new Rhythm();
+  const { hints = [], urgency = "urgent", result = QUIET, listening = true, start = 0, end } = options;
+  const schedule = new PassSchedule();
   const passes: number[] = [];
-  rhythm.passed(start, aftermath, TEMPO, listening, MIDDLE);
+  schedule.passed(start, result, POLL, listening, MIDDLE);
   let now = start;
   while (now < end) {
     const hint = hints.find((time) => time > now) ?? Infinity;
-    now = Math.min(Math.max(now, rhythm.dueAt()), hint, end);
-    if (now === hint) rhythm.hint(now, urgency);
-    if (now >= end || now < rhythm.dueAt()) continue;
+    now = Math.min(Math.max(now, schedule.dueAt()), hint, end);
+    if (now === hint) schedule.hint(now, urgency);
+    if (now >= end || now < schedule.dueAt()) continue;
     passes.push(now - start);
-    rhythm.passed(now, aftermath, TEMPO, listening, MIDDLE);
+    schedule.passed(now, result, POLL, listening, MIDDLE);
   }
   return passes;
 }
 
 Deno.test("the first pass is due at once", () => {
-  assertLessOrEqual(new Rhythm().dueAt(), 0);
+  assertLessOrEqual(new PassSchedule().dueAt(), 0);
 });
 
 Deno.test("without events passes follow the poll interval", () => {
@@ -46,7 +46,7 @@ Deno.test("while events arrive a quiet node is looked at once a minute", () => {
 });
 
 Deno.test("a kubelet that gave no pods is asked at the poll interval, events or not", () => {
-  assertEquals(play({ aftermath: { ...QUIET, failed: true }, end: 11_000 }), [5000, 10_000]);
+  assertEquals(play({ result: { ...QUIET, failed: true }, end: 11_000 }), [5000, 10_000]);
 });
 
 Deno.test("an event wakes a pass at once, and a burst of passes follows it", () => {
@@ -62,7 +62,7 @@ Deno.test("after the burst a node on which nothing is about to start is quiet ag
 });
 
 Deno.test("while a container is about to start, a failure is found within a sixth of the time since the event", () => {
-  const passes = play({ hints: [1000], aftermath: EXPECTANT, end: 40_000 });
+  const passes = play({ hints: [1000], result: CREATING, end: 40_000 });
   for (const [index, at] of passes.entries()) {
     const next = passes[index + 1];
     if (next === undefined || at < 1000) continue;
@@ -71,20 +71,20 @@ Deno.test("while a container is about to start, a failure is found within a sixt
 });
 
 Deno.test("a container that never starts costs no more than the poll interval", () => {
-  const passes = play({ hints: [1000], aftermath: EXPECTANT, end: 600_000 }).filter((at) => at > 300_000);
+  const passes = play({ hints: [1000], result: CREATING, end: 600_000 }).filter((at) => at > 300_000);
   assertEquals(new Set(passes.slice(1).map((at, index) => Math.round(at - passes[index]!))), new Set([5000]));
 });
 
 Deno.test("a hundred pods that start within five seconds cost a handful of passes", () => {
   const hints = Array.from({ length: 100 }, (_, index) => 1000 + index * 50);
-  const passes = play({ hints, aftermath: EXPECTANT, end: 6000 });
+  const passes = play({ hints, result: CREATING, end: 6000 });
   assertLessOrEqual(passes.length, 10);
   assertEquals(passes[0], 1000);
 });
 
 Deno.test("pods that start a second apart are each looked at at once", () => {
   const hints = Array.from({ length: 30 }, (_, index) => 10_000 + 1000 * index);
-  const passes = play({ hints, aftermath: EXPECTANT, end: 50_000 });
+  const passes = play({ hints, result: CREATING, end: 50_000 });
   assertEquals(hints.filter((hint) => !passes.includes(hint)), []);
 });
 
@@ -94,36 +94,36 @@ Deno.test("a container that ended is looked at soon, once, with others that ende
 });
 
 Deno.test("a container that ended and is about to be started again is followed as a new one is", () => {
-  const passes = play({ hints: [600_000], urgency: "lazy", aftermath: EXPECTANT, end: 601_000 });
+  const passes = play({ hints: [600_000], urgency: "lazy", result: CREATING, end: 601_000 });
   assertEquals(passes.filter((at) => at > 600_000), [600_300, 600_500, 600_700, 600_900]);
 });
 
 Deno.test("an image that is to be tried again is tried at its time, but never in a loop", () => {
-  const rhythm = new Rhythm();
-  rhythm.passed(1000, QUIET, TEMPO, true, MIDDLE);
-  assertEquals(rhythm.dueAt(11_000), 11_000);
-  rhythm.passed(11_000, QUIET, TEMPO, true, MIDDLE);
-  assertEquals(rhythm.dueAt(11_000), 11_500);
+  const schedule = new PassSchedule();
+  schedule.passed(1000, QUIET, POLL, true, MIDDLE);
+  assertEquals(schedule.dueAt(11_000), 11_000);
+  schedule.passed(11_000, QUIET, POLL, true, MIDDLE);
+  assertEquals(schedule.dueAt(11_000), 11_500);
 });
 
 Deno.test("an image whose repair ends long after the pass is tried again at its time, not at the safety poll", () => {
-  const rhythm = new Rhythm();
-  rhythm.passed(1000, QUIET, TEMPO, true, MIDDLE);
-  assertEquals(rhythm.dueAt(), 61_000);
-  assertEquals(rhythm.dueAt(17_000), 17_000);
+  const schedule = new PassSchedule();
+  schedule.passed(1000, QUIET, POLL, true, MIDDLE);
+  assertEquals(schedule.dueAt(), 61_000);
+  assertEquals(schedule.dueAt(17_000), 17_000);
 });
 
 Deno.test("while the kubelet gives no pods nothing is tried again before the next poll", () => {
-  const rhythm = new Rhythm();
-  rhythm.passed(1000, { ...QUIET, failed: true }, TEMPO, true, MIDDLE);
-  assertEquals(rhythm.dueAt(1500), 6000);
+  const schedule = new PassSchedule();
+  schedule.passed(1000, { ...QUIET, failed: true }, POLL, true, MIDDLE);
+  assertEquals(schedule.dueAt(1500), 6000);
 });
 
 Deno.test("the jitter spreads the polls by its share, both ways", () => {
   const due = (random: number) => {
-    const rhythm = new Rhythm();
-    rhythm.passed(0, QUIET, { ...TEMPO, jitter: 0.1 }, false, random);
-    return Math.round(rhythm.dueAt());
+    const schedule = new PassSchedule();
+    schedule.passed(0, QUIET, { ...POLL, jitter: 0.1 }, false, random);
+    return Math.round(schedule.dueAt());
   };
   assertEquals([due(0), due(0.5), due(1)], [4500, 5000, 5500]);
 });

@@ -5,11 +5,11 @@ import { compileRules } from "../../../lib/images/rules.ts";
 import { scanPods } from "../../../lib/kubelet/failures.ts";
 import { readPodList } from "../../../lib/kubelet/pods.ts";
 import {
-  type Circumstances,
   effectivePolicy,
   isRefusal,
-  lookupName,
+  localName,
   makePlan,
+  type PlanContext,
   planImage,
 } from "../../../lib/plan/plan.ts";
 import type { RetryRecord } from "../../../lib/plan/retries.ts";
@@ -18,7 +18,7 @@ import { listOf, waitingPod } from "../../fakes/pods.ts";
 const NOW = 1_000_000;
 const DIGEST = `sha256:${"ab".repeat(32)}`;
 
-function circumstances(changes: Partial<Circumstances> = {}): Circumstances {
+function context(changes: Partial<PlanContext> = {}): PlanContext {
   return {
     registries: compileRules([
       { origin: "gcr.io", mirrors: ["mirror.example"], line: 3 },
@@ -37,7 +37,7 @@ const failuresOf = (...pods: unknown[]) => scanPods(readPodList(listOf(...pods))
 
 Deno.test("ten pods that wait for one image are one repair, however they spell it", () => {
   const pods = Array.from({ length: 10 }, (_, index) => waitingPod(`pod-${index}`, "gcr.io/a/b:1"));
-  const plan = makePlan(failuresOf(...pods), circumstances());
+  const plan = makePlan(failuresOf(...pods), context());
   assertEquals(plan.repairs.length, 1);
   assertEquals(plan.repairs[0]?.failures.length, 10);
   assertEquals(plan.repairs[0]?.candidates.map((it) => it.reference), ["mirror.example/a/b:1"]);
@@ -71,7 +71,7 @@ const REFUSALS: readonly (readonly [string, ReturnType<typeof waitingPod>, strin
 ];
 for (const [what, pod, reason, advice] of REFUSALS) {
   Deno.test(`${what} is left alone as ${reason}, with advice`, () => {
-    const plan = makePlan(failuresOf(pod), circumstances());
+    const plan = makePlan(failuresOf(pod), context());
     assertEquals(plan.repairs, []);
     assertEquals(plan.skips.map((skip) => skip.reason), [reason]);
     assertStringIncludes(plan.skips[0]!.advice, advice);
@@ -81,17 +81,17 @@ for (const [what, pod, reason, advice] of REFUSALS) {
 Deno.test("a pod that opted out is excluded, and another pod with the same image is still repaired", () => {
   const optedOut = waitingPod("quiet", "gcr.io/a/b:1");
   optedOut.metadata.annotations = { "gilly.io/repair": "false" };
-  const plan = makePlan(failuresOf(optedOut, waitingPod("loud", "gcr.io/a/b:1")), circumstances());
+  const plan = makePlan(failuresOf(optedOut, waitingPod("loud", "gcr.io/a/b:1")), context());
   assertEquals(plan.skips.map(({ reason }) => reason), ["excluded"]);
   assertEquals(plan.repairs[0]?.failures.map(({ pod }) => pod.name), ["loud"]);
 });
 
 Deno.test("a digest is refused on the classic store, and planned on the containerd store or while the store is unknown", () => {
   const failures = failuresOf(waitingPod("p", `gcr.io/a/b@${DIGEST}`));
-  const plan = makePlan(failures, circumstances({ canAliasDigest: false }));
+  const plan = makePlan(failures, context({ canAliasDigest: false }));
   assertEquals(plan.skips[0]?.reason, "digest-on-classic-store");
   for (const canAliasDigest of [true, undefined]) {
-    const { repairs } = makePlan(failures, circumstances({ canAliasDigest }));
+    const { repairs } = makePlan(failures, context({ canAliasDigest }));
     assertEquals(repairs[0]?.candidates[0]?.reference, `mirror.example/a/b@${DIGEST}`);
   }
 });
@@ -103,24 +103,24 @@ Deno.test("an image that is being repaired, or whose time has not come, is not b
     nextTryAt: NOW + 1,
     last: { result: "failed", reason: undefined, message: "", attempts: [] },
   };
-  const early = makePlan(failures, circumstances({ retry: () => record }));
+  const early = makePlan(failures, context({ retry: () => record }));
   assertEquals([early.repairs.length, early.waits.length], [0, 1]);
-  const due = makePlan(failures, circumstances({ retry: () => record, now: record.nextTryAt }));
+  const due = makePlan(failures, context({ retry: () => record, now: record.nextTryAt }));
   assertEquals([due.repairs.length, due.waits.length], [1, 0]);
-  const busy = makePlan(failures, circumstances({ underWay: (name) => name === "gcr.io/a/b:1" }));
+  const busy = makePlan(failures, context({ underWay: (name) => name === "gcr.io/a/b:1" }));
   assertEquals([busy.repairs.length, busy.repairing.length], [0, 1]);
 });
 
 Deno.test("name:tag@digest goes by its digest", () => {
-  const planned = planImage(`gcr.io/a/b:1@${DIGEST}`, circumstances());
+  const planned = planImage(`gcr.io/a/b:1@${DIGEST}`, context());
   assert(!isRefusal(planned));
   assertEquals(planned.name, `gcr.io/a/b@${DIGEST}`);
   assertEquals(planned.candidates[0]?.reference, `mirror.example/a/b@${DIGEST}`);
 });
 
 Deno.test("the name looked up is normalised and always has a tag or a digest", () => {
-  assertEquals(lookupName(parseReference("nginx")), "docker.io/library/nginx:latest");
-  assertEquals(lookupName(parseReference("gcr.io/pause:3")), "gcr.io/pause:3");
+  assertEquals(localName(parseReference("nginx")), "docker.io/library/nginx:latest");
+  assertEquals(localName(parseReference("gcr.io/pause:3")), "gcr.io/pause:3");
 });
 
 const POLICIES: readonly (readonly [string, string | undefined, string])[] = [

@@ -21,8 +21,8 @@ const missing: Outcome = { result: "failed", reason: "not-in-mirror", message: "
 const present: Outcome = { result: "already-present", id: "sha256:1" };
 
 function failureOf(image: string, reason: string): Failure {
-  const { failures, expectant } = scanPods(readPodList(listOf(waitingPod("app", image, { reason }))).pods);
-  return [...failures, ...expectant][0]!;
+  const { failures, creating } = scanPods(readPodList(listOf(waitingPod("app", image, { reason }))).pods);
+  return [...failures, ...creating][0]!;
 }
 
 function scene(append?: (entry: LedgerEntry) => Promise<void>) {

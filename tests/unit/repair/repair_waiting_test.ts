@@ -47,9 +47,9 @@ Deno.test("an image that the mirror seems not to have lets others go first, and 
     "m.example/hidden:1": { image: image("hidden"), digest: DIGEST },
   });
   const looked = new Map(["hidden", "wanted"].map((name) => [`m.example/${name}:1`, Promise.withResolvers<void>()]));
-  const lookUp = runtime.lookUp.bind(runtime);
-  runtime.lookUp = async (reference, options) => {
-    const answer = reference === "m.example/hidden:1" ? undefined : await lookUp(reference, options);
+  const resolve = runtime.resolve.bind(runtime);
+  runtime.resolve = async (reference, options) => {
+    const answer = reference === "m.example/hidden:1" ? undefined : await resolve(reference, options);
     looked.get(reference)!.resolve();
     return answer;
   };
@@ -68,7 +68,7 @@ Deno.test("an image that the mirror seems not to have lets others go first, and 
 Deno.test("a look that fails changes nothing: the image waits for its turn", async () => {
   const runtime = new MemoryRuntime({ "m.example/there:1": { image: image("there"), digest: DIGEST } });
   const asked = Promise.withResolvers<void>();
-  runtime.lookUp = () => {
+  runtime.resolve = () => {
     asked.resolve();
     return Promise.reject(new RuntimeError("failed", "500"));
   };
@@ -82,10 +82,10 @@ Deno.test("a look that fails changes nothing: the image waits for its turn", asy
 Deno.test("looks at registries that hang do not delay looks into the store", async () => {
   const runtime = new MemoryRuntime();
   runtime.images.set("gcr.io/there:1", image("there"));
-  runtime.lookUp = () => new Promise(() => {});
-  const bounded = boundedRuntime(runtime, { calls: 1, lookUps: 1 });
+  runtime.resolve = () => new Promise(() => {});
+  const bounded = boundedRuntime(runtime, { calls: 1, resolves: 1 });
   const { signal } = new AbortController();
-  void bounded.lookUp("m.example/a:1", { signal });
-  void bounded.lookUp("m.example/b:1", { signal });
+  void bounded.resolve("m.example/a:1", { signal });
+  void bounded.resolve("m.example/b:1", { signal });
   assertEquals((await bounded.inspect("gcr.io/there:1", signal))?.id, "sha256:there");
 });

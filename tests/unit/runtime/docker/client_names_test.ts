@@ -5,18 +5,18 @@ import { fakeImage, startDockerEngine } from "../../../fakes/docker_engine.ts";
 
 const never = () => new AbortController().signal;
 
-Deno.test("a registry that stays silent is a stalled look-up, an Engine that does is unreachable", async () => {
+Deno.test("a registry that stays silent is a stalled call, an Engine that does is unreachable", async () => {
   const dir = await Deno.makeTempDir();
   const registries = { "silent.example": { state: "silent" as const, images: {} } };
   const engine = await startDockerEngine({ socket: `${dir}/docker.sock`, registries });
   const runtime = new DockerRuntime({ socket: engine.socket, noProgressMs: 60_000, callTimeoutMs: 200 });
-  const asking = () => runtime.lookUp("silent.example/a/b:1", { signal: never() });
-  assertEquals((await assertRejects(asking, RuntimeError, "look up silent.example/a/b:1: no answer")).kind, "stalled");
+  const asking = () => runtime.resolve("silent.example/a/b:1", { signal: never() });
+  assertEquals((await assertRejects(asking, RuntimeError, "resolve silent.example/a/b:1: no answer")).kind, "stalled");
   const left = await engine.waitFor((call) => call.path.startsWith("/distribution/") && call.ended !== undefined);
   assertEquals(left.ended, "aborted");
   engine.intercept = () => new Promise(() => {});
   const another = new DockerRuntime({ socket: engine.socket, noProgressMs: 60_000, callTimeoutMs: 200 });
-  const asked = () => another.lookUp("silent.example/a/b:1", { signal: never() });
+  const asked = () => another.resolve("silent.example/a/b:1", { signal: never() });
   assertEquals((await assertRejects(asked, RuntimeError)).kind, "unreachable");
   runtime.close();
   another.close();
@@ -24,18 +24,18 @@ Deno.test("a registry that stays silent is a stalled look-up, an Engine that doe
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("a look-up sends credentials to the Engine alone, and takes no answer without a digest", async () => {
+Deno.test("resolve sends credentials to the Engine alone, and takes no answer without a digest", async () => {
   const dir = await Deno.makeTempDir();
   const auth = { username: "alice", password: "wonderland" };
   const guarded = { state: "up" as const, images: { "a/b:1": fakeImage("b") }, credentials: auth };
   const engine = await startDockerEngine({ socket: `${dir}/docker.sock`, registries: { "guarded.example": guarded } });
   const runtime = new DockerRuntime({ socket: engine.socket, noProgressMs: 60_000 });
-  const found = await runtime.lookUp("guarded.example/a/b:1", { signal: never(), auth });
+  const found = await runtime.resolve("guarded.example/a/b:1", { signal: never(), auth });
   assertEquals(found, { digest: fakeImage("b").digest });
   const sent = engine.journal.filter(({ headers }) => headers["x-registry-auth"] !== undefined);
   assertEquals(sent.map(({ path }) => path), ["/distribution/guarded.example/a/b:1/json"]);
   engine.intercept = (call) => call.path === "/_ping" ? undefined : Response.json({ Descriptor: {} });
-  const odd = await assertRejects(() => runtime.lookUp("guarded.example/a/b:1", { signal: never() }), RuntimeError);
+  const odd = await assertRejects(() => runtime.resolve("guarded.example/a/b:1", { signal: never() }), RuntimeError);
   assert(odd.kind === "failed" && odd.message.includes("has no digest"));
   runtime.close();
   await engine.stop();
