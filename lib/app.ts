@@ -143,9 +143,9 @@ async function recall(file: string, { memory, observer }: ProcessContext): Promi
 
 function vetoOf(config: Config, provenance: Provenance, observer: Observer): Veto {
   return (target, candidate, digest) => {
-    const oddities = provenance.oddities({ reference: target.name, candidate: candidate.reference, digest });
-    for (const { message } of oddities) observer.oddImage?.(message);
-    const changed = oddities.find(({ kind }) => kind === "digest-changed");
+    const anomalies = provenance.anomalies({ reference: target.name, candidate: candidate.reference, digest });
+    for (const { message } of anomalies) observer.anomalyFound?.(message);
+    const changed = anomalies.find(({ kind }) => kind === "digest-changed");
     return config.repair.onDigestChange === "refuse" && changed ? `refused: ${changed.message}` : undefined;
   };
 }

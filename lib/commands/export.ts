@@ -2,7 +2,7 @@
 
 import type { Config } from "../config/config.ts";
 import { type Format, FORMATS, isFormat } from "../export/formats.ts";
-import { describeLeftOut, type Exported } from "../export/model.ts";
+import { describeUnsupported, type Exported } from "../export/model.ts";
 import { findAuthorities, type PlacedFile, placeFiles } from "../export/write.ts";
 import { compileRules } from "../images/rules.ts";
 import { EXIT, UsageError } from "../support/errors.ts";
@@ -103,5 +103,5 @@ async function exportConfig({ file, registries, mirrors, exclude }: Config, form
 }
 
 function warnings({ leftOut, notes }: Exported): string[] {
-  return [...leftOut.map(describeLeftOut), ...notes].map((sentence) => `warning: ${sentence}`);
+  return [...leftOut.map(describeUnsupported), ...notes].map((sentence) => `warning: ${sentence}`);
 }

@@ -5,18 +5,18 @@ import { formatLocation, type Location } from "../images/location.ts";
 import {
   comment,
   commonNotes,
-  describeLeftOut,
-  describeStray,
+  describeMisrouted,
+  describeUnsupported,
   type Exported,
   type ExportInput,
   type ExportRule,
+  fallbackFor,
   followsFrom,
   header,
-  insteadOf,
   isOpen,
-  leaveOut,
-  type LeftOut,
   prepareRules,
+  type Unsupported,
+  unsupported,
   urlOf,
 } from "./model.ts";
 
@@ -65,21 +65,21 @@ export function exportDocker(input: ExportInput): Exported {
 }
 
 function exportHosts(input: ExportInput, reader: Reader): Exported {
-  const { live, dead, spared } = prepareRules(input.rules);
+  const { live, dead, mirrorLocations } = prepareRules(input.rules);
   const expressed = live.filter((rule) => rule.path === "" && rule.kind !== "suffix" && !isOpen(rule));
   const remarks = new Map(expressed.map((rule) => [rule, [] as string[]]));
-  const leftOut: LeftOut[] = [...dead];
+  const leftOut: Unsupported[] = [...dead];
   for (const rule of live.filter((rule) => !expressed.includes(rule))) {
-    const { catcher, words } = insteadOf(rule, expressed);
+    const { catcher, words } = fallbackFor(rule, expressed);
     if (catcher !== undefined && followsFrom(rule, catcher)) continue;
-    const entry = leaveOut(rule.rule, `${reasonFor(rule)}; ${words}`);
+    const entry = unsupported(rule.rule, `${reasonFor(rule)}; ${words}`);
     leftOut.push(entry);
-    if (catcher !== undefined) remarks.get(catcher)?.push(`${describeLeftOut(entry)}.`);
+    if (catcher !== undefined) remarks.get(catcher)?.push(`${describeUnsupported(entry)}.`);
   }
   const notes = commonNotes(input);
   for (const rule of expressed.filter(({ kind }) => kind === "host")) {
-    for (const mirror of spared.filter(({ host }) => host === rule.host)) {
-      const note = describeStray(formatLocation(mirror), rule);
+    for (const mirror of mirrorLocations.filter(({ host }) => host === rule.host)) {
+      const note = describeMisrouted(formatLocation(mirror), rule);
       notes.push(note);
       remarks.get(rule)?.push(`${note}.`);
     }
@@ -94,7 +94,7 @@ function exportHosts(input: ExportInput, reader: Reader): Exported {
       content: `${text}${serverOf(rule)}${rule.mirrors.map((mirror) => mirrorEntry(mirror, input)).join("")}`,
     };
   });
-  const guards = guardedHosts(expressed, spared).map((host) => {
+  const guards = guardedHosts(expressed, mirrorLocations).map((host) => {
     const path = pathOf(reader, host);
     return { path, content: guard(header(path, reader.command, input), host, input) };
   });
@@ -127,11 +127,11 @@ function mirrorEntry({ host, path }: Location, { authorities }: ExportInput): st
 }
 
 /** Mirrors that `_default` would send elsewhere first. One that asks only itself, under the same name, is no trouble. */
-function guardedHosts(expressed: readonly ExportRule[], spared: readonly Location[]): string[] {
+function guardedHosts(expressed: readonly ExportRule[], mirrorLocations: readonly Location[]): string[] {
   const fallback = expressed.find(({ kind }) => kind === "every");
   if (fallback === undefined) return [];
   const [only, second] = fallback.mirrors;
-  const hosts = [...new Set(spared.map(({ host }) => host))];
+  const hosts = [...new Set(mirrorLocations.map(({ host }) => host))];
   return hosts.filter((host) =>
     !expressed.some((rule) => rule.host === host) &&
     !(second === undefined && only?.host === host && only.path === "")

@@ -5,18 +5,18 @@ import { formatLocation, isWithin, type Location } from "../images/location.ts";
 import {
   comment,
   commonNotes,
-  describeLeftOut,
-  describeStray,
+  describeMisrouted,
+  describeUnsupported,
   type Exported,
   type ExportInput,
   type ExportRule,
+  fallbackFor,
   followsFrom,
   header,
-  insteadOf,
   isOpen,
-  leaveOut,
-  type LeftOut,
   prepareRules,
+  type Unsupported,
+  unsupported,
   urlOf,
 } from "./model.ts";
 
@@ -31,25 +31,25 @@ interface Entry {
 
 /** The rules as the one file that k3s has. */
 export function exportK3s(input: ExportInput): Exported {
-  const { live, dead, spared } = prepareRules(input.rules);
+  const { live, dead, mirrorLocations } = prepareRules(input.rules);
   const whole = live.filter((rule) => rule.path === "" && rule.kind !== "suffix" && !isOpen(rule));
   const entries = whole.map((rule) => ({ rule, rewritten: rewritable(rule, live) }));
   const held = entries.flatMap(({ rule, rewritten }) => [rule, ...rewritten]);
-  const leftOut: LeftOut[] = [
+  const leftOut: Unsupported[] = [
     ...dead,
     ...live.filter((rule) => !held.includes(rule)).flatMap((rule) => {
-      const { catcher, words } = insteadOf(rule, whole);
+      const { catcher, words } = fallbackFor(rule, whole);
       const implied = catcher !== undefined && followsFrom(rule, catcher);
-      return implied ? [] : [leaveOut(rule.rule, `${reasonFor(rule, live)}; ${words}`)];
+      return implied ? [] : [unsupported(rule.rule, `${reasonFor(rule, live)}; ${words}`)];
     }),
   ];
   const mirrors = [...new Set(held.flatMap((rule) => rule.mirrors.map(({ host }) => host)))];
   const named = input.withCredentials.filter((mirror) => mirrors.includes(mirror));
-  const notes = [...commonNotes(input), ...strays(whole, spared)];
+  const notes = [...commonNotes(input), ...misrouted(whole, mirrorLocations)];
   if (named.length > 0) {
     notes.push(`credentials are not exported: those of ${named.join(", ")} belong under configs, in auth`);
   }
-  const remarks = [...leftOut.map(describeLeftOut), ...notes].map((sentence) => `${sentence}.`);
+  const remarks = [...leftOut.map(describeUnsupported), ...notes].map((sentence) => `${sentence}.`);
   const content = header(PATH, "gilly export k3s", input) + comment(...remarks, TRUST) +
     "mirrors:\n" + entries.map(entryText).join("") + configsText(mirrors, input);
   return {
@@ -133,14 +133,14 @@ function reasonFor(rule: ExportRule, live: readonly ExportRule[]): string {
 }
 
 /** Mirrors whose own images are asked of other mirrors first: an endpoint that is the registry itself does not count. */
-function strays(whole: readonly ExportRule[], spared: readonly Location[]): string[] {
+function misrouted(whole: readonly ExportRule[], mirrorLocations: readonly Location[]): string[] {
   const every = whole.find(({ kind }) => kind === "every");
   const [only, second] = every?.mirrors ?? [];
-  const notes = spared.flatMap((mirror) => {
+  const notes = mirrorLocations.flatMap((mirror) => {
     const own = whole.find(({ host }) => host === mirror.host);
-    if (own !== undefined) return [describeStray(formatLocation(mirror), own)];
+    if (own !== undefined) return [describeMisrouted(formatLocation(mirror), own)];
     if (every === undefined || (second === undefined && only?.host === mirror.host && only.path === "")) return [];
-    return [describeStray(mirror.host, every)];
+    return [describeMisrouted(mirror.host, every)];
   });
   return [...new Set(notes)];
 }

@@ -25,7 +25,7 @@ export interface ExportedFile {
 }
 
 /** A rule that the format cannot express, and so does not hold. */
-export interface LeftOut {
+export interface Unsupported {
   readonly origin: string;
   /** Line of the config, from 1. */
   readonly line?: number | undefined;
@@ -36,7 +36,7 @@ export interface LeftOut {
 /** What an export brings. */
 export interface Exported {
   readonly files: readonly ExportedFile[];
-  readonly leftOut: readonly LeftOut[];
+  readonly leftOut: readonly Unsupported[];
   /** Where the runtime will behave otherwise than Gilly; each a sentence without its full stop. */
   readonly notes: readonly string[];
   /** What is left to do once the files are placed; each a sentence without its full stop. */
@@ -52,9 +52,9 @@ export interface ExportRule extends Origin {
 /** Rules that count, in the order of the config, and those that never match. */
 export interface ExportRules {
   readonly live: readonly ExportRule[];
-  readonly dead: readonly LeftOut[];
+  readonly dead: readonly Unsupported[];
   /** Where mirrors keep their images: what lies there is never rewritten. A path ends before `{registry}`. */
-  readonly spared: readonly Location[];
+  readonly mirrorLocations: readonly Location[];
 }
 
 /** Whether a mirror of the rule has a name that depends on the registry that an image is from. */
@@ -69,24 +69,26 @@ export function urlOf(host: string): string {
 
 /** Takes rules apart. Throws TypeError on a rule that the config would have refused. */
 export function prepareRules(rules: readonly RegistryRule[]): ExportRules {
-  const { origins, mirrors: spared } = compileRules(rules);
+  const { origins, mirrors: mirrorLocations } = compileRules(rules);
   const live: ExportRule[] = [];
-  const dead: LeftOut[] = [];
+  const dead: Unsupported[] = [];
   for (const rule of rules) {
     const origin = origins.find((origin) => origin.rule === rule)!;
     const { host, kind, path } = origin;
     const twin = live.find((other) => other.kind === kind && other.host === host && other.path === path);
-    const mirror = spared.find((other) => kind === "host" && other.host === host && isWithin(path, other.path));
-    if (twin !== undefined) dead.push(leaveOut(rule, `an earlier rule stands for ${twin.rule.origin} already`));
+    const mirror = mirrorLocations.find((other) =>
+      kind === "host" && other.host === host && isWithin(path, other.path)
+    );
+    if (twin !== undefined) dead.push(unsupported(rule, `an earlier rule stands for ${twin.rule.origin} already`));
     else if (mirror !== undefined) {
-      dead.push(leaveOut(rule, `it never matches, since ${formatLocation(mirror)} is a mirror`));
+      dead.push(unsupported(rule, `it never matches, since ${formatLocation(mirror)} is a mirror`));
     } else live.push({ ...origin, mirrors: mirrorsOf(rule, kind === "host" ? host : undefined) });
   }
-  return { live, dead, spared };
+  return { live, dead, mirrorLocations };
 }
 
 /** A rule that is left out, for that reason. */
-export function leaveOut({ origin, line }: RegistryRule, why: string): LeftOut {
+export function unsupported({ origin, line }: RegistryRule, why: string): Unsupported {
   return { origin, ...(line === undefined ? {} : { line }), why };
 }
 
@@ -94,7 +96,7 @@ export function leaveOut({ origin, line }: RegistryRule, why: string): LeftOut {
  * The rule of `expressed` that catches the images of a rule that is left out, and how to say so: `its images follow the
  * rule gcr.io`.
  */
-export function insteadOf(
+export function fallbackFor(
   rule: ExportRule,
   expressed: readonly ExportRule[],
 ): { readonly catcher: ExportRule | undefined; readonly words: string } {
@@ -140,12 +142,12 @@ export function header(path: string, command: string, { source }: ExportInput): 
 }
 
 /** As a comment or a line of a terminal says it: `gcr.io/a (line 7) is left out: …`. */
-export function describeLeftOut({ origin, line, why }: LeftOut): string {
+export function describeUnsupported({ origin, line, why }: Unsupported): string {
   return `${origin}${line === undefined ? "" : ` (line ${line})`} is left out: ${why}`;
 }
 
 /** The note that a mirror's own images, which Gilly leaves alone, are sent elsewhere by a rule. */
-export function describeStray(mirror: string, { rule }: ExportRule): string {
+export function describeMisrouted(mirror: string, { rule }: ExportRule): string {
   return `${mirror} is a mirror, but its own images are asked of the mirrors of ${rule.origin} first`;
 }
 

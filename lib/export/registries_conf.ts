@@ -5,27 +5,27 @@ import { formatLocation, isWithin, type Location } from "../images/location.ts";
 import {
   comment,
   commonNotes,
-  describeLeftOut,
+  describeUnsupported,
   type Exported,
   type ExportInput,
   type ExportRule,
+  fallbackFor,
   header,
-  insteadOf,
   isOpen,
-  leaveOut,
   prepareRules,
+  unsupported,
 } from "./model.ts";
 
 const PATH = "/etc/containers/registries.conf.d/50-gilly.conf";
 
 /** The rules as one file of registries.conf.d. */
 export function exportRegistriesConf(input: ExportInput): Exported {
-  const { live, dead, spared } = prepareRules(input.rules);
+  const { live, dead, mirrorLocations } = prepareRules(input.rules);
   const expressed = live.filter((rule) => reasonAgainst(rule) === undefined);
   const leftOut = [
     ...dead,
     ...live.filter((rule) => !expressed.includes(rule)).map((rule) =>
-      leaveOut(rule.rule, `${reasonAgainst(rule)}; ${insteadOf(rule, expressed).words}`)
+      unsupported(rule.rule, `${reasonAgainst(rule)}; ${fallbackFor(rule, expressed).words}`)
     ),
   ];
   const notes = [...commonNotes(input), ...ties(expressed)];
@@ -35,9 +35,9 @@ export function exportRegistriesConf(input: ExportInput): Exported {
   if (named.length > 0) {
     notes.push(`credentials are not exported: log in to ${named.join(", ")} (containers-auth.json(5))`);
   }
-  const remarks = [...leftOut.map(describeLeftOut), ...notes].map((sentence) => `${sentence}.`);
+  const remarks = [...leftOut.map(describeUnsupported), ...notes].map((sentence) => `${sentence}.`);
   const content = header(PATH, "gilly export registries.conf", input) + comment(...remarks, TRUST) +
-    expressed.map(entry).join("") + guards(expressed, spared).map(guard).join("");
+    expressed.map(entry).join("") + guards(expressed, mirrorLocations).map(guard).join("");
   return {
     files: expressed.length === 0 ? [] : [{ path: PATH, content }],
     leftOut,
@@ -73,8 +73,8 @@ function entry({ kind, host, path, mirrors }: ExportRule): string {
 }
 
 /** Where mirrors keep their images, as far as an entry would send those elsewhere. */
-function guards(expressed: readonly ExportRule[], spared: readonly Location[]): string[] {
-  const names = spared.flatMap((mirror) => {
+function guards(expressed: readonly ExportRule[], mirrorLocations: readonly Location[]): string[] {
+  const names = mirrorLocations.flatMap((mirror) => {
     const ofHost = expressed.filter(({ kind, host }) => kind === "host" && host === mirror.host);
     const wildcard = expressed.some(({ kind, host }) => kind === "suffix" && mirror.host.endsWith(host));
     return [

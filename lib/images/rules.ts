@@ -96,10 +96,10 @@ export function matchRule(map: RegistryMap, reference: Reference): RuleMatch {
   const { path } = reference;
   const host = canonicalHost(reference.domain);
   const origin = map.origins.find((origin) => servesHost(origin, host) && isBelow(path, origin.path));
-  const spared = map.mirrors.find((mirror) =>
-    mirror.host === host && (origin?.kind !== "host" || isWithin(path, mirror.path))
+  const mirror = map.mirrors.find((location) =>
+    location.host === host && (origin?.kind !== "host" || isWithin(path, location.path))
   );
-  if (spared !== undefined) return { rule: undefined, because: "is-mirror", mirrorOf: spared.rule };
+  if (mirror !== undefined) return { rule: undefined, because: "is-mirror", mirrorOf: mirror.rule };
   if (origin === undefined) return { rule: undefined, because: "no-rule" };
   const rest = origin.path === "" ? path : path.slice(origin.path.length + 1);
   return { rule: origin.rule, candidates: candidatesOf(origin.rule, reference, host, rest) };

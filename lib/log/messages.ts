@@ -191,8 +191,8 @@ export class LogMessages implements Observer {
     });
   }
 
-  oddImage(message: string): void {
-    this.#logThrottled("warning", `odd:${message}`, "Provenance", message);
+  anomalyFound(message: string): void {
+    this.#logThrottled("warning", `anomaly:${message}`, "Provenance", message);
   }
 
   /** The runtime does not answer; `because` differs from call to call, and is no news. */

@@ -1,4 +1,4 @@
-// Where each local name's image came from, and what is odd about it: one mirror merges several origins, so a name can
+// Where each local name's image came from, and which anomalies it has: one mirror merges several origins, so a name can
 // silently get another image than before, or one that belongs to another origin.
 
 /** A repair as the ledger keeps it. */
@@ -11,7 +11,7 @@ export interface Origin {
 }
 
 /** `digest-changed`: this tag had another digest before. `shared-image`: another origin got this very image. */
-export interface Oddity {
+export interface Anomaly {
   readonly kind: "digest-changed" | "shared-image";
   readonly message: string;
 }
@@ -35,10 +35,10 @@ export class Provenance {
     forgetOldest(this.#byImage);
   }
 
-  /** What is odd about giving `origin.reference` this image; asked before it is learnt. */
-  oddities(origin: Origin): Oddity[] {
+  /** The anomalies in giving `origin.reference` this image; asked before it is learnt. */
+  anomalies(origin: Origin): Anomaly[] {
     const { reference, candidate, digest } = origin;
-    const found: Oddity[] = [];
+    const found: Anomaly[] = [];
     const before = this.#byReference.get(reference);
     if (before !== undefined && before.digest !== digest) {
       found.push({

@@ -40,8 +40,8 @@ export interface Observer extends RuntimeObserver, MirrorObserver {
   progress?(target: Target, candidate: Candidate, progress: PullProgress): void;
   candidateFailed?(target: Target, attempt: CandidateAttempt): void;
   tagged?(target: Target, candidate: Candidate, name: string): void;
-  /** There is something odd about an image that was pulled; the sentence says what. */
-  oddImage?(message: string): void;
+  /** An image that was pulled is not what the ledger leads one to expect; the sentence says why. */
+  anomalyFound?(message: string): void;
   /** A repair has its outcome, and when to try again is settled. */
   finished?(end: RepairEnd): void;
   /** The repair of this name is no longer under way, however it went. */

@@ -31,16 +31,16 @@ const PAUSE_SECONDS = 30;
 /** A pull that is held in the middle of a blob while `fault` happens to the Engine. */
 function inTheMiddle(name: string, fault: (worker: Worker) => Promise<void>): RealRow<Ward>["run"] {
   return async ({ worker, patients }) => {
-    const [patient, other] = [patients.get(name)!, patients.get(`${name}-other`)!];
+    const [unaborted, other] = [patients.get(name)!, patients.get(`${name}-other`)!];
     await using mirror = holdBlobsOf(worker.mirrorHost(0));
     const config = await configFor(worker, { [name]: mirror.host, [`${name}-other`]: worker.mirrorHost(0) });
     await withDaemon(config, `${worker.dir}/${name}.log`, async (gilly) => {
       await mirror.reached;
       await gilly.waitForLine(new RegExp(`repaired ${other.image} `));
       await fault(worker);
-      await staysNameless(worker, patient);
+      await staysNameless(worker, unaborted);
       mirror.release();
-      await recovers(worker, gilly, patient);
+      await recovers(worker, gilly, unaborted);
       await recovers(worker, gilly, other);
     });
   };
@@ -54,7 +54,7 @@ async function fromTheStart(
   fault: { begin(): Promise<void>; end(gilly: Gilly): Promise<void> },
   lines: readonly string[],
 ): Promise<void> {
-  const patient = patients.get(name)!;
+  const unaborted = patients.get(name)!;
   const config = await configFor(worker, { [name]: worker.mirrorHost(0) });
   await fault.begin();
   await withDaemon(config, `${worker.dir}/${name}.log`, async (gilly) => {
@@ -63,8 +63,8 @@ async function fromTheStart(
     } finally {
       await fault.end(gilly);
     }
-    await staysNameless(worker, patient);
-    await recovers(worker, gilly, patient);
+    await staysNameless(worker, unaborted);
+    await recovers(worker, gilly, unaborted);
     const about = gilly.journal.filter((line) => /\[(?:Docker|Events)\]/.test(line));
     assertEquals(about.map((line) => /does not answer|answers again/.exec(line)?.[0]), [...lines], about.join("\n"));
   });
@@ -139,7 +139,7 @@ triedForReal<Ward>({
   async prepare(worker, use) {
     const patients = await Promise.all(NAMES.map((name) => admit(worker, name)));
     await allFail(worker, patients);
-    await use({ worker, disk, patients: new Map(patients.map((patient) => [patient.name, patient])) });
+    await use({ worker, disk, patients: new Map(patients.map((unaborted) => [unaborted.name, unaborted])) });
   },
 });
 

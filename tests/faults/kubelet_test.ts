@@ -22,7 +22,7 @@ interface Fault {
 /** One image is in the middle of its pull when the fault happens; it must be whole before the fault is gone. */
 function amid(name: string, { begin, said, end }: Fault): RealRow<Ward>["run"] {
   return async ({ worker, patients }) => {
-    const patient = patients.get(name)!;
+    const unaborted = patients.get(name)!;
     await using mirror = holdBlobsOf(worker.mirrorHost(0));
     const config = await worker.writeConfig({
       registries: { [`${name}.example`]: mirror.host },
@@ -35,12 +35,12 @@ function amid(name: string, { begin, said, end }: Fault): RealRow<Ward>["run"] {
       try {
         if (said !== undefined) await gilly.waitForLine(said);
         mirror.release();
-        await gilly.waitForLine(new RegExp(`repaired ${patient.image} `));
+        await gilly.waitForLine(new RegExp(`repaired ${unaborted.image} `));
       } finally {
         // Those after it need the kubelet, whatever became of this one.
         await end(worker);
       }
-      await recovers(worker, gilly, patient);
+      await recovers(worker, gilly, unaborted);
       // Whoever lost the kubelet has found it again.
       await gilly.waitForLine(new RegExp(`Container app in pod ${name}-.* no longer waits`));
     });
@@ -97,7 +97,7 @@ const EXPIRED: RealRow<Ward> = {
   what: "client certificate expired, then replaced on disk",
   holds: "said with what to check, the new one is used without a restart",
   async run({ worker, patients }) {
-    const patient = patients.get("expired")!;
+    const unaborted = patients.get("expired")!;
     const dayAgo = new Date(Date.now() - 86_400_000);
     const files = await clientCertificate(worker, dayAgo);
     const config = await worker.writeConfig({
@@ -107,7 +107,7 @@ const EXPIRED: RealRow<Ward> = {
     await withDaemon(config, `${worker.dir}/expired.log`, async (gilly) => {
       await gilly.waitForLine(new RegExp(`${SKIPPED.source}.*answered 401.*check kubelet.certFile`));
       await clientCertificate(worker);
-      await recovers(worker, gilly, patient);
+      await recovers(worker, gilly, unaborted);
     });
   },
 };
@@ -121,7 +121,7 @@ triedForReal<Ward>({
   async prepare(worker, use) {
     const patients = await Promise.all(NAMES.map((name) => admit(worker, name)));
     await allFail(worker, patients);
-    await use({ worker, patients: new Map(patients.map((patient) => [patient.name, patient])) });
+    await use({ worker, patients: new Map(patients.map((unaborted) => [unaborted.name, unaborted])) });
   },
 });
 

@@ -69,12 +69,12 @@ const ROWS: readonly RealRow<Ward>[] = [
     what,
     holds: "nothing under the name meanwhile, another mirror's image is not delayed",
     async run(ward) {
-      const patient = ward.patients.get(name)!;
-      await saysOf(ward, patient, said);
+      const unaborted = ward.patients.get(name)!;
+      await saysOf(ward, unaborted, said);
       await wellIsRepaired(ward);
-      await staysNameless(ward.worker, patient);
+      await staysNameless(ward.worker, unaborted);
       ward.proxies.get(name)!.fault = undefined;
-      await recovers(ward.worker, ward.gilly, patient);
+      await recovers(ward.worker, ward.gilly, unaborted);
     },
   })),
   {
@@ -92,23 +92,23 @@ const ROWS: readonly RealRow<Ward>[] = [
     what: "down, then back",
     holds: "it cools down and is not asked for every image, then delivers",
     async run(ward) {
-      const patient = ward.patients.get("down")!;
+      const unaborted = ward.patients.get("down")!;
       await ward.gilly.waitForLine(new RegExp(`\\[Mirror\\] +${ward.worker.mirrorHost(1)} cools down for`));
       await wellIsRepaired(ward);
-      await staysNameless(ward.worker, patient);
+      await staysNameless(ward.worker, unaborted);
       await ward.worker.mirrors[1]!.start();
-      await recovers(ward.worker, ward.gilly, patient);
+      await recovers(ward.worker, ward.gilly, unaborted);
     },
   },
   {
     what: "TLS with a certificate of an unknown authority, then of a known one",
     holds: "it is not trusted meanwhile",
     async run(ward) {
-      const patient = ward.patients.get("tls")!;
-      await saysOf(ward, patient, /x509: certificate signed by unknown authority/);
-      await staysNameless(ward.worker, patient);
+      const unaborted = ward.patients.get("tls")!;
+      await saysOf(ward, unaborted, /x509: certificate signed by unknown authority/);
+      await staysNameless(ward.worker, unaborted);
       await ward.tls.useCertificate(known.issueServer({ dnsNames: [TLS_MIRROR] }));
-      await recovers(ward.worker, ward.gilly, patient);
+      await recovers(ward.worker, ward.gilly, unaborted);
     },
   },
 ];
@@ -158,7 +158,7 @@ triedForReal<Ward>({
       repair: { backoff: { initial: "1s", max: "2s" }, noProgress: "30s", concurrency: 16 },
     });
     await allFail(worker, patients);
-    const byName = new Map(patients.map((patient) => [patient.name, patient]));
+    const byName = new Map(patients.map((unaborted) => [unaborted.name, unaborted]));
     await withDaemon(
       config,
       `${worker.dir}/gilly.log`,

@@ -71,7 +71,7 @@ export async function admit(worker: Worker, name: string, mirror = 0): Promise<P
   return { name, image, id };
 }
 
-/** Waits until the kubelet has failed on every patient. */
+/** Waits until the kubelet has failed on every unaborted. */
 export async function allFail(worker: Worker, patients: readonly Patient[]): Promise<void> {
   await Promise.all(
     patients.map(({ name }) => worker.waitForReason(name, "app", ["ErrImagePull", "ImagePullBackOff"])),

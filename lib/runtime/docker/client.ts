@@ -114,7 +114,7 @@ export class DockerRuntime implements Runtime {
       const response = await this.#connection.call(attempt, "POST", `/images/create?${query}`, {
         signal,
         headers,
-        patient: true,
+        noDeadline: true,
       });
       if (response.status !== 200 || response.body === null) {
         throw pullError(attempt, reference, await this.#connection.failure(attempt, response, signal));
@@ -128,10 +128,10 @@ export class DockerRuntime implements Runtime {
       options.signal.throwIfAborted();
       if (!watchdog.signal.aborted) throw withoutSecrets(error, options.auth);
       const message = `${attempt}: no progress for ${this.#noProgressMs / 1000} s, given up`;
-      const { heldUpBy } = tally;
-      throw heldUpBy === undefined
+      const { stalledBy } = tally;
+      throw stalledBy === undefined
         ? new RuntimeError("stalled", message)
-        : new RuntimeError("failed", `${message}: ${heldUpBy}`);
+        : new RuntimeError("failed", `${message}: ${stalledBy}`);
     } finally {
       // Also lets go of an answer that was not read to its end: the Engine stops a pull whose client has left.
       watchdog.end();
@@ -148,7 +148,7 @@ export class DockerRuntime implements Runtime {
       await this.#connection.negotiate(attempt, options.signal);
       watchdog.feed();
       const headers = authHeaders(options.auth);
-      const response = await this.#connection.call(attempt, "GET", path, { signal, headers, patient: true });
+      const response = await this.#connection.call(attempt, "GET", path, { signal, headers, noDeadline: true });
       if (response.status === 200) return remoteImage(attempt, await this.#connection.json(attempt, response, signal));
       const error = pullError(attempt, reference, await this.#connection.failure(attempt, response, signal));
       if (error.kind === "not-found") return undefined;

@@ -11,11 +11,11 @@ import { negotiatedVersion } from "./request.ts";
 const ERROR_BODY_LIMIT = 64 * 1024;
 const ANSWER_LIMIT = 8 * 1024 * 1024;
 
-/** How a call is sent; `patient` ones wait for their answer as long as the signal allows. */
+/** How a call is sent; `noDeadline` ones wait for their answer as long as the signal allows. */
 export interface CallOptions {
   readonly signal: AbortSignal;
   readonly headers?: Record<string, string>;
-  readonly patient?: boolean;
+  readonly noDeadline?: boolean;
 }
 
 /** Speaks HTTP with the Engine at a unix socket. Every method throws RuntimeError, or the signal's reason. */
@@ -106,7 +106,7 @@ export class DockerConnection {
     if (this.#closed) {
       throw new RuntimeError("unreachable", `${attempt}: the connection to the Docker Engine was closed`);
     }
-    const { signal, headers = {}, patient = false } = options;
+    const { signal, headers = {}, noDeadline = false } = options;
     try {
       return await send({
         url: `http://docker${path}`,
@@ -114,7 +114,7 @@ export class DockerConnection {
         method,
         headers,
         signal,
-        ...(!patient && { headersTimeoutMs: this.#callTimeoutMs }),
+        ...(!noDeadline && { headersTimeoutMs: this.#callTimeoutMs }),
       });
     } catch (cause) {
       throw this.unreachable(attempt, cause, signal);

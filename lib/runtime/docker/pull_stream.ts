@@ -99,7 +99,7 @@ export class PullTally {
    * unpack wait for a disk, and layers that wait while none is under way wait for slots that other pulls have: neither
    * says anything of the registry. (moby, distribution/xfer: a layer beyond max-concurrent-downloads is `Waiting`)
    */
-  get heldUpBy(): string | undefined {
+  get stalledBy(): string | undefined {
     const statuses = new Set(this.#last.values().map((line) => line.status ?? ""));
     if (!statuses.isDisjointFrom(DOWNLOADING)) return undefined;
     if (!statuses.isDisjointFrom(UNPACKING)) return "the Docker Engine does not get on with unpacking its layers";

@@ -8,7 +8,7 @@ import { RuntimeError, type RuntimeErrorKind } from "../../../lib/runtime/runtim
 
 const MIRROR = "mirror.example:5000";
 const OTHER = "other.example";
-const patient = new AbortController().signal;
+const unaborted = new AbortController().signal;
 
 /** A pool with a clock that stands until it is moved, and the news it told. */
 function openMirrors(options: { settings?: Record<string, MirrorSettings>; concurrency?: number } = {}) {
@@ -106,7 +106,7 @@ async function running(pool: MirrorPool, mirrors: readonly string[], each: numbe
   const counts = new Map(mirrors.map((mirror) => [mirror, 0]));
   const pulls = mirrors.flatMap((mirror) =>
     Array.from({ length: each }, () =>
-      pool.withSlot(mirror, patient, () => {
+      pool.withSlot(mirror, unaborted, () => {
         counts.set(mirror, counts.get(mirror)! + 1);
         return gate.promise;
       }))
@@ -138,7 +138,7 @@ Deno.test("who waits for a slow mirror holds no place that another could use", a
 Deno.test("a pull that is stopped while it waits gives back the place it had", async () => {
   const { pool } = openMirrors({ concurrency: 1 });
   const gate = Promise.withResolvers<void>();
-  const inside = pool.withSlot(OTHER, patient, () => gate.promise);
+  const inside = pool.withSlot(OTHER, unaborted, () => gate.promise);
   const stop = new AbortController();
   const waiting = pool.withSlot(MIRROR, stop.signal, () => Promise.resolve("never"));
   stop.abort(new Error("stopped by a signal"));
@@ -150,9 +150,9 @@ Deno.test("a pull that is stopped while it waits gives back the place it had", a
 
 Deno.test("what a pull answers or throws is handed on", async () => {
   const { pool } = openMirrors();
-  assertEquals(await pool.withSlot(MIRROR, patient, () => Promise.resolve("pulled")), "pulled");
+  assertEquals(await pool.withSlot(MIRROR, unaborted, () => Promise.resolve("pulled")), "pulled");
   await assertRejects(
-    () => pool.withSlot(MIRROR, patient, () => Promise.reject(failure("not-found"))),
+    () => pool.withSlot(MIRROR, unaborted, () => Promise.reject(failure("not-found"))),
     RuntimeError,
     "cannot pull",
   );

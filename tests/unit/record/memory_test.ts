@@ -35,8 +35,12 @@ function after(change: Change, failure: "registry-down" | "not-found" | "denied"
   for (const mirror of ["a.example", "b.example", "c.example"]) memory.cooldowns.start(mirror, "down", NOW, 0);
   memory.provenance.learn({ reference: IMAGE, candidate: "a.example/team/app:1", digest: "sha256:a" });
   carryOver(memory, old, fresh);
-  const odd = memory.provenance.oddities({ reference: IMAGE, candidate: "a.example/team/app:1", digest: "sha256:b" });
-  assertEquals(odd.length, 1, "where an image came from is known whatever the config says");
+  const anomalies = memory.provenance.anomalies({
+    reference: IMAGE,
+    candidate: "a.example/team/app:1",
+    digest: "sha256:b",
+  });
+  assertEquals(anomalies.length, 1, "where an image came from is known whatever the config says");
   const pauses = [memory.retries, memory.keptRetries].map((retries) => retries.get(IMAGE)?.nextTryAt);
   assertEquals(pauses[0], pauses[1]);
   return { pause: pauses[0] && pauses[0] - NOW, cooling: [...memory.cooldowns.all().keys()] };

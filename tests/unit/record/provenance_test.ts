@@ -10,29 +10,29 @@ function origin(reference: string, candidate: string, digest = ONE): Origin {
   return { reference, candidate, digest };
 }
 
-function oddities(known: readonly Origin[], asked: Origin): string[] {
+function anomalies(known: readonly Origin[], asked: Origin): string[] {
   const provenance = new Provenance();
   for (const one of known) provenance.learn(one);
-  return provenance.oddities(asked).map(({ kind }) => kind);
+  return provenance.anomalies(asked).map(({ kind }) => kind);
 }
 
-/** What is asserted, what was learnt before, what is asked, and the oddities found. */
+/** What is asserted, what was learnt before, what is asked, and the anomalies found. */
 const CASES: readonly (readonly [string, readonly Origin[], Origin, readonly string[]])[] = [
-  ["a first repair is not odd", [], origin("gcr.io/a/b:1", "m.example/a/b:1"), []],
+  ["a first repair is no anomaly", [], origin("gcr.io/a/b:1", "m.example/a/b:1"), []],
   [
-    "the same image again is not odd",
+    "the same image again is no anomaly",
     [origin("gcr.io/a/b:1", "m.example/a/b:1")],
     origin("gcr.io/a/b:1", "m.example/a/b:1"),
     [],
   ],
   [
-    "the same image by way of another mirror is not odd",
+    "the same image by way of another mirror is no anomaly",
     [origin("gcr.io/a/b:1", "m.example/a/b:1")],
     origin("gcr.io/a/b:1", "n.example/a/b:1"),
     [],
   ],
   [
-    "a tag with another digest than before is odd",
+    "a tag with another digest than before is an anomaly",
     [origin("gcr.io/a/b:1", "m.example/a/b:1")],
     origin("gcr.io/a/b:1", "m.example/a/b:1", TWO),
     ["digest-changed"],
@@ -56,13 +56,13 @@ const CASES: readonly (readonly [string, readonly Origin[], Origin, readonly str
     [],
   ],
   [
-    "one image of the mirror under two origins is odd",
+    "one image of the mirror under two origins is an anomaly",
     [origin("gcr.io/a/b:1", "m.example/a/b:1")],
     origin("quay.io/a/b:1", "m.example/a/b:1"),
     ["shared-image"],
   ],
   [
-    "it is odd as well when the tags differ",
+    "it is an anomaly as well when the tags differ",
     [origin("gcr.io/a/b:1", "m.example/a/b:1")],
     origin("quay.io/a/b:2", "m.example/a/b:2"),
     ["shared-image"],
@@ -74,19 +74,19 @@ const CASES: readonly (readonly [string, readonly Origin[], Origin, readonly str
     ["shared-image"],
   ],
   [
-    "one image under two paths of the mirror is not odd: the mirror keeps the origins apart",
+    "one image under two paths of the mirror is no anomaly: the mirror keeps the origins apart",
     [origin("gcr.io/a/b:1", "m.example/gcr.io/a/b:1")],
     origin("quay.io/a/b:1", "m.example/quay.io/a/b:1"),
     [],
   ],
   [
-    "two images under one path of the mirror are not odd",
+    "two images under one path of the mirror are no anomaly",
     [origin("gcr.io/a/b:1", "m.example/a/b:1")],
     origin("quay.io/a/b:2", "m.example/a/b:2", TWO),
     [],
   ],
   [
-    "a name can be odd in both ways",
+    "a name can have both anomalies",
     [origin("gcr.io/a/b:1", "m.example/a/b:1"), origin("quay.io/a/b:1", "m.example/a/b:1", TWO)],
     origin("gcr.io/a/b:1", "m.example/a/b:1", TWO),
     ["digest-changed", "shared-image"],
@@ -106,24 +106,24 @@ const CASES: readonly (readonly [string, readonly Origin[], Origin, readonly str
 ];
 
 for (const [sentence, known, asked, kinds] of CASES) {
-  Deno.test(sentence, () => assertEquals(oddities(known, asked), [...kinds]));
+  Deno.test(sentence, () => assertEquals(anomalies(known, asked), [...kinds]));
 }
 
 Deno.test("asking teaches nothing", () => {
   const provenance = new Provenance();
-  provenance.oddities(origin("gcr.io/a/b:1", "m.example/a/b:1"));
-  assertEquals(provenance.oddities(origin("quay.io/a/b:1", "m.example/a/b:1", TWO)), []);
+  provenance.anomalies(origin("gcr.io/a/b:1", "m.example/a/b:1"));
+  assertEquals(provenance.anomalies(origin("quay.io/a/b:1", "m.example/a/b:1", TWO)), []);
 });
 
 Deno.test("the messages name both sides", () => {
   const provenance = new Provenance();
   provenance.learn(origin("gcr.io/a/b:1", "m.example/a/b:1"));
-  const [changed] = provenance.oddities(origin("gcr.io/a/b:1", "n.example/a/b:1", TWO));
+  const [changed] = provenance.anomalies(origin("gcr.io/a/b:1", "n.example/a/b:1", TWO));
   assertEquals(
     changed?.message,
     `gcr.io/a/b:1 was ${ONE} (from m.example/a/b:1) on this node and is now ${TWO} (from n.example/a/b:1)`,
   );
-  const [shared] = provenance.oddities(origin("quay.io/a/b:1", "m.example/a/b:1"));
+  const [shared] = provenance.anomalies(origin("quay.io/a/b:1", "m.example/a/b:1"));
   assertStringIncludes(shared!.message, `quay.io/a/b:1 and gcr.io/a/b:1 are one image, m.example/a/b@${ONE}`);
 });
 
@@ -133,6 +133,6 @@ Deno.test("of more names than anybody has the oldest are forgotten, and the newe
     provenance.learn(origin(`gcr.io/a:${number}`, `m.example/a:${number}`));
   }
   const kindsAbout = (number: number) =>
-    provenance.oddities(origin(`gcr.io/a:${number}`, `m.example/a:${number}`, TWO)).map(({ kind }) => kind);
+    provenance.anomalies(origin(`gcr.io/a:${number}`, `m.example/a:${number}`, TWO)).map(({ kind }) => kind);
   assertEquals([kindsAbout(0), kindsAbout(29_999), kindsAbout(26_000)], [[], ["digest-changed"], ["digest-changed"]]);
 });

@@ -61,7 +61,7 @@ Deno.test("the end of a repair is one line that names image, mirror, candidate a
     bytes: 10,
   }]);
   const other = { reference: "gcr.io/a/b:1", candidate: "m.example/a/b:1", digest: "sha256:e" };
-  assertEquals(known.provenance.oddities(other).map(({ kind }) => kind), ["digest-changed"]);
+  assertEquals(known.provenance.anomalies(other).map(({ kind }) => kind), ["digest-changed"]);
 });
 
 const waiting = failureOf("gcr.io/a/b:1", "ImagePullBackOff");

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { Semaphore } from "../../../lib/support/semaphore.ts";
 
-const patient = new AbortController().signal;
+const unaborted = new AbortController().signal;
 
 /** A task that runs until it is told to end. */
 class Visit {
@@ -11,7 +11,7 @@ class Visit {
   readonly done: Promise<string>;
   entered = false;
 
-  constructor(places: Semaphore, name: string, signal = patient) {
+  constructor(places: Semaphore, name: string, signal = unaborted) {
     this.done = places.with(signal, async () => {
       this.entered = true;
       await this.#gate.promise;
@@ -91,13 +91,13 @@ Deno.test("a task that throws before its first await gives its place back too", 
   const places = new Semaphore(1);
   await assertRejects(
     () =>
-      places.with(patient, () => {
+      places.with(unaborted, () => {
         throw new RangeError("at once");
       }),
     RangeError,
     "at once",
   );
-  assertEquals(await places.with(patient, () => Promise.resolve("next")), "next");
+  assertEquals(await places.with(unaborted, () => Promise.resolve("next")), "next");
 });
 
 Deno.test("who is aborted while waiting leaves with the signal's reason and never runs", async () => {
@@ -126,7 +126,7 @@ Deno.test("when everyone in the line leaves, the place is free for the next who 
   assertEquals(results.map((result) => result.status), Array(5).fill("rejected"));
   inside.end();
   await inside.done;
-  assertEquals(await places.with(patient, () => Promise.resolve("next")), "next");
+  assertEquals(await places.with(unaborted, () => Promise.resolve("next")), "next");
 });
 
 Deno.test("an abort after a waiter got its place takes no other waiter's turn", async () => {
@@ -153,7 +153,7 @@ Deno.test("an aborted signal gets no place, even a free one", async () => {
   const visit = new Visit(places, "visit", AbortSignal.abort(new Error("stopped before")));
   await assertRejects(() => visit.done, Error, "stopped before");
   assert(!visit.entered);
-  assertEquals(await places.with(patient, () => Promise.resolve("next")), "next");
+  assertEquals(await places.with(unaborted, () => Promise.resolve("next")), "next");
 });
 
 Deno.test("a thousand tasks over three places leave all three free", async () => {
@@ -161,7 +161,7 @@ Deno.test("a thousand tasks over three places leave all three free", async () =>
   let running = 0;
   let most = 0;
   await Promise.all(Array.from({ length: 1000 }, () =>
-    places.with(patient, async () => {
+    places.with(unaborted, async () => {
       most = Math.max(most, ++running);
       await Promise.resolve();
       running--;
@@ -174,7 +174,7 @@ Deno.test("a thousand tasks over three places leave all three free", async () =>
 });
 
 /** Someone who asks while standing in line; `answer` comes when it is told. */
-function asking(places: Semaphore, signal = patient) {
+function asking(places: Semaphore, signal = unaborted) {
   const answer = Promise.withResolvers<boolean>();
   const it = { entered: false, asked: 0, wasEnded: false };
   const done = places.with(signal, () => {
@@ -246,7 +246,7 @@ Deno.test("an answer and a place in the same moment cost nobody a place", async 
   inside.end();
   answer.resolve(true);
   await done;
-  assertEquals(await places.with(patient, () => Promise.resolve("free again")), "free again");
+  assertEquals(await places.with(unaborted, () => Promise.resolve("free again")), "free again");
 });
 
 Deno.test("who is aborted while asking in line leaves it, and the others move up", async () => {
@@ -257,5 +257,5 @@ Deno.test("who is aborted while asking in line leaves it, and the others move up
   stop.abort(new Error("stopped by a signal"));
   await assertRejects(() => done, Error, "stopped by a signal");
   inside.end();
-  assertEquals(await places.with(patient, () => Promise.resolve("free again")), "free again");
+  assertEquals(await places.with(unaborted, () => Promise.resolve("free again")), "free again");
 });

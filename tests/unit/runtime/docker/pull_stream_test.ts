@@ -163,7 +163,7 @@ Deno.test("more layers than any image has are refused", () => {
   );
 });
 
-const HOLD_UPS: readonly (readonly [string, readonly string[], RegExp | undefined])[] = [
+const STALLS: readonly (readonly [string, readonly string[], RegExp | undefined])[] = [
   ["layers that all wait for a slot", ["Waiting", "Waiting"], /download slot/],
   ["layers that wait while others are there already", ["Waiting", "Pull complete", "Already exists"], /download slot/],
   ["a layer that is unpacked for ever", ["Extracting", "Download complete", "Pull complete"], /unpacking/],
@@ -174,11 +174,11 @@ const HOLD_UPS: readonly (readonly [string, readonly string[], RegExp | undefine
   ["layers that are all there", ["Pull complete"], undefined],
   ["no layers at all", [], undefined],
 ];
-for (const [what, statuses, heldUpBy] of HOLD_UPS) {
-  Deno.test(`${what}: ${heldUpBy ? "the Engine holds the pull up" : "it is the registry's turn"}`, () => {
+for (const [what, statuses, stalledBy] of STALLS) {
+  Deno.test(`${what}: ${stalledBy ? "the Engine holds the pull up" : "it is the registry's turn"}`, () => {
     const tally = new PullTally();
     for (const [index, status] of statuses.entries()) tally.add({ id: `layer-${index}`, status });
-    if (heldUpBy === undefined) assertEquals(tally.heldUpBy, undefined);
-    else assertMatch(tally.heldUpBy ?? "", heldUpBy);
+    if (stalledBy === undefined) assertEquals(tally.stalledBy, undefined);
+    else assertMatch(tally.stalledBy ?? "", stalledBy);
   });
 }
