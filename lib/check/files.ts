@@ -5,7 +5,8 @@ import { ENOUGH, ROLES } from "../kubelet/rights.ts";
 import type { RuntimeAdvice } from "../runtime/advice.ts";
 import type { CertificateFacts } from "../support/certificate_facts.ts";
 import { DENIED } from "../support/errors.ts";
-import { counted, fail, type Finding, ok, several, warn } from "./finding.ts";
+import { counted, several } from "../support/text.ts";
+import { fail, type Finding, ok, warn } from "./finding.ts";
 import type { LentFile } from "./unit_file.ts";
 
 const DAY_MS = 86_400_000;

@@ -1,8 +1,7 @@
 // What `gilly check` finds: what was looked at, how it stands, and the next step; as lines for people and for scripts.
 // A thinker: the judges beside it say what is so, this room only gives it a shape.
 
-import { wrap } from "../support/table.ts";
-import { printable } from "../support/text.ts";
+import { hangingIndent, printable } from "../support/text.ts";
 
 /** `warn` works today and may not tomorrow; `fail` keeps repairs from working. */
 export type Verdict = "ok" | "warn" | "fail";
@@ -50,29 +49,11 @@ export function worstOf(findings: readonly Finding[]): Verdict {
  */
 export function renderFindings(findings: readonly Finding[], width: number | undefined): string {
   const lines = findings.flatMap(({ name, verdict, message, remedy }) => [
-    ...hang(`${verdict.padEnd(4)}  `, `${name}: ${message}`, width),
-    ...(remedy === undefined ? [] : hang("      → ", remedy, width)),
+    ...hangingIndent(`${verdict.padEnd(4)}  `, `${name}: ${message}`, width),
+    ...(remedy === undefined ? [] : hangingIndent("      → ", remedy, width)),
   ]);
   const count = (verdict: Verdict) => findings.filter((finding) => finding.verdict === verdict).length;
   return [...lines, "", `${count("ok")} ok, ${count("warn")} warn, ${count("fail")} fail`, ""].join("\n");
-}
-
-/** A text behind `head`, folded at `width` columns so that it hangs below itself; one line without a width. */
-export function hang(head: string, text: string, width: number | undefined): string[] {
-  if (width === undefined) return [head + text];
-  const [first = "", ...rest] = wrap(text, width - head.length);
-  return [head + first, ...rest.map((line) => " ".repeat(head.length) + line)];
-}
-
-/** `1 pod`, `2 pods`. */
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
-}
-
-/** The first few of a list, and how many more there are. */
-export function several(items: readonly string[], most = 3): string {
-  const more = items.length - most;
-  return items.slice(0, most).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
 function finding(verdict: Verdict, name: string, message: string, remedy: string | undefined): Finding {

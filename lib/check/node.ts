@@ -6,8 +6,9 @@ import { grantAfter, ROLES } from "../kubelet/rights.ts";
 import type { UnrepairableReason } from "../plan/outcome.ts";
 import { effectivePolicy, isRefusal, type PlanContext, planImage } from "../plan/plan.ts";
 import type { RuntimeAdvice, RuntimeInfo } from "../runtime/advice.ts";
+import { counted, several } from "../support/text.ts";
 import { AS_ROOT, renewalOf } from "./files.ts";
-import { counted, fail, type Failed, type Finding, ok, several, warn } from "./finding.ts";
+import { fail, type Failed, type Finding, ok, warn } from "./finding.ts";
 import type { LentFile } from "./unit_file.ts";
 
 /** What a kubelet accepts (kubernetes.io, "Kubelet authentication/authorization"). */

@@ -2,8 +2,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../support/errors.ts";
-import { nearestWord } from "../support/text.ts";
-import { wrap } from "../support/table.ts";
+import { nearestWord, wrap } from "../support/text.ts";
 
 /** One flag of a command; `value` names what it takes, and a flag without it is a switch. */
 export interface Flag {

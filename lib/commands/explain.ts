@@ -2,7 +2,6 @@
 // and what the ledger knows. It pulls nothing and asks no mirror.
 
 import { openNode, openProcess } from "../app.ts";
-import { hang } from "../check/finding.ts";
 import type { Config } from "../config/config.ts";
 import { type KeyStep, locateKeys } from "../config/positions.ts";
 import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
@@ -12,7 +11,7 @@ import type { NodeContext } from "../pass.ts";
 import { isRefusal, localName, planImage, type Refusal } from "../plan/plan.ts";
 import { type LedgerEntry, ledgerLines } from "../record/ledger.ts";
 import { describeError, EXIT, UsageError } from "../support/errors.ts";
-import { printable, printableJson } from "../support/text.ts";
+import { hangingIndent, printable, printableJson } from "../support/text.ts";
 import { localTime } from "../support/units.ts";
 import type { Command, Output } from "./command_line.ts";
 import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
@@ -169,7 +168,7 @@ function print(explanation: Explanation, { file }: Config, output: Output): void
   const { image, reference, rule, decides, candidates, reason, advice, local, ledger } = explanation;
   const width = sizeOf(Deno.stdout)?.columns;
   const row = (title: string, text: string) => {
-    const lines = hang(`  ${title.padEnd(10)}  `, printable(text), width);
+    const lines = hangingIndent(`  ${title.padEnd(10)}  `, printable(text), width);
     output.write(lines.map((line) => `${line}\n`).join(""));
   };
   output.write(`${printable(image)}\n`);

@@ -8,7 +8,7 @@ import { EXIT } from "../support/errors.ts";
 import { printable, printableJson } from "../support/text.ts";
 import type { Command, Output } from "./command_line.ts";
 import { CONFIG_FLAG, JSON_FLAG, loadConfigHere } from "./flags.ts";
-import { Stop } from "./signals.ts";
+import { ShutdownSignal } from "./signals.ts";
 
 export const onceCommand: Command = {
   name: "once",
@@ -25,7 +25,7 @@ export const onceCommand: Command = {
   flags: [CONFIG_FLAG, { name: "dry-run", help: "print the plan and touch nothing" }, JSON_FLAG],
   async run(args, output) {
     const config = await loadConfigHere(args, "once");
-    using stop = new Stop();
+    using stop = new ShutdownSignal();
     const process = openProcess(config, { signal: stop.signal });
     const dryRun = args.flags["dry-run"] === true;
     const node = await openNode(config, process, { ledger: !dryRun });

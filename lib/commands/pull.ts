@@ -15,7 +15,7 @@ import { userName } from "./environment.ts";
 import type { Command, Output } from "./command_line.ts";
 import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 import { PullScreen } from "./pull_screen.ts";
-import { Stop } from "./signals.ts";
+import { ShutdownSignal } from "./signals.ts";
 
 /** What the log says of these is what becomes of each image, and is printed as its result. */
 const TOLD_AS_RESULT: ReadonlySet<string> = new Set(["Docker", "Repair"]);
@@ -57,7 +57,7 @@ export const pullCommand: Command = {
     if (args.words.length === 0) throw new UsageError("gilly pull wants at least one IMAGE; see gilly pull --help");
     const json = args.flags.json === true;
     const config = await readConfigText(args, "pull");
-    using stop = new Stop();
+    using stop = new ShutdownSignal();
     const screen = new PullScreen(Deno.stderr, { plain: args.flags.plain === true, quiet: json });
     const messages = new LogMessages((level, tag, text) => {
       if (!TOLD_AS_RESULT.has(tag) && (level === "warning" || level === "error")) screen.note(`${level}: ${text}`);

@@ -1,13 +1,12 @@
 // Where `gilly pull` shows its progress: bars in place on a terminal, lines elsewhere. It observes repairs and writes to
 // one stream; results go elsewhere, and are printed above the bars.
 
-import { hang } from "../check/finding.ts";
 import type { Candidate } from "../images/rules.ts";
 import type { CandidateAttempt } from "../plan/outcome.ts";
 import type { Target } from "../plan/plan.ts";
 import type { Observer } from "../repair/observer.ts";
 import type { PullProgress } from "../runtime/runtime.ts";
-import { printable } from "../support/text.ts";
+import { hangingIndent, printable } from "../support/text.ts";
 import { LiveRegion, PlainProgress, PullBoard } from "./pull_progress.ts";
 import { sizeOf } from "./environment.ts";
 
@@ -61,7 +60,7 @@ export class PullScreen implements Observer {
   /** A sentence that stays; on a terminal it is folded so that it hangs behind `head`. */
   note(text: string, head = ""): void {
     const width = this.#isLive ? this.#size().columns : undefined;
-    const lines = hang(head, printable(text), width);
+    const lines = hangingIndent(head, printable(text), width);
     this.above(() => this.write(lines.map((line) => `${line}\n`).join("")));
   }
 

@@ -12,7 +12,7 @@ import { describeError, EXIT } from "../support/errors.ts";
 import { VERSION } from "../version.ts";
 import type { Command } from "./command_line.ts";
 import { CONFIG_FLAG, configFileOf, loadConfigAndLog, startLog } from "./flags.ts";
-import { Stop } from "./signals.ts";
+import { ShutdownSignal } from "./signals.ts";
 
 export const runCommand: Command = {
   name: "run",
@@ -29,7 +29,7 @@ export const runCommand: Command = {
   async run(args) {
     // Heard from the first moment: a reload that is asked for before the daemon is there must not end the process.
     let reload = () => {};
-    using stop = new Stop(() => reload());
+    using stop = new ShutdownSignal(() => reload());
     const config = await loadConfigAndLog(args);
     const process = openProcess(config, { signal: stop.signal });
     const metrics = makeMetricsExporter(process);

@@ -4,7 +4,7 @@
  * Ends its `signal` at the first SIGTERM or SIGINT, and calls `reload` at SIGHUP, from now until it is disposed of. A second
  * signal ends the process as if nobody listened.
  */
-export class Stop implements Disposable {
+export class ShutdownSignal implements Disposable {
   readonly #controller = new AbortController();
   readonly #interrupt = () => this.#stop(130);
   readonly #terminate = () => this.#stop(143);

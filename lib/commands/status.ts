@@ -9,7 +9,7 @@ import { describeError, EXIT } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
 import type { Command, Output } from "./command_line.ts";
 import { JSON_FLAG, tell } from "./flags.ts";
-import { Stop } from "./signals.ts";
+import { ShutdownSignal } from "./signals.ts";
 import { sizeOf } from "./environment.ts";
 
 /** The exit code when no daemon runs, as `systemctl status` has it (LSB, "program is not running"). */
@@ -62,7 +62,7 @@ function linesOf(seen: SeenDaemon): string[] {
 }
 
 async function watch(file: string, json: boolean, output: Output): Promise<number> {
-  using stop = new Stop();
+  using stop = new ShutdownSignal();
   const screen = !json && Deno.stdout.isTerminal();
   const show = screen ? onScreen(output) : inLines(json, output);
   let changed = new AbortController();

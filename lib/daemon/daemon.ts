@@ -55,7 +55,7 @@ const FIRST_SLICE_MS = 2000;
 const LONGEST_SLICE_MS = 15_000;
 
 /** How long ended repairs may take to write their last lines. */
-const LAST_WORDS_MS = 1000;
+const DRAIN_TIMEOUT_MS = 1000;
 
 /** The schedule: passes, pauses, reloads, and the stop. */
 export class Daemon implements Observer {
@@ -97,7 +97,7 @@ export class Daemon implements Observer {
     await serviceManager.send({ stopping: true, status: "Stopping" });
     await this.#kept.settled();
     // The signal has ended every repair; a disk that hangs under the ledger must not keep the process.
-    await atMost(LAST_WORDS_MS, this.#process.settled());
+    await atMost(DRAIN_TIMEOUT_MS, this.#process.settled());
     this.#node.close();
   }
 

@@ -1,6 +1,6 @@
 // The ledger as a person asks for it: since when, of which pod or image, as a table.
 
-import { naturalWidth, type Sheet, sheetLines } from "../support/table.ts";
+import { naturalWidth, type Table, tableLines } from "../support/table.ts";
 import { localTime, sizeText, tookText } from "../support/units.ts";
 import type { LedgerEntry } from "./entry.ts";
 
@@ -48,20 +48,20 @@ export function historyFilter({ since, pod, image }: HistoryQuery): (entry: Ledg
 
 /** The lines of the table; pods that the query names stand first in their rows. */
 export function historyLines(entries: readonly LedgerEntry[], { pod }: HistoryQuery, width: number): string[] {
-  const wide: Sheet = {
+  const wide: Table = {
     titles: ["WHEN", "RESULT", "IMAGE", "PODS", "FROM", "DIGEST", "SIZE", "TOOK", "WHY"],
     rows: entries.map((entry) => ({ cells: wideCells(entry, pod) })),
-    yields: [],
-    notesBelow: 0,
+    shrinkable: [],
+    noteColumn: 0,
   };
-  if (naturalWidth(wide) <= width) return sheetLines(wide, width);
-  return sheetLines({
+  if (naturalWidth(wide) <= width) return tableLines(wide, width);
+  return tableLines({
     titles: ["WHEN", "RESULT", "IMAGE"],
     rows: entries.map((entry) => (
       { cells: [localTime(entry.time), entry.result, entry.image], note: noteOn(entry, pod) }
     )),
-    yields: [2],
-    notesBelow: 1,
+    shrinkable: [2],
+    noteColumn: 1,
   }, width);
 }
 

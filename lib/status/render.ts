@@ -1,7 +1,7 @@
 // The state of a node as a person reads it, in as many characters a line as there are.
 
-import { naturalWidth, type Sheet, sheetLines, wrap } from "../support/table.ts";
-import { printable } from "../support/text.ts";
+import { naturalWidth, type Table, tableLines } from "../support/table.ts";
+import { printable, wrap } from "../support/text.ts";
 import { spanText } from "../support/units.ts";
 import type { ContainerState, ContainerStateName, NodeState } from "./node_state.ts";
 import { statusLine } from "./node_state.ts";
@@ -30,22 +30,22 @@ function containerLines({ containers, lastGoodPassAt }: NodeState, now: number, 
     ];
   }
   const sorted = containers.toSorted((left, right) => rank(left) - rank(right));
-  const wide: Sheet = {
+  const wide: Table = {
     titles: ["STATE", "POD", "CONTAINER", "IMAGE", "MIRROR", "NEXT TRY", "WHY"],
     rows: sorted.map((it) => ({
       cells: [it.state, podOf(it), it.container, it.image, it.mirror ?? "-", nextTry(it, now) ?? "-", why(it) ?? "-"],
     })),
-    yields: [],
-    notesBelow: 0,
+    shrinkable: [],
+    noteColumn: 0,
   };
-  if (naturalWidth(wide) <= width) return sheetLines(wide, width);
-  const narrow: Sheet = {
+  if (naturalWidth(wide) <= width) return tableLines(wide, width);
+  const narrow: Table = {
     titles: ["STATE", "POD", "IMAGE"],
     rows: sorted.map((it) => ({ cells: [it.state, podOf(it), shortDigest(it.image)], note: noteOn(it, now) })),
-    yields: [2, 1],
-    notesBelow: 1,
+    shrinkable: [2, 1],
+    noteColumn: 1,
   };
-  return sheetLines(narrow, width);
+  return tableLines(narrow, width);
 }
 
 function noteOn(container: ContainerState, now: number): string {
@@ -77,19 +77,19 @@ function mirrorLines({ mirrors }: NodeState, now: number, width: number): string
       : state === "failed"
       ? "failed last time, may be asked again"
       : state;
-  const wide: Sheet = {
+  const wide: Table = {
     titles: ["MIRROR", "STATE", "WHY"],
     rows: mirrors.map(({ mirror, state, coolingDownUntil, because }) => (
       { cells: [mirror, inWords(state, coolingDownUntil), because ?? "-"] }
     )),
-    yields: [],
-    notesBelow: 1,
+    shrinkable: [],
+    noteColumn: 1,
   };
-  if (naturalWidth(wide) <= width) return sheetLines(wide, width);
+  if (naturalWidth(wide) <= width) return tableLines(wide, width);
   const rows = wide.rows.map(({ cells: [mirror = "", state = "", because = ""] }) => (
     { cells: [mirror, state], note: because === "-" ? "" : because }
   ));
-  return sheetLines({ ...wide, titles: ["MIRROR", "STATE"], rows, yields: [0] }, width);
+  return tableLines({ ...wide, titles: ["MIRROR", "STATE"], rows, shrinkable: [0] }, width);
 }
 
 function daemonLine({ gilly, pid, startedAt, configFile, totals }: NodeState, now: number): string {

@@ -26,7 +26,7 @@ export function stateFileIn(runtimeDirectory: string | undefined): string {
 export class StateFile {
   readonly #path: string;
   readonly #onFailure: (error: unknown) => void;
-  #written: { readonly essence: string; readonly at: number } | undefined;
+  #written: { readonly fingerprint: string; readonly at: number } | undefined;
   #next: NodeState | undefined;
   #writing: Promise<void> | undefined;
   #failed = false;
@@ -61,14 +61,14 @@ export class StateFile {
   async #writeNext(): Promise<void> {
     for (let state = this.#next; state !== undefined; state = this.#next) {
       this.#next = undefined;
-      const essence = essenceOf(state);
+      const fingerprint = fingerprintOf(state);
       const at = Date.parse(state.writtenAt);
       // A clock that was set back counts as news.
       const fresh = this.#written !== undefined && Math.abs(at - this.#written.at) < AGAIN_MS;
-      if (fresh && essence === this.#written?.essence) continue;
+      if (fresh && fingerprint === this.#written?.fingerprint) continue;
       try {
         await this.#write(state);
-        this.#written = { essence, at };
+        this.#written = { fingerprint, at };
         this.#failed = false;
       } catch (error) {
         if (!this.#failed) this.#onFailure(error);
@@ -145,6 +145,6 @@ export async function watchStateFile(path: string, onChange: () => void, signal:
 }
 
 // What a reader would call the same; the time of the last pass moves with every pass.
-function essenceOf(state: NodeState): string {
+function fingerprintOf(state: NodeState): string {
   return JSON.stringify({ ...state, writtenAt: "", lastGoodPassAt: state.lastGoodPassAt === null });
 }

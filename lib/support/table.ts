@@ -1,6 +1,6 @@
 // Rows of text in columns that fit a width. Nothing is cut away: what does not fit its column goes on in the next line.
 
-import { printable } from "./text.ts";
+import { printable, wrap } from "./text.ts";
 
 /** One row: a text for each column, and perhaps a sentence that stands below them. */
 export interface Row {
@@ -8,34 +8,35 @@ export interface Row {
   readonly note?: string;
 }
 
-/** Columns with their titles; `yields` says which may be narrower than their texts, the widest of them first. */
-export interface Sheet {
+/** Columns with their titles; `shrinkable` names those that may be narrower than their texts, the widest of them first. */
+export interface Table {
   readonly titles: readonly string[];
   readonly rows: readonly Row[];
-  readonly yields: readonly number[];
-  /** The column below which notes begin. */
-  readonly notesBelow: number;
+  readonly shrinkable: readonly number[];
+  /** The column under which notes begin. */
+  readonly noteColumn: number;
 }
 
 const GAP = 2;
 
-/** A column that yields stays at least this wide. */
+/** A shrinkable column stays at least this wide. */
 const NARROWEST = 16;
 
-/** Characters that a line of this sheet takes when nothing is wrapped. */
-export function naturalWidth({ titles, rows }: Sheet): number {
+/** Characters that a line of this table takes when nothing is wrapped. */
+export function naturalWidth({ titles, rows }: Table): number {
   return sum(naturalWidths(titles, rows)) + GAP * (titles.length - 1);
 }
 
-/** The lines of a sheet in `width` characters. Only a width that is too small for the unyielding columns is exceeded. */
-export function sheetLines({ titles, rows, yields, notesBelow }: Sheet, width: number): string[] {
+/** The lines of a table in `width` characters. Only a width that is too small for the other columns is exceeded. */
+export function tableLines({ titles, rows, shrinkable, noteColumn }: Table, width: number): string[] {
   const widths = naturalWidths(titles, rows);
-  const widest = () => yields.reduce((best, column) => widths[column]! > widths[best]! ? column : best, yields[0]!);
-  for (let excess = sum(widths) + GAP * (titles.length - 1) - width; excess > 0 && yields.length > 0; excess--) {
+  const widest = () =>
+    shrinkable.reduce((best, column) => widths[column]! > widths[best]! ? column : best, shrinkable[0]!);
+  for (let excess = sum(widths) + GAP * (titles.length - 1) - width; excess > 0 && shrinkable.length > 0; excess--) {
     if (widths[widest()]! <= NARROWEST) break;
     widths[widest()]!--;
   }
-  const indent = sum(widths.slice(0, notesBelow)) + GAP * notesBelow;
+  const indent = sum(widths.slice(0, noteColumn)) + GAP * noteColumn;
   return [
     ...rowLines(titles, widths),
     ...rows.flatMap(({ cells, note }) => [
@@ -43,28 +44,6 @@ export function sheetLines({ titles, rows, yields, notesBelow }: Sheet, width: n
       ...(note ? wrap(printable(note), width - indent).map((line) => " ".repeat(indent) + line) : []),
     ]),
   ];
-}
-
-/** Cuts a text into lines of at most `width` characters: between words, or behind / @ : - _ . of a long name. */
-export function wrap(text: string, width: number): string[] {
-  const room = Math.max(1, width);
-  const lines: string[] = [];
-  let rest = text;
-  while (rest.length > room) {
-    const cut = cutAt(rest, room);
-    lines.push(rest.slice(0, cut).trimEnd());
-    rest = rest.slice(cut).trimStart();
-  }
-  return [...lines, rest];
-}
-
-function cutAt(text: string, room: number): number {
-  const space = text.lastIndexOf(" ", room);
-  if (space > 0) return space;
-  for (const marks of [/[/@]/, /:/, /[_.-]/]) {
-    for (let at = room; at > room / 2; at--) if (marks.test(text[at - 1]!)) return at;
-  }
-  return room;
 }
 
 function rowLines(cells: readonly string[], widths: readonly number[]): string[] {

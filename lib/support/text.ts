@@ -1,5 +1,5 @@
 // Text for people: made harmless on a terminal and in a line of a log, where what moves the cursor, ends the line or turns
-// the reading direction is shown, not done; and the word that somebody meant.
+// the reading direction is shown, not done; folded, counted, and the word that somebody meant.
 
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
 
@@ -41,4 +41,44 @@ export function nearestWord(written: string, known: readonly string[]): string |
   const distances = known.map((word) => ({ word, distance: levenshteinDistance(plain(written), plain(word)) }));
   const best = distances.sort((left, right) => left.distance - right.distance)[0];
   return best !== undefined && best.distance <= Math.max(2, best.word.length / 3) ? best.word : undefined;
+}
+
+/** Cuts a text into lines of at most `width` characters: between words, or behind / @ : - _ . of a long name. */
+export function wrap(text: string, width: number): string[] {
+  const room = Math.max(1, width);
+  const lines: string[] = [];
+  let rest = text;
+  while (rest.length > room) {
+    const cut = cutAt(rest, room);
+    lines.push(rest.slice(0, cut).trimEnd());
+    rest = rest.slice(cut).trimStart();
+  }
+  return [...lines, rest];
+}
+
+function cutAt(text: string, room: number): number {
+  const space = text.lastIndexOf(" ", room);
+  if (space > 0) return space;
+  for (const marks of [/[/@]/, /:/, /[_.-]/]) {
+    for (let at = room; at > room / 2; at--) if (marks.test(text[at - 1]!)) return at;
+  }
+  return room;
+}
+
+/** A text behind `head`, folded at `width` columns so that it hangs below itself; one line without a width. */
+export function hangingIndent(head: string, text: string, width: number | undefined): string[] {
+  if (width === undefined) return [head + text];
+  const [first = "", ...rest] = wrap(text, width - head.length);
+  return [head + first, ...rest.map((line) => " ".repeat(head.length) + line)];
+}
+
+/** `1 pod`, `2 pods`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** The first few of a list, and how many more there are. */
+export function several(items: readonly string[], most = 3): string {
+  const more = items.length - most;
+  return items.slice(0, most).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }

@@ -2,7 +2,8 @@
 // Docker and no network; ends with 0 when every pod that can be repaired runs.
 
 import { delay } from "@std/async/delay";
-import { sheetLines, wrap } from "../../lib/support/table.ts";
+import { tableLines } from "../../lib/support/table.ts";
+import { wrap } from "../../lib/support/text.ts";
 import type { FakeNode } from "../fakes/node.ts";
 import { runGilly, type RunningGilly } from "./gilly.ts";
 import { startWorker, UNREPAIRABLE } from "./worker.ts";
@@ -83,8 +84,8 @@ function pods(worker: FakeNode, noteOnUnrepairable = ""): string {
       note: image + (image === UNREPAIRABLE ? noteOnUnrepairable : ""),
     }
   ));
-  const sheet = { titles: ["STATE", "POD, IMAGE", "CONTAINER"], rows, yields: [1], notesBelow: 1 };
-  return sheetLines(sheet, WIDTH - INDENT.length).map((line) => `${INDENT}${line}\n`).join("");
+  const sheet = { titles: ["STATE", "POD, IMAGE", "CONTAINER"], rows, shrinkable: [1], noteColumn: 1 };
+  return tableLines(sheet, WIDTH - INDENT.length).map((line) => `${INDENT}${line}\n`).join("");
 }
 
 /** A line of the journal, folded between words. */

@@ -7,7 +7,7 @@ import {
   judgeRights,
   judgeSecretFile,
 } from "../../../lib/check/files.ts";
-import { fail, hang, ok, renderFindings, several, warn, worstOf } from "../../../lib/check/finding.ts";
+import { fail, ok, renderFindings, warn, worstOf } from "../../../lib/check/finding.ts";
 import { judgeDaemon, judgeKept, judgeMirrorFailure, probesOf } from "../../../lib/check/mirrors.ts";
 import {
   judgeKubelet,
@@ -325,6 +325,4 @@ Deno.test("findings are one line each for grep, and folded for a terminal, with 
     [worstOf(findings), worstOf(findings.slice(0, 2)), worstOf([])],
     ["fail", "warn", "ok"],
   );
-  assertEquals(hang("ab ", "cd ef", 5), ["ab cd", "   ef"]);
-  assertEquals([several(["a", "b", "c"]), several(["a", "b", "c", "d"])], ["a, b, c", "a, b, c and 1 more"]);
 });
