@@ -3,16 +3,16 @@
 import { assertEquals, assertLess } from "@std/assert";
 import { delay } from "@std/async/delay";
 import type { EngineCall, RegistryState } from "../fakes/docker_engine.ts";
-import { tried } from "../tried/tried.ts";
+import { scenario } from "../scenarios/scenario.ts";
 import { assertNoWrongImage, HURT, otherIsRepaired, withScene } from "./scene.ts";
 
 const ofHurt = ({ path, query }: EngineCall) =>
   path.includes("acme/hurt") || query.repo?.includes("acme/hurt") || query.fromImage?.includes("acme/hurt");
 
-const claim = (what: string, holds: string) => ({ subject: "Docker", what, means: "stand-in" as const, holds });
+const standIn = (what: string, holds: string) => ({ subject: "Docker", what, means: "stand-in" as const, holds });
 
-tried(
-  claim("500 on tag", "said as a failure, tried again, nothing half done"),
+scenario(
+  standIn("500 on tag", "said as a failure, tried again, nothing half done"),
   () =>
     withScene(async ({ node, gilly }) => {
       await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 .*the disk is in a mood/);
@@ -28,7 +28,7 @@ tried(
     }),
 );
 
-tried(claim("200 on tag, and no tag", "not taken for a success"), () =>
+scenario(standIn("200 on tag, and no tag", "not taken for a success"), () =>
   withScene(async ({ node, gilly }) => {
     await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 /);
     assertEquals(node.engine.has(HURT.name), false);
@@ -46,7 +46,7 @@ const STREAMS: readonly (readonly [RegistryState, string, RegExp])[] = [
 ];
 
 for (const [state, what, said] of STREAMS) {
-  tried(claim(what, "given up within the deadline, tried again"), () =>
+  scenario(standIn(what, "given up within the deadline, tried again"), () =>
     withScene(async ({ node, gilly }) => {
       await gilly.waitForLine(said);
       await otherIsRepaired({ node, gilly });
@@ -55,8 +55,8 @@ for (const [state, what, said] of STREAMS) {
     }, { before: ({ engine }) => engine.registries["mirror.example"]!.state = state }));
 }
 
-tried(
-  claim("pull stream with an error after 90 %", "not taken for a success, though most of it was there"),
+scenario(
+  standIn("pull stream with an error after 90 %", "not taken for a success, though most of it was there"),
   () =>
     withScene(async ({ node, gilly }) => {
       await gilly.waitForLine(/no image: .*read tcp: connection reset by peer/);
@@ -80,30 +80,36 @@ const GARBAGE: Readonly<Record<string, () => Response>> = {
 
 const garbage = Object.keys(GARBAGE).join(", ");
 
-tried(claim(`answers every call with ${garbage}`, "no pass ends the daemon, nothing is tagged meanwhile"), async () => {
-  for (const make of Object.values(GARBAGE)) {
-    await withScene(async ({ node, gilly }) => {
-      await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 /);
-      await gilly.waitForLine(/cannot repair quay\.io\/acme\/other:1 /);
-      assertEquals(node.engine.journal.filter(({ path }) => path.endsWith("/tag")), []);
-      node.engine.intercept = undefined;
-    }, { before: ({ engine }) => engine.intercept = ({ path }) => path === "/_ping" ? undefined : make() });
-  }
-});
+scenario(
+  standIn(`answers every call with ${garbage}`, "no pass ends the daemon, nothing is tagged meanwhile"),
+  async () => {
+    for (const make of Object.values(GARBAGE)) {
+      await withScene(async ({ node, gilly }) => {
+        await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 /);
+        await gilly.waitForLine(/cannot repair quay\.io\/acme\/other:1 /);
+        assertEquals(node.engine.journal.filter(({ path }) => path.endsWith("/tag")), []);
+        node.engine.intercept = undefined;
+      }, { before: ({ engine }) => engine.intercept = ({ path }) => path === "/_ping" ? undefined : make() });
+    }
+  },
+);
 
-tried(claim(`answers every pull with ${garbage}`, "nothing is tagged meanwhile, others are not delayed"), async () => {
-  for (const make of Object.values(GARBAGE)) {
-    await withScene(async ({ node, gilly }) => {
-      await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 /);
-      await otherIsRepaired({ node, gilly });
-      assertEquals(node.engine.journal.filter((call) => call.path.endsWith("/tag") && ofHurt(call)), []);
-      node.engine.intercept = undefined;
-    }, { before: ({ engine }) => engine.intercept = answerPullsWith(make) });
-  }
-});
+scenario(
+  standIn(`answers every pull with ${garbage}`, "nothing is tagged meanwhile, others are not delayed"),
+  async () => {
+    for (const make of Object.values(GARBAGE)) {
+      await withScene(async ({ node, gilly }) => {
+        await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 /);
+        await otherIsRepaired({ node, gilly });
+        assertEquals(node.engine.journal.filter((call) => call.path.endsWith("/tag") && ofHurt(call)), []);
+        node.engine.intercept = undefined;
+      }, { before: ({ engine }) => engine.intercept = answerPullsWith(make) });
+    }
+  },
+);
 
-tried(
-  claim("answers the ping with garbage", "no call is sent to what is no Engine"),
+scenario(
+  standIn("answers the ping with garbage", "no call is sent to what is no Engine"),
   () =>
     withScene(async ({ node, gilly }) => {
       await gilly.waitForLine(/cannot repair .*does not answer as a Docker Engine/);
@@ -114,8 +120,8 @@ tried(
     }),
 );
 
-tried(
-  claim("says one image, has another under the name", "the wrong image is left where it is, and said"),
+scenario(
+  standIn("says one image, has another under the name", "the wrong image is left where it is, and said"),
   () =>
     withScene(async ({ node, gilly }) => {
       // Whoever asks for the original name after the tag hears of another image.
@@ -132,8 +138,8 @@ tried(
     }),
 );
 
-tried(
-  claim(
+scenario(
+  standIn(
     "another Engine version on a new socket, with a pull at its beginning, middle, end",
     "asked anew, in its version",
   ),
@@ -153,8 +159,8 @@ tried(
   },
 );
 
-tried(
-  claim("a mirror that takes 4 s to say no, and polls an hour apart", "tried again at the time that was said"),
+scenario(
+  standIn("a mirror that takes 4 s to say no, and polls an hour apart", "tried again at the time that was said"),
   () =>
     withScene(async ({ node, gilly }) => {
       await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 .*not-in-mirror: .*; next try in 1 s$/);

@@ -7,11 +7,11 @@ import { Gilly } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { launch, runProgram, startProgram } from "../support/program.ts";
-import { tried } from "../tried/tried.ts";
+import { scenario } from "../scenarios/scenario.ts";
 import { assertNoWrongImage, HURT, otherIsRepaired, startScene, wellAgain, withScene } from "./scene.ts";
 import { missingForTmpfs, mountTmpfs } from "./tmpfs.ts";
 
-const claim = (what: string, holds: string) => ({ subject: "Gilly", what, means: "stand-in" as const, holds });
+const standIn = (what: string, holds: string) => ({ subject: "Gilly", what, means: "stand-in" as const, holds });
 
 interface Held {
   readonly reached: Promise<void>;
@@ -51,7 +51,7 @@ const steps = `each of ${Object.keys(STEPS).length} steps of a repair`;
 
 for (const signal of ["SIGTERM", "SIGKILL"] as const) {
   const holds = signal === "SIGTERM" ? "ends with 0 within two seconds" : "nothing is half done";
-  tried(claim(`${signal} at ${steps}`, `${holds}, and the next daemon goes on`), async () => {
+  scenario(standIn(`${signal} at ${steps}`, `${holds}, and the next daemon goes on`), async () => {
     for (const [step, holdAt] of Object.entries(STEPS)) {
       await using node = await startScene();
       const held = holdAt(node);
@@ -71,7 +71,7 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
   });
 }
 
-tried(claim(`SIGHUP at ${steps}`, "the repair goes on to its end, with one pull"), async () => {
+scenario(standIn(`SIGHUP at ${steps}`, "the repair goes on to its end, with one pull"), async () => {
   for (const [step, holdAt] of Object.entries(STEPS)) {
     await using node = await startScene();
     const held = holdAt(node);
@@ -88,8 +88,8 @@ tried(claim(`SIGHUP at ${steps}`, "the repair goes on to its end, with one pull"
 });
 
 for (const [way, signal] of [["forward", "SIGUSR2"], ["back", "SIGWINCH"]] as const) {
-  tried(
-    claim(`the clock is put ${way} by a day`, "a cool-down of seconds stays one of seconds, passes go on"),
+  scenario(
+    standIn(`the clock is put ${way} by a day`, "a cool-down of seconds stays one of seconds, passes go on"),
     async () => {
       await using node = await startScene();
       const mirror = node.engine.registries["mirror.example"]!;
@@ -112,8 +112,8 @@ for (const [way, signal] of [["forward", "SIGUSR2"], ["back", "SIGWINCH"]] as co
   );
 }
 
-tried(
-  claim("the ledger's disk full in the middle of a line, later with room", "repaired all the same, said once"),
+scenario(
+  standIn("the ledger's disk full in the middle of a line, later with room", "repaired all the same, said once"),
   async () => {
     await using disk = await mountTmpfs(64 * 1024);
     const ledgerFile = `${disk.dir}/ledger.jsonl`;
@@ -137,7 +137,7 @@ tried(
   missingForTmpfs(),
 );
 
-tried(claim("the ledger's last line torn", "it costs itself, and no other line"), async () => {
+scenario(standIn("the ledger's last line torn", "it costs itself, and no other line"), async () => {
   await using node = await startScene();
   await Deno.writeTextFile(node.ledgerFile, ledgerLine("gcr.io/acme/old:1", 300) + '{"version":1,"time":"20');
   await using gilly = await startProgram(["run", "--config", node.configFile]);
@@ -147,8 +147,8 @@ tried(claim("the ledger's last line torn", "it costs itself, and no other line")
   assertEquals(entries.map(({ image }) => image).sort(), [HURT.name, "gcr.io/acme/old:1", "quay.io/acme/other:1"]);
 });
 
-tried(
-  claim("two daemons at once, both within the same pull", "the second finds the first's work or repeats it"),
+scenario(
+  standIn("two daemons at once, both within the same pull", "the second finds the first's work or repeats it"),
   async () => {
     await using node = await startScene();
     const held = node.engine.hold("headers", HURT.pulled);
@@ -162,8 +162,8 @@ tried(
   },
 );
 
-tried(
-  claim("the config replaced by a directory, then SIGHUP", "the old one stays in force; a start ends with 78"),
+scenario(
+  standIn("the config replaced by a directory, then SIGHUP", "the old one stays in force; a start ends with 78"),
   () =>
     withScene(async ({ node, gilly }) => {
       await otherIsRepaired({ node, gilly });
@@ -177,20 +177,23 @@ tried(
     }, { before: ({ engine }) => engine.registries["mirror.example"]!.state = "cut" }),
 );
 
-tried(claim("no file descriptor left, later some", "each call that wants one fails, and nothing else"), async () => {
-  await using node = await startScene();
-  const held = node.engine.hold("end", HURT.pulled);
-  await using gilly = await startProgram(["run", "--config", node.configFile]);
-  await held.reached;
-  await otherIsRepaired({ node, gilly });
-  await limitFiles(gilly.pid, 1);
-  held.release();
-  await gilly.waitForLine(/\[Repair\] .*too many open files/i);
-  await limitFiles(gilly.pid, 1000);
-  await wellAgain({ node, gilly });
-});
+scenario(
+  standIn("no file descriptor left, later some", "each call that wants one fails, and nothing else"),
+  async () => {
+    await using node = await startScene();
+    const held = node.engine.hold("end", HURT.pulled);
+    await using gilly = await startProgram(["run", "--config", node.configFile]);
+    await held.reached;
+    await otherIsRepaired({ node, gilly });
+    await limitFiles(gilly.pid, 1);
+    held.release();
+    await gilly.waitForLine(/\[Repair\] .*too many open files/i);
+    await limitFiles(gilly.pid, 1000);
+    await wellAgain({ node, gilly });
+  },
+);
 
-tried(claim("1,000 file descriptors, and 300 broken images at once", "all of them are repaired"), async () => {
+scenario(standIn("1,000 file descriptors, and 300 broken images at once", "all of them are repaired"), async () => {
   const names = Array.from({ length: 300 }, (_, index) => `acme/app-${index}:1`);
   const images = Object.fromEntries(names.map((name) => [name, fakeImage(name, [100])]));
   const pods = names.map((name, index) => ({

@@ -1,10 +1,10 @@
 // Answers of a kubelet that a real one does not give when asked to: on the stand-in behind real TLS.
 
 import { assertEquals } from "@std/assert";
-import { tried } from "../tried/tried.ts";
+import { scenario } from "../scenarios/scenario.ts";
 import { EAGER_TO_TRY, HURT, otherIsRepaired, type Scene, withScene } from "./scene.ts";
 
-const claim = (what: string, holds: string) => ({ subject: "kubelet", what, means: "stand-in" as const, holds });
+const standIn = (what: string, holds: string) => ({ subject: "kubelet", what, means: "stand-in" as const, holds });
 
 /**
  * The first pass finds both pods, and the hurt one's pull is held; then `fault` happens to the passes after it. The
@@ -25,7 +25,7 @@ function withFaultyPasses(fault: (scene: Scene) => Promise<void>): Promise<void>
   }, { config: EAGER_TO_TRY.replace("noProgress: 1s", "noProgress: 1m") });
 }
 
-tried(claim("/pods answers slowly, for the length of a repair", "the repair that is under way goes on"), () => {
+scenario(standIn("/pods answers slowly, for the length of a repair", "the repair that is under way goes on"), () => {
   const open = Promise.withResolvers<void>();
   return withFaultyPasses(async ({ node, gilly }) => {
     node.kubelet.answerWith({ after: open.promise });
@@ -44,7 +44,7 @@ const ANSWERS: Readonly<Record<string, readonly [Parameters<Scene["node"]["kubel
   "500": [{ status: 500 }, /answered 500/],
 };
 
-tried(claim(`/pods answers ${Object.keys(ANSWERS).join(", ")}`, "each costs its pass and no more"), async () => {
+scenario(standIn(`/pods answers ${Object.keys(ANSWERS).join(", ")}`, "each costs its pass and no more"), async () => {
   for (const [answer, said] of Object.values(ANSWERS)) {
     await withFaultyPasses(async ({ node, gilly }) => {
       node.kubelet.answerWith(answer);
@@ -53,8 +53,8 @@ tried(claim(`/pods answers ${Object.keys(ANSWERS).join(", ")}`, "each costs its 
   }
 });
 
-tried(
-  claim("/pods answers without an end", "given up at 96 MiB, the next pass is a new one"),
+scenario(
+  standIn("/pods answers without an end", "given up at 96 MiB, the next pass is a new one"),
   () =>
     withFaultyPasses(async ({ node, gilly }) => {
       node.kubelet.answerWith({ body: () => endless(JSON.stringify({ kind: "PodList", items: [] }).slice(0, -2)) });
@@ -62,16 +62,19 @@ tried(
     }),
 );
 
-tried(claim("/pods answers 50 MB", "read, and the pass goes on"), () =>
-  withFaultyPasses(async ({ node, gilly }) => {
-    const annotations = { note: "x".repeat(50_000_000) };
-    node.kubelet.addItem({ metadata: { name: "huge", uid: "huge", annotations }, spec: { containers: [] } });
-    await gilly.waitForLine(/Pulled 3 running pods/);
-    node.kubelet.removeItems();
-  }));
+scenario(
+  standIn("/pods answers 50 MB", "read, and the pass goes on"),
+  () =>
+    withFaultyPasses(async ({ node, gilly }) => {
+      const annotations = { note: "x".repeat(50_000_000) };
+      node.kubelet.addItem({ metadata: { name: "huge", uid: "huge", annotations }, spec: { containers: [] } });
+      await gilly.waitForLine(/Pulled 3 running pods/);
+      node.kubelet.removeItems();
+    }),
+);
 
-tried(
-  claim("/pods answers 10,000 pods", "read, and the pass goes on"),
+scenario(
+  standIn("/pods answers 10,000 pods", "read, and the pass goes on"),
   () =>
     withFaultyPasses(async ({ node, gilly }) => {
       for (let index = 0; index < 9998; index++) node.kubelet.addItem(runningPod(index));

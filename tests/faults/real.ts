@@ -6,7 +6,7 @@ import { Gilly } from "../e2e/gilly.ts";
 import { withWorker, type Worker, type WorkerOptions } from "../e2e/worker.ts";
 import { missingForEndToEnd } from "../support/requirements.ts";
 import { testIfPossible } from "../support/requirements.ts";
-import { type Claim, note } from "../tried/tried.ts";
+import { note, type Scenario } from "../scenarios/scenario.ts";
 
 /** What is done to which part of the worker, and what must hold. */
 export interface RealRow<Scene> {
@@ -17,7 +17,7 @@ export interface RealRow<Scene> {
 
 /** How the rows of a file are run. */
 export interface RealRows<Scene> {
-  readonly subject: Claim["subject"];
+  readonly subject: Scenario["subject"];
   readonly worker?: WorkerOptions;
   readonly rows: readonly RealRow<Scene>[];
   /** Rows that do not disturb each other run at once. */
@@ -29,8 +29,8 @@ export interface RealRows<Scene> {
 /** Registers one test with a step for each row. */
 export function triedForReal<Scene>({ subject, worker, rows, atOnce, prepare }: RealRows<Scene>): void {
   const missing = missingForEndToEnd();
-  const claimOf = ({ what, holds }: RealRow<Scene>): Claim => ({ subject, what, means: "real", holds });
-  if (missing.length > 0) { for (const row of rows) note({ ...claimOf(row), result: "not run", seconds: 0 }); }
+  const scenarioOf = ({ what, holds }: RealRow<Scene>): Scenario => ({ subject, what, means: "real", holds });
+  if (missing.length > 0) { for (const row of rows) note({ ...scenarioOf(row), result: "not run", seconds: 0 }); }
   testIfPossible(`${subject}, a real worker, ${rows.length} faults`, missing, async (t) => {
     const failed: string[] = [];
     const step = async (row: RealRow<Scene>, scene: Scene) => {
@@ -42,7 +42,7 @@ export function triedForReal<Scene>({ subject, worker, rows, atOnce, prepare }: 
         sanitizeResources: !atOnce,
         sanitizeExit: !atOnce,
       });
-      note({ ...claimOf(row), result: passed ? "passed" : "failed", seconds: (performance.now() - start) / 1000 });
+      note({ ...scenarioOf(row), result: passed ? "passed" : "failed", seconds: (performance.now() - start) / 1000 });
       if (!passed) failed.push(row.what);
     };
     await withWorker(worker ?? {}, (worker) =>

@@ -1,8 +1,8 @@
 // `deno task fuzz [NAME…]`: the long run. Prints a line for each target, and the input that broke one.
 
 import { parseArgs } from "@std/cli/parse-args";
-import { writeSection } from "../tried/page.ts";
-import type { TriedRow } from "../tried/table.ts";
+import { writeSection } from "../scenarios/page.ts";
+import type { ScenarioRow } from "../scenarios/table.ts";
 import { fuzz, type Report } from "./fuzz.ts";
 import { targets } from "./targets.ts";
 
@@ -34,7 +34,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return flags.help ? 0 : 64;
   }
   console.log(`seed ${seed}`);
-  const rows: TriedRow[] = [];
+  const rows: ScenarioRow[] = [];
   for (const target of wanted) {
     try {
       const report = await fuzz(target, { seconds, seed });
@@ -53,7 +53,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return rows.every(({ result }) => result === "passed") ? 0 : 1;
 }
 
-function rowOf(target: string, seconds: number, report: Report | undefined): TriedRow {
+function rowOf(target: string, seconds: number, report: Report | undefined): ScenarioRow {
   const counted = (count: number) => count.toLocaleString("en");
   return {
     subject: target,

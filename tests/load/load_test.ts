@@ -5,9 +5,9 @@ import { Gilly } from "../e2e/gilly.ts";
 import { type EngineCall, type FakeDockerEngine, type FakeImage, fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, type FakeNodeOptions, startNode } from "../fakes/node.ts";
 import { missingForProgram } from "../support/requirements.ts";
-import { tried } from "../tried/tried.ts";
+import { scenario } from "../scenarios/scenario.ts";
 
-const claim = (what: string, holds: string) => ({ subject: "node", what, means: "stand-in" as const, holds });
+const standIn = (what: string, holds: string) => ({ subject: "node", what, means: "stand-in" as const, holds });
 const missing = missingForProgram();
 
 /** Defaults of the config and of lib/app.ts: pulls over all mirrors and per mirror, looks and tags, looks at registries. */
@@ -16,8 +16,8 @@ const MEGABYTE = 1024 * 1024;
 /** MemoryMax of the unit. */
 const MEMORY = 256 * MEGABYTE;
 
-tried(
-  claim(
+scenario(
+  standIn(
     "300 distinct broken images in 150 pods at once",
     "4 pulls a mirror, 8 in all, 16 other calls at once; 8 lines an image; 160 MB",
   ),
@@ -56,8 +56,8 @@ tried(
   missing,
 );
 
-tried(
-  claim(
+scenario(
+  standIn(
     "10,000 pods of which 1 is broken",
     "repaired, 20 lines, one pull, 256 MB (a third of the unit's MemoryMax) over 8 passes",
   ),
@@ -82,8 +82,8 @@ tried(
 const ANSWER_MS = 50;
 const PULL_MS = 3000;
 
-tried(
-  claim(
+scenario(
+  standIn(
     `50 images of which 49 are not in the mirror, which answers within ${ANSWER_MS} ms`,
     `the last one, of ${
       PULL_MS / 1000

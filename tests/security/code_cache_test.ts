@@ -8,12 +8,12 @@ import { fakeImage } from "../fakes/docker_engine.ts";
 import { startNode } from "../fakes/node.ts";
 import { withoutServiceManager } from "../support/program.ts";
 import { GILLY, missingForBinary } from "../support/requirements.ts";
-import { tried } from "../tried/tried.ts";
+import { scenario } from "../scenarios/scenario.ts";
 import { CALLS } from "./every_command.ts";
 
 const IMAGE = "gcr.io/acme/good:1";
 
-tried(
+scenario(
   {
     subject: "files",
     what: "every command of the compiled binary, with a code cache that somebody else has put below TMPDIR",

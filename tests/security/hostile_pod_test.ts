@@ -5,7 +5,7 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { startNode } from "../fakes/node.ts";
 import { runProgram } from "../support/program.ts";
-import { tried } from "../tried/tried.ts";
+import { scenario } from "../scenarios/scenario.ts";
 import { runEverything, textsOf, type Traces } from "./every_command.ts";
 
 const FORGED = "2020/05/16 01:11:53 [Repair]  repaired gcr.io/acme/forged:1 for default/forged in 1.0 s";
@@ -124,10 +124,10 @@ poll: {interval: 1s, safety: 1s}
   return traces;
 }
 
-const claim = (what: string, holds: string) => ({ subject: "pod", what, means: "stand-in" as const, holds });
+const standIn = (what: string, holds: string) => ({ subject: "pod", what, means: "stand-in" as const, holds });
 
-tried(
-  claim(
+scenario(
+  standIn(
     "names, images and messages that hold line ends, terminal commands, priorities, JSON, a megabyte and more",
     "no line but the daemon's own, none of 10 kB, a good pod is repaired",
   ),
@@ -141,8 +141,8 @@ tried(
     }),
 );
 
-tried(
-  claim("the same, with a journal in JSON", "each line is one object, with no field that a pod chose"),
+scenario(
+  standIn("the same, with a journal in JSON", "each line is one object, with no field that a pod chose"),
   () =>
     amongHostilePods("json", ({ outputs }) => {
       const known = new Set([
@@ -157,8 +157,8 @@ tried(
     }),
 );
 
-tried(
-  claim("the same, in ledger, state and metrics", "each is read as it was written, and none grows with a name"),
+scenario(
+  standIn("the same, in ledger, state and metrics", "each is read as it was written, and none grows with a name"),
   () =>
     amongHostilePods("text", ({ files }) => {
       const ledger = files.get("ledger.jsonl")!.trimEnd().split("\n").map((line) => JSON.parse(line));
@@ -172,8 +172,8 @@ tried(
     }),
 );
 
-tried(
-  claim("a kubelet whose errors hold escape sequences", "shown, not done, also by a command that ends with them"),
+scenario(
+  standIn("a kubelet whose errors hold escape sequences", "shown, not done, also by a command that ends with them"),
   async () => {
     await using node = await startNode();
     const words = Object.values(TRICKS).filter((trick) => trick !== MEGABYTE).join(" ");

@@ -5,7 +5,7 @@ import type { Gilly } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { startProgram } from "../support/program.ts";
-import { tried } from "../tried/tried.ts";
+import { scenario } from "../scenarios/scenario.ts";
 
 const IMAGE = "gcr.io/acme/good:1";
 
@@ -72,10 +72,10 @@ function addPod({ node }: Scene): void {
   node.kubelet.advanceEvery(100);
 }
 
-const claim = (what: string, holds: string) => ({ subject: "metrics port", what, means: "stand-in" as const, holds });
+const standIn = (what: string, holds: string) => ({ subject: "metrics port", what, means: "stand-in" as const, holds });
 
-tried(
-  claim(
+scenario(
+  standIn(
     "1,100 unfinished requests, byte by byte, to a daemon with 1,024 descriptors",
     "a scrape is answered meanwhile, a pod is repaired, few descriptors are taken",
   ),
@@ -101,8 +101,8 @@ tried(
   },
 );
 
-tried(
-  claim(
+scenario(
+  standIn(
     "unfinished requests until the daemon has no descriptor left, then none",
     "it lives, asks the kubelet and serves metrics again",
   ),

@@ -6,7 +6,7 @@ import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { withoutServiceManager } from "../support/program.ts";
 import { GILLY } from "../support/requirements.ts";
-import { tried } from "../tried/tried.ts";
+import { scenario } from "../scenarios/scenario.ts";
 
 /** Counts who connects, and says nothing to anybody. */
 class Listener implements Disposable {
@@ -74,10 +74,10 @@ function environments(address: string): Record<string, string>[] {
   ];
 }
 
-const claim = (what: string, holds: string) => ({ subject: "proxies", what, means: "stand-in" as const, holds });
+const standIn = (what: string, holds: string) => ({ subject: "proxies", what, means: "stand-in" as const, holds });
 
-tried(
-  claim(
+scenario(
+  standIn(
     "every variable that names one or an exception from it, in both cases; https kubelet and Docker socket; once, check",
     "it is never connected to; the image is repaired; check names the variable and not its value",
   ),
@@ -104,8 +104,8 @@ tried(
   },
 );
 
-tried(
-  claim("the same, with a kubelet that speaks http", "it is never connected to; the kubelet answers"),
+scenario(
+  standIn("the same, with a kubelet that speaks http", "it is never connected to; the kubelet answers"),
   async () => {
     using proxy = new Listener();
     let requests = 0;
@@ -123,12 +123,15 @@ tried(
   },
 );
 
-tried(claim("all of them, in the daemon's environment", "it is never connected to; the pod is repaired"), async () => {
-  using proxy = new Listener();
-  await using node = await startWorker();
-  const all = environments(proxy.address).at(-1)!;
-  await using gilly = new Gilly(["run", "--config", node.configFile], undefined, launch(all));
-  await gilly.waitForLine(/repaired gcr\.io\/acme\/good:1/);
-  assertEquals((await gilly.end("SIGTERM")).code, 0);
-  assertEquals(proxy.connections, 0);
-});
+scenario(
+  standIn("all of them, in the daemon's environment", "it is never connected to; the pod is repaired"),
+  async () => {
+    using proxy = new Listener();
+    await using node = await startWorker();
+    const all = environments(proxy.address).at(-1)!;
+    await using gilly = new Gilly(["run", "--config", node.configFile], undefined, launch(all));
+    await gilly.waitForLine(/repaired gcr\.io\/acme\/good:1/);
+    assertEquals((await gilly.end("SIGTERM")).code, 0);
+    assertEquals(proxy.connections, 0);
+  },
+);

@@ -9,7 +9,7 @@ import { isRefusal, planImage } from "../../lib/plan/plan.ts";
 import { repair } from "../../lib/repair/repair.ts";
 import { pullQuery } from "../../lib/runtime/docker/request.ts";
 import { MemoryRuntime, openMirrors } from "../fakes/runtime.ts";
-import { tried } from "../tried/tried.ts";
+import { scenario } from "../scenarios/scenario.ts";
 
 /** Mirrors, each with the only places below which it may be asked. */
 const RULES: Readonly<Record<string, readonly string[]>> = {
@@ -54,10 +54,10 @@ const images = fc.oneof(
   { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 60 }) },
 );
 
-const claim = { subject: "image name", means: "stand-in" as const };
+const imageName = { subject: "image name", means: "stand-in" as const };
 
-tried({
-  ...claim,
+scenario({
+  ...imageName,
   what: "20,000 made of hosts, dots, slashes, escapes, placeholders, other scripts, and anything at all",
   holds: "asked for at configured mirrors alone, below their paths, in a query that names no more than one image",
 }, async () => {

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Gilly } from "../e2e/gilly.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { runProgram, startProgram } from "../support/program.ts";
-import { tried } from "../tried/tried.ts";
+import { scenario } from "../scenarios/scenario.ts";
 
 const TOKEN = "marked-bearer-W5pe8rTq.Zb7XkUv2";
 const PASSWORD = "marked-passwd-7gL3nYc6.Hd9MsRw4";
@@ -172,7 +172,7 @@ async function assertKept(what: string, { files, secret: find, contents }: Plant
 }
 
 for (const [what, planted] of Object.entries(PLANTED)) {
-  tried({
+  scenario({
     subject: "secrets",
     what: `${what} in ${Object.keys(SHAPES).length} shapes, repeated by kubelet and Engine; once, check, the daemon`,
     means: "stand-in",

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
-import { tried } from "../tried/tried.ts";
+import { scenario } from "../scenarios/scenario.ts";
 import { runEverything, textsOf, type Traces } from "./every_command.ts";
 
 const PASSWORD = "marked-password-7gL3";
@@ -63,10 +63,10 @@ function assertNoneIn(traces: Traces, secrets: readonly string[]): void {
 const metricsUrl = async (gilly: { waitForLine(pattern: RegExp): Promise<string> }) =>
   /http:\S+(?=\/metrics)/.exec(await gilly.waitForLine(/serving metrics on/))![0];
 
-const claim = (what: string, holds: string) => ({ subject: "secrets", what, means: "stand-in" as const, holds });
+const standIn = (what: string, holds: string) => ({ subject: "secrets", what, means: "stand-in" as const, holds });
 
-tried(
-  claim(
+scenario(
+  standIn(
     "marked ones in client key, password and identity token; every command, at level debug",
     "in no line, ledger, state, metric or error; the mirror gets them",
   ),
@@ -86,8 +86,8 @@ tried(
   },
 );
 
-tried(
-  claim(
+scenario(
+  standIn(
     "an Engine and a registry that repeat what they were given, in their errors",
     "in no line, ledger, state or metric",
   ),
@@ -143,8 +143,8 @@ const DAMAGES: Readonly<Record<string, readonly [(dir: string) => Promise<void>,
   }, /password/],
 };
 
-tried(
-  claim(
+scenario(
+  standIn(
     `files cut off, exchanged, misspelled, in ${Object.keys(DAMAGES).length} ways`,
     "said as what it is, without its content",
   ),
@@ -165,7 +165,7 @@ tried(
   },
 );
 
-tried(claim("a token that the kubelet refuses", "in no line, ledger, state or metric"), async () => {
+scenario(standIn("a token that the kubelet refuses", "in no line, ledger, state or metric"), async () => {
   await using node = await startGuardedNode();
   await Deno.writeTextFile(`${node.dir}/token`, `${TOKEN}\n`, { mode: 0o600 });
   const text = await Deno.readTextFile(node.configFile);

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
-import { tried } from "../tried/tried.ts";
+import { scenario } from "../scenarios/scenario.ts";
 import { runEverything, type Traces } from "./every_command.ts";
 
 /** The seven routes, as the README names them. */
@@ -46,7 +46,7 @@ function startBrokenNode(): Promise<FakeNode> {
 
 const means = "stand-in" as const;
 
-tried(
+scenario(
   {
     subject: "Docker socket",
     what: "every command in turn",
@@ -64,7 +64,7 @@ for (const umask of [0o000, 0o022, 0o077]) {
   const what = `every command in turn, with umask 0${umask.toString(8).padStart(3, "0")}`;
   const modes = { "ledger.jsonl": 0o640 & ~umask, "metrics.prom": 0o644, "state.json": 0o644 };
   const shown = Object.entries(modes).map(([name, mode]) => `${name} 0${mode.toString(8)}`).join(", ");
-  tried({ subject: "files", what, means, holds: shown }, async () => {
+  scenario({ subject: "files", what, means, holds: shown }, async () => {
     await using node = await startBrokenNode();
     const before = Deno.umask(umask);
     try {

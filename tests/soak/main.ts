@@ -1,7 +1,7 @@
 // `deno task soak`: the long run. Prints what the daemon held on the way, and fails when it holds on to anything.
 
 import { parseArgs } from "@std/cli/parse-args";
-import { writeSection } from "../tried/page.ts";
+import { writeSection } from "../scenarios/page.ts";
 import { soak } from "./soak.ts";
 
 const HELP = `Usage: deno task soak [--passes N] [--repairs N]

@@ -4,7 +4,7 @@
 export type Means = "real" | "stand-in";
 
 /** One row: what was done to what, what has to hold, and how it went last. */
-export interface TriedRow {
+export interface ScenarioRow {
   /** What it was done to: Docker, kubelet, mirror, Gilly, … */
   readonly subject: string;
   readonly what: string;
@@ -15,13 +15,13 @@ export interface TriedRow {
 }
 
 /** The rows as a table, by subject, real ones first, and a last line that counts them; `date` is that of the run, `YYYY-MM-DD`. */
-export function tableOf(rows: readonly TriedRow[], date: string): string {
+export function tableOf(rows: readonly ScenarioRow[], date: string): string {
   const head = "| to | what is done | on | what holds | result | seconds |\n| - | - | - | - | - | -: |\n";
   const sorted = [...rows].sort((left, right) => compare(keyOf(left), keyOf(right)));
   const lines = sorted.map(({ subject, what, means, holds, result, seconds }) =>
     `| ${[subject, what, means, holds, result, seconds.toFixed(1)].map(cell).join(" | ")} |\n`
   );
-  const counted = (result: TriedRow["result"]) => rows.filter((row) => row.result === result).length;
+  const counted = (result: ScenarioRow["result"]) => rows.filter((row) => row.result === result).length;
   const parts = [`${counted("passed")} passed`];
   if (counted("failed") > 0) parts.push(`${counted("failed")} FAILED`);
   if (counted("not run") > 0) parts.push(`${counted("not run")} not run, for want of what it needs`);
@@ -36,7 +36,7 @@ export function withSection(page: string, section: string, text: string): string
   return `${page.slice(0, from + begin.length)}\n\n${text}\n\n${page.slice(to)}`;
 }
 
-function keyOf({ subject, means, what }: TriedRow): string {
+function keyOf({ subject, means, what }: ScenarioRow): string {
   return [subject, means, what].join("\0");
 }
 

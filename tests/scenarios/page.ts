@@ -1,7 +1,7 @@
 // tests/README.md, where each run leaves its table.
 
 import { PROJECT } from "../../tools/deno.ts";
-import { tableOf, type TriedRow, withSection } from "./table.ts";
+import { type ScenarioRow, tableOf, withSection } from "./table.ts";
 
 const PAGE = `${PROJECT}tests/README.md`;
 
@@ -9,7 +9,7 @@ const PAGE = `${PROJECT}tests/README.md`;
 export type Section = "faults" | "load" | "security" | "fuzz" | "soak";
 
 /** Puts the rows of a run into their section and formats the page. */
-export async function writeSection(section: Section, rows: readonly TriedRow[]): Promise<void> {
+export async function writeSection(section: Section, rows: readonly ScenarioRow[]): Promise<void> {
   const date = new Date().toISOString().slice(0, 10);
   const page = await Deno.readTextFile(PAGE);
   await Deno.writeTextFile(PAGE, withSection(page, section, tableOf(rows, date)));

@@ -2,8 +2,8 @@
 
 import { PROJECT } from "../../tools/deno.ts";
 import { type Section, writeSection } from "./page.ts";
-import type { TriedRow } from "./table.ts";
-import { ROWS_FILE } from "./tried.ts";
+import type { ScenarioRow } from "./table.ts";
+import { ROWS_FILE } from "./scenario.ts";
 
 /** Where the tests of a section are, and how many of their files may run at once: most of a fault is waiting. */
 const TESTS: Readonly<Partial<Record<string, { readonly section: Section; readonly jobs: number }>>> = {
@@ -16,7 +16,7 @@ const TESTS: Readonly<Partial<Record<string, { readonly section: Section; readon
 async function run(name: string): Promise<boolean> {
   const tests = TESTS[name];
   if (tests === undefined) throw new TypeError(`${name} is none of ${Object.keys(TESTS).join(", ")}`);
-  const rowsFile = await Deno.makeTempFile({ prefix: "gilly-tried-" });
+  const rowsFile = await Deno.makeTempFile({ prefix: "gilly-scenarios-" });
   try {
     const { success } = await new Deno.Command(Deno.execPath(), {
       args: ["test", "--allow-all", ...(tests.jobs > 1 ? ["--parallel"] : []), `tests/${name}/`],
@@ -27,7 +27,7 @@ async function run(name: string): Promise<boolean> {
       stderr: "inherit",
     }).spawn().status;
     const lines = (await Deno.readTextFile(rowsFile)).split("\n").filter((line) => line !== "");
-    await writeSection(tests.section, lines.map((line) => JSON.parse(line) as TriedRow));
+    await writeSection(tests.section, lines.map((line) => JSON.parse(line) as ScenarioRow));
     return success;
   } finally {
     await Deno.remove(rowsFile);

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { tableOf, type TriedRow, withSection } from "./table.ts";
+import { type ScenarioRow, tableOf, withSection } from "./table.ts";
 
-const row = (changes: Partial<TriedRow>): TriedRow => ({
+const row = (changes: Partial<ScenarioRow>): ScenarioRow => ({
   subject: "Docker",
   what: "killed",
   means: "real",
