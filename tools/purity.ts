@@ -1,10 +1,10 @@
-// Type-checks the thinkers with a compiler that knows the language alone: Deno, fetch, console and AbortSignal are unknown
-// names to it. Fails where a thinker uses one, and also where the known sinner tests/testdata/impure.ts gets away with it.
+// Type-checks the pure modules with a compiler that knows the language alone: Deno, fetch, console and AbortSignal are unknown
+// names to it. Fails where a pure module uses one, and also where tests/testdata/impure.ts is let through.
 
 import { PROJECT } from "./deno.ts";
-import { THINKERS } from "../tests/repo/layers.ts";
+import { PURE } from "../tests/repo/layers.ts";
 
-const SINNER = "tests/testdata/impure.ts";
+const IMPURE = "tests/testdata/impure.ts";
 
 /** A complaint of the compiler; `file` is a path in the project, `line` counts from 1. */
 interface Complaint {
@@ -33,17 +33,17 @@ function readComplaint(text: string): Complaint[] {
 
 /** The sinner's lines that the compiler let pass. */
 async function unnoticed(complaints: readonly Complaint[]): Promise<string[]> {
-  const noticed = new Set(complaints.filter(({ file }) => file === SINNER).map(({ line }) => line));
-  const text = await Deno.readTextFile(PROJECT + SINNER);
+  const noticed = new Set(complaints.filter(({ file }) => file === IMPURE).map(({ line }) => line));
+  const text = await Deno.readTextFile(PROJECT + IMPURE);
   return text.split("\n").filter((line, index) => line.startsWith("export") && !noticed.has(index + 1));
 }
 
-const { complaints, output } = await check([...THINKERS, SINNER]);
-// Rooms whose types a thinker borrows are checked along with it, but they may know more than the language.
-const impure = complaints.filter(({ file }) => THINKERS.has(file));
+const { complaints, output } = await check([...PURE, IMPURE]);
+// Modules whose types a pure one borrows are checked along with it, but they may know more than the language.
+const impure = complaints.filter(({ file }) => PURE.has(file));
 const passed = await unnoticed(complaints);
 for (const { file, line, message } of impure) console.error(`${file}:${line}: ${message}`);
 for (const line of passed) console.error(`The check does not work, it let this pass: ${line}`);
 if (passed.length > 0) console.error(output);
 if (impure.length > 0 || passed.length > 0) Deno.exit(1);
-console.log(`${THINKERS.size} thinkers know nothing but the language.`);
+console.log(`${PURE.size} pure modules know nothing but the language.`);

@@ -1,5 +1,5 @@
 // Judges the config and the files it names: are they readable, do they belong together, how long do they last, and do
-// they open more than Gilly needs. A thinker: it is told what stands in them, never a secret.
+// they open more than Gilly needs. Pure: it is told what stands in them, never a secret.
 
 import { ENOUGH, ROLES } from "../kubelet/rights.ts";
 import type { RuntimeAdvice } from "../runtime/advice.ts";

@@ -1,5 +1,5 @@
 // What `gilly check` finds: what was looked at, how it stands, and the next step; as lines for people and for scripts.
-// A thinker: the judges beside it say what is so, this room only gives it a shape.
+// Pure: the checks beside it say what is so, this module only gives it a shape.
 
 import { hangingIndent, printable } from "../support/text.ts";
 

@@ -1,4 +1,4 @@
-// The door to the files that systemd lends to a service: the copies under /run/credentials, which are there only while
+// The adapter for the files that systemd lends to a service: the copies under /run/credentials, which are there only while
 // the service runs, and the files that they are copies of, which the unit's LoadCredential= lines name.
 
 import { KUBELET_FILES, reasonOf } from "../config/files.ts";

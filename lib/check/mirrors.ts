@@ -1,5 +1,5 @@
 // Judges the mirrors and what depends on them: are they reachable, do they take the credentials, do they have what is to
-// be kept, and could the rules live in the runtime itself. A thinker: answers and failures in, findings out.
+// be kept, and could the rules live in the runtime itself. Pure: answers and failures in, findings out.
 
 import { type AuthSettings, usesCredentials } from "../images/auth_paths.ts";
 import { formatLocation, parseLocation } from "../images/location.ts";

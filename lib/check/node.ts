@@ -1,5 +1,5 @@
 // Judges the node itself: does its kubelet answer us with pods, does its container runtime answer, and what of this node's
-// containers is out of reach. A thinker: answers and failures in, findings out.
+// containers is out of reach. Pure: answers and failures in, findings out.
 
 import { type Pod, type PodList, podName } from "../kubelet/pods.ts";
 import { grantAfter, ROLES } from "../kubelet/rights.ts";

@@ -1,5 +1,5 @@
 // What a systemd unit and its drop-ins say, as far as credentials go: which file is lent under which name
-// (systemd.syntax(7), systemd.exec(5)). A thinker: the texts are read elsewhere.
+// (systemd.syntax(7), systemd.exec(5)). Pure: the texts are read elsewhere.
 
 /** A file below /run/credentials, as a config names it. */
 export interface LentFile {

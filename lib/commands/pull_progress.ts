@@ -1,5 +1,5 @@
 // The progress of pulls, for whoever pulls by hand: a board with a bar for each layer, the region of a terminal that it
-// is drawn into, and plain lines where there is no terminal. A thinker: it says what to write, and writes nothing.
+// is drawn into, and plain lines where there is no terminal. Pure: it says what to write, and writes nothing.
 
 import type { PullProgress } from "../runtime/runtime.ts";
 import { sizeText } from "../support/units.ts";

@@ -1,5 +1,5 @@
 // The files that the config names, looked at once at load: readable, of the kind they should be, or where they may be.
-// A door to the file system. Contents are judged and forgotten; no sentence repeats any of them.
+// An adapter for the file system. Contents are judged and forgotten; no sentence repeats any of them.
 
 import { mistakeInToken } from "../kubelet/bearer_token.ts";
 import { checkClientCertificate, ClientCertificateError } from "../support/certificates.ts";

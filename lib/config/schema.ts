@@ -1,5 +1,5 @@
 // What may stand in the config file: every key, its default, its bounds, and one plain sentence for every mistake.
-// A thinker: parsed YAML in, settings and mistakes out. It knows no lines and no files.
+// Pure: parsed YAML in, settings and mistakes out. It knows no lines and no files.
 
 import * as z from "zod";
 import { formatLocation, parseLocation } from "../images/location.ts";

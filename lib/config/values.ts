@@ -1,5 +1,5 @@
 // What single values of the config file may be: each rule answers with one sentence about a value that breaks it.
-// A thinker: text in, sentence out. No sentence repeats a value that may be a secret.
+// Pure: text in, sentence out. No sentence repeats a value that may be a secret.
 
 import { regexes } from "zod";
 import { mistakeInAuthPath } from "../images/auth_paths.ts";

@@ -1,5 +1,5 @@
 // YAML text in, one mapping out, or one sentence about why not, in the operator's words.
-// A thinker; it knows nothing of Gilly's keys. No sentence repeats the text, which may hold a secret.
+// Pure; it knows nothing of Gilly's keys. No sentence repeats the text, which may hold a secret.
 
 import { parse } from "@std/yaml";
 import { type Fields, isFields } from "../support/json.ts";

@@ -1,4 +1,4 @@
-// The door to systemd's notify socket (sd_notify(3)): what the service manager is told of readiness, reloads, progress
+// The adapter for systemd's notify socket (sd_notify(3)): what the service manager is told of readiness, reloads, progress
 // and state. It must never stop or delay the daemon: without a socket it does nothing, a failure is told once.
 
 import { realPathForWritingSync } from "../support/files.ts";

@@ -1,4 +1,4 @@
-// The formats that rules can be exported to, by the names that the command line knows them by. A thinker.
+// The formats that rules can be exported to, by the names that the command line knows them by. Pure.
 
 import { exportContainerd, exportDocker } from "./hosts_toml.ts";
 import { exportK3s } from "./k3s.ts";

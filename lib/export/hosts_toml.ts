@@ -1,5 +1,5 @@
 // hosts.toml, one file a registry, as containerd reads it (containerd, docs/hosts.md) and Docker's Engine with the
-// containerd image store since 28.0 (moby, daemon/hosts.go). A thinker. The format knows hosts and `_default`, no paths.
+// containerd image store since 28.0 (moby, daemon/hosts.go). Pure. The format knows hosts and `_default`, no paths.
 
 import { formatLocation, type Location } from "../images/location.ts";
 import {

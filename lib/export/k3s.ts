@@ -1,4 +1,4 @@
-// registries.yaml as k3s and RKE2 read it (docs.k3s.io, Private Registry Configuration). A thinker. The format knows
+// registries.yaml as k3s and RKE2 read it (docs.k3s.io, Private Registry Configuration). Pure. The format knows
 // hosts and `*`, an endpoint with a path, and rewrites of repository names that all endpoints of a host share.
 
 import { formatLocation, isWithin, type Location } from "../images/location.ts";

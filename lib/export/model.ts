@@ -1,5 +1,5 @@
 // What an export is made of and what comes out of it: rules in, files for another runtime out, and an honest list of
-// what that runtime cannot be told. A thinker: it writes nothing.
+// what that runtime cannot be told. Pure: it writes nothing.
 
 import { formatLocation, isWithin, type Location } from "../images/location.ts";
 import { compileRules, locationAt, type Origin, PLACEHOLDER, type RegistryRule } from "../images/rules.ts";

@@ -1,5 +1,5 @@
 // registries.conf as podman, skopeo and CRI-O read it (containers-registries.conf(5), version 2), as one drop-in file
-// that leaves the distribution's own settings alone. A thinker. The format knows paths and `*.host`, but not `*`.
+// that leaves the distribution's own settings alone. Pure. The format knows paths and `*.host`, but not `*`.
 
 import { formatLocation, isWithin, type Location } from "../images/location.ts";
 import {

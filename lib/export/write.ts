@@ -1,5 +1,5 @@
 // Exported files and the disk: what is there already is never overwritten unasked, and nothing is ever deleted.
-// A door to the file system.
+// An adapter for the file system.
 
 import { makeFolders, ProtectedPathError, writeAtomically } from "../support/files.ts";
 import type { ExportedFile } from "./model.ts";

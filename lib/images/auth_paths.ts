@@ -1,6 +1,6 @@
 // Which of a mirror's paths are asked with its credentials. Without bounds whoever may create a pod can name any path
 // of the mirror, and Gilly pulls it with them: imagePullSecrets are never asked for.
-// A thinker: settings and a name in, yes or no out.
+// Pure: settings and a name in, yes or no out.
 
 import { compileExclusions, mistakeInImagePattern } from "./exclusions.ts";
 import { referenceOrUndefined } from "./reference.ts";

@@ -1,5 +1,5 @@
 // What the operator told us to leave alone: patterns on images and on namespaces.
-// A thinker: it says which pattern matched, and never why or what to do then.
+// Pure: it says which pattern matched, and never why or what to do then.
 
 import { canonicalHost } from "./location.ts";
 import { InvalidReferenceError, parseReference, repositoryOf } from "./reference.ts";

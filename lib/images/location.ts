@@ -1,5 +1,5 @@
 // Where images are kept: `host[:port][/path]`, as origins, mirrors and patterns are written.
-// A thinker: text in, data out. It knows nothing of rules.
+// Pure: text in, data out. It knows nothing of rules.
 
 import { isDomain, referenceOrUndefined } from "./reference.ts";
 

@@ -1,5 +1,5 @@
 // Image references: the grammar and the normalisation of distribution/reference, with its reasons for refusing.
-// A thinker: text in, data out. It knows nothing of rules, registries or the local store.
+// Pure: text in, data out. It knows nothing of rules, registries or the local store.
 
 /**
  * A normalised reference: Docker Hub's `docker.io` and `library/` are filled in, and the tag is `latest` when the text

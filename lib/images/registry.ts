@@ -1,5 +1,5 @@
 // What a registry is asked with, and what it may answer, whoever asks it.
-// A thinker: shapes and words alone.
+// Pure: shapes and words alone.
 
 /** Credentials for one registry, as Docker's X-Registry-Auth takes them. Never logged. */
 export type RegistryAuth =

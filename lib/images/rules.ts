@@ -1,5 +1,5 @@
 // The rules of `registries:`: which mirror stands in for which registry, and the names to try there, in order.
-// A thinker: rules and a reference in, candidates out. It asks no mirror and keeps no memory.
+// Pure: rules and a reference in, candidates out. It asks no mirror and keeps no memory.
 
 import {
   canonicalHost,

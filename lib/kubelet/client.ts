@@ -1,4 +1,4 @@
-// The door to the kubelet: one request for the pods of this node, over TLS, with the credentials on disk at that moment.
+// The adapter for the kubelet: one request for the pods of this node, over TLS, with the credentials on disk at that moment.
 // It answers admitted pods or one KubeletError; it never judges what a pod means.
 
 import { checkClientCertificate } from "../support/certificates.ts";

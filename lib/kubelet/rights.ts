@@ -1,5 +1,5 @@
 // Which right in the cluster a kubelet asks for before it shows its pods, and what else that right opens.
-// A thinker: what a kubelet said in, sentences out.
+// Pure: what a kubelet said in, sentences out.
 
 /** What `get` on nodes/proxy means: exec and attach may be WebSockets, which begin as a GET (KEP-2862, motivation). */
 export const PROXY_IS_EXEC = "get on nodes/proxy, which runs commands in every container of the node";

@@ -256,7 +256,7 @@ export class LogMessages implements Observer {
     this.#log("debug", "Main", `this pass ${good ? "took" : "failed after"} ${seconds.toFixed(2)} s`);
   }
 
-  /** Something went wrong that no room knew of; the pass is lost, the daemon is not. */
+  /** Something went wrong that nothing expected; the pass is lost, the daemon is not. */
   unexpected(error: unknown): void {
     this.#logThrottled("error", "unexpected", "Main", `this pass failed: ${describeError(error)}`);
   }

@@ -1,4 +1,4 @@
-// What the ledger keeps of one image, and what it takes. A thinker: rooms without a disk speak of entries too.
+// What the ledger keeps of one image, and what it takes. Pure: modules that touch no disk use entries too.
 
 import { podNames } from "../kubelet/failures.ts";
 import type { RepairEnd } from "../repair/observer.ts";

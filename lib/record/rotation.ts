@@ -1,4 +1,4 @@
-// A file and those it was before: FILE, then FILE.1 up to the oldest, FILE.N. The door to their names only; what stands
+// A file and those it was before: FILE, then FILE.1 up to the oldest, FILE.N. The adapter for their names only; what stands
 // in them is the ledger's matter.
 
 import { realPathForWriting } from "../support/files.ts";

@@ -1,4 +1,4 @@
-// The door to the daemon's state file in its runtime directory: written whole or not at all, readable by everybody, gone
+// The adapter for the daemon's state file in its runtime directory: written whole or not at all, readable by everybody, gone
 // when the daemon is. It never stops or delays the daemon.
 
 import { removeFile, writeAtomically } from "../support/files.ts";

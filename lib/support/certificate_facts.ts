@@ -1,4 +1,4 @@
-// What a certificate says of itself, read from the texts in which OpenSSL and Node.js print it. A thinker.
+// What a certificate says of itself, read from the texts in which OpenSSL and Node.js print it. Pure.
 
 /** Times are milliseconds since the epoch. */
 export interface CertificateFacts {

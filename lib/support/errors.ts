@@ -1,5 +1,5 @@
 // How failures look everywhere: an error says what was attempted, on what, and carries its cause.
-// This room only describes them; main.ts is the one place that prints one and picks the exit code.
+// This module only describes them; main.ts is the one place that prints one and picks the exit code.
 
 /**
  * Exit codes of the program. 78 is EX_CONFIG of sysexits.h; the unit does not restart into it. 141 is 128 + SIGPIPE, as a

@@ -1,4 +1,4 @@
-// The one door by which files are written, moved and removed. A path is resolved before anything is opened: what leads
+// The one adapter by which files are written, moved and removed. A path is resolved before anything is opened: what leads
 // into the system's folders is refused, and a link that stands in the place of the file itself is never followed. The
 // permissions of the binary deny the same names, but Deno compares names and follows links afterwards.
 

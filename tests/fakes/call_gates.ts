@@ -1,4 +1,4 @@
-// Holds single calls to a stand-in at the door: before they are answered, or when all is done and only the answer is
+// Holds single calls to a stand-in: before they are answered, or when all is done and only the answer is
 // still owed. A hook point for every step of whoever calls.
 
 /** A call that is held until released. */

@@ -1,4 +1,4 @@
-// Pods as a kubelet's answer holds them, for tests of the rooms that read one.
+// Pods as a kubelet's answer holds them, for tests of the modules that read one.
 
 /** The few fields of a pod that tests change. */
 export interface WaitingPod {

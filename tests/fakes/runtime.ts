@@ -1,4 +1,4 @@
-// A runtime in memory with a journal of its calls, for tests of the rooms that use one. It refuses what it was not told
+// A runtime in memory with a journal of its calls, for tests of the modules that use one. It refuses what it was not told
 // to expect.
 
 import type { RemoteImage } from "../../lib/images/registry.ts";

@@ -1,4 +1,4 @@
-// Gives a target inputs until its time is over, and judges each: nothing but the room's own error, at most a second, at
+// Gives a target inputs until its time is over, and judges each: nothing but the module's own error, at most a second, at
 // most 64 MB.
 
 import fc from "fast-check";
@@ -23,7 +23,7 @@ export interface Report {
 const LIMIT_MS = 1000;
 const LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** An input that a room must not take like that. The message shows the smallest one that was found. */
+/** An input that a module must not take like that. The message shows the smallest one that was found. */
 export class FuzzError extends Error {
   override name = "FuzzError";
 }

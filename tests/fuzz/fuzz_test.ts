@@ -26,7 +26,7 @@ const SINNERS: Readonly<Record<string, Target["run"]>> = {
 };
 
 for (const [sin, run] of Object.entries(SINNERS)) {
-  Deno.test(`a room that ${sin} is found out`, async () => {
+  Deno.test(`a module that ${sin} is found out`, async () => {
     const target: Target = { name: "sinner", inputs: fc.constant(1), run, isOwnError: () => false };
     await assertRejects(() => fuzz(target, { seconds: 5, seed: 1 }), FuzzError, "sinner, seed 1");
   });

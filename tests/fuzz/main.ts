@@ -8,8 +8,8 @@ import { targets } from "./targets.ts";
 
 const HELP = `Usage: deno task fuzz [NAME...] [--seconds N] [--seed N]
 
-Throws random and damaged inputs at every room that reads what somebody else wrote. Ends with
-exit code 1 at the first input that brings out anything but the room's own error, takes more than
+Throws random and damaged inputs at every module that reads what somebody else wrote. Ends with
+exit code 1 at the first input that brings out anything but the module's own error, takes more than
 a second, or more than 64 MB. The same seed gives the same inputs. A run over all targets leaves
 its table in tests/README.md.
 

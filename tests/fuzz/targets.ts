@@ -1,4 +1,4 @@
-// What is fuzzed: each room that reads what somebody else wrote, the inputs it gets, and the one error it may throw.
+// What is fuzzed: each module that reads what somebody else wrote, the inputs it gets, and the one error it may throw.
 
 import fc from "fast-check";
 import { ConfigError, parseConfig } from "../../lib/config/config.ts";
@@ -15,13 +15,13 @@ import { PROJECT } from "../../tools/deno.ts";
 import { sandboxStarted } from "../fakes/engine_events.ts";
 import { hostileText, mutatedBytes, mutatedJson, mutatedText } from "./mutations.ts";
 
-/** A room under fuzz. */
+/** A module under fuzz. */
 export interface Target {
   readonly name: string;
   readonly inputs: fc.Arbitrary<unknown>;
-  /** Gives the room one input. */
+  /** Gives the module one input. */
   run(input: unknown): unknown;
-  /** True for what the room may throw. */
+  /** True for what the module may throw. */
   isOwnError(error: unknown): boolean;
 }
 
@@ -113,7 +113,7 @@ function podAnswers(text: string): Target {
     name: "reader of /pods",
     inputs: mutatedText([text]),
     run: (input) => admit(JSON.parse(input as string)),
-    // The kubelet's door catches what JSON.parse throws, and says what it got.
+    // The kubelet's adapter catches what JSON.parse throws, and says what it got.
     isOwnError: (error) => error instanceof PodListError || error instanceof SyntaxError,
   };
 }

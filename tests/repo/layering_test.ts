@@ -1,8 +1,8 @@
-// Holds the house as it is drawn: who may import whom, who may say which word, and how a file of lib/ is made.
+// Holds the layers as they are drawn: who may import whom, who may say which word, and how a file of lib/ is made.
 
 import { assertEquals } from "@std/assert";
 import { PROJECT } from "../../tools/deno.ts";
-import { DOORS, RANKS, THINKERS, UPWARD } from "./layers.ts";
+import { ADAPTERS, PURE, RANKS, UPWARD } from "./layers.ts";
 
 const ROOT = new URL(`file://${PROJECT}`);
 
@@ -103,9 +103,9 @@ function isCommand(file: string): boolean {
   return file.startsWith("lib/commands/");
 }
 
-Deno.test("the lists of thinkers and doors name files that exist, each once", () => {
-  assertEquals([...THINKERS, ...DOORS].filter((file) => !LIB.includes(file)), []);
-  assertEquals([...THINKERS].filter((file) => DOORS.has(file)), []);
+Deno.test("the lists of pure modules and adapters name files that exist, each once", () => {
+  assertEquals([...PURE, ...ADAPTERS].filter((file) => !LIB.includes(file)), []);
+  assertEquals([...PURE].filter((file) => ADAPTERS.has(file)), []);
 });
 
 Deno.test("imports are seen in all their forms", () => {
@@ -120,28 +120,26 @@ Deno.test("imports are seen in all their forms", () => {
   assertEquals(IMPORTS.length >= lines.length, true, `${IMPORTS.length} of ${lines.length} imports were seen`);
 });
 
-Deno.test("a thinker imports thinkers, and of others only types", () => {
+Deno.test("a pure module imports pure modules, and of others only types", () => {
   const packages = ["zod", "@std/cli/parse-args", "@std/text/levenshtein-distance", "@std/yaml"];
-  const wrong = VALUE_IMPORTS.filter(({ from, of }) =>
-    THINKERS.has(from) && !THINKERS.has(of) && !packages.includes(of)
-  );
+  const wrong = VALUE_IMPORTS.filter(({ from, of }) => PURE.has(from) && !PURE.has(of) && !packages.includes(of));
   assertEquals(described(wrong), []);
 });
 
-Deno.test("a door imports doors and thinkers, and of conductors only types", () => {
+Deno.test("an adapter imports adapters and pure modules, and of others only types", () => {
   const wrong = VALUE_IMPORTS.filter(({ from, of }) =>
-    DOORS.has(from) && of.startsWith("lib/") && !THINKERS.has(of) && !DOORS.has(of)
+    ADAPTERS.has(from) && of.startsWith("lib/") && !PURE.has(of) && !ADAPTERS.has(of)
   );
   assertEquals(described(wrong), []);
 });
 
 /** The folder of lib/ that a file lies in, or the file itself where it lies in none. */
-function roomOf(file: string): string {
+function entryOf(file: string): string {
   return file.split("/")[1]!;
 }
 
 Deno.test("every folder and file of lib/ has its rank, once", () => {
-  assertEquals(RANKS.flat().toSorted(), [...new Set(LIB.map(roomOf))].toSorted());
+  assertEquals(RANKS.flat().toSorted(), [...new Set(LIB.map(entryOf))].toSorted());
 });
 
 Deno.test("no folder of lib/ holds more than 16 entries", () => {
@@ -155,9 +153,9 @@ Deno.test("no folder of lib/ holds more than 16 entries", () => {
 });
 
 Deno.test("imports only go down the ranks, those apart that are known to be left", () => {
-  const rank = (file: string) => RANKS.findIndex((rooms) => rooms.includes(roomOf(file)));
+  const rank = (file: string) => RANKS.findIndex((entries) => entries.includes(entryOf(file)));
   const upward = IMPORTS.filter(({ from, of }) =>
-    from !== "main.ts" && of.startsWith("lib/") && roomOf(from) !== roomOf(of) && rank(from) <= rank(of)
+    from !== "main.ts" && of.startsWith("lib/") && entryOf(from) !== entryOf(of) && rank(from) <= rank(of)
   );
   assertEquals([...new Set(upward.map(({ from, of }) => `${from} -> ${of}`))].toSorted(), UPWARD);
 });
@@ -183,7 +181,7 @@ const RUNTIME_NEEDS = [
     .map((name) => `lib/support/${name}.ts`),
 ];
 
-Deno.test("a runtime knows nothing of the house but its own folder, what registries answer, and a few files of support/", () => {
+Deno.test("a runtime knows nothing of lib/ but its own folder, what registries answer, and a few files of support/", () => {
   const wrong = VALUE_IMPORTS.filter(({ from, of }) =>
     from.startsWith("lib/runtime/") && of.startsWith("lib/") && !of.startsWith("lib/runtime/") &&
     !RUNTIME_NEEDS.includes(of)
@@ -191,7 +189,7 @@ Deno.test("a runtime knows nothing of the house but its own folder, what registr
   assertEquals(described(wrong), []);
 });
 
-Deno.test("only app.ts and commands name concrete doors as values", () => {
+Deno.test("only app.ts and commands name concrete adapters as values", () => {
   const concrete = ["KubeletClient", "openRuntime", "LedgerFile"];
   const wrong = VALUE_IMPORTS.filter(({ from, of, values }) =>
     from !== "lib/app.ts" && !isCommand(from) &&

@@ -1,5 +1,5 @@
 // The layers of lib/: which folder may import which, and which file is of which kind. layering_test.ts and tools/purity.ts
-// hold every file to them. A file that stands in neither list of kinds is a conductor: it may call thinkers and doors.
+// hold every file to them. A file in neither list of kinds is orchestration: it may call both.
 
 /** The folders and files of lib/, lowest first. Imports only go down; those of one rank do not import each other. */
 export const RANKS: readonly (readonly string[])[] = [
@@ -26,7 +26,7 @@ export const UPWARD: readonly string[] = [
 ];
 
 /** Data in, data out: no Deno, no network, no clock, no chance. */
-export const THINKERS: ReadonlySet<string> = new Set([
+export const PURE: ReadonlySet<string> = new Set([
   "lib/check/files.ts",
   "lib/check/finding.ts",
   "lib/check/mirrors.ts",
@@ -83,7 +83,7 @@ export const THINKERS: ReadonlySet<string> = new Set([
 ]);
 
 /** Each opens onto one outside thing. */
-export const DOORS: ReadonlySet<string> = new Set([
+export const ADAPTERS: ReadonlySet<string> = new Set([
   "lib/check/lent_files.ts",
   "lib/config/files.ts",
   "lib/daemon/sd_notify.ts",

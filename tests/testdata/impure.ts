@@ -1,4 +1,4 @@
-// What no thinker may do, one thing a line. tools/purity.ts fails unless the compiler refuses every one of them.
+// What no pure module may do, one thing a line. tools/purity.ts fails unless the compiler refuses every one of them.
 
 export const environment = () => Deno.env;
 export const answer = () => fetch("http://127.0.0.1/");

@@ -1,4 +1,4 @@
-// The door to one Docker Engine, over its unix socket. It knows seven routes and no more: ping, info, events, look at
+// The adapter for one Docker Engine, over its unix socket. It knows seven routes and no more: ping, info, events, look at
 // an image here or at its registry, pull one, tag one. It must never send anything that deletes or changes what it was not asked for.
 import type { RegistryAuth, RemoteImage } from "../../images/registry.ts";
 import { describeError } from "../../support/errors.ts";

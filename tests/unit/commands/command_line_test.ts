@@ -19,15 +19,15 @@ function command(name: string, more: Partial<Command> = {}): Command {
   };
 }
 
-const HOUSE = [command("run"), command("explain", { operands: "IMAGE…" }), command("version")];
+const SAMPLE = [command("run"), command("explain", { operands: "IMAGE…" }), command("version")];
 
 function read(...argv: string[]): { name: string } & Arguments {
-  const request = readCommandLine(argv, HOUSE);
+  const request = readCommandLine(argv, SAMPLE);
   assert("command" in request, "a help text instead of a command");
   return { name: request.command.name, ...request.args };
 }
 
-function help(argv: readonly string[], commands: readonly Command[] = HOUSE): string {
+function help(argv: readonly string[], commands: readonly Command[] = SAMPLE): string {
   const request = readCommandLine(argv, commands);
   assert("help" in request, "a command instead of a help text");
   return request.help;
@@ -101,14 +101,14 @@ const REFUSED: readonly (readonly [readonly string[], string])[] = [
 
 for (const [argv, message] of REFUSED) {
   Deno.test(`gilly ${argv.map((word) => word || '""').join(" ")} is refused`, () => {
-    const error = assertThrows(() => readCommandLine(argv, HOUSE), UsageError);
+    const error = assertThrows(() => readCommandLine(argv, SAMPLE), UsageError);
     assertStringIncludes(error.message, message);
   });
 }
 
 Deno.test("a hint is given only where there is one: a word that resembles nothing gets none", () => {
   for (const name of ["foo", "status", "x", "kubectl", "9".repeat(500)]) {
-    const error = assertThrows(() => readCommandLine([name], HOUSE), UsageError);
+    const error = assertThrows(() => readCommandLine([name], SAMPLE), UsageError);
     assert(!error.message.includes("did you mean"), error.message);
   }
 });
@@ -116,14 +116,14 @@ Deno.test("a hint is given only where there is one: a word that resembles nothin
 Deno.test("a word of a megabyte is not repeated whole", () => {
   const word = "x".repeat(2 ** 20);
   for (const argv of [["run", word], ["run", `--${word}`]]) {
-    assert(assertThrows(() => readCommandLine(argv, HOUSE), UsageError).message.length < 300);
+    assert(assertThrows(() => readCommandLine(argv, SAMPLE), UsageError).message.length < 300);
   }
 });
 
 Deno.test("the overview is printed where no command is given, or help is asked", () => {
   const overview = help([]);
   for (const argv of [["--help"], ["-h"], ["help"]]) assertEquals(help(argv), overview);
-  for (const { name, summary } of HOUSE) assertMatch(overview, new RegExp(`^  ${name} .*${summary}$`, "m"));
+  for (const { name, summary } of SAMPLE) assertMatch(overview, new RegExp(`^  ${name} .*${summary}$`, "m"));
 });
 
 Deno.test("a command's help is printed in each of the ways people ask for it", () => {

@@ -1,4 +1,4 @@
-// Holds the door to the state file to whole files, to silence towards the daemon, and to leaving nothing behind.
+// Holds the adapter for the state file to whole files, to silence towards the daemon, and to leaving nothing behind.
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { type NodeState, nodeState } from "../../../lib/status/node_state.ts";

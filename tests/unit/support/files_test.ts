@@ -1,4 +1,4 @@
-// Holds the door by which files are written to the folders where Gilly may write, whatever links lead elsewhere.
+// Holds the adapter by which files are written to the folders where Gilly may write, whatever links lead elsewhere.
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LedgerError, LedgerFile } from "../../../lib/record/ledger.ts";
