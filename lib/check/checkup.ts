@@ -4,14 +4,14 @@
 import type { Config } from "../config/config.ts";
 import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
 import type { RegistryAuth } from "../images/registry.ts";
+import { KubeletError } from "../kubelet/errors.ts";
 import { scanPods } from "../kubelet/failures.ts";
-import { KubeletError } from "../kubelet/client.ts";
 import { type PodList, podName } from "../kubelet/pods.ts";
 import { AuthFile } from "../mirrors/credentials.ts";
 import { look, type NodeContext, type ProcessContext } from "../pass.ts";
 import { isRefusal, planImage, type Target } from "../plan/plan.ts";
 import type { RuntimeInfo } from "../runtime/advice.ts";
-import { RuntimeError } from "../runtime/runtime.ts";
+import { RuntimeError } from "../runtime/errors.ts";
 import type { NoDaemon } from "../status/read_state.ts";
 import { seeDaemon } from "../status/state_file.ts";
 import { describeError } from "../support/errors.ts";

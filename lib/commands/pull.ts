@@ -17,9 +17,6 @@ import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 import { PullScreen } from "./pull_screen.ts";
 import { ShutdownSignal } from "./signals.ts";
 
-/** What the log says of these is what becomes of each image, and is printed as its result. */
-const TOLD_AS_RESULT: ReadonlySet<string> = new Set(["Docker", "Repair"]);
-
 /** What `pull --json` prints of each image. */
 export interface PullResult {
   /** As it was given. */
@@ -59,13 +56,16 @@ export const pullCommand: Command = {
     const config = await readConfigText(args, "pull");
     using stop = new ShutdownSignal();
     const screen = new PullScreen(Deno.stderr, { plain: args.flags.plain === true, quiet: json });
+    // What the log says of these is what becomes of each image, and is printed as its result.
+    const toldAsResult = new Set(["Repair"]);
     const messages = new LogMessages((level, tag, text) => {
-      if (!TOLD_AS_RESULT.has(tag) && (level === "warning" || level === "error")) screen.note(`${level}: ${text}`);
+      if (!toldAsResult.has(tag) && (level === "warning" || level === "error")) screen.note(`${level}: ${text}`);
     }, systemClock.now);
     const user = await userName();
     const askedBy = `gilly pull${user === undefined ? "" : ` (${user})`}`;
     const process = openProcess(config, { signal: stop.signal, observers: [screen, messages], askedBy });
     const node = await openNode(config, process);
+    toldAsResult.add(node.runtime.advice.short);
     const results: PullResult[] = [];
     const paper = new LastingOutput(output);
     try {

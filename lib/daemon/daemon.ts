@@ -1,7 +1,7 @@
 // When to pass, when to stop, what to tell systemd. The passes themselves are lib/pass.ts; the repairs run beside them.
 
 import { ConfigError } from "../config/config.ts";
-import { KubeletError } from "../kubelet/client.ts";
+import { KubeletError } from "../kubelet/errors.ts";
 import { type NodeContext, type Pass, pass, type PassSettings, type ProcessContext } from "../pass.ts";
 import type { Observer } from "../repair/observer.ts";
 import { type NodeState, nodeState, statusLine } from "../status/node_state.ts";

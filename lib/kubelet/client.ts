@@ -7,6 +7,7 @@ import { fingerprintOf } from "../support/files.ts";
 import { HttpError, readBody, send } from "../support/http.ts";
 import { scrub, scrubError } from "../support/scrub.ts";
 import { mistakeInToken, tokenIn } from "./bearer_token.ts";
+import { KubeletError } from "./errors.ts";
 import { type PodList, PodListError, readPodList } from "./pods.ts";
 import { missingRight } from "./rights.ts";
 
@@ -17,24 +18,6 @@ export interface KubeletSettings {
   readonly certFile?: string;
   readonly keyFile?: string;
   readonly tokenFile?: string;
-}
-
-/**
- * Why the kubelet gave no pods.
- *
- * - `credentials`: our own files cannot be read or used;
- * - `unreachable`: no connection, TLS refused, no complete answer in time;
- * - `unauthorized`, `forbidden`: 401, 403;
- * - `unexpected`: another status, or something that is no list of pods.
- */
-export type KubeletErrorKind = "credentials" | "unreachable" | "unauthorized" | "forbidden" | "unexpected";
-
-/** A request for the pods that failed: what was asked of whom, and why. */
-export class KubeletError extends Error {
-  override name = "KubeletError";
-  constructor(readonly kind: KubeletErrorKind, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-  }
 }
 
 /** Time for the whole answer, headers first; a kubelet that is alive answers within a second. */

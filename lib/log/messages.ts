@@ -9,7 +9,7 @@ import type { CandidateAttempt, Failed } from "../plan/outcome.ts";
 import type { Plan, Refusal, Repair, Skip, Target } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
 import { type RuntimeName, type Silence, silenceText } from "../runtime/advice.ts";
-import { RuntimeError } from "../runtime/runtime.ts";
+import { RuntimeError } from "../runtime/errors.ts";
 import { describeError } from "../support/errors.ts";
 import type { Fields, Level } from "./log.ts";
 import { Throttle } from "./throttle.ts";

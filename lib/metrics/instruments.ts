@@ -2,10 +2,17 @@
 // and the config's own mirrors, never an image, a pod or a namespace, so that the number of series cannot grow.
 
 import type * as prometheus from "prom-client";
-import type { KubeletErrorKind } from "../kubelet/client.ts";
-import type { CandidateFailure, Failed, Outcome, UnrepairableReason } from "../plan/outcome.ts";
-import { RUNTIME_ERROR_KINDS } from "../runtime/runtime.ts";
-import type { ContainerStateName } from "../status/node_state.ts";
+import { KUBELET_ERROR_KINDS } from "../kubelet/errors.ts";
+import {
+  FINAL_REASONS,
+  type Outcome,
+  PULL_FAILURES,
+  REPAIR_RESULTS,
+  UNREPAIRABLE_REASONS,
+  type UnrepairableReason,
+} from "../plan/outcome.ts";
+import { RUNTIME_ERROR_KINDS } from "../runtime/errors.ts";
+import { CONTAINER_STATES, type ContainerStateName } from "../status/node_state.ts";
 
 /** The package that knows the exposition format; loaded only where somebody wants metrics. */
 export type Library = typeof prometheus;
@@ -17,45 +24,11 @@ export type Instruments = ReturnType<typeof makeInstruments>;
 const PASS_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40];
 const PULL_SECONDS = [0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800];
 
-/**
- * What a pull from a mirror came to; one that cools down is not asked. The image was `delivered`, or it is the reason why
- * not.
- */
-export type PullResult = "delivered" | Exclude<CandidateFailure, "cooling-down">;
+/** What a pull from a mirror came to; one that cools down is not asked. */
+export const PULL_RESULTS = ["delivered", ...PULL_FAILURES] as const;
 
-/** Every result of a pull. */
-export const PULL_RESULTS: readonly PullResult[] = [
-  "delivered",
-  ...RUNTIME_ERROR_KINDS,
-  ...wordsOf<Exclude<PullResult, "delivered" | typeof RUNTIME_ERROR_KINDS[number]>>({
-    "wrong-image": true,
-    "digest-changed": true,
-  }),
-];
-
-const KUBELET_ERRORS = wordsOf<KubeletErrorKind>({
-  credentials: true,
-  unreachable: true,
-  unauthorized: true,
-  forbidden: true,
-  unexpected: true,
-});
-
-const UNREPAIRABLE = wordsOf<UnrepairableReason>({
-  "policy-always": true,
-  "digest-on-classic-store": true,
-  "invalid-reference": true,
-  "no-rule": true,
-  excluded: true,
-  "not-in-mirror": true,
-  denied: true,
-});
-
-const FAILED = wordsOf<NonNullable<Failed["reason"]>>({
-  "not-in-mirror": true,
-  denied: true,
-  "digest-on-classic-store": true,
-});
+/** See PULL_RESULTS. */
+export type PullResult = typeof PULL_RESULTS[number];
 
 /** What becomes of a failing container; the reason is empty but for the unrepairable. */
 export interface ContainerLabels {
@@ -65,13 +38,13 @@ export interface ContainerLabels {
 
 /** Everything that can become of one. */
 export const CONTAINER_LABELS: readonly ContainerLabels[] = [
-  ...(["repaired", "repairing", "waiting"] as const).map((state) => ({ state, reason: "" as const })),
-  ...UNREPAIRABLE.map((reason) => ({ state: "unrepairable" as const, reason })),
+  ...CONTAINER_STATES.filter((state) => state !== "unrepairable").map((state) => ({ state, reason: "" as const })),
+  ...UNREPAIRABLE_REASONS.map((reason) => ({ state: "unrepairable" as const, reason })),
 ];
 
 const REPAIR_LABELS: readonly { readonly result: Outcome["result"]; readonly reason: string }[] = [
-  ...(["repaired", "already-present", "failed"] as const).map((result) => ({ result, reason: "" })),
-  ...FAILED.map((reason) => ({ result: "failed" as const, reason })),
+  ...REPAIR_RESULTS.map((result) => ({ result, reason: "" })),
+  ...FINAL_REASONS.map((reason) => ({ result: "failed" as const, reason })),
 ];
 
 /** Makes the instruments in a registry of their own, with a zero for every series that is known beforehand. */
@@ -129,13 +102,8 @@ export function makeInstruments(library: Library) {
 function startFromZero({ repairs, containers, kubeletErrors, dockerErrors, passes, pulls }: Instruments): void {
   for (const labels of REPAIR_LABELS) repairs.inc(labels, 0);
   for (const labels of CONTAINER_LABELS) containers.set({ ...labels }, 0);
-  for (const kind of KUBELET_ERRORS) kubeletErrors.inc({ kind }, 0);
+  for (const kind of KUBELET_ERROR_KINDS) kubeletErrors.inc({ kind }, 0);
   for (const kind of RUNTIME_ERROR_KINDS) dockerErrors.inc({ kind }, 0);
   for (const result of ["good", "failed"]) passes.zero({ result });
   for (const result of ["delivered", "failed"]) pulls.zero({ result });
-}
-
-/** A vocabulary as a list; the compiler sees to it that no word is left out. */
-function wordsOf<Word extends string>(words: Readonly<Record<Word, true>>): readonly Word[] {
-  return Object.keys(words) as Word[];
 }

@@ -2,11 +2,11 @@
 // read the text is somebody else's matter.
 
 import type { Candidate } from "../images/rules.ts";
-import { KubeletError } from "../kubelet/client.ts";
+import { KubeletError } from "../kubelet/errors.ts";
 import type { CandidateAttempt } from "../plan/outcome.ts";
 import type { Target } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
-import type { RuntimeErrorKind } from "../runtime/runtime.ts";
+import type { RuntimeErrorKind } from "../runtime/errors.ts";
 import type { MirrorState, NodeState } from "../status/node_state.ts";
 import {
   CONTAINER_LABELS,

@@ -1,20 +1,31 @@
 // The fixed vocabulary of results: what became of a repair, and why something cannot be repaired, with what to do.
 
 import type { Candidate } from "../images/rules.ts";
-import type { RuntimeErrorKind } from "../runtime/runtime.ts";
+import { RUNTIME_ERROR_KINDS } from "../runtime/errors.ts";
+
+/** What only a person can help with once candidates were tried; trying goes on, ever more rarely. */
+export const FINAL_REASONS = ["not-in-mirror", "denied", "digest-on-classic-store"] as const;
+
+/** See FINAL_REASONS. */
+export type FinalReason = typeof FINAL_REASONS[number];
 
 /** Why a container is left as it is. The operator's next step goes with each, see adviceOn. */
-export type UnrepairableReason =
-  | "policy-always"
-  | "digest-on-classic-store"
-  | "invalid-reference"
-  | "no-rule"
-  | "excluded"
-  | "not-in-mirror"
-  | "denied";
+export const UNREPAIRABLE_REASONS = [
+  "policy-always",
+  "invalid-reference",
+  "no-rule",
+  "excluded",
+  ...FINAL_REASONS,
+] as const;
 
-/** Why one candidate did not deliver; the kinds of RuntimeError, and what Gilly itself found. */
-export type CandidateFailure = RuntimeErrorKind | "cooling-down" | "wrong-image" | "digest-changed";
+/** See UNREPAIRABLE_REASONS. */
+export type UnrepairableReason = typeof UNREPAIRABLE_REASONS[number];
+
+/** Why a candidate that was asked for did not deliver: the kinds of RuntimeError, and what Gilly itself found. */
+export const PULL_FAILURES = [...RUNTIME_ERROR_KINDS, "wrong-image", "digest-changed"] as const;
+
+/** Why one candidate did not deliver; one that cools down was not asked. */
+export type CandidateFailure = typeof PULL_FAILURES[number] | "cooling-down";
 
 /** A candidate that was tried, or passed over because its mirror cools down, and what came of it. */
 export interface CandidateAttempt {
@@ -46,8 +57,7 @@ export interface AlreadyPresent {
 /** No candidate delivered. */
 export interface Failed {
   readonly result: "failed";
-  /** Set when only a person can help; trying goes on, ever more rarely. */
-  readonly reason: "not-in-mirror" | "denied" | "digest-on-classic-store" | undefined;
+  readonly reason: FinalReason | undefined;
   readonly message: string;
   readonly attempts: readonly CandidateAttempt[];
   /** The runtime itself does not answer: no mirror is to blame, and no image can be pulled. */
@@ -56,6 +66,9 @@ export interface Failed {
 
 /** What became of one repair. */
 export type Outcome = Repaired | AlreadyPresent | Failed;
+
+/** The results that a repair can have. */
+export const REPAIR_RESULTS = ["repaired", "already-present", "failed"] as const satisfies readonly Outcome["result"][];
 
 /** What a set of failed attempts amounts to: an answer about the image, about credentials, or merely bad luck. */
 export function failedOutcome(attempts: readonly CandidateAttempt[]): Failed {

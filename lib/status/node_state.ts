@@ -46,7 +46,10 @@ export interface NodeState {
 }
 
 /** What becomes of a failing container; each is in exactly one. */
-export type ContainerStateName = "repaired" | "repairing" | "waiting" | "unrepairable";
+export const CONTAINER_STATES = ["repaired", "repairing", "waiting", "unrepairable"] as const;
+
+/** See CONTAINER_STATES. */
+export type ContainerStateName = typeof CONTAINER_STATES[number];
 
 /** A failing container. */
 export interface ContainerState {

@@ -2,7 +2,8 @@
 // that the stand-in cannot drift away from what it stands in for.
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import type { RegistryAuth } from "../../lib/images/registry.ts";
-import { type PullProgress, type Runtime, RuntimeError, type RuntimeErrorKind } from "../../lib/runtime/runtime.ts";
+import { RuntimeError, type RuntimeErrorKind } from "../../lib/runtime/errors.ts";
+import { type PullProgress, type Runtime } from "../../lib/runtime/runtime.ts";
 
 /** A runtime with a mirror behind it. All references carry a tag. */
 export interface RuntimeFixture {

@@ -4,6 +4,7 @@
 import type { RemoteImage } from "../../lib/images/registry.ts";
 import type { Mirrors } from "../../lib/mirrors/mirrors.ts";
 import type { RuntimeAdvice, RuntimeInfo } from "../../lib/runtime/advice.ts";
+import { RuntimeError } from "../../lib/runtime/errors.ts";
 import {
   type EventOptions,
   type LocalImage,
@@ -11,7 +12,6 @@ import {
   type PullOptions,
   type ResolveOptions,
   type Runtime,
-  RuntimeError,
   type RuntimeEvent,
 } from "../../lib/runtime/runtime.ts";
 

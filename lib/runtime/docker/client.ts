@@ -1,6 +1,8 @@
 // The adapter for one Docker Engine, over its unix socket. It knows seven routes and no more: ping, info, events, look at
 // an image here or at its registry, pull one, tag one. It must never send anything that deletes or changes what it was not asked for.
+
 import type { RegistryAuth, RemoteImage } from "../../images/registry.ts";
+import { RuntimeError } from "../errors.ts";
 import { describeError } from "../../support/errors.ts";
 import { type Fields, isFields } from "../../support/json.ts";
 import { readLines } from "../../support/lines.ts";
@@ -12,7 +14,6 @@ import {
   type PullOptions,
   type ResolveOptions,
   type Runtime,
-  RuntimeError,
 } from "../runtime.ts";
 import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
 import { dockerAdvice } from "./advice.ts";

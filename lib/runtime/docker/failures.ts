@@ -1,6 +1,7 @@
 // What a failed pull means. Docker Engines answer the same registry failure with different statuses and wordings, so the
 // text decides first and the status last. Pure: a status and a text in, a kind out.
-import type { RuntimeErrorKind } from "../runtime.ts";
+
+import type { RuntimeErrorKind } from "../errors.ts";
 
 /** A failure as the Engine told it. */
 export interface EngineFailure {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { KubeletClient, KubeletError, type KubeletSettings } from "../../../lib/kubelet/client.ts";
+import { KubeletClient, type KubeletSettings } from "../../../lib/kubelet/client.ts";
+import { KubeletError } from "../../../lib/kubelet/errors.ts";
 import { describeError } from "../../../lib/support/errors.ts";
 import { makeAuthority } from "../../fakes/certificates.ts";
 import { type FakeKubelet, type KubeletOptions, startKubelet } from "../../fakes/kubelet.ts";

@@ -7,7 +7,7 @@ import type { Level } from "../../../lib/log/log.ts";
 import { LogMessages, namePods } from "../../../lib/log/messages.ts";
 import { makePlan } from "../../../lib/plan/plan.ts";
 import { dockerAdvice } from "../../../lib/runtime/docker/advice.ts";
-import { RuntimeError } from "../../../lib/runtime/runtime.ts";
+import { RuntimeError } from "../../../lib/runtime/errors.ts";
 import { listOf, waitingPod } from "../../fakes/pods.ts";
 import { repairOf } from "../../fakes/repairs.ts";
 

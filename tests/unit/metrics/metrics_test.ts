@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { Candidate } from "../../../lib/images/rules.ts";
-import { KubeletError } from "../../../lib/kubelet/client.ts";
+import { KubeletError } from "../../../lib/kubelet/errors.ts";
 import { certificateExpiries } from "../../../lib/metrics/certificates.ts";
 import { failedOutcome, type Outcome } from "../../../lib/plan/outcome.ts";
 import type { ContainerState, MirrorState } from "../../../lib/status/node_state.ts";

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { MirrorSettings } from "../../../lib/config/config.ts";
 import { Cooldowns } from "../../../lib/mirrors/cooldown.ts";
 import { MirrorPool } from "../../../lib/mirrors/pool.ts";
-import { RuntimeError, type RuntimeErrorKind } from "../../../lib/runtime/runtime.ts";
+import { RuntimeError, type RuntimeErrorKind } from "../../../lib/runtime/errors.ts";
 
 const MIRROR = "mirror.example:5000";
 const OTHER = "other.example";

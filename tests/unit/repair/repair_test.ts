@@ -5,7 +5,7 @@ import type { CandidateAttempt } from "../../../lib/plan/outcome.ts";
 import { isRefusal, planImage, type Target } from "../../../lib/plan/plan.ts";
 import type { Observer } from "../../../lib/repair/observer.ts";
 import { repair, type RepairContext } from "../../../lib/repair/repair.ts";
-import { RuntimeError } from "../../../lib/runtime/runtime.ts";
+import { RuntimeError } from "../../../lib/runtime/errors.ts";
 import { image, MemoryRuntime, openMirrors } from "../../fakes/runtime.ts";
 
 const DIGEST = `sha256:${"ab".repeat(32)}`;

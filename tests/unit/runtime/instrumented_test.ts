@@ -1,8 +1,9 @@
 // What becomes news of a runtime: what counts as an answer, what as silence, and what a pull took.
 
 import { assertEquals } from "@std/assert";
+import { RuntimeError } from "../../../lib/runtime/errors.ts";
 import { InstrumentedRuntime } from "../../../lib/runtime/instrumented.ts";
-import { RuntimeError, type RuntimeObserver } from "../../../lib/runtime/runtime.ts";
+import { type RuntimeObserver } from "../../../lib/runtime/runtime.ts";
 import { image, MEMORY_ADVICE, MemoryRuntime } from "../../fakes/runtime.ts";
 
 const SILENCE = { runtime: MEMORY_ADVICE, because: "Connection refused" };

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DockerRuntime } from "../../../../lib/runtime/docker/client.ts";
-import { RuntimeError } from "../../../../lib/runtime/runtime.ts";
+import { RuntimeError } from "../../../../lib/runtime/errors.ts";
 import { fakeImage, startDockerEngine } from "../../../fakes/docker_engine.ts";
 
 const never = () => new AbortController().signal;

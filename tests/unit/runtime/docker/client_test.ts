@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { DockerRuntime } from "../../../../lib/runtime/docker/client.ts";
-import { RuntimeError, type RuntimeErrorKind } from "../../../../lib/runtime/runtime.ts";
+import { RuntimeError, type RuntimeErrorKind } from "../../../../lib/runtime/errors.ts";
 import {
   type FakeDockerEngine,
   type FakeEngineOptions,

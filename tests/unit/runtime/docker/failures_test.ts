@@ -5,7 +5,7 @@ import {
   plainText,
   retryAfterSeconds,
 } from "../../../../lib/runtime/docker/failures.ts";
-import type { RuntimeErrorKind } from "../../../../lib/runtime/runtime.ts";
+import type { RuntimeErrorKind } from "../../../../lib/runtime/errors.ts";
 import { PROJECT } from "../../../../tools/deno.ts";
 
 const REFERENCE = "mirror.example/a/b:1";

@@ -6,7 +6,7 @@ import {
   registryAuthHeader,
   withoutCredentials,
 } from "../../../../lib/runtime/docker/request.ts";
-import { RuntimeError } from "../../../../lib/runtime/runtime.ts";
+import { RuntimeError } from "../../../../lib/runtime/errors.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;
 
