@@ -3,18 +3,18 @@
 import type { Config } from "../config/config.ts";
 import { type Format, FORMATS, isFormat } from "../export/formats.ts";
 import { describeUnsupported, type Exported } from "../export/model.ts";
-import { findAuthorities, type PlacedFile, placeFiles } from "../export/write.ts";
+import { findAuthorities, writeFiles, type WrittenFile } from "../export/write.ts";
 import { compileRules } from "../images/rules.ts";
 import { EXIT, UsageError } from "../support/errors.ts";
 import { nearestWord, printableJson } from "../support/text.ts";
 import type { Command } from "./command_line.ts";
-import { CONFIG_FLAG, JSON_FLAG, readConfigText, tell } from "./flags.ts";
+import { CONFIG_FLAG, JSON_FLAG, readConfigText, warn } from "./flags.ts";
 
 /** What `export --json` prints. */
 export interface ExportReport extends Exported {
   readonly format: Format;
   /** Where the files were written; left out without --output. */
-  readonly placed?: readonly PlacedFile[];
+  readonly placed?: readonly WrittenFile[];
 }
 
 /** Where registries have their authorities, the format's own folder first. */
@@ -57,11 +57,11 @@ export const exportCommand: Command = {
     const config = await readConfigText(args, "export");
     const exported = await exportConfig(config, format);
     if (exported.files.length === 0) {
-      warnings(exported).forEach(tell);
+      warnings(exported).forEach(warn);
       throw new Error(`no rule of ${config.file} can be expressed for ${format}`);
     }
     const placed = typeof folder === "string"
-      ? await placeFiles(exported.files, folder, { force: args.flags.force === true })
+      ? await writeFiles(exported.files, folder, { force: args.flags.force === true })
       : undefined;
     if (args.flags.json === true) {
       const report: ExportReport = { format, ...exported, ...(placed && { placed }) };
@@ -70,7 +70,7 @@ export const exportCommand: Command = {
     }
     if (placed === undefined) output.write(exported.files.map(({ content }) => content).join("\n"));
     else for (const { path, state } of placed) output.write(`${state.padEnd("overwritten".length)}  ${path}\n`);
-    [...warnings(exported), ...exported.next.map((sentence) => `then: ${sentence}`)].forEach(tell);
+    [...warnings(exported), ...exported.next.map((sentence) => `then: ${sentence}`)].forEach(warn);
     return EXIT.ok;
   },
 };

@@ -73,7 +73,7 @@ export function underJournald(): boolean {
 }
 
 /** Says on standard error what is odd about a result that is printed all the same. */
-export function tell(text: string): void {
+export function warn(text: string): void {
   writeToStandardError(new TextEncoder().encode(`gilly: ${printable(text)}\n`));
 }
 

@@ -8,7 +8,7 @@ import { type LedgerEntry, ledgerLines } from "../record/ledger.ts";
 import { describeError, EXIT, UsageError } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
 import type { Arguments, Command, Output } from "./command_line.ts";
-import { CONFIG_FLAG, configFileOf, JSON_FLAG, tell } from "./flags.ts";
+import { CONFIG_FLAG, configFileOf, JSON_FLAG, warn } from "./flags.ts";
 import { sizeOf } from "./environment.ts";
 
 export const historyCommand: Command = {
@@ -36,8 +36,8 @@ export const historyCommand: Command = {
     const entries = matching(file, query, odd);
     const printed = args.flags.json === true ? printJson(entries, output) : printTable(entries, file, query, output);
     await printed.catch(refuseStranger);
-    if (odd.unreadable > 0) tell(`left out of ${file}: ${counted(odd.unreadable)} that cannot be read`);
-    if (odd.newer > 0) tell(`shown as far as it is known, of ${file}: ${counted(odd.newer)} of a newer Gilly`);
+    if (odd.unreadable > 0) warn(`left out of ${file}: ${counted(odd.unreadable)} that cannot be read`);
+    if (odd.newer > 0) warn(`shown as far as it is known, of ${file}: ${counted(odd.newer)} of a newer Gilly`);
     return EXIT.ok;
   },
 };

@@ -8,7 +8,7 @@ import { seeDaemon, type SeenDaemon, stateFileIn, watchStateFile } from "../stat
 import { describeError, EXIT } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
 import type { Command, Output } from "./command_line.ts";
-import { JSON_FLAG, tell } from "./flags.ts";
+import { JSON_FLAG, warn } from "./flags.ts";
 import { ShutdownSignal } from "./signals.ts";
 import { sizeOf } from "./environment.ts";
 
@@ -43,7 +43,7 @@ export const statusCommand: Command = {
     const json = flags.json === true;
     if (flags.watch === true) return await watch(file, json, output);
     const seen = await seeDaemon(file, systemClock.wallTime());
-    for (const problem of seen.problems) tell(`${file}: ${problem}`);
+    for (const problem of seen.problems) warn(`${file}: ${problem}`);
     output.write(json ? `${printableJson(asJson(seen), 2)}\n` : `${linesOf(seen).join("\n")}\n`);
     return seen.state === undefined ? NOT_RUNNING : EXIT.ok;
   },

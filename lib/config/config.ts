@@ -113,26 +113,26 @@ export async function loadConfigText(file: string): Promise<Config> {
 /**
  * Reads and checks a config file, and every certificate, key, token and credentials file that it names, and whether the
  * files to be written lie where they may. The contents are looked at and forgotten. Credentials of a mirror may be
- * missing, because they may be handed out later. `placeOf` says where a file that the config names is to be read instead;
- * one without a place is not looked at. Throws ConfigError with all mistakes of the config and of those files.
+ * missing, because they may be handed out later. `readAt` says where a file that the config names is to be read instead;
+ * one without a readable is not looked at. Throws ConfigError with all mistakes of the config and of those files.
  */
 export async function loadConfig(
   file: string,
-  placeOf: (path: string) => string | undefined = (path) => path,
+  readAt: (path: string) => string | undefined = (path) => path,
 ): Promise<Config> {
   const { config, mistakes, namedFiles } = examine(await readConfigText(file), file);
   const found = await Promise.all(namedFiles.map(async ({ path, kind, mistakeHere }) => {
-    const place = placeOf(path);
-    const message = place === undefined ? undefined : await mistakeInFile(place, kind);
-    return message === undefined ? [] : [mistakeHere(place === path ? message : `${message} (lent as ${path})`)];
+    const readable = readAt(path);
+    const message = readable === undefined ? undefined : await mistakeInFile(readable, kind);
+    return message === undefined ? [] : [mistakeHere(readable === path ? message : `${message} (lent as ${path})`)];
   }));
   const all = [...mistakes, ...found.flat()];
   if (config === undefined || all.length > 0) throw new ConfigError(inFileOrder(all));
-  const kubelet = { ...config.kubelet, ...placesOf(config.kubelet, placeOf) };
+  const kubelet = { ...config.kubelet, ...filesReadAt(config.kubelet, readAt) };
   const { certFile, keyFile } = config.kubelet;
-  const [certPlace, keyPlace] = [certFile, keyFile].map((path) => path === undefined ? undefined : placeOf(path));
-  if (certPlace !== undefined && keyPlace !== undefined) {
-    const mismatch = await mistakeInPair(certPlace, keyPlace);
+  const [certAt, keyAt] = [certFile, keyFile].map((path) => path === undefined ? undefined : readAt(path));
+  if (certAt !== undefined && keyAt !== undefined) {
+    const mismatch = await mistakeInPair(certAt, keyAt);
     const key = namedFiles.find(({ path, kind }) => kind === "key" && path === keyFile);
     if (mismatch !== undefined && key !== undefined) throw new ConfigError([key.mistakeHere(mismatch)]);
   }
@@ -140,14 +140,14 @@ export async function loadConfig(
 }
 
 /** The files of the kubelet's settings that are to be read elsewhere than where they are named. */
-function placesOf(
+function filesReadAt(
   kubelet: Config["kubelet"],
-  placeOf: (path: string) => string | undefined,
+  readAt: (path: string) => string | undefined,
 ): Partial<Config["kubelet"]> {
   const keys = Object.keys(KUBELET_FILES) as (keyof typeof KUBELET_FILES)[];
   return Object.fromEntries(keys.flatMap((key) => {
-    const place = kubelet[key] === undefined ? undefined : placeOf(kubelet[key]);
-    return place === undefined ? [] : [[key, place]];
+    const readable = kubelet[key] === undefined ? undefined : readAt(kubelet[key]);
+    return readable === undefined ? [] : [[key, readable]];
   }));
 }
 

@@ -124,7 +124,7 @@ class SocketNotifier implements Notifier {
       try {
         await this.#socket.send(new TextEncoder().encode(formatNotification(next)), this.#target);
       } catch (error) {
-        this.#tell(error);
+        this.#report(error);
       }
     }
     this.#sending = undefined;
@@ -133,14 +133,14 @@ class SocketNotifier implements Notifier {
   async #atMostOneSecond(sending: Promise<void>): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(() => {
-      this.#tell(new Error(`systemd did not take the message within ${SEND_TIMEOUT_MS / 1000} s`));
+      this.#report(new Error(`systemd did not take the message within ${SEND_TIMEOUT_MS / 1000} s`));
       resolve();
     }, SEND_TIMEOUT_MS);
     await Promise.race([sending, late]);
     clearTimeout(timer);
   }
 
-  #tell(cause: unknown): void {
+  #report(cause: unknown): void {
     if (this.#told || this.#closed) return;
     this.#told = true;
     this.#onFailure(new NotifyError(`cannot notify systemd through ${this.#name}`, { cause }));

@@ -5,28 +5,28 @@ import { makeFolders, ProtectedPathError, writeAtomically } from "../support/fil
 import type { ExportedFile } from "./model.ts";
 
 /** A file that lies where it was asked for. */
-export interface PlacedFile {
+export interface WrittenFile {
   /** Its path under the folder. */
   readonly path: string;
   readonly state: "written" | "overwritten" | "unchanged";
 }
 
 /** Files could not be placed; what the message says was attempted. Nothing was written when they exist already. */
-export class PlaceError extends Error {
-  override name = "PlaceError";
+export class ExportWriteError extends Error {
+  override name = "ExportWriteError";
 }
 
 /**
  * Writes files under a folder as under the root: `/etc/a` becomes `FOLDER/etc/a`. A file with other contents is refused
- * unless `force`, and then none is written. Throws PlaceError.
+ * unless `force`, and then none is written. Throws ExportWriteError.
  */
-export async function placeFiles(
+export async function writeFiles(
   files: readonly ExportedFile[],
   folder: string,
   options: { readonly force: boolean },
-): Promise<PlacedFile[]> {
+): Promise<WrittenFile[]> {
   const root = folder.replace(/\/+$/, "");
-  const placed: (PlacedFile & { readonly content: string })[] = [];
+  const placed: (WrittenFile & { readonly content: string })[] = [];
   for (const { path, content } of files) {
     const target = `${root}${path}`;
     const present = await read(target);
@@ -35,7 +35,9 @@ export async function placeFiles(
   }
   const changed = placed.filter(({ state }) => state === "overwritten").map(({ path }) => path);
   if (changed.length > 0 && !options.force) {
-    throw new PlaceError(`refused to overwrite ${changed.join(", ")}: the contents differ; --force overwrites them`);
+    throw new ExportWriteError(
+      `refused to overwrite ${changed.join(", ")}: the contents differ; --force overwrites them`,
+    );
   }
   for (const { path, state, content } of placed) if (state !== "unchanged") await write(path, content);
   return placed.map(({ path, state }) => ({ path, state }));
@@ -74,7 +76,7 @@ async function read(path: string): Promise<string | undefined> {
     return await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new PlaceError(`reading ${path}, which would be overwritten`, { cause: error });
+    throw new ExportWriteError(`reading ${path}, which would be overwritten`, { cause: error });
   }
 }
 
@@ -85,11 +87,11 @@ async function write(path: string, content: string): Promise<void> {
     await writeAtomically(path, content);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable || error instanceof ProtectedPathError) {
-      throw new PlaceError(
+      throw new ExportWriteError(
         `Gilly itself may not write ${path}: give --output another folder and copy from there, as root: cp -r FOLDER/. /`,
         { cause: error },
       );
     }
-    throw new PlaceError(`writing ${path}`, { cause: error });
+    throw new ExportWriteError(`writing ${path}`, { cause: error });
   }
 }

@@ -61,7 +61,7 @@ export function carryOver(memory: Memory, before: MemoryTerms, after: MemoryTerm
   for (const host of [...memory.cooldowns.all().keys()]) if (isChanged(host)) memory.cooldowns.end(host);
   const isStale = (name: string, last: Outcome, candidates: readonly Candidate[]) =>
     (last.result === "failed" && last.reason === "denied") || candidates.some(({ mirror }) => isChanged(mirror)) ||
-    placesOf(candidates) !== placesOf(candidatesOf(after, name));
+    repositoriesOf(candidates) !== repositoriesOf(candidatesOf(after, name));
   for (const retries of [memory.retries, memory.keptRetries]) {
     retries.forgetIf(isStale);
     retries.changeBackoff(after.config.repair.backoff);
@@ -73,6 +73,6 @@ function candidatesOf({ registries }: MemoryTerms, name: string): readonly Candi
   return match.rule === undefined ? [] : match.candidates;
 }
 
-function placesOf(candidates: readonly Candidate[]): string {
+function repositoriesOf(candidates: readonly Candidate[]): string {
   return candidates.map(({ repository }) => repository).join(" ");
 }

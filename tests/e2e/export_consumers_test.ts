@@ -9,7 +9,7 @@ import { testIfPossible } from "../support/requirements.ts";
 import { startTlsRegistry, type TlsRegistry } from "./tls_registry.ts";
 import { runProgram } from "../support/program.ts";
 import { exportContainerd } from "../../lib/export/hosts_toml.ts";
-import { placeFiles } from "../../lib/export/write.ts";
+import { writeFiles } from "../../lib/export/write.ts";
 
 /** A folder, and two mirrors under it. */
 interface Stage {
@@ -141,7 +141,7 @@ testIfPossible(
         ...{ rules, source: "/etc/gilly/config.yaml", withCredentials: [], excluded: [] },
         authorities: { [one.host]: [one.authorityFile], [two.host]: [two.authorityFile] },
       });
-      await placeFiles(files, `${dir}/root`, { force: false });
+      await writeFiles(files, `${dir}/root`, { force: false });
       const hosts = `${dir}/root/etc/containerd/certs.d`;
       await using containerd = await startContainerd({ ...stage, env: { HOME: dir, SSL_CERT_FILE: "/dev/null" } });
       const expected: [string, string][] = [

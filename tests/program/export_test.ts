@@ -1,7 +1,7 @@
 // Exported files are placed as they would lie below /, and `gilly export` does so as a user asks for it.
 
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { findAuthorities, PlaceError, placeFiles } from "../../lib/export/write.ts";
+import { ExportWriteError, findAuthorities, writeFiles } from "../../lib/export/write.ts";
 import { filesUnder, inTemporaryFolder } from "../support/folder.ts";
 import { permissions, runProgram } from "../support/program.ts";
 
@@ -9,11 +9,15 @@ Deno.test("files are placed below a folder, left alone when they are the same, a
   await inTemporaryFolder(async (folder) => {
     const files = [{ path: "/etc/a/b", content: "1\n" }, { path: "/etc/c", content: "2\n" }];
     const place = (content: string, force = false) =>
-      placeFiles([{ ...files[0]!, content }, files[1]!], `${folder}/`, { force });
+      writeFiles([{ ...files[0]!, content }, files[1]!], `${folder}/`, { force });
     assertEquals((await place("1\n")).map(({ state }) => state), ["written", "written"]);
     assertEquals((await place("1\n")).map(({ state }) => state), ["unchanged", "unchanged"]);
     await Deno.remove(`${folder}/etc/c`);
-    await assertRejects(() => place("3\n"), PlaceError, `refused to overwrite ${folder}/etc/a/b: the contents differ`);
+    await assertRejects(
+      () => place("3\n"),
+      ExportWriteError,
+      `refused to overwrite ${folder}/etc/a/b: the contents differ`,
+    );
     assertEquals(await filesUnder(folder), [["/etc/a/b", "1\n"]], "a refused export wrote something");
     assertEquals((await place("3\n", true)).map(({ state }) => state), ["overwritten", "written"]);
     assertEquals((await filesUnder(folder)).sort(), [["/etc/a/b", "3\n"], ["/etc/c", "2\n"]]);

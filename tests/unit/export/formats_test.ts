@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml";
 import { type Format, FORMATS } from "../../../lib/export/formats.ts";
 import type { Exported, ExportInput } from "../../../lib/export/model.ts";
-import { placeFiles } from "../../../lib/export/write.ts";
+import { writeFiles } from "../../../lib/export/write.ts";
 import type { RegistryRule } from "../../../lib/images/rules.ts";
 import { PROJECT } from "../../../tools/deno.ts";
 import { filesUnder } from "../../support/folder.ts";
@@ -49,7 +49,7 @@ async function assertGolden(format: Format, { files, ...rest }: Exported): Promi
   const root = `${GOLDEN}/${format}`;
   if (Deno.env.get("GILLY_UPDATE_GOLDEN") === "1") {
     await Deno.remove(root, { recursive: true }).catch(() => {});
-    await placeFiles([...actual].map(([path, content]) => ({ path, content })), root, { force: true });
+    await writeFiles([...actual].map(([path, content]) => ({ path, content })), root, { force: true });
   }
   assertEquals(Object.fromEntries(actual), Object.fromEntries(await filesUnder(root)));
 }
