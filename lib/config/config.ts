@@ -114,7 +114,7 @@ export async function loadConfigText(file: string): Promise<Config> {
  * Reads and checks a config file, and every certificate, key, token and credentials file that it names, and whether the
  * files to be written lie where they may. The contents are looked at and forgotten. Credentials of a mirror may be
  * missing, because they may be handed out later. `readAt` says where a file that the config names is to be read instead;
- * one without a readable is not looked at. Throws ConfigError with all mistakes of the config and of those files.
+ * where it answers undefined the file is not read. Throws ConfigError with all mistakes of the config and of those files.
  */
 export async function loadConfig(
   file: string,
