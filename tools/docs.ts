@@ -4,11 +4,12 @@
 import { PROJECT } from "./deno.ts";
 import type { Command, Flag } from "../lib/commands/command_line.ts";
 import { COMMANDS } from "../lib/commands/mod.ts";
-import { checkSettings, DEFAULTS } from "../lib/config/schema.ts";
+import { SETTINGS } from "../lib/config/keys.ts";
+import { type Key as DeclaredKey, keysOf } from "../lib/config/schema.ts";
+import { checkSettings } from "../lib/config/settings.ts";
 import { VERSION } from "../lib/version.ts";
-import { PURPOSES } from "./keys.ts";
 
-/** File name in docs/ -> its contents. Throws when a key of the config has no purpose, or a purpose no key. */
+/** File name in docs/ -> its contents. */
 export function generate(): Record<string, string> {
   return {
     "configuration.md": configurationPage(),
@@ -17,38 +18,18 @@ export function generate(): Record<string, string> {
   };
 }
 
-interface Key {
+interface Key extends DeclaredKey {
   readonly name: string;
-  readonly fallback: unknown;
   readonly accepts: string;
 }
 
-/** Keys below a mapping whose own keys are free; the schema's defaults do not show them. */
-const FREE_KEYS: Readonly<Record<string, readonly string[]>> = {
-  mirrors: ["authFile", "authPaths", "maxConcurrentPulls"],
-};
-
 function keys(): Key[] {
-  const found = [...leavesOf(DEFAULTS, [])].flatMap(([path, fallback]) => {
-    const free = FREE_KEYS[path.join(".")];
-    if (free === undefined) return [keyAt(path, path, fallback)];
-    return free.map((key) => keyAt([...path, "HOST", key], [...path, "mirror.example", key], undefined));
-  });
-  const names = new Set(found.map(({ name }) => name));
-  for (const name of names) if (PURPOSES[name] === undefined) throw new Error(`tools/keys.ts says nothing of ${name}`);
-  for (const name of Object.keys(PURPOSES)) if (!names.has(name)) throw new Error(`tools/keys.ts knows a key ${name}`);
-  return found;
-}
-
-function* leavesOf(value: unknown, path: string[]): Generator<[string[], unknown]> {
-  const isSection = typeof value === "object" && value !== null && !Array.isArray(value) &&
-    Object.keys(value).length > 0;
-  if (!isSection) return yield [path, value];
-  for (const [key, below] of Object.entries(value)) yield* leavesOf(below, [...path, key]);
+  return [...keysOf(SETTINGS)].map((key) => ({ ...key, name: key.path.join("."), accepts: acceptedBy(key.path) }));
 }
 
 // The schema tells what it accepts by refusing what nothing accepts.
-function keyAt(path: readonly string[], real: readonly string[], fallback: unknown): Key {
+function acceptedBy(path: readonly string[]): string {
+  const real = path.map((step) => step === "HOST" ? "mirror.example" : step);
   const document: Record<string, unknown> = {};
   let at = document;
   for (const [index, key] of real.entries()) at = (at[key] = index === real.length - 1 ? true : {}) as typeof at;
@@ -56,15 +37,15 @@ function keyAt(path: readonly string[], real: readonly string[], fallback: unkno
   const refusal = mistakes.find((mistake) => mistake.path.join() === real.join())?.message ?? "";
   const accepts = /^expected (.*), got true/.exec(refusal)?.[1];
   if (accepts === undefined) throw new Error(`the schema does not say what ${path.join(".")} accepts: ${refusal}`);
-  return { name: path.join("."), fallback, accepts };
+  return accepts;
 }
 
 function configurationPage(): string {
-  const sections = keys().map(({ name, fallback, accepts }) => {
+  const sections = keys().map(({ name, fallback, accepts, purpose }) => {
     const standard = fallback === undefined || (Array.isArray(fallback) && fallback.length === 0)
       ? ""
       : `; default \`${typeof fallback === "string" ? fallback : JSON.stringify(fallback)}\``;
-    return `### \`${name}\`\n\n${PURPOSES[name]}\n\nExpects ${accepts}${standard}.\n`;
+    return `### \`${name}\`\n\n${purpose}\n\nExpects ${accepts}${standard}.\n`;
   });
   return `# Configuration
 

@@ -2,7 +2,7 @@
 // beside it. It changes nothing.
 
 import { type Config, ConfigError, type ConfigMistake, loadConfig, loadConfigText } from "../config/config.ts";
-import { KUBELET_FILES } from "../config/files.ts";
+import { KUBELET_FILES } from "../config/keys.ts";
 import { ENOUGH } from "../kubelet/rights.ts";
 import type { CertificateFacts } from "../support/certificate_facts.ts";
 import { readCertificates } from "../support/certificates.ts";

@@ -1,7 +1,8 @@
 // The adapter for the files that systemd lends to a service: the copies under /run/credentials, which are there only while
 // the service runs, and the files that they are copies of, which the unit's LoadCredential= lines name.
 
-import { KUBELET_FILES, reasonOf } from "../config/files.ts";
+import { reasonOf } from "../config/files.ts";
+import { KUBELET_FILES } from "../config/keys.ts";
 import { type Installed, type LentFile, originOf, watchedBy } from "./unit_file.ts";
 
 /** Where systemd has units, the first to hide the others (systemd.unit(5)). */

@@ -2,7 +2,7 @@
 
 import { systemClock } from "../support/clock.ts";
 import { parseConfig } from "../config/config.ts";
-import { DEFAULTS } from "../config/schema.ts";
+import { DEFAULT_LEDGER } from "../config/keys.ts";
 import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../record/history.ts";
 import { type LedgerEntry, ledgerLines } from "../record/ledger.ts";
 import { describeError, EXIT, UsageError } from "../support/errors.ts";
@@ -61,7 +61,7 @@ async function ledgerFileOf(args: Arguments): Promise<string> {
     return parseConfig(await Deno.readTextFile(file), file).ledger.file;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound) || args.flags.config !== undefined) throw error;
-    return DEFAULTS.ledger.file;
+    return DEFAULT_LEDGER;
   }
 }
 

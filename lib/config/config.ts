@@ -3,15 +3,14 @@
 
 import { parseLocation } from "../images/location.ts";
 import type { RegistryRule } from "../images/rules.ts";
-import { isFields } from "../support/json.ts";
 import { mistakeInWrittenPath } from "../support/files.ts";
-import { KUBELET_FILES, mistakeInFile, mistakeInPair, reasonOf } from "./files.ts";
-import type { FileKind } from "./files.ts";
+import { mistakeInFile, mistakeInPair, reasonOf } from "./files.ts";
+import { KUBELET_FILES, type Settings } from "./keys.ts";
 import { locateKeys } from "./positions.ts";
 import type { KeyStep } from "./positions.ts";
-import { checkSettings, valueAt } from "./schema.ts";
-import type { Settings } from "./schema.ts";
-import { HOSTNAME, type ListenAddress, OFF, quoted, resolveHostname } from "./values.ts";
+import type { FileKind } from "./schema.ts";
+import { checkSettings, filesNamedIn } from "./settings.ts";
+import { HOSTNAME, type ListenAddress, quoted, resolveHostname } from "./values.ts";
 import { readYamlMapping } from "./yaml.ts";
 
 /** The checked configuration. Every default is filled in and every path is resolved against the config file's folder. */
@@ -180,7 +179,7 @@ function examine(text: string, file: string): Examination {
     } here, which makes no host of a URL; write the node's name`;
     return { config: undefined, mistakes: [at(["kubelet", "url"], message)], namedFiles: [] };
   }
-  const named = pathsIn(document).map((it) => ({ ...it, resolved: resolvePath(it.value, file) }));
+  const named = filesNamedIn(document).map((it) => ({ ...it, resolved: resolvePath(it.value, file) }));
   // A relative path begins at the config's own folder, which is most often /etc/gilly.
   const misplaced = named.filter(({ kind }) => kind === "written").flatMap(({ path, resolved }) => {
     const message = mistakeInWrittenPath(resolved);
@@ -253,23 +252,6 @@ function given<Values extends object>(values: Values): { [Key in keyof Values]?:
 /** A path, seen from the folder of the config file. */
 function resolvePath(path: string, file: string): string {
   return path.startsWith("/") ? path : file.replace(/[^/]*$/, "") + path.replace(/^(?:\.\/+)+/, "");
-}
-
-/** Every path in the document that leads to a file, to be read or written, whatever else is wrong with the document. */
-function pathsIn(document: unknown): { path: readonly string[]; value: string; kind: FileKind }[] {
-  const mirrors = valueAt(document, "mirrors");
-  const places: { path: readonly string[]; kind: FileKind }[] = [
-    ...Object.entries(KUBELET_FILES).map(([key, kind]) => ({ path: ["kubelet", key], kind })),
-    { path: ["ledger", "file"], kind: "written" },
-    { path: ["metrics", "textfile"], kind: "written" },
-    ...Object.keys(isFields(mirrors) ? mirrors : {}).map((host) => (
-      { path: ["mirrors", host, "authFile"], kind: "credentials" as const }
-    )),
-  ];
-  return places.flatMap(({ path, kind }) => {
-    const value = path.reduce<unknown>(valueAt, document);
-    return typeof value === "string" && !(kind === "written" && value === OFF) ? [{ path, value, kind }] : [];
-  });
 }
 
 async function readConfigText(file: string): Promise<string> {

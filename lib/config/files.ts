@@ -5,19 +5,9 @@ import { mistakeInToken } from "../kubelet/bearer_token.ts";
 import { checkClientCertificate, ClientCertificateError } from "../support/certificates.ts";
 import { DENIED } from "../support/errors.ts";
 import { ProtectedPathError, realPathForWriting } from "../support/files.ts";
-
-/** What a file should hold. */
-export type FileKind = "certificate" | "key" | "token" | "credentials" | "written";
+import type { FileKind } from "./schema.ts";
 
 type ReadKind = Exclude<FileKind, "written">;
-
-/** The kubelet's settings that name files, and what each of those holds. */
-export const KUBELET_FILES = {
-  caFile: "certificate",
-  certFile: "certificate",
-  keyFile: "key",
-  tokenFile: "token",
-} as const;
 
 const LARGEST_FILE = 1024 * 1024;
 

@@ -1,7 +1,7 @@
 // What single values of the config file may be: each rule answers with one sentence about a value that breaks it.
 // Pure: text in, sentence out. No sentence repeats a value that may be a secret.
 
-import { regexes } from "zod";
+import { regexes } from "zod/mini";
 import { mistakeInAuthPath } from "../images/auth_paths.ts";
 import { mistakeInImagePattern } from "../images/exclusions.ts";
 import { parseReference } from "../images/reference.ts";

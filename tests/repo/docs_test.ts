@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { parse } from "@std/yaml";
 import { COMMANDS } from "../../lib/commands/mod.ts";
-import { checkSettings } from "../../lib/config/schema.ts";
+import { checkSettings } from "../../lib/config/settings.ts";
 import { PROJECT } from "../../tools/deno.ts";
 import { generate } from "../../tools/docs.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";

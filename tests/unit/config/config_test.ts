@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { parse } from "@std/yaml";
 import fc from "fast-check";
 import { type Config, ConfigError, parseConfig } from "../../../lib/config/config.ts";
-import { DEFAULTS } from "../../../lib/config/schema.ts";
+import { DEFAULTS } from "../../../lib/config/settings.ts";
 import { resolveHostname } from "../../../lib/config/values.ts";
 import { PROJECT } from "../../../tools/deno.ts";
 

@@ -1,9 +1,9 @@
-// Holds lib/config/schema.ts and lib/config/values.ts to the sentences that they say, key by key.
+// Holds lib/config/keys.ts, settings.ts and values.ts to the sentences that they say, key by key.
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { ConfigError, parseConfig } from "../../../lib/config/config.ts";
-import { DEFAULTS } from "../../../lib/config/schema.ts";
+import { DEFAULTS } from "../../../lib/config/settings.ts";
 
 const KUBELET = "kubelet: {url: 'https://w:10250', tokenFile: /t}";
 const REGISTRIES = "registries: {gcr.io: m.example}";

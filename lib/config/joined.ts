@@ -1,0 +1,91 @@
+// Rules that join several keys of the config file. They look at the unchecked values: zod skips the rules of a section in
+// which a key is wrong, and the operator is to see every mistake at once. Pure.
+
+import { formatLocation, parseLocation } from "../images/location.ts";
+import { mistakeInMirror, mistakeInOrigin } from "../images/rules.ts";
+import { isFields } from "../support/json.ts";
+import { type SettingMistake, suggestion, valueAt } from "./schema.ts";
+import { quoted, secondsOf } from "./values.ts";
+
+/** Mistakes that only show when keys are seen together; `filled` is the document with its defaults. */
+export function mistakesAcrossKeys(filled: unknown): readonly SettingMistake[] {
+  return [
+    ...mistakesInCredentials(valueAt(filled, "kubelet")),
+    ...mistakesInOrigins(valueAt(filled, "registries")),
+    ...mistakesInMirrorHosts(valueAt(filled, "mirrors"), valueAt(filled, "registries")),
+    ...mistakesInAuthPaths(valueAt(filled, "mirrors")),
+    ...mistakesInBackoff(valueAt(valueAt(filled, "repair"), "backoff")),
+  ];
+}
+
+function mistakesInCredentials(kubelet: unknown): readonly SettingMistake[] {
+  if (!isFields(kubelet)) return [];
+  const { url, certFile, keyFile, tokenFile } = kubelet;
+  const given = ["caFile", "certFile", "keyFile", "tokenFile"].filter((key) => valueAt(kubelet, key) !== undefined);
+  const at = (key: string, message: string) => ({ path: ["kubelet", key], message });
+  if (/^http:/i.test(String(url))) {
+    const advice = "has no use with http://, the read-only port: remove it, or write https:// in kubelet.url";
+    return given.map((key) => at(key, advice));
+  }
+  if (certFile !== undefined && keyFile === undefined) return [at("certFile", "needs its private key: add keyFile")];
+  if (keyFile !== undefined && certFile === undefined) return [at("keyFile", "needs its certificate: add certFile")];
+  if (tokenFile !== undefined && certFile !== undefined) {
+    return [at("tokenFile", "stands beside certFile and keyFile; keep either the certificate or the token")];
+  }
+  if (tokenFile !== undefined || certFile !== undefined || typeof url !== "string") return [];
+  return [{ path: ["kubelet"], message: "has no credentials; expected certFile and keyFile, or tokenFile" }];
+}
+
+function mistakesInOrigins(registries: unknown): readonly SettingMistake[] {
+  if (!isFields(registries)) return [];
+  const seen = new Map<string, string>();
+  return Object.keys(registries).flatMap((origin) => {
+    const mistake = mistakeInOrigin(origin);
+    const canonical = mistake === undefined ? formatLocation(parseLocation(origin)) : origin;
+    const twin = seen.get(canonical);
+    seen.set(canonical, origin);
+    const path = ["registries", origin];
+    if (mistake !== undefined) return [{ path, message: `is no origin: ${mistake}` }];
+    return twin === undefined ? [] : [{ path, message: `is the same origin as ${quoted(twin)}; keep one of them` }];
+  });
+}
+
+function mistakesInMirrorHosts(mirrors: unknown, registries: unknown): readonly SettingMistake[] {
+  if (!isFields(mirrors) || !isFields(registries)) return [];
+  const used = Object.values(registries).flat().filter((mirror) => typeof mirror === "string")
+    .filter((mirror) => mistakeInMirror(mirror) === undefined).map((mirror) => parseLocation(mirror).host);
+  const seen = new Set<string>();
+  return Object.keys(mirrors).flatMap((key) => {
+    const path = ["mirrors", key];
+    const { host } = parseLocation(key);
+    const again = seen.has(host);
+    seen.add(host);
+    if (key.includes("/")) return [{ path, message: "is more than a host; expected HOST or HOST:PORT of a mirror" }];
+    if (again) return [{ path, message: "is there twice, in another spelling; keep one of them" }];
+    if (used.includes(host) || used.length === 0) return [];
+    return [{ path, message: `is no mirror of any rule in registries; ${suggestion(host, [...new Set(used)])}` }];
+  });
+}
+
+function mistakesInAuthPaths(mirrors: unknown): readonly SettingMistake[] {
+  return Object.entries(isFields(mirrors) ? mirrors : {}).flatMap(([host, settings]) => {
+    const paths = valueAt(settings, "authPaths") ?? undefined;
+    const path = ["mirrors", host, "authPaths"];
+    if (paths === undefined) return [];
+    if ((valueAt(settings, "authFile") ?? undefined) === undefined) {
+      return [{ path, message: "bounds credentials that are not there: add authFile" }];
+    }
+    const begin = `${host.toLowerCase()}/`;
+    return (Array.isArray(paths) ? paths : []).flatMap((pattern, index) =>
+      String(pattern).toLowerCase().startsWith(begin)
+        ? [{ path: [...path, index], message: "begins with the mirror's own host, below which it is; leave that out" }]
+        : []
+    );
+  });
+}
+
+function mistakesInBackoff(backoff: unknown): readonly SettingMistake[] {
+  const [initial, max] = [valueAt(backoff, "initial"), valueAt(backoff, "max")];
+  if ((secondsOf(initial) ?? 0) <= (secondsOf(max) ?? Infinity)) return [];
+  return [{ path: ["repair", "backoff", "max"], message: `${max} is shorter than initial, which is ${initial}` }];
+}
