@@ -1,8 +1,8 @@
 // `gilly run`: the daemon, from a checked config to the signal that ends it.
 
 import { makeMetricsExporter, openNode, openProcess } from "../app.ts";
-import { type Config, loadConfig } from "../config/config.ts";
-import { Daemon } from "../daemon/daemon.ts";
+import { type Config, ConfigError, loadConfig } from "../config/config.ts";
+import { Daemon, type Reloaded } from "../daemon/daemon.ts";
 import { openNotifier } from "../daemon/sd_notify.ts";
 import { log } from "../log/log.ts";
 import { certificateExpiries } from "../metrics/certificates.ts";
@@ -53,10 +53,15 @@ export const runCommand: Command = {
       process,
       node: await putInForce(config),
       serviceManager: notifier,
-      reload: async () => {
-        const fresh = await loadConfig(configFileOf(args));
-        startLog(fresh);
-        return putInForce(fresh);
+      async reload(): Promise<Reloaded> {
+        try {
+          const fresh = await loadConfig(configFileOf(args));
+          startLog(fresh);
+          return { result: "reloaded", node: await putInForce(fresh) };
+        } catch (error) {
+          if (!(error instanceof ConfigError)) throw error;
+          return { result: "refused", mistakes: error.message.replaceAll("\n", "; ") };
+        }
       },
       identity: { gilly: VERSION, pid: Deno.pid, startedAt: process.clock.now() },
       stateFile: {

@@ -1,8 +1,18 @@
 // The config file as the program sees it: read, checked, refused whole with every mistake, file:line:key.
 // No secret is ever held here, only the paths of the files that hold them.
 
+import type { PollSettings } from "../daemon/schedule.ts";
+import type { ExclusionPatterns } from "../images/exclusions.ts";
 import { parseLocation } from "../images/location.ts";
 import type { RegistryRule } from "../images/rules.ts";
+import type { KubeletSettings } from "../kubelet/client.ts";
+import type { LogSettings } from "../log/log.ts";
+import type { MetricsSettings } from "../metrics/exporter.ts";
+import type { MirrorSettings } from "../mirrors/pool.ts";
+import type { PassSettings } from "../pass.ts";
+import type { Backoff } from "../plan/retries.ts";
+import type { LedgerLimits } from "../record/ledger.ts";
+import type { RuntimeSettings } from "../runtime/open.ts";
 import { mistakeInWrittenPath } from "../support/files.ts";
 import { mistakeInFile, mistakeInPair, reasonOf } from "./files.ts";
 import { KUBELET_FILES, type Settings } from "./keys.ts";
@@ -10,65 +20,34 @@ import { locateKeys } from "./positions.ts";
 import type { KeyStep } from "./positions.ts";
 import type { FileKind } from "./schema.ts";
 import { checkSettings, filesNamedIn } from "./settings.ts";
-import { HOSTNAME, type ListenAddress, quoted, resolveHostname } from "./values.ts";
+import { HOSTNAME, quoted, resolveHostname } from "./values.ts";
 import { readYamlMapping } from "./yaml.ts";
 
-/** The checked configuration. Every default is filled in and every path is resolved against the config file's folder. */
+/**
+ * The checked configuration: the settings of all who use one. Every default is filled in and every path is resolved
+ * against the config file's folder.
+ */
 export interface Config {
   /** Path of the file as it was given. */
   readonly file: string;
-  readonly kubelet: {
-    /** `https://HOST:PORT` (or `http://HOST:PORT`, the read-only port), without a trailing slash or `{hostname}`. */
-    readonly url: string;
-    readonly caFile?: string;
-    readonly certFile?: string;
-    readonly keyFile?: string;
-    readonly tokenFile?: string;
-  };
-  /** Absolute path of the Engine's unix socket. */
-  readonly docker: { readonly socket: string };
+  readonly kubelet: KubeletSettings;
+  readonly docker: RuntimeSettings["docker"];
   readonly registries: readonly RegistryRule[];
-  /** Settings of single mirrors; the key is the mirror's host, with its port if it has one. */
+  /** The key is the mirror's host, with its port if it has one. */
   readonly mirrors: Readonly<Record<string, MirrorSettings>>;
-  readonly exclude: { readonly images: readonly string[]; readonly namespaces: readonly string[] };
+  readonly exclude: ExclusionPatterns;
   /** References of images to hold present always. */
   readonly keep: readonly string[];
-  readonly repair: {
-    /** `eager` repairs containers that wait to be created before the kubelet has failed on them. */
-    readonly mode: "on-failure" | "eager";
+  readonly repair: PassSettings["repair"] & RuntimeSettings["repair"] & {
+    /** Pulls at once over all mirrors. */
     readonly concurrency: number;
-    readonly backoff: { readonly initialSeconds: number; readonly maxSeconds: number };
-    readonly noProgressSeconds: number;
+    readonly backoff: Backoff;
     readonly onDigestChange: "warn" | "refuse";
   };
-  /**
-   * Seconds between passes: without the Engine's events, and with them; `jitter` is the share, 0 to 1, by which a pause
-   * may differ.
-   */
-  readonly poll: { readonly intervalSeconds: number; readonly safetySeconds: number; readonly jitter: number };
-  /** The file moves aside when it would grow beyond `maxBytes`; `keep` of those that did stay. */
-  readonly ledger: { readonly file: string; readonly maxBytes: number; readonly keep: number };
+  readonly poll: PollSettings;
+  readonly ledger: LedgerLimits & { readonly file: string };
   readonly metrics: MetricsSettings;
-  readonly logging: {
-    readonly level: "debug" | "info" | "warning" | "error";
-    readonly format: "text" | "json";
-  };
-}
-
-/** Where metrics are shown; nowhere when both are left out. */
-export interface MetricsSettings {
-  readonly listen?: ListenAddress;
-  /** Path of a file for node_exporter's textfile collector; it ends in .prom. */
-  readonly textfile?: string;
-}
-
-/** What may be said of one mirror. */
-export interface MirrorSettings {
-  /** Path of credentials in the form of Docker's config.json. It need not exist yet. */
-  readonly authFile?: string;
-  /** Patterns of the paths below the host that are asked with those credentials; every path when left out. */
-  readonly authPaths?: readonly string[];
-  readonly maxConcurrentPulls?: number;
+  readonly logging: LogSettings;
 }
 
 /** One mistake of the config. */

@@ -6,6 +6,7 @@ import { mistakeInAuthPath } from "../images/auth_paths.ts";
 import { mistakeInImagePattern } from "../images/exclusions.ts";
 import { parseReference } from "../images/reference.ts";
 import { mistakeInMirror } from "../images/rules.ts";
+import type { ListenAddress } from "../support/http_server.ts";
 
 /** What is wrong with the path of a file, as far as the text alone tells. */
 export function mistakeInPath(value: string): string | undefined {
@@ -73,12 +74,6 @@ export function mistakeInSocket(value: string): string | undefined {
 
 /** What stands for a feature that is not wanted. */
 export const OFF = "off";
-
-/** Where to listen; an IPv6 address stands without brackets. */
-export interface ListenAddress {
-  readonly hostname: string;
-  readonly port: number;
-}
 
 /**
  * The address of `9464`, `:9464`, `127.0.0.1:9464`, `[::1]:9464` or `localhost:9464`. A port alone is one of the loopback

@@ -1,6 +1,5 @@
 // When to pass, when to stop, what to tell systemd. The passes themselves are lib/pass.ts; the repairs run beside them.
 
-import { ConfigError } from "../config/config.ts";
 import { KubeletError } from "../kubelet/errors.ts";
 import { type NodeContext, type Pass, pass, type PassSettings, type ProcessContext } from "../pass.ts";
 import type { Observer } from "../repair/observer.ts";
@@ -34,13 +33,18 @@ export interface StateSink {
   publish(state: NodeState): void;
 }
 
+/** What came of reading the config again: the node that takes the place of the one in force, or all mistakes on one line. */
+export type Reloaded =
+  | { readonly result: "reloaded"; readonly node: NodeContext<DaemonSettings> }
+  | { readonly result: "refused"; readonly mistakes: string };
+
 /** What the daemon is made of. */
 export interface DaemonOptions {
   readonly process: ProcessContext;
   readonly node: NodeContext<DaemonSettings>;
   readonly serviceManager: ServiceManager;
-  /** Reads the config again, and makes of it the node that takes the place of the one in force. Throws ConfigError. */
-  readonly reload: () => Promise<NodeContext<DaemonSettings>>;
+  /** Reads the config again. What it throws refuses the config as well. */
+  readonly reload: () => Promise<Reloaded>;
   /** The version of the program, the number of its process, and when it began (milliseconds, by Clock.now). */
   readonly identity: { readonly gilly: string; readonly pid: number; readonly startedAt: number };
   readonly stateFile: StateSink;
@@ -204,20 +208,21 @@ export class Daemon implements Observer {
     const { serviceManager, reload } = this.#options;
     this.#reloadAsked = false;
     await serviceManager.send({ reloading: true });
-    try {
+    const refused = (error: unknown): Reloaded => ({ result: "refused", mistakes: describeError(error) });
+    const reloaded = await reload().catch(refused);
+    if (reloaded.result === "reloaded") {
       const old = this.#node;
-      this.#node = await reload();
+      this.#node = reloaded.node;
       this.#unwatch.abort();
       this.#watch();
       this.#configTrouble = undefined;
       this.#process.observer.reloaded?.(this.#node.config.file);
       // Repairs that the old config began end with it.
       void this.#process.repairs.drained().then(() => old.close());
-    } catch (error) {
+    } else {
       const { file } = this.#node.config;
-      const mistakes = error instanceof ConfigError ? error.message.replaceAll("\n", "; ") : describeError(error);
       this.#configTrouble = `${file} was refused, the old config stays in force`;
-      this.#process.observer.reloaded?.(file, mistakes);
+      this.#process.observer.reloaded?.(file, reloaded.mistakes);
     }
     await serviceManager.send({ ready: true, status: this.status() });
   }

@@ -10,10 +10,14 @@ export type Level = "debug" | "info" | "warning" | "error";
 /** Fields of an entry; in JSON they stand beside `message`, in text the message says it all. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** How entries look, and where they go. */
-export interface LogOptions {
+/** Which entries are written, and how they look. */
+export interface LogSettings {
   readonly level: Level;
   readonly format: "text" | "json";
+}
+
+/** What the log is told besides. */
+export interface LogOptions extends LogSettings {
   /** Under journald entries carry a syslog priority and no time; journald has its own. */
   readonly journald: boolean;
   /** Takes one whole line, with its newline. */

@@ -1,14 +1,20 @@
 // Shows the metrics where the config in force wants them seen: on a port, in a file, or nowhere. Whatever goes wrong here
 // costs a warning and never a repair.
 
-import type { MetricsSettings } from "../config/config.ts";
-import type { ListenAddress } from "../config/values.ts";
 import type { Level } from "../log/log.ts";
 import type { NodeState } from "../status/node_state.ts";
 import { describeError } from "../support/errors.ts";
+import type { ListenAddress } from "../support/http_server.ts";
 import type { CertificateClock, Metrics } from "./metrics.ts";
 import { type MetricsServer, serveMetrics } from "./server.ts";
 import { removeTextfile, writeTextfile } from "./textfile.ts";
+
+/** Where metrics are shown; nowhere when both are left out. */
+export interface MetricsSettings {
+  readonly listen?: ListenAddress;
+  /** Path of a file for node_exporter's textfile collector; it ends in .prom. */
+  readonly textfile?: string;
+}
 
 /** What an exporter works with. */
 export interface MetricsExporterOptions {

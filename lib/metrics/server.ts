@@ -1,9 +1,15 @@
 // The one port Gilly opens, and only where the config says so: /metrics for Prometheus, /healthz for whoever watches the
 // process. GET and HEAD, nothing else; nothing that is asked here changes anything.
 
-import type { ListenAddress } from "../config/values.ts";
 import { describeError } from "../support/errors.ts";
-import { type Answer, HttpServer, type HttpServerOptions, plain, type Question } from "../support/http_server.ts";
+import {
+  type Answer,
+  HttpServer,
+  type HttpServerOptions,
+  type ListenAddress,
+  plain,
+  type Question,
+} from "../support/http_server.ts";
 
 /** What the two paths answer. */
 export interface MetricsHandler {

@@ -1,7 +1,6 @@
 // Everything Gilly holds about its mirrors while it runs: which cool down, how many pulls each takes, whose credentials.
 
-import type { MirrorSettings } from "../config/config.ts";
-import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
+import { type AuthSettings, outsideInWords, usesCredentials } from "../images/auth_paths.ts";
 import type { RegistryAuth, RegistryError, RegistryFailure } from "../images/registry.ts";
 import type { Clock } from "../support/clock.ts";
 import { describeError } from "../support/errors.ts";
@@ -18,6 +17,11 @@ const DEFAULT_PULLS_PER_MIRROR = 4;
 
 /** So many may wait for a mirror before it is asked, for each of them, whether it has the image at all. */
 const PROBE_ABOVE = 8;
+
+/** What may be said of one mirror: besides its credentials, how many pulls it gets at once. */
+export interface MirrorSettings extends AuthSettings {
+  readonly maxConcurrentPulls?: number;
+}
 
 /** What the mirrors are told at the start, and whom they tell of news. */
 export interface MirrorPoolOptions {

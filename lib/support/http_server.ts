@@ -1,6 +1,12 @@
 // A small HTTP server for a port that strangers may reach: one question a connection, few connections, little time for
 // each. Deno.serve bounds none of it, and ends with an uncaught error when the process has no descriptor left.
 
+/** Where to listen; an IPv6 address stands without brackets. */
+export interface ListenAddress {
+  readonly hostname: string;
+  readonly port: number;
+}
+
 /** What was asked; the path is without its query. */
 export interface Question {
   readonly method: string;

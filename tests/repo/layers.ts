@@ -16,15 +16,6 @@ export const RANKS: readonly (readonly string[])[] = [
   ["commands"],
 ];
 
-/** Imports that go up or sideways, as `FILE -> FILE`: each is to go, and none may come. */
-export const UPWARD: readonly string[] = [
-  "lib/daemon/daemon.ts -> lib/config/config.ts",
-  "lib/metrics/exporter.ts -> lib/config/config.ts",
-  "lib/metrics/exporter.ts -> lib/config/values.ts",
-  "lib/metrics/server.ts -> lib/config/values.ts",
-  "lib/mirrors/pool.ts -> lib/config/config.ts",
-];
-
 /** Data in, data out: no Deno, no network, no clock, no chance. */
 export const PURE: ReadonlySet<string> = new Set([
   "lib/check/files.ts",

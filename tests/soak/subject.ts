@@ -64,7 +64,7 @@ async function main([configFile, stateFilePath, between]: readonly string[]): Pr
     process,
     node: await inForce(),
     serviceManager: { send: () => Promise.resolve() },
-    reload: inForce,
+    reload: async () => ({ result: "reloaded", node: await inForce() }),
     identity: { gilly: "soak", pid: Deno.pid, startedAt: process.clock.now() },
     stateFile,
     signal: stop.signal,

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { ConfigError } from "../../../lib/config/config.ts";
-import { Daemon, type DaemonSettings } from "../../../lib/daemon/daemon.ts";
+import { Daemon, type DaemonSettings, type Reloaded } from "../../../lib/daemon/daemon.ts";
 import { compileExclusions } from "../../../lib/images/exclusions.ts";
 import { compileRules } from "../../../lib/images/rules.ts";
 import { KubeletError } from "../../../lib/kubelet/errors.ts";
@@ -78,7 +77,7 @@ function scene(
     canAliasDigest: () => Promise.resolve(false),
     close: () => void closed++,
   });
-  let reload = () => Promise.resolve(node("new.yaml"));
+  let reload = (): Promise<Reloaded> => Promise.resolve({ result: "reloaded", node: node("new.yaml") });
   const daemon = new Daemon({
     process,
     node: node(),
@@ -113,7 +112,7 @@ function scene(
     until,
     repairs,
     closedCount: () => closed,
-    reloadWith: (fn: () => Promise<NodeContext<DaemonSettings>>) => void (reload = fn),
+    reloadWith: (fn: () => Promise<Reloaded>) => void (reload = fn),
   };
 }
 
@@ -255,17 +254,14 @@ Deno.test("a reload puts the new config in force and tells systemd when it begin
 
 Deno.test("a bad new config is refused in journal and status, and the old one stays until a good one comes", async () => {
   const it = scene(() => Promise.resolve(list()));
-  it.reloadWith(() =>
-    Promise.reject(
-      new ConfigError([{ file: "config.yaml", line: 3, key: "poll.interval", message: "expected a duration" }]),
-    )
-  );
+  const mistakes = "config.yaml:3: poll.interval: expected a duration";
+  it.reloadWith(() => Promise.resolve({ result: "refused", mistakes }));
   const running = it.daemon.run();
   await it.until(() => fed(it.sent) > 0);
   it.daemon.askReload();
   await it.until(() => it.daemon.status().startsWith("config.yaml was refused, the old config stays in force; "));
   const refused = it.said.find((line) => line.startsWith("error [Config]"));
-  assertStringIncludes(refused!, "config.yaml:3: poll.interval: expected a duration");
+  assertStringIncludes(refused!, mistakes);
   const before = fed(it.sent);
   await it.until(() => fed(it.sent) > before + 2);
   it.stop();

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import type { MetricsSettings } from "../../../lib/config/config.ts";
-import { MetricsExporter } from "../../../lib/metrics/exporter.ts";
+import { MetricsExporter, type MetricsSettings } from "../../../lib/metrics/exporter.ts";
 import type { Metrics } from "../../../lib/metrics/metrics.ts";
 import { writeTextfile } from "../../../lib/metrics/textfile.ts";
 import { makeMetrics, nodeStateWith, valueIn } from "../../fakes/metrics.ts";

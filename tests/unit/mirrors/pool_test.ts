@@ -1,9 +1,8 @@
 // Holds lib/mirrors/pool.ts to what it knows of each mirror: cool-down, slots, credentials.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { MirrorSettings } from "../../../lib/config/config.ts";
 import { Cooldowns } from "../../../lib/mirrors/cooldown.ts";
-import { MirrorPool } from "../../../lib/mirrors/pool.ts";
+import { MirrorPool, type MirrorSettings } from "../../../lib/mirrors/pool.ts";
 import { RuntimeError, type RuntimeErrorKind } from "../../../lib/runtime/errors.ts";
 
 const MIRROR = "mirror.example:5000";
