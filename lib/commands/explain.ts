@@ -5,10 +5,10 @@ import { openNode, openProcess } from "../app.ts";
 import type { Config } from "../config/config.ts";
 import { type KeyStep, locateKeys } from "../config/positions.ts";
 import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
-import { formatReference, type Reference, referenceOrUndefined } from "../images/reference.ts";
-import { type Candidate, matchRule } from "../images/rules.ts";
+import { formatReference } from "../images/reference.ts";
+import type { Candidate } from "../images/rules.ts";
 import type { NodeContext } from "../pass.ts";
-import { isRefusal, localName, planImage, type Refusal } from "../plan/plan.ts";
+import { decide, type Decision, isRefusal, localName } from "../plan/plan.ts";
 import { type LedgerEntry, ledgerLines } from "../record/ledger.ts";
 import { describeError, EXIT, UsageError } from "../support/errors.ts";
 import { hangingIndent, printable, printableJson } from "../support/text.ts";
@@ -21,7 +21,7 @@ import { sizeOf } from "./environment.ts";
 export interface Explanation {
   /** As it was given. */
   readonly image: string;
-  /** Normalised, or null when it does not parse. */
+  /** Normalised, or null when no registry can have an image of this name. */
   readonly reference: string | null;
   /** The origin of the rule that matches, or null. */
   readonly rule: string | null;
@@ -36,9 +36,9 @@ export interface Explanation {
   /** Set when it cannot be repaired. */
   readonly reason?: string;
   readonly advice?: string;
-  /** What the Docker Engine has under this name; null when the name does not parse. */
+  /** What the Docker Engine has under this name; null without a reference. */
   readonly local: Local | null;
-  /** What was done about it before; null when the name does not parse. */
+  /** What was done about it before; null without a reference. */
   readonly ledger: Remembered | null;
 }
 
@@ -92,17 +92,16 @@ async function explain(
   lineOf: LineOf,
   signal: AbortSignal,
 ): Promise<Explanation> {
-  const reference = referenceOrUndefined(image);
-  const canAliasDigest = reference?.digest === undefined ? undefined : await node.canAliasDigest(signal);
-  const planned = planImage(image, { ...node, canAliasDigest });
-  const match = reference === undefined ? undefined : matchRule(node.registries, reference);
+  const canAliasDigest = image.includes("@") ? await node.canAliasDigest(signal) : undefined;
+  const decision = decide(image, { ...node, canAliasDigest });
+  const { reference, match, planned } = decision;
   const name = reference === undefined ? undefined : localName(reference);
   return {
     image,
     reference: reference === undefined ? null : formatReference(reference),
     rule: match?.rule?.origin ?? null,
     line: match?.rule?.line ?? null,
-    decides: decidingKey(reference, isRefusal(planned) ? planned : undefined, node, lineOf),
+    decides: decidingKey(decision, node.config, lineOf),
     ...(isRefusal(planned) ? { candidates: [], credentials: [], reason: planned.reason, advice: planned.advice } : {
       candidates: planned.candidates.map((candidate) => candidate.reference),
       credentials: planned.candidates.map((candidate) => credentialsOf(candidate, node.config)),
@@ -120,18 +119,12 @@ function credentialsOf({ mirror, reference }: Candidate, { mirrors }: Config): s
     : `without credentials: ${outsideInWords(mirror, reference)}`;
 }
 
-function decidingKey(
-  reference: Reference | undefined,
-  refusal: Refusal | undefined,
-  { config, registries, exclusions }: NodeContext<Config>,
-  lineOf: LineOf,
-): Explanation["decides"] {
-  if (reference === undefined) return null;
-  if (refusal?.reason === "excluded") {
-    const index = config.exclude.images.indexOf(exclusions.image(reference) ?? "");
+function decidingKey({ excludedBy, match }: Decision, config: Config, lineOf: LineOf): Explanation["decides"] {
+  if (match === undefined) return null;
+  if (excludedBy !== undefined) {
+    const index = config.exclude.images.indexOf(excludedBy);
     return { key: `exclude.images[${index}]`, line: lineOf(["exclude", "images", index]) ?? null };
   }
-  const match = matchRule(registries, reference);
   const rule = match.rule ?? (match.because === "is-mirror" ? match.mirrorOf : undefined);
   if (rule === undefined) return { key: "registries", line: lineOf(["registries"]) ?? null };
   return { key: `registries.${JSON.stringify(rule.origin)}`, line: rule.line ?? null };

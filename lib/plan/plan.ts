@@ -3,7 +3,7 @@
 
 import { type Exclusions } from "../images/exclusions.ts";
 import { InvalidReferenceError, isImageId, parseReference, type Reference, repositoryOf } from "../images/reference.ts";
-import { type Candidate, matchRule, type RegistryMap, type RegistryRule } from "../images/rules.ts";
+import { type Candidate, matchRule, type RegistryMap, type RegistryRule, type RuleMatch } from "../images/rules.ts";
 import { type Failure, INVALID_NAME_REASON } from "../kubelet/failures.ts";
 import { REPAIR_ANNOTATION } from "../kubelet/pods.ts";
 import { adviceOn, type UnrepairableReason } from "./outcome.ts";
@@ -83,23 +83,46 @@ export function makePlan(failures: readonly Failure[], context: PlanContext): Pl
   return { skips, ...schedule([...wanted.values()], context) };
 }
 
-/** The image as a target of the rules, or why there can be no repair; `explain` and `keep` ask this too. */
-export function planImage(
-  image: string,
-  context: Pick<PlanContext, "registries" | "exclusions" | "canAliasDigest">,
-): Target | Refusal {
+/** What decides about an image, all of it from one look: the name, the exclusion, the rule, and what follows. */
+export interface Decision {
+  /** Undefined when no registry can have an image of this name. */
+  readonly reference: Reference | undefined;
+  /** The pattern of `exclude.images` that matches. */
+  readonly excludedBy: string | undefined;
+  /** What the rules say, of an excluded image too; undefined without a reference. */
+  readonly match: RuleMatch | undefined;
+  readonly planned: Target | Refusal;
+}
+
+/** What of a plan's context decides about an image by itself. */
+export type ImageContext = Pick<PlanContext, "registries" | "exclusions" | "canAliasDigest">;
+
+/** Decides about one image, whoever waits for it. */
+export function decide(image: string, context: ImageContext): Decision {
   const reference = parseOrRefuse(image);
-  if ("reason" in reference) return reference;
-  const pattern = context.exclusions.image(reference);
-  if (pattern !== undefined) {
-    return refuse("excluded", `exclude.images has ${JSON.stringify(pattern)}: change that line`);
+  if ("reason" in reference) {
+    return { reference: undefined, excludedBy: undefined, match: undefined, planned: reference };
   }
+  const excludedBy = context.exclusions.image(reference);
   const match = matchRule(context.registries, reference);
-  if (match.rule === undefined) return refuse("no-rule", adviceWithoutRule(match.because, reference));
-  if (reference.digest !== undefined && context.canAliasDigest === false) {
-    return refuse("digest-on-classic-store");
+  const decided = { reference, excludedBy, match };
+  if (excludedBy !== undefined) {
+    const advice = `exclude.images has ${JSON.stringify(excludedBy)}: change that line`;
+    return { ...decided, planned: refuse("excluded", advice) };
   }
-  return { name: localName(reference), image, reference, rule: match.rule, candidates: match.candidates };
+  if (match.rule === undefined) {
+    return { ...decided, planned: refuse("no-rule", adviceWithoutRule(match.because, reference)) };
+  }
+  if (reference.digest !== undefined && context.canAliasDigest === false) {
+    return { ...decided, planned: refuse("digest-on-classic-store") };
+  }
+  const { rule, candidates } = match;
+  return { ...decided, planned: { name: localName(reference), image, reference, rule, candidates } };
+}
+
+/** The image as a target of the rules, or why there can be no repair. */
+export function planImage(image: string, context: ImageContext): Target | Refusal {
+  return decide(image, context).planned;
 }
 
 /** Tells a refusal from a target. */
