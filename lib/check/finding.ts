@@ -21,12 +21,20 @@ export interface Failed {
   readonly text: string;
 }
 
+/** What to do about files that only root and the daemon may read. */
+export const AS_ROOT = "run it as root: sudo gilly check";
+
 /** A finding of each verdict. */
 export const ok = (name: string, message: string, remedy?: string): Finding => finding("ok", name, message, remedy);
 /** See `ok`. */
 export const warn = (name: string, message: string, remedy?: string): Finding => finding("warn", name, message, remedy);
 /** See `ok`. */
 export const fail = (name: string, message: string, remedy?: string): Finding => finding("fail", name, message, remedy);
+
+/** What was not looked at. */
+export function notAsked(name: string, because: string): Finding {
+  return warn(name, `not asked, since ${because}`, "fix that first, then check again");
+}
 
 /** The findings without control characters: answers come from elsewhere, and one finding stays one line whatever they hold. */
 export function sanitize(findings: readonly Finding[]): Finding[] {

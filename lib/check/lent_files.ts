@@ -1,8 +1,10 @@
-// The adapter for the files that systemd lends to a service: the copies under /run/credentials, which are there only while
-// the service runs, and the files that they are copies of, which the unit's LoadCredential= lines name.
+// The files that systemd lends to a service: the copies under /run/credentials, which are there only while the service
+// runs, and the files that they are copies of, which the unit's LoadCredential= lines name; read, and checked.
 
 import { reasonOf } from "../config/files.ts";
 import { KUBELET_FILES } from "../config/keys.ts";
+import { DENIED } from "../support/errors.ts";
+import { AS_ROOT, fail, type Finding, ok, warn } from "./finding.ts";
 import { type Installed, type LentFile, originOf, watchedBy } from "./unit_file.ts";
 
 /** Where systemd has units, the first to hide the others (systemd.unit(5)). */
@@ -75,6 +77,46 @@ export async function installed(unit: string, { root = "" }: LentOptions = {}): 
     if (await textOf(path) !== undefined) return "installed";
   }
   return "absent";
+}
+
+/** A file that systemd lends to the service and that nobody could read here. */
+export function checkOutOfReach(key: string, path: string, { unit, problem = "", unknown }: LentFile): Finding {
+  if (unknown) {
+    return fail(key, `${path} is lent by nobody: ${problem}`, `add that line: systemctl edit ${nameOf(unit)}`);
+  }
+  const remedy = problem.includes(DENIED) ? AS_ROOT : `check again while it runs: systemctl start ${nameOf(unit)}`;
+  return warn(key, `${path} was not checked: ${problem}`, remedy);
+}
+
+/** Whether the service runs with what its files hold now. */
+export function checkDrift(key: string, { unit, source, drift, watched }: LentFile): Finding[] {
+  const restart = `systemctl restart ${nameOf(unit)}`;
+  if (drift === undefined) return [];
+  if (drift === "gone") {
+    const message = `${source}, of which ${unit} has a copy, does not exist: its next start will fail`;
+    return [warn(key, message, `put it back, or correct its LoadCredential= line: systemctl edit ${nameOf(unit)}`)];
+  }
+  const message = `${source} was replaced, and ${unit} still runs with the old one`;
+  return [warn(key, message, watched ? `${restart}; journalctl -u gilly-renew -n 20 says why it was not` : restart)];
+}
+
+/** Whether the next start of the service would bring other files into use. */
+export function checkRenewal(renewed: boolean): Finding {
+  const name = "renewal";
+  return renewed
+    ? ok(name, "a start of the service brings other files into use than it runs with")
+    : fail(name, "the service runs with these files already", "nothing is to be done");
+}
+
+/** What a person does to put another file there: systemd copies those that it lends when the service starts. */
+export function renewalOf({ unit, source, watched, at }: LentFile, what = source): string {
+  return watched && at !== source
+    ? `replace ${what}; gilly-renew.path then restarts the service`
+    : `replace ${what}, then: systemctl restart ${nameOf(unit)}`;
+}
+
+function nameOf(unit: string): string {
+  return unit.replace(/\.service$/, "");
 }
 
 type Contents = { readonly bytes: Uint8Array } | { readonly missing: true } | { readonly denied: string };

@@ -1,15 +1,32 @@
-// Judges the mirrors and what depends on them: are they reachable, do they take the credentials, do they have what is to
-// be kept, and could the rules live in the runtime itself. Pure: answers and failures in, findings out.
+// Checks the mirrors: are they reachable by way of the runtime, and do they take the credentials.
 
-import { type AuthSettings, usesCredentials } from "../images/auth_paths.ts";
+import type { Config } from "../config/config.ts";
+import { type AuthSettings, outsideInWords, usesCredentials } from "../images/auth_paths.ts";
 import { formatLocation, parseLocation } from "../images/location.ts";
 import { locationAt, type RegistryRule } from "../images/rules.ts";
-import type { Refusal } from "../plan/plan.ts";
-import type { RuntimeAdvice, RuntimeInfo } from "../runtime/advice.ts";
-import { type MirrorState, type NodeState, statusLine } from "../status/node_state.ts";
-import { type NoDaemon, RESTART, START } from "../status/read_state.ts";
-import { fail, type Failed, type Finding, ok, warn } from "./finding.ts";
-import type { Installed } from "./unit_file.ts";
+import type { RegistryAuth } from "../images/registry.ts";
+import { AuthFile } from "../mirrors/credentials.ts";
+import type { RuntimeAdvice } from "../runtime/advice.ts";
+import { type Check, runtimeFailure } from "./context.ts";
+import { fail, type Failed, type Finding, notAsked, ok, warn } from "./finding.ts";
+
+/** See above; each mirror once. */
+export const mirrorsCheck: Check = async ({ node: { config, runtime }, info, signal }) => {
+  const probes = probesOf(config.registries, config.mirrors);
+  if ((await info()).result !== "answered") {
+    const because = `${runtime.advice.called} does not answer`;
+    return probes.map(({ mirror }) => notAsked(nameOf(mirror), because));
+  }
+  return await Promise.all(probes.map(async ({ mirror, reference }) => {
+    const { auth, credentials } = await credentialsFor(config, mirror, reference);
+    try {
+      await runtime.resolve(reference, { signal, auth });
+      return checkMirror(mirror, credentials);
+    } catch (error) {
+      return checkMirrorFailure(mirror, runtimeFailure(error, signal), credentials, runtime.advice);
+    }
+  }));
+};
 
 /** A question to one mirror. */
 export interface Probe {
@@ -66,30 +83,25 @@ export interface Credentials {
   readonly unused?: string | undefined;
 }
 
-/**
- * Credentials that a rule for everything lets any pod use: its mirror is asked for whatever path a pod names, and nobody
- * asks for the pod's imagePullSecrets. `settings` are the mirrors' own, by host.
- */
-export function judgeOpenCredentials(
-  rules: readonly RegistryRule[],
-  settings: Readonly<Record<string, AuthSettings>>,
-): Finding[] {
-  const everything = rules.filter(({ origin }) => origin === "*").flatMap(({ mirrors }) => mirrors.map(parseLocation));
-  return Object.entries(settings).flatMap(([mirror, { authFile, authPaths }]) => {
-    const location = everything.find(({ host }) => host === mirror);
-    const isBounded = authPaths !== undefined && !authPaths.includes("**");
-    if (authFile === undefined || location === undefined || isBounded) return [];
-    const message =
-      `through the rule "*" any pod can run whatever ${formatLocation(location)} has and ${authFile} may see, ` +
-      "without imagePullSecrets";
-    const remedy = `use a robot account that sees public or proxied projects only, or bound it: ` +
-      `mirrors."${mirror}".authPaths`;
-    return [warn(`credentials of ${mirror}`, message, remedy)];
-  });
+/** What a mirror is to be asked with for a reference, by the config alone. */
+export async function credentialsFor(
+  config: Config,
+  mirror: string,
+  reference: string,
+): Promise<{ auth?: RegistryAuth; credentials?: Credentials }> {
+  const file = config.mirrors[mirror]?.authFile;
+  if (file === undefined) return {};
+  if (!usesCredentials(mirror, config.mirrors[mirror], reference)) {
+    return { credentials: { file, unused: outsideInWords(mirror, reference) } };
+  }
+  const found = await new AuthFile(file, mirror).read();
+  return "auth" in found
+    ? { auth: found.auth, credentials: { file } }
+    : { credentials: { file, problem: found.problem } };
 }
 
 /** A mirror that answered the probe: it has no such image, as it should. */
-export function judgeMirror(mirror: string, credentials: Credentials | undefined): Finding {
+export function checkMirror(mirror: string, credentials: Credentials | undefined): Finding {
   const name = nameOf(mirror);
   if (credentials === undefined) return ok(name, "reachable, and answers without credentials");
   if (credentials.unused !== undefined) {
@@ -103,7 +115,7 @@ export function judgeMirror(mirror: string, credentials: Credentials | undefined
 }
 
 /** A mirror that did not. */
-export function judgeMirrorFailure(
+export function checkMirrorFailure(
   mirror: string,
   failure: Failed,
   credentials: Credentials | undefined,
@@ -114,7 +126,7 @@ export function judgeMirrorFailure(
   const name = nameOf(mirror);
   switch (failure.kind) {
     case "denied":
-      return judgeDenial(mirror, text, credentials);
+      return checkDenial(mirror, text, credentials);
     case "rate-limited":
       return warn(name, `reachable, but too many questions were asked: ${text}`, "wait; repairs go on by themselves");
     case "stalled":
@@ -122,11 +134,11 @@ export function judgeMirrorFailure(
     case "registry-down":
       return fail(name, text, adviceOn(mirror, text, advice));
     default:
-      return fail(name, text, advice.hints.failed);
+      return fail(name, text, advice.remedies.failed);
   }
 }
 
-function judgeDenial(mirror: string, text: string, credentials: Credentials | undefined): Finding {
+function checkDenial(mirror: string, text: string, credentials: Credentials | undefined): Finding {
   const name = nameOf(mirror);
   const remedy = credentials === undefined
     ? `name credentials for it: mirrors."${mirror}".authFile, in the form of Docker's config.json`
@@ -156,82 +168,7 @@ function adviceOn(mirror: string, text: string, advice: RuntimeAdvice): string {
   if (/no such host|name resolution|server misbehaving/i.test(text)) {
     return "check the mirror's name, and this host's DNS";
   }
-  return advice.mirrorHint(mirror, text) ?? "is the mirror up, and may this host reach it?";
-}
-
-/** What the running daemon says of itself, and the mirrors that it passes over; `now` is milliseconds since the epoch. */
-export function judgeDaemon(state: NodeState, now: number): Finding[] {
-  const { trouble: { pass, config, engine }, mirrors, configFile } = state;
-  const line = statusLine(state, now);
-  const itself = config !== null
-    ? warn("daemon", line, `mend ${configFile}; then systemctl reload gilly`)
-    : pass !== null
-    ? warn("daemon", line, "see the kubelet above; the daemon tries again by itself")
-    : engine !== null
-    ? warn("daemon", line, "see the runtime above; the daemon goes on by itself")
-    : ok("daemon", line);
-  return [itself, ...mirrors.filter(hasFailed).map((mirror) => judgeCooldown(mirror, now))];
-}
-
-/** No daemon: how one knows, how gilly.service stands, and whether its process is there and says nothing. */
-export function judgeNoDaemon({ because, silent }: NoDaemon, service: Installed): Finding {
-  const message = `not running: ${because}`;
-  if (service === "masked") {
-    return fail("daemon", `${message}; gilly.service is masked`, "systemctl unmask gilly; systemctl start gilly");
-  }
-  // Nobody meant one to run here.
-  if (service === "absent" && !silent) {
-    return warn("daemon", `${message}; there is no gilly.service here`, "install.sh puts it there, or: gilly run");
-  }
-  return fail("daemon", message, silent ? RESTART : START);
-}
-
-function hasFailed({ state }: MirrorState): boolean {
-  return state !== "up" && state !== "unknown";
-}
-
-function judgeCooldown({ mirror, coolingDownUntil, because }: MirrorState, now: number): Finding {
-  const seconds = coolingDownUntil === null ? 0 : Math.ceil((Date.parse(coolingDownUntil) - now) / 1000);
-  const when = seconds > 0 ? `is not asked for another ${seconds} s` : "failed, and is to be asked again";
-  const message = `${when}: ${because ?? "no reason is known"}`;
-  return warn(`cool-down of ${mirror}`, message, "the daemon asks it again by itself; see the mirror above");
-}
-
-/**
- * How an image of the `keep` list stands: present, absent but there at a mirror, `lost` when every mirror says that it has
- * no such image, `unanswered` when some did not say, `unknown` when the runtime did not.
- */
-export type Kept =
-  | { readonly state: "present" }
-  | { readonly state: "absent"; readonly mirror: string }
-  | { readonly state: "lost"; readonly because: string }
-  | { readonly state: "unanswered"; readonly because: string }
-  | { readonly state: "unknown"; readonly because: string }
-  | { readonly state: "refused"; readonly refusal: Refusal };
-
-/** One image that is to be kept present. */
-export function judgeKept(image: string, kept: Kept): Finding {
-  const name = `keep ${image}`;
-  switch (kept.state) {
-    case "present":
-      return ok(name, "present");
-    case "absent":
-      return warn(name, `not here yet; ${kept.mirror} has it`, `the daemon pulls it, or: gilly pull ${image}`);
-    case "lost":
-      return fail(name, `not here, and no mirror has it: ${kept.because}`, "push it to a mirror");
-    case "unanswered":
-      return fail(name, `not here, and no mirror that answers has it: ${kept.because}`, "see the mirrors above");
-    case "unknown":
-      return fail(name, `cannot be inspected: ${kept.because}`, "see the runtime above");
-    case "refused":
-      return fail(name, `cannot be kept: ${kept.refusal.reason}`, kept.refusal.advice);
-  }
-}
-
-/** Whether the runtime itself could use the mirrors. */
-export function judgePermanentFix(advice: RuntimeAdvice, info: RuntimeInfo): Finding {
-  const { message, hint } = advice.permanentFix(info);
-  return ok("permanent fix", message, hint);
+  return advice.mirrorRemedy(mirror, text) ?? "is the mirror up, and may this host reach it?";
 }
 
 function nameOf(mirror: string): string {

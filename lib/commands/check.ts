@@ -1,10 +1,12 @@
 // `gilly check`: is this node ready? Everything a repair depends on, one line each.
 
 import { openNode, openProcess } from "../app.ts";
-import { checkDaemon, checkNode } from "../check/checkup.ts";
-import { checkConfig, checkConfigText, type ConfigCheck } from "../check/config_checkup.ts";
-import { judgeProxies, judgeRenewal } from "../check/files.ts";
-import { type Finding, renderFindings, worstOf } from "../check/finding.ts";
+import { checkNode } from "../check/checks.ts";
+import { checkConfig, checkConfigText, type ConfigCheck } from "../check/config.ts";
+import { openContext } from "../check/context.ts";
+import { checkDaemon } from "../check/daemon.ts";
+import { type Finding, renderFindings, sanitize, worstOf } from "../check/finding.ts";
+import { checkRenewal } from "../check/lent_files.ts";
 import type { Config } from "../config/config.ts";
 import { stateFileIn } from "../status/state_file.ts";
 import { systemClock } from "../support/clock.ts";
@@ -49,7 +51,7 @@ export const checkCommand: Command = {
       : await checkConfig(file, systemClock.wallTime(), { nextStart: ofFiles });
     const { config } = checked;
     const findings = [...checked.findings];
-    if (ofRenewal && config !== undefined) findings.push(judgeRenewal(checked.renewed));
+    if (ofRenewal && config !== undefined) findings.push(checkRenewal(checked.renewed));
     if (!ofFiles) {
       if (config !== undefined) findings.push(...await checkThisNode({ ...checked, config }));
       const stateFile = args.flags["state-file"];
@@ -61,8 +63,9 @@ export const checkCommand: Command = {
       if (worstOf(daemon) === "fail") findings.unshift(...daemon);
       else findings.push(...daemon);
     }
-    if (args.flags.json === true) output.write(`${printableJson(findings, 2)}\n`);
-    else output.write(renderFindings(findings, sizeOf(Deno.stdout)?.columns));
+    const harmless = sanitize(findings);
+    if (args.flags.json === true) output.write(`${printableJson(harmless, 2)}\n`);
+    else output.write(renderFindings(harmless, sizeOf(Deno.stdout)?.columns));
     if (config === undefined) return EXIT.config;
     return worstOf(findings) === "fail" ? EXIT.failure : EXIT.ok;
   },
@@ -74,8 +77,7 @@ async function checkThisNode({ config, ...options }: ConfigCheck & { readonly co
   const process = openProcess(config, { signal, observers: [] });
   const node = await openNode(config, process, { ledger: false });
   try {
-    const proxies = judgeProxies(ignoredProxies(), node.runtime.advice);
-    return [...proxies, ...await checkNode(node, process, { ...options, signal })];
+    return await checkNode(openContext(node, process, { ...options, signal, proxies: ignoredProxies() }));
   } finally {
     node.close();
   }

@@ -27,13 +27,13 @@ export interface RuntimeAdvice extends RuntimeName {
   /** What `check` calls it and its socket: the names of findings, which stay the same from run to run. */
   readonly findings: { readonly runtime: string; readonly socket: string };
   /** The next step when the socket does not exist, when nobody listens there, and after any other failure. */
-  readonly hints: { readonly noSocket: string; readonly notListening: string; readonly failed: string };
+  readonly remedies: { readonly noSocket: string; readonly notListening: string; readonly failed: string };
   /** Where a proxy in front of the mirrors belongs. */
-  readonly proxyHint: string;
+  readonly proxyRemedy: string;
   /** What to do about a mirror that the runtime cannot reach, if its own settings may be why; by the text of the failure. */
-  mirrorHint(mirror: string, text: string): string | undefined;
+  mirrorRemedy(mirror: string, text: string): string | undefined;
   /** Whether the runtime could ask the mirrors itself, and what writes its settings where it can. */
-  permanentFix(info: RuntimeInfo): { readonly message: string; readonly hint?: string };
+  permanentFix(info: RuntimeInfo): { readonly message: string; readonly remedy?: string };
 }
 
 /** A runtime that gave no usable answer at all, and why. */

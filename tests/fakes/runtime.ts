@@ -24,9 +24,9 @@ export const MEMORY_ADVICE: RuntimeAdvice = {
   called: "the runtime in memory",
   socket: "/run/memory.sock",
   findings: { runtime: "memory", socket: "memory socket" },
-  hints: { noSocket: "make the socket", notListening: "listen there", failed: "look into it" },
-  proxyHint: "tell it of the proxy",
-  mirrorHint: () => undefined,
+  remedies: { noSocket: "make the socket", notListening: "listen there", failed: "look into it" },
+  proxyRemedy: "tell it of the proxy",
+  mirrorRemedy: () => undefined,
   permanentFix: () => ({ message: "none" }),
 };
 

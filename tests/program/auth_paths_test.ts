@@ -1,7 +1,8 @@
 // Holds credentials to the paths that they are bounded to: in the config, on the way to a mirror, and in what is said.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { judgeMirror, judgeMirrorFailure, judgeOpenCredentials, probesOf } from "../../lib/check/mirrors.ts";
+import { checkOpenCredentials } from "../../lib/check/credentials.ts";
+import { checkMirror, checkMirrorFailure, probesOf } from "../../lib/check/mirrors.ts";
 import { type AuthSettings, mistakeInAuthPath, outsideInWords, usesCredentials } from "../../lib/images/auth_paths.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
@@ -60,7 +61,7 @@ const RULES: readonly (readonly [string, string, AuthSettings, string | undefine
 
 for (const [origin, mirror, settings, place] of RULES) {
   Deno.test(`${origin}: ${mirror} with ${JSON.stringify(settings)} is ${place ? "a warning" : "fine"}`, () => {
-    const found = judgeOpenCredentials([{ origin, mirrors: [mirror] }], { [HOST]: settings });
+    const found = checkOpenCredentials([{ origin, mirrors: [mirror] }], { [HOST]: settings });
     const message = `through the rule "*" any pod can run whatever ${place} has and ${FILE} may see, ` +
       "without imagePullSecrets";
     assertEquals(
@@ -85,10 +86,10 @@ Deno.test("a mirror whose credentials are bounded is asked below a path that use
 
 Deno.test("a mirror that was asked outside the paths of its credentials is not said to take or refuse them", () => {
   const credentials = { file: FILE, unused: outsideInWords(HOST, `${HOST}/a/b:1`) };
-  const { verdict, message } = judgeMirror(HOST, credentials);
+  const { verdict, message } = checkMirror(HOST, credentials);
   assertEquals(verdict, "ok");
   assertStringIncludes(message, `answers without credentials; ${FILE} was not tried: a/b is outside mirrors.`);
-  const denied = judgeMirrorFailure(HOST, { kind: "denied", text: "unauthorized" }, credentials, MEMORY_ADVICE);
+  const denied = checkMirrorFailure(HOST, { kind: "denied", text: "unauthorized" }, credentials, MEMORY_ADVICE);
   assertEquals([denied.verdict, denied.remedy], [
     "warn",
     `add the paths that pods need to mirrors."${HOST}".authPaths`,

@@ -2,8 +2,8 @@
 // of which files.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { checkDaemon } from "../../lib/check/checkup.ts";
-import { checkConfig } from "../../lib/check/config_checkup.ts";
+import { checkConfig } from "../../lib/check/config.ts";
+import { checkDaemon } from "../../lib/check/daemon.ts";
 import type { Finding } from "../../lib/check/finding.ts";
 import { installed } from "../../lib/check/lent_files.ts";
 import { PROJECT } from "../../tools/deno.ts";
@@ -203,7 +203,7 @@ Deno.test({
   async fn() {
     await using tree = new Tree();
     const checkAsOrdinary = async () => {
-      const module = `file://${PROJECT}lib/check/config_checkup.ts`;
+      const module = `file://${PROJECT}lib/check/config.ts`;
       const options = JSON.stringify({ root: tree.root });
       const code = `import { checkConfig } from "${module}";
         console.log(JSON.stringify(await checkConfig("${tree.config}", ${NOW}, ${options})));`;

@@ -18,10 +18,7 @@ export const RANKS: readonly (readonly string[])[] = [
 
 /** Data in, data out: no Deno, no network, no clock, no chance. */
 export const PURE: ReadonlySet<string> = new Set([
-  "lib/check/files.ts",
   "lib/check/finding.ts",
-  "lib/check/mirrors.ts",
-  "lib/check/node.ts",
   "lib/check/unit_file.ts",
   "lib/commands/command_line.ts",
   "lib/commands/pull_progress.ts",
@@ -80,7 +77,6 @@ export const PURE: ReadonlySet<string> = new Set([
 
 /** Each opens onto one outside thing. */
 export const ADAPTERS: ReadonlySet<string> = new Set([
-  "lib/check/lent_files.ts",
   "lib/config/files.ts",
   "lib/daemon/sd_notify.ts",
   "lib/export/write.ts",

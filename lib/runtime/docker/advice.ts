@@ -9,14 +9,14 @@ export function dockerAdvice(socket: string): RuntimeAdvice {
     called: "the Docker Engine",
     socket,
     findings: { runtime: "docker engine", socket: "docker socket" },
-    hints: {
+    remedies: {
       noSocket: "is docker.socket of the config right? If it is: systemctl start docker",
       notListening: "systemctl start docker; journalctl -u docker -n 20 says why it stopped",
       failed: "systemctl status docker; journalctl -u docker -n 20 may tell more",
     },
-    proxyHint:
+    proxyRemedy:
       "configure it for the Docker Engine, which pulls: systemctl show docker -p Environment shows what it has",
-    mirrorHint(mirror, text) {
+    mirrorRemedy(mirror, text) {
       if (/HTTP response to HTTPS client/.test(text)) {
         return `the mirror speaks plain HTTP: name ${mirror} in insecure-registries of /etc/docker/daemon.json`;
       }
@@ -32,7 +32,7 @@ export function dockerAdvice(socket: string): RuntimeAdvice {
       if (hasContainerdStore && Number(version.split(".")[0]) >= 28) {
         return {
           message: "this Engine reads mirrors from /etc/docker/certs.d/HOST/hosts.toml",
-          hint: "gilly export docker writes them",
+          remedy: "gilly export docker writes them",
         };
       }
       const why = hasContainerdStore ? `${version}; mirrors come with 28.0` : "mirrors for docker.io only";

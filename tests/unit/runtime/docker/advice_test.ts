@@ -26,9 +26,9 @@ for (
 ) {
   const store = canAliasDigest ? "containerd" : "classic";
   Deno.test(`Engine ${version} with the ${store} store ${isThere ? "reads" : "does not read"} hosts.toml`, () => {
-    const { message, hint } = fixFor(version, canAliasDigest);
+    const { message, remedy } = fixFor(version, canAliasDigest);
     assertEquals(message.includes("hosts.toml"), isThere);
-    assertEquals(hint, isThere ? "gilly export docker writes them" : undefined);
+    assertEquals(remedy, isThere ? "gilly export docker writes them" : undefined);
   });
 }
 
@@ -38,10 +38,13 @@ Deno.test("where the Engine takes no mirrors, the reason is said and what follow
   assertEquals(fixFor("27.5.1", true).message, says("27.5.1; mirrors come with 28.0"));
 });
 
-Deno.test("a mirror that the Engine cannot reach has a hint only where the Engine's own settings may be why", () => {
+Deno.test("a mirror that the Engine cannot reach has a remedy only where the Engine's own settings may be why", () => {
   assertEquals(
-    advice.mirrorHint("m.example", "tls: failed to verify certificate: x509: certificate signed by unknown authority"),
+    advice.mirrorRemedy(
+      "m.example",
+      "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+    ),
     "put the mirror's CA into /etc/docker/certs.d/m.example/ca.crt",
   );
-  assertEquals(advice.mirrorHint("m.example", "dial tcp 192.0.2.1:443: connect: connection refused"), undefined);
+  assertEquals(advice.mirrorRemedy("m.example", "dial tcp 192.0.2.1:443: connect: connection refused"), undefined);
 });

@@ -1,0 +1,45 @@
+// The checks of a node, one file each, in the order in which their findings are told.
+
+import { describeError } from "../support/errors.ts";
+import type { Check, CheckContext } from "./context.ts";
+import { fail, type Finding } from "./finding.ts";
+import { keptCheck } from "./kept.ts";
+import { kubeletCheck } from "./kubelet.ts";
+import { mirrorsCheck } from "./mirrors.ts";
+import { proxiesCheck } from "./proxies.ts";
+import { permanentFixCheck, runtimeCheck } from "./runtime.ts";
+import { unrepairableCheck } from "./unrepairable.ts";
+import { waitingCheck } from "./waiting.ts";
+
+/** Name of the check -> the check. They run at once, and one that breaks costs its own findings alone. */
+const NODE_CHECKS: Readonly<Record<string, Check>> = {
+  proxies: proxiesCheck,
+  kubelet: kubeletCheck,
+  runtime: runtimeCheck,
+  "waiting pods": waitingCheck,
+  "unrepairable pods": unrepairableCheck,
+  mirrors: mirrorsCheck,
+  "kept images": keptCheck,
+  "permanent fix": permanentFixCheck,
+};
+
+/**
+ * Checks everything that a repair depends on. It changes nothing: no image is pulled, no name is given, nothing is
+ * written. Throws only the signal's reason.
+ */
+export async function checkNode(
+  context: CheckContext,
+  checks: Readonly<Record<string, Check>> = NODE_CHECKS,
+): Promise<Finding[]> {
+  const found = await Promise.all(
+    Object.entries(checks).map(async ([name, check]) => {
+      try {
+        return await check(context);
+      } catch (error) {
+        context.signal.throwIfAborted();
+        return [fail(name, `this check itself failed: ${describeError(error)}`, "report it, with this line")];
+      }
+    }),
+  );
+  return found.flat();
+}

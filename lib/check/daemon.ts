@@ -1,0 +1,58 @@
+// Checks the daemon of this host by the state that it leaves: does it run, and what troubles it.
+
+import { type MirrorState, type NodeState, statusLine } from "../status/node_state.ts";
+import { type NoDaemon, RESTART, START } from "../status/read_state.ts";
+import { seeDaemon } from "../status/state_file.ts";
+import { describeError } from "../support/errors.ts";
+import { fail, type Finding, ok, warn } from "./finding.ts";
+import { installed, type LentOptions } from "./lent_files.ts";
+import type { Installed } from "./unit_file.ts";
+
+/** Asks the daemon's state file how the daemon fares; `now` is milliseconds since the epoch. */
+export async function checkDaemon(stateFile: string, now: number, options: LentOptions = {}): Promise<Finding[]> {
+  const none = async (why: NoDaemon) => [checkNoDaemon(why, await installed("gilly.service", options))];
+  try {
+    const seen = await seeDaemon(stateFile, now);
+    return seen.state === undefined ? await none(seen) : checkState(seen.state, now);
+  } catch (error) {
+    return await none({ because: `${stateFile} cannot be read: ${describeError(error)}`, silent: false });
+  }
+}
+
+/** What the running daemon says of itself, and the mirrors that it passes over; `now` is milliseconds since the epoch. */
+export function checkState(state: NodeState, now: number): Finding[] {
+  const { trouble: { pass, config, engine }, mirrors, configFile } = state;
+  const line = statusLine(state, now);
+  const itself = config !== null
+    ? warn("daemon", line, `mend ${configFile}; then systemctl reload gilly`)
+    : pass !== null
+    ? warn("daemon", line, "see the kubelet above; the daemon tries again by itself")
+    : engine !== null
+    ? warn("daemon", line, "see the runtime above; the daemon goes on by itself")
+    : ok("daemon", line);
+  return [itself, ...mirrors.filter(hasFailed).map((mirror) => checkCooldown(mirror, now))];
+}
+
+/** No daemon: how one knows, how gilly.service stands, and whether its process is there and says nothing. */
+export function checkNoDaemon({ because, silent }: NoDaemon, service: Installed): Finding {
+  const message = `not running: ${because}`;
+  if (service === "masked") {
+    return fail("daemon", `${message}; gilly.service is masked`, "systemctl unmask gilly; systemctl start gilly");
+  }
+  // Nobody meant one to run here.
+  if (service === "absent" && !silent) {
+    return warn("daemon", `${message}; there is no gilly.service here`, "install.sh puts it there, or: gilly run");
+  }
+  return fail("daemon", message, silent ? RESTART : START);
+}
+
+function hasFailed({ state }: MirrorState): boolean {
+  return state !== "up" && state !== "unknown";
+}
+
+function checkCooldown({ mirror, coolingDownUntil, because }: MirrorState, now: number): Finding {
+  const seconds = coolingDownUntil === null ? 0 : Math.ceil((Date.parse(coolingDownUntil) - now) / 1000);
+  const when = seconds > 0 ? `is not asked for another ${seconds} s` : "failed, and is to be asked again";
+  const message = `${when}: ${because ?? "no reason is known"}`;
+  return warn(`cool-down of ${mirror}`, message, "the daemon asks it again by itself; see the mirror above");
+}

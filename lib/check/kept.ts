@@ -1,0 +1,71 @@
+// Checks the images of the `keep` list: are they here, or at a mirror at least.
+
+import { isRefusal, planImage, type Refusal, type Target } from "../plan/plan.ts";
+import { type Check, type CheckContext, runtimeFailure } from "./context.ts";
+import { fail, type Finding, ok, warn } from "./finding.ts";
+import { credentialsFor } from "./mirrors.ts";
+
+/** See above. */
+export const keptCheck: Check = async ({ node, info, signal }) => {
+  const runtime = await info();
+  if (runtime.result !== "answered") return [];
+  const { canAliasDigest } = runtime.value;
+  return await Promise.all(node.config.keep.map(async (image) => {
+    const planned = planImage(image, { ...node, canAliasDigest });
+    return isRefusal(planned)
+      ? checkKept(image, { state: "refused", refusal: planned })
+      : checkKept(image, await howKept(node, planned, signal));
+  }));
+};
+
+/**
+ * How an image of the `keep` list stands: present, absent but there at a mirror, `lost` when every mirror says that it has
+ * no such image, `unanswered` when some did not say, `unknown` when the runtime did not.
+ */
+export type Kept =
+  | { readonly state: "present" }
+  | { readonly state: "absent"; readonly mirror: string }
+  | { readonly state: "lost"; readonly because: string }
+  | { readonly state: "unanswered"; readonly because: string }
+  | { readonly state: "unknown"; readonly because: string }
+  | { readonly state: "refused"; readonly refusal: Refusal };
+
+/** One image that is to be kept present. */
+export function checkKept(image: string, kept: Kept): Finding {
+  const name = `keep ${image}`;
+  switch (kept.state) {
+    case "present":
+      return ok(name, "present");
+    case "absent":
+      return warn(name, `not here yet; ${kept.mirror} has it`, `the daemon pulls it, or: gilly pull ${image}`);
+    case "lost":
+      return fail(name, `not here, and no mirror has it: ${kept.because}`, "push it to a mirror");
+    case "unanswered":
+      return fail(name, `not here, and no mirror that answers has it: ${kept.because}`, "see the mirrors above");
+    case "unknown":
+      return fail(name, `cannot be inspected: ${kept.because}`, "see the runtime above");
+    case "refused":
+      return fail(name, `cannot be kept: ${kept.refusal.reason}`, kept.refusal.advice);
+  }
+}
+
+async function howKept({ config, runtime }: CheckContext["node"], target: Target, signal: AbortSignal): Promise<Kept> {
+  const tried: string[] = [];
+  let state: "lost" | "unanswered" = "lost";
+  try {
+    if (await runtime.inspect(target.name, signal) !== undefined) return { state: "present" };
+  } catch (error) {
+    return { state: "unknown", because: runtimeFailure(error, signal).text };
+  }
+  for (const { mirror, reference } of target.candidates) {
+    try {
+      const { auth } = await credentialsFor(config, mirror, reference);
+      if (await runtime.resolve(reference, { signal, auth }) !== undefined) return { state: "absent", mirror };
+      tried.push(`${mirror} has no ${reference}`);
+    } catch (error) {
+      state = "unanswered";
+      tried.push(runtimeFailure(error, signal).text);
+    }
+  }
+  return { state, because: tried.join("; ") };
+}

@@ -1,0 +1,111 @@
+// Checks the kubelet: does it answer, is it who it should be, does it let us in, and are its answers pods.
+
+import { type PodList } from "../kubelet/pods.ts";
+import { grantAfter, ROLES } from "../kubelet/rights.ts";
+import { describeError } from "../support/errors.ts";
+import { counted, several } from "../support/text.ts";
+import type { Check } from "./context.ts";
+import { fail, type Failed, type Finding, notAsked, ok, warn } from "./finding.ts";
+import { renewalOf } from "./lent_files.ts";
+import type { LentFile } from "./unit_file.ts";
+
+/** See above. */
+export const kubeletCheck: Check = async ({ node, pods, lentCa }) => {
+  const { url, caFile } = node.config.kubelet;
+  const answer = await pods();
+  switch (answer.result) {
+    case "unasked":
+      return [notAsked("kubelet", "the files for it cannot be used")];
+    case "answered":
+      return checkPods(url, answer.value);
+    case "failed": {
+      const { error } = answer;
+      // Where it happened is said already; what is left is why.
+      const text = describeError(error.kind === "unreachable" || error.kind === "credentials" ? error.cause : error);
+      return checkKubeletFailure(url, { kind: error.kind, text }, caFile, lentCa);
+    }
+  }
+};
+
+/** What a kubelet accepts (kubernetes.io, "Kubelet authentication/authorization"). */
+const CREDENTIALS_ADVICE =
+  "use a client certificate signed by the CA of the kubelet's --client-ca-file, or a service " +
+  "account's token, which the kubelet must be set to have checked (--authentication-token-webhook)";
+
+/** A kubelet that answered: reached, trusted, understood. */
+export function checkPods(url: string, { pods, malformed }: PodList): Finding[] {
+  const answered = [ok("kubelet", `${url} answers`)];
+  if (url.startsWith("https:")) {
+    answered.push(ok("kubelet certificate", `trusted, and made out to ${hostOf(url)}`));
+  }
+  const understood = `${counted(pods.length, "pod")} understood`;
+  if (malformed.length === 0) return [...answered, ok("kubelet pods", understood)];
+  const message = `${understood}, ${malformed.length} not: ${several(malformed)}`;
+  return [...answered, warn("kubelet pods", message, "these pods are left out; the others are repaired")];
+}
+
+/** A kubelet that gave no pods; `caFile` is where its authorities are, `failure.text` what TLS, HTTP or we said of it. */
+export function checkKubeletFailure(
+  url: string,
+  failure: Failed,
+  caFile: string | undefined,
+  lent?: LentFile,
+): Finding[] {
+  const { kind, text } = failure;
+  const flaw = /invalid peer certificate: (.*)$/.exec(text)?.[1];
+  if (flaw !== undefined) {
+    return [ok("kubelet", `${url} answers`), checkServingCertificate(url, flaw, caFile, lent)];
+  }
+  if (kind === "unauthorized" || /received fatal alert: /.test(text)) {
+    return [fail("kubelet access", text, CREDENTIALS_ADVICE)];
+  }
+  if (kind === "forbidden") return [fail("kubelet access", text, `${grantAfter(text)}; ${ROLES}`)];
+  if (kind === "unexpected") {
+    return [
+      fail("kubelet pods", text, "is this the kubelet's port? It is 10250 unless the kubelet's config says otherwise"),
+    ];
+  }
+  if (kind === "credentials") {
+    return [fail("kubelet access", text, "mend the files that kubelet.* of the config names")];
+  }
+  return [
+    fail("kubelet", `${url} does not answer: ${text}`, "is it running, and is this its port? systemctl status kubelet"),
+  ];
+}
+
+/** What is wrong with the certificate that the kubelet shows; `flaw` is rustls's word for it. */
+function checkServingCertificate(
+  url: string,
+  flaw: string,
+  caFile: string | undefined,
+  lent: LentFile | undefined,
+): Finding {
+  const name = "kubelet certificate";
+  const host = hostOf(url);
+  if (/UnknownIssuer/.test(flaw)) {
+    const message = `${host} shows a certificate that ${
+      lent?.source ?? caFile ?? "the system's list of authorities"
+    } does not vouch for`;
+    const which = "the cluster's CA, or /var/lib/kubelet/pki/kubelet.crt where the kubelet made its own";
+    if (lent?.source !== undefined) return fail(name, message, renewalOf(lent, `${lent.source} by its CA (${which})`));
+    const into = caFile === undefined ? "name its CA in kubelet.caFile" : `put its CA into ${caFile}`;
+    return fail(name, message, `${into}: ${which}`);
+  }
+  const names = [...flaw.matchAll(/(?:DnsName|IpAddress)\("?([^")]+)"?\)/g)].map(([, name = ""]) => name);
+  if (/not valid for name/.test(flaw)) {
+    const others = names.length === 0 ? "another name" : several(names);
+    const advice = names[0] === undefined ? "a name of its certificate" : url.replace(host, names[0]);
+    return fail(name, `${host} shows a certificate made out to ${others}`, `write ${advice} into kubelet.url`);
+  }
+  if (/expired/.test(flaw)) {
+    const remedy =
+      "renew it; one that the kubelet made itself is made anew if you remove both /var/lib/kubelet/pki/kubelet.crt and " +
+      "kubelet.key and restart the kubelet";
+    return fail(name, `${host} shows a certificate that has expired: ${flaw}`, remedy);
+  }
+  return fail(name, `${host} shows a certificate that cannot be used: ${flaw}`, "check it, and this host's clock");
+}
+
+function hostOf(url: string): string {
+  return /^https?:\/\/(\[[^\]]*\]|[^:/]*)/i.exec(url)?.[1] ?? url;
+}

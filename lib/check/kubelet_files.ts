@@ -1,0 +1,178 @@
+// Checks the files by which Gilly and the kubelet know each other: are they usable, do they belong together, how long do
+// they last, and do they open more than Gilly needs.
+
+import type { Config, ConfigMistake } from "../config/config.ts";
+import { KUBELET_FILES } from "../config/keys.ts";
+import { ENOUGH, ROLES } from "../kubelet/rights.ts";
+import type { CertificateFacts } from "../support/certificate_facts.ts";
+import { readCertificates } from "../support/certificates.ts";
+import { DENIED, describeError } from "../support/errors.ts";
+import { counted, several } from "../support/text.ts";
+import { AS_ROOT, fail, type Finding, ok, warn } from "./finding.ts";
+import { checkDrift, checkOutOfReach, type LentOptions, renewalOf } from "./lent_files.ts";
+import type { LentFile } from "./unit_file.ts";
+
+const DAY_MS = 86_400_000;
+
+/** A certificate that lasts no longer than this is a warning. */
+export const FEW_DAYS = 14;
+
+/** Groups whose members may do everything in the cluster (kubeadm, certlist.go and its ClusterRoleBindings). */
+const ADMINISTRATORS: ReadonlySet<string> = new Set(["system:masters", "kubeadm:cluster-admins"]);
+
+/** kubeadm's certificate of the API server, which system:kubelet-api-admin lets do anything with every kubelet. */
+const API_SERVER = "kube-apiserver-kubelet-client";
+
+/** The kubelet's files, as a config whose text is in order names them. */
+export interface KubeletFiles {
+  readonly named: Config["kubelet"];
+  /** Where each is to be read, if anywhere. */
+  readonly readAt: (path: string) => string | undefined;
+  /** What is known of those that systemd lends, by path. */
+  readonly lent: ReadonlyMap<string, LentFile>;
+  /** Files that cannot be used, the kubelet's and others. */
+  readonly mistakes: readonly ConfigMistake[];
+}
+
+type KubeletFile = keyof typeof KUBELET_FILES;
+
+/** Checks the files at `now` (milliseconds since the epoch). They are `usable` when TLS can try them. */
+export async function checkKubeletFiles(
+  { named, readAt, lent, mistakes }: KubeletFiles,
+  now: number,
+  { nextStart = false }: LentOptions,
+): Promise<{ readonly findings: readonly Finding[]; readonly usable: boolean }> {
+  const lentAs = (key: KubeletFile) => lent.get(named[key] ?? "");
+  const found = mistakes.map((mistake) =>
+    checkFileMistake(mistake, lentAs(mistake.key.replace("kubelet.", "") as KubeletFile))
+  );
+  const broken = new Set(mistakes.map(({ key }) => key));
+  for (const key of Object.keys(KUBELET_FILES) as KubeletFile[]) {
+    const it = lentAs(key);
+    if (it === undefined) continue;
+    if (!nextStart) found.push(...checkDrift(`kubelet.${key}`, it));
+    if (it.problem === undefined) continue;
+    broken.add(`kubelet.${key}`);
+    found.push(checkOutOfReach(`kubelet.${key}`, named[key]!, it));
+  }
+  /** Where a file is to be read that can be used. */
+  const soundFile = (key: KubeletFile) => {
+    const path = named[key];
+    return path === undefined || broken.has(`kubelet.${key}`) ? undefined : readAt(path);
+  };
+  const [caFile, certFile, keyFile, tokenFile] = (["caFile", "certFile", "keyFile", "tokenFile"] as const).map(
+    soundFile,
+  );
+  const authorities = await certificatesIn("kubelet.caFile", caFile, found);
+  const [own] = await certificatesIn("kubelet.certFile", certFile, found) ?? [];
+  const usable = ![...broken].some((key) => key.startsWith("kubelet.")) &&
+    !found.some(({ name, verdict }) => name.startsWith("kubelet.") && verdict === "fail");
+  if (authorities !== undefined) found.push(checkAuthorities(caFile!, authorities, now, lentAs("caFile")));
+  if (own !== undefined) {
+    found.push(checkClientCertificate(certFile!, own, now, lentAs("certFile")));
+    if (keyFile !== undefined) found.push(ok("kubelet.keyFile", `${keyFile} belongs to the certificate`));
+    found.push(checkRights(own));
+  }
+  if (tokenFile !== undefined) {
+    const message = `${tokenFile} holds a token; only the cluster knows its rights: ${ENOUGH}`;
+    found.push(ok("kubelet.tokenFile", message));
+  }
+  return { findings: found, usable };
+}
+
+async function certificatesIn(
+  name: string,
+  file: string | undefined,
+  found: Finding[],
+): Promise<CertificateFacts[] | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    return readCertificates(await Deno.readTextFile(file));
+  } catch (error) {
+    found.push(fail(name, `${file} cannot be used: ${describeError(error)}`, "put a PEM certificate there"));
+    return undefined;
+  }
+}
+/** A file that the config names and that cannot be used; what the mistake says stands under its key. */
+export function checkFileMistake({ file, line, key, message }: ConfigMistake, lent?: LentFile): Finding {
+  if (message.includes(DENIED)) return fail(key, message, AS_ROOT);
+  const change = `change ${line === undefined ? file : `${file}:${line}`}`;
+  return fail(key, message, lent?.source === undefined ? `mend the file, or ${change}` : renewalOf(lent));
+}
+
+/** The authorities that the kubelet's certificate is checked against. One that still lasts is enough. */
+export function checkAuthorities(
+  file: string,
+  certificates: readonly CertificateFacts[],
+  now: number,
+  lent?: LentFile,
+): Finding {
+  const name = "kubelet.caFile";
+  const last = Math.max(...certificates.map(({ notAfter }) => notAfter));
+  const expired = certificates.filter(({ notAfter }) => notAfter <= now).length;
+  const some = expired > 0 && expired < certificates.length ? `, ${expired} of them expired` : "";
+  const message = `${file} has ${counted(certificates.length, "certificate")}${some}, ${expiry(last, now)}`;
+  const remedy = lent?.source === undefined
+    ? `put the current CA of the kubelet's serving certificate into ${file}; it is read again by itself`
+    : renewalOf(lent, `${lent.source} by the current CA of the kubelet's serving certificate`);
+  if (last <= now) return fail(name, message, remedy);
+  return isSoon(last, now) ? warn(name, message, remedy) : ok(name, message);
+}
+
+/** The certificate by which Gilly proves itself to the kubelet. */
+export function checkClientCertificate(file: string, leaf: CertificateFacts, now: number, lent?: LentFile): Finding {
+  const name = "kubelet.certFile";
+  const message = `${file} is ${subjectOf(leaf)}, ${expiry(leaf.notAfter, now)}`;
+  const remedy = lent?.source === undefined
+    ? "put a new certificate and its key into the place of the old ones; they are read again by themselves"
+    : renewalOf(lent, `${lent.source} and its key`);
+  if (leaf.notBefore > now) {
+    return fail(name, `${file} is not valid before ${dateOf(leaf.notBefore)}`, "check this host's clock");
+  }
+  if (leaf.notAfter <= now) return fail(name, message, remedy);
+  return isSoon(leaf.notAfter, now) ? warn(name, message, remedy) : ok(name, message);
+}
+
+/**
+ * Whether the certificate opens more than the list of this node's pods, as far as its subject tells. What the cluster
+ * grants to the subject is not known here: to try it would be a request that a node with the least rights refuses, and
+ * that its audit log holds against Gilly.
+ */
+export function checkRights(leaf: CertificateFacts): Finding {
+  const name = "kubelet rights";
+  const groups = leaf.organizations.filter((group) => ADMINISTRATORS.has(group));
+  const remedy = `issue a certificate for a user of its own: ${ENOUGH}; ${ROLES}`;
+  if (groups.length > 0) {
+    const message = `the certificate is one of ${several(groups)}, who may do everything in the cluster`;
+    return warn(name, message, remedy);
+  }
+  if (leaf.commonName === API_SERVER) {
+    return warn(name, "the certificate is the API server's own, which may run commands in every container", remedy);
+  }
+  const groupsOf = leaf.organizations.length === 0 ? "" : ` of ${several(leaf.organizations)}`;
+  return ok(
+    name,
+    `${
+      leaf.commonName || "the certificate"
+    }${groupsOf} is no known administrator; only the cluster knows its rights: ${ENOUGH}`,
+  );
+}
+
+/** `expires in 9 days (2026-12-02)`. */
+export function expiry(notAfter: number, now: number): string {
+  const days = Math.floor(Math.abs(notAfter - now) / DAY_MS);
+  const span = days === 0 ? "less than a day" : counted(days, "day");
+  return notAfter <= now ? `expired ${span} ago (${dateOf(notAfter)})` : `expires in ${span} (${dateOf(notAfter)})`;
+}
+
+function isSoon(notAfter: number, now: number): boolean {
+  return notAfter - now < FEW_DAYS * DAY_MS;
+}
+
+function dateOf(time: number): string {
+  return new Date(time).toISOString().slice(0, 10);
+}
+
+function subjectOf({ commonName, organizations }: CertificateFacts): string {
+  return [...organizations.map((name) => `O=${name}`), `CN=${commonName}`].join(", ");
+}

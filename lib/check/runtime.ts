@@ -1,0 +1,57 @@
+// Checks the container runtime: does it answer, what is it, and could it ask the mirrors itself.
+
+import type { RuntimeAdvice, RuntimeInfo } from "../runtime/advice.ts";
+import type { Check } from "./context.ts";
+import { runtimeFailure } from "./context.ts";
+import { AS_ROOT, fail, type Failed, type Finding, ok } from "./finding.ts";
+
+/** Does it answer, and what is it. */
+export const runtimeCheck: Check = async ({ node: { runtime: { advice } }, info, signal }) => {
+  const answer = await info();
+  if (answer.result === "answered") return checkInfo(advice, answer.value);
+  if (answer.result === "unasked") return [];
+  return checkRuntimeFailure(advice, runtimeFailure(answer.error, signal), await groupOf(advice.socket));
+};
+
+/** Could it ask the mirrors itself, so that Gilly were not needed. */
+export const permanentFixCheck: Check = async ({ node: { runtime: { advice } }, info }) => {
+  const answer = await info();
+  if (answer.result !== "answered") return [];
+  const { message, remedy } = advice.permanentFix(answer.value);
+  return [ok("permanent fix", message, remedy)];
+};
+
+/** A runtime that answered. */
+export function checkInfo({ findings, socket }: RuntimeAdvice, info: RuntimeInfo): Finding[] {
+  return [
+    ok(findings.socket, `${socket} answers`),
+    ok(findings.runtime, `${info.name} ${info.version}, API ${info.apiVersion}`),
+    ok("image store", info.imageStore),
+  ];
+}
+
+/** A runtime that did not; `group` is the group of its socket, by name if it has one. */
+export function checkRuntimeFailure(advice: RuntimeAdvice, { text }: Failed, group: string | undefined): Finding[] {
+  const { findings, remedies, socket } = advice;
+  if (/permission denied/i.test(text)) {
+    const whose = group === undefined ? "" : `: it belongs to the group ${group}, which this user is not in`;
+    const service = `if the service may not either: SupplementaryGroups=${group ?? "GROUP"} (systemctl edit gilly)`;
+    return [fail(findings.socket, `${socket} may not be opened${whose}`, `${AS_ROOT}; ${service}`)];
+  }
+  if (/no such file/i.test(text)) return [fail(findings.socket, `${socket} does not exist`, remedies.noSocket)];
+  if (/connection refused/i.test(text)) {
+    return [fail(findings.socket, `nobody listens at ${socket}`, remedies.notListening)];
+  }
+  return [fail(findings.runtime, text, remedies.failed)];
+}
+
+/** The socket's group: its name, or its number where it has none. */
+async function groupOf(socket: string): Promise<string | undefined> {
+  try {
+    const { gid } = await Deno.stat(socket);
+    const groups = (await Deno.readTextFile("/etc/group")).split("\n").map((line) => line.split(":"));
+    return groups.find(([, , id]) => Number(id) === gid)?.[0] ?? String(gid);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,47 @@
+// Holds lib/check/mirrors.ts: what is asked of a mirror, and what is made of its answer.
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { checkMirrorFailure, probesOf } from "../../../lib/check/mirrors.ts";
+import { dockerAdvice } from "../../../lib/runtime/docker/advice.ts";
+
+const DOCKER = dockerAdvice("/run/docker.sock");
+
+for (
+  const [text, kind, verdict, remedy] of [
+    ["denied: requested access to the resource is denied", "denied", "warn", "authFile"],
+    ["unauthorized: authentication required", "denied", "fail", "authFile"],
+    ["x509: certificate signed by unknown authority", "registry-down", "fail", "/etc/docker/certs.d/m.example/ca.crt"],
+    ["x509: certificate has expired or is not yet valid", "registry-down", "fail", "check this host's clock"],
+    [
+      "tls: x509: certificate is valid for a.example, not m.example",
+      "registry-down",
+      "fail",
+      "write a name of the mirror's",
+    ],
+    ["http: server gave HTTP response to HTTPS client", "registry-down", "fail", "insecure-registries"],
+    ["proxyconnect tcp: dial tcp", "registry-down", "fail", "proxy"],
+    ["no answer for 30 s, given up", "stalled", "fail", "firewall"],
+  ] as const
+) {
+  Deno.test(`a mirror that answers "${text}" is a ${verdict}`, () => {
+    const finding = checkMirrorFailure("m.example", { kind, text }, undefined, DOCKER);
+    assertEquals(finding.verdict, verdict);
+    assertStringIncludes(finding.remedy ?? "", remedy);
+  });
+}
+
+Deno.test("every mirror is asked once, below the path of its first rule, for a name that no image has", () => {
+  const rules = [
+    { origin: "gcr.io", mirrors: ["Mirror.example", "m2.example:5000/quay"] },
+    { origin: "quay.io:443", mirrors: ["mirror.example/other", "h.example/{registry}"] },
+    { origin: "*.pkg.dev", mirrors: ["p.example/{registry}"] },
+    { origin: "*", mirrors: ["s.example/{registry}"] },
+  ];
+  assertEquals(probesOf(rules), [
+    { mirror: "mirror.example", reference: "mirror.example/gilly-check/no-such-image:none" },
+    { mirror: "m2.example:5000", reference: "m2.example:5000/quay/gilly-check/no-such-image:none" },
+    { mirror: "h.example", reference: "h.example/quay.io/gilly-check/no-such-image:none" },
+    { mirror: "p.example", reference: "p.example/gilly-check.pkg.dev/gilly-check/no-such-image:none" },
+    { mirror: "s.example", reference: "s.example/docker.io/gilly-check/no-such-image:none" },
+  ]);
+});

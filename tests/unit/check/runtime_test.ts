@@ -1,0 +1,30 @@
+// Holds lib/check/runtime.ts to a next step for every way in which a runtime fails.
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { checkRuntimeFailure } from "../../../lib/check/runtime.ts";
+import { dockerAdvice } from "../../../lib/runtime/docker/advice.ts";
+
+const DOCKER = dockerAdvice("/run/docker.sock");
+
+for (
+  const [text, message, remedy] of [
+    [
+      "Permission denied (os error 13)",
+      "the group docker",
+      "sudo gilly check; if the service may not either: SupplementaryGroups=docker",
+    ],
+    [
+      "No such file or directory (os error 2)",
+      "does not exist",
+      "docker.socket of the config right? If it is: systemctl start docker",
+    ],
+    ["Connection refused (os error 111)", "nobody listens", "systemctl start docker; journalctl -u docker -n 20"],
+  ] as const
+) {
+  Deno.test(`a Docker socket that says "${text}" comes with the next step`, () => {
+    const [finding] = checkRuntimeFailure(DOCKER, { kind: "unreachable", text }, "docker");
+    assertEquals(finding!.verdict, "fail");
+    assertStringIncludes(finding!.message, message);
+    assertStringIncludes(finding!.remedy ?? "", remedy);
+  });
+}

@@ -1,0 +1,13 @@
+// Holds lib/check/waiting.ts: what of the waiting pods is worth a warning.
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { checkWaiting } from "../../../lib/check/waiting.ts";
+
+Deno.test("pods that wait are a warning only when nobody excluded them and nothing brings their image", () => {
+  const left = (reason: "excluded" | "no-rule", podName: string) => ({ pod: podName, reason, advice: `do ${reason}` });
+  assertEquals(checkWaiting(3, 0, []).verdict, "ok");
+  assertEquals(checkWaiting(3, 2, [left("excluded", "a/b")]).verdict, "ok");
+  const lost = checkWaiting(3, 2, [left("excluded", "a/b"), left("no-rule", "a/c"), left("no-rule", "a/c")]);
+  assertEquals([lost.verdict, lost.remedy], ["warn", "do no-rule"]);
+  assertStringIncludes(lost.message, "1 of them excluded; cannot be repaired: a/c (no-rule)");
+});
