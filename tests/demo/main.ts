@@ -34,13 +34,16 @@ try {
 
 async function show(worker: FakeNode): Promise<number> {
   print(`Before\n\n${pods(worker)}\nGilly's journal\n\n`);
-  let hasAdvised = false;
+  // A pod runs as soon as its image has its name; the journal says so a moment later.
+  const untold = new Set(waiting(worker).map(({ image }) => `repaired ${image} `)).add(
+    `cannot repair ${UNREPAIRABLE} `,
+  );
   const gilly = runGilly(worker.configFile, (line) => {
-    hasAdvised ||= line.includes(`cannot repair ${UNREPAIRABLE}`);
+    for (const words of untold) if (line.includes(words)) untold.delete(words);
     print(folded(line));
   });
   const started = performance.now();
-  const problem = await watch(worker, gilly, () => hasAdvised);
+  const problem = await watch(worker, gilly, untold);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const code = await gilly.stop();
   const failure = problem ?? misbehaviour(code, worker);
@@ -57,7 +60,7 @@ function misbehaviour(code: number, worker: FakeNode): string | undefined {
 }
 
 /** Lets the kubelet look again until all is well; answers what is not, once patience or Gilly has come to an end. */
-async function watch(worker: FakeNode, gilly: RunningGilly, hasAdvised: () => boolean) {
+async function watch(worker: FakeNode, gilly: RunningGilly, untold: ReadonlySet<string>) {
   let code: number | undefined;
   const ended = gilly.ended.then((status) => void (code = status));
   const deadline = performance.now() + PATIENCE_MS;
@@ -66,10 +69,10 @@ async function watch(worker: FakeNode, gilly: RunningGilly, hasAdvised: () => bo
     if (interrupted.signal.aborted) return "it was interrupted.";
     if (code !== undefined) return `Gilly ended with exit code ${code}; its last lines say why.`;
     await worker.kubelet.advance();
-    if (waiting(worker).length === 0 && hasAdvised()) return undefined;
+    if (waiting(worker).length === 0 && untold.size === 0) return undefined;
   }
   const left = waiting(worker).map(({ namespace, pod, container }) => `${container} of ${namespace}/${pod}`);
-  const what = left.length > 0 ? `these still wait: ${left.join(", ")}` : `nothing was said about ${UNREPAIRABLE}`;
+  const what = left.length > 0 ? `these still wait: ${left.join(", ")}` : `nobody said: ${[...untold].join(", ")}`;
   return `after ${PATIENCE_MS / 1000} s ${what}.`;
 }
 
