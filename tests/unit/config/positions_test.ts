@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { parse } from "@std/yaml";
 import fc from "fast-check";
+import { CST, Document, LineCounter, Parser } from "yaml";
 import { type KeyStep, locateKeys } from "../../../lib/config/positions.ts";
 
 /** A layout, and the line of each key in it. */
@@ -180,4 +181,73 @@ Deno.test("a long line of blanks costs no time", () => {
   assertEquals(locateKeys(`y:\n  a${" ".repeat(100_000)}b\nx${" ".repeat(100_000)}: 1\n"z"  : 1\n`)(["x"]), 3);
   assertEquals(locateKeys(`"z" : 1\n'q'\t: 1\n`)(["q"]), 2);
   assert(performance.now() - started < 1000);
+});
+
+function readsAs(text: string, data: unknown): boolean {
+  try {
+    return JSON.stringify(parse(text, { schema: "core" })) === JSON.stringify(data);
+  } catch {
+    return false;
+  }
+}
+
+/** Every path of a document with its line, as the package yaml has them, which keeps positions. */
+function linesIn(text: string): (readonly [readonly KeyStep[], number])[] {
+  const lines = new LineCounter();
+  const found: (readonly [readonly KeyStep[], number])[] = [];
+  const walk = (token: CST.Token | null | undefined, path: readonly KeyStep[]) => {
+    if (token?.type !== "block-map" && token?.type !== "block-seq" && token?.type !== "flow-collection") return;
+    const isSequence = token.type === "block-seq" || (token.type === "flow-collection" && token.start.source === "[");
+    const items: readonly CST.CollectionItem[] = token.items;
+    for (const [index, { start, key, value }] of items.entries()) {
+      // What stands behind the last entry, such as a comment, is an entry without either.
+      if (key === undefined && value === undefined) continue;
+      const name = isSequence ? index : CST.resolveAsScalar(key as CST.FlowScalar, true)?.value;
+      if (name === undefined) continue;
+      const begin = start.find(({ type }) => type === "seq-item-ind") ?? key ?? value!;
+      found.push([[...path, name], lines.linePos(begin.offset).line]);
+      walk(value, [...path, name]);
+    }
+  };
+  const [document] = [...new Parser(lines.addNewLine).parse(text)].filter(({ type }) => type === "document");
+  walk((document as CST.Document | undefined)?.value, []);
+  return found;
+}
+
+Deno.test("in any document that the package yaml writes, lines are where it reads them", () => {
+  // A key that YAML can write only behind a question mark is not looked for.
+  const key = fc.oneof(fc.stringMatching(/^[a-z][a-z0-9.:/*#-]{0,8}$/), fc.stringMatching(/^[!-~]{1,6}$/));
+  const { value } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { depthSize: "small" },
+      fc.oneof(
+        fc.string({ maxLength: 12 }),
+        fc.constantFrom("a: b", "# no", "- x", "two\nlines\n", "\n"),
+        fc.integer(),
+      ),
+      fc.array(tie("value"), { maxLength: 3 }),
+      fc.dictionary(key, tie("value"), { maxKeys: 3 }),
+    ),
+  }));
+  const layout = fc.record({
+    lineWidth: fc.constantFrom(0, 20, 80),
+    indentSeq: fc.boolean(),
+    flowCollectionPadding: fc.boolean(),
+    defaultStringType: fc.constantFrom("PLAIN" as const, "QUOTE_DOUBLE" as const, "QUOTE_SINGLE" as const),
+    collectionStyle: fc.constantFrom("any" as const, "flow" as const),
+    commentString: fc.constant((text: string) => text.replace(/^/gm, "# ")),
+  });
+  const comment = fc.option(fc.stringMatching(/^[a-z]: [a-z-]{1,5}$/), { nil: undefined });
+  fc.assert(
+    fc.property(fc.dictionary(key, value, { minKeys: 1, maxKeys: 4 }), layout, comment, (data, options, comment) => {
+      const document = new Document(data);
+      if (comment !== undefined) document.commentBefore = comment;
+      const text = document.toString(options);
+      // Its writer forgets the quotes of a few keys, such as `!`.
+      fc.pre(readsAs(text, data));
+      const lineOf = locateKeys(text);
+      for (const [path, line] of linesIn(text)) assertEquals([path, lineOf(path)], [path, line], text);
+    }),
+    { numRuns: 2000 },
+  );
 });
