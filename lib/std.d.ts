@@ -64,7 +64,12 @@ declare module "@std/text/levenshtein-distance" {
 }
 
 declare module "@std/yaml" {
-  /** Throws a SyntaxError whose message ends in "at line L, column C" on bad YAML. */
+  /** `message` is REASON, " at line L, column C" and a piece of the source; lines and columns are counted from 1. */
+  export class YamlSyntaxError extends SyntaxError {
+    readonly line: number;
+    readonly column: number;
+  }
+  /** Throws YamlSyntaxError. */
   export function parse(content: string, options?: { schema?: "failsafe" | "json" | "core" | "default" }): unknown;
   export function stringify(data: unknown, options?: { lineWidth?: number; schema?: string }): string;
 }

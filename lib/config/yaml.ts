@@ -1,7 +1,7 @@
 // YAML text in, one mapping out, or one sentence about why not, in the operator's words.
 // Pure; it knows nothing of Gilly's keys. No sentence repeats the text, which may hold a secret.
 
-import { parse } from "@std/yaml";
+import { parse, YamlSyntaxError } from "@std/yaml";
 import { type Fields, isFields } from "../support/json.ts";
 
 /** A text that was read, or the first thing that is wrong with it; the parser stops there. */
@@ -30,7 +30,8 @@ export function readYamlMapping(text: string): YamlReading {
     if (document === null || document === undefined) return refusal(`holds no settings; ${EXPECTED}`);
     return refusal(`is ${Array.isArray(document) ? "a list" : "a single value"}; ${EXPECTED}`);
   } catch (error) {
-    return error instanceof RangeError ? refusal("is nested too deeply to be read") : explain(error, lines);
+    if (error instanceof RangeError) return refusal("is nested too deeply to be read");
+    return error instanceof YamlSyntaxError ? explain(error, lines) : refusal("is not valid YAML");
   }
 }
 
@@ -40,11 +41,11 @@ function refusal(message: string, line?: number, key = ""): YamlReading {
 
 const KEY_OF_LINE = /^\s*(?:- +)*("[^"]*"|'[^']*'|[^\s"'#:{}[\]][^:{}[\]]*?)\s*:(?:\s[^{]*)?$/;
 
-function explain(error: unknown, lines: readonly string[]): YamlReading {
-  const said = error instanceof Error ? error.message : String(error);
-  const [, reason = said, lineText = "1", column = "0"] = /^(.*?) at line (\d+), column (-?\d+)/s.exec(said) ?? [];
+function explain(error: YamlSyntaxError, lines: readonly string[]): YamlReading {
+  const { message, column } = error;
+  const reason = message.slice(0, message.indexOf(` at line ${error.line}, column ${column}`));
   // An end that came too early is reported behind the last line.
-  const line = Math.min(Number(lineText), lines.length);
+  const line = Math.min(error.line, lines.length);
   const source = lines[line - 1] ?? "";
   if (reason.includes("duplicated key")) {
     return refusal("a key is there twice; keep one of them", line, KEY_OF_LINE.exec(source)?.[1]);
@@ -52,7 +53,7 @@ function explain(error: unknown, lines: readonly string[]): YamlReading {
   if (reason.includes("alias")) {
     return refusal('a name or value that begins with * must be in quotes, as in "*.pkg.dev"', line);
   }
-  const place = Number(column) > 0 ? ` (column ${column})` : "";
+  const place = column > 0 ? ` (column ${column})` : "";
   const hint = /\{registry\}/.test(source) ? "; a value with {registry} must be in quotes" : "";
   return refusal(`is not valid YAML${place}: ${withoutQuotations(reason)}${hint}`, line);
 }
