@@ -1,9 +1,9 @@
 // The text of a state file back into a state. Another version of the program may have written it, so each part is taken
 // when it is what it should be, and what is missing is said.
 
-import { type Fields, isFields } from "../support/json.ts";
-import { type ContainerState, type ContainerStateName, type MirrorState } from "./node_state.ts";
-import { type NodeState, STATE_VERSION } from "./node_state.ts";
+import * as z from "zod/mini";
+import { isFields } from "../support/json.ts";
+import { type ContainerStateName, type MirrorState, type NodeState, STATE_VERSION } from "./node_state.ts";
 
 /** What a state file holds, and what of it could not be understood, in sentences. */
 export interface ReadState {
@@ -24,101 +24,80 @@ export const START = "systemctl start gilly; journalctl -u gilly -n 20 says why 
 /** See START. */
 export const RESTART = "systemctl restart gilly; journalctl -u gilly -n 20 says what it did last";
 
+// What is not as it should be counts as unknown, but for what makes a container or a mirror that one.
+const textOr = (unknown: string) => z.catch(z.string(), unknown);
+const note = z.catch(z.nullable(z.string()), null);
+const time = z.catch(z.nullable(z.string().check(z.refine((text) => !Number.isNaN(Date.parse(text))))), null);
+const count = z.catch(z.number(), 0);
+/** A word of a list that a newer version may have made longer. */
+const word = <Word extends string>() => z.custom<Word>((value) => typeof value === "string");
+
+const CONTAINER = z.object({
+  namespace: z.string(),
+  pod: z.string(),
+  container: textOr("?"),
+  image: z.string(),
+  waitingReason: textOr("?"),
+  state: word<ContainerStateName>(),
+  reason: note,
+  advice: note,
+  message: note,
+  nextTryAt: time,
+  mirror: note,
+});
+
+const MIRROR = z.object({
+  mirror: z.string(),
+  state: word<MirrorState["state"]>(),
+  coolingDownUntil: time,
+  because: note,
+});
+
+const STATE = z.object({
+  version: z.number(),
+  gilly: textOr("?"),
+  pid: z.number(),
+  configFile: textOr("?"),
+  startedAt: textOr("?"),
+  writtenAt: textOr("?"),
+  lastGoodPassAt: time,
+  podCount: z.catch(z.nullable(z.number()), null),
+  trouble: partly({ pass: note, config: note, engine: note }),
+  totals: partly({ repaired: count, failed: count }),
+  images: partly({ repairing: count, waiting: count, unrepairable: count }),
+  containers: z.catch(z.array(z.unknown()), []),
+  mirrors: z.catch(z.array(z.unknown()), []),
+});
+
+/** An object of which nothing has to be there, not even itself. */
+function partly<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  return z.pipe(z.transform((value) => isFields(value) ? value : {}), z.object(shape));
+}
+
 /** Reads the text of a state file. Never throws. */
 export function readNodeState(text: string): ReadState {
-  let found: unknown;
+  let parsed: unknown;
   try {
-    found = JSON.parse(text);
+    parsed = JSON.parse(text);
   } catch {
     return { state: undefined, problems: ["it is torn, or no JSON"] };
   }
-  if (!isFields(found) || typeof found.version !== "number" || typeof found.pid !== "number") {
-    return { state: undefined, problems: ["it is JSON, but not the state of a daemon"] };
-  }
+  const { data: found } = z.safeParse(STATE, parsed);
+  if (found === undefined) return { state: undefined, problems: ["it is JSON, but not the state of a daemon"] };
   const problems: string[] = [];
   if (found.version > STATE_VERSION) {
-    problems.push(`a newer Gilly wrote it (${textOr(found.gilly, "of unknown version")}): some of it may not be shown`);
+    const writer = found.gilly === "?" ? "of unknown version" : found.gilly;
+    problems.push(`a newer Gilly wrote it (${writer}): some of it may not be shown`);
   }
-  const containers = listOf(found.containers).map(readContainer);
-  const mirrors = listOf(found.mirrors).map(readMirror);
+  const containers = found.containers.map((container) => z.safeParse(CONTAINER, container).data);
+  const mirrors = found.mirrors.map((mirror) => z.safeParse(MIRROR, mirror).data);
   const lost = [...containers, ...mirrors].filter((it) => it === undefined).length;
   if (lost > 0) problems.push(`${lost} of its containers and mirrors cannot be understood and are not shown`);
-  return { state: readWhole(found, containers.filter(isThere), mirrors.filter(isThere)), problems };
-}
-
-function readWhole(found: Fields, containers: ContainerState[], mirrors: MirrorState[]): NodeState {
-  const { trouble, totals, images } = found;
-  const part = (value: unknown): Fields => isFields(value) ? value : {};
-  return {
+  const state: NodeState = {
+    ...found,
     version: STATE_VERSION,
-    gilly: textOr(found.gilly, "?"),
-    pid: numberOr(found.pid, 0),
-    configFile: textOr(found.configFile, "?"),
-    startedAt: textOr(found.startedAt, "?"),
-    writtenAt: textOr(found.writtenAt, "?"),
-    lastGoodPassAt: timeOrNull(found.lastGoodPassAt),
-    podCount: numberOr(found.podCount, null),
-    trouble: {
-      pass: textOr(part(trouble).pass, null),
-      config: textOr(part(trouble).config, null),
-      engine: textOr(part(trouble).engine, null),
-    },
-    totals: { repaired: numberOr(part(totals).repaired, 0), failed: numberOr(part(totals).failed, 0) },
-    images: {
-      repairing: numberOr(part(images).repairing, 0),
-      waiting: numberOr(part(images).waiting, 0),
-      unrepairable: numberOr(part(images).unrepairable, 0),
-    },
-    containers,
-    mirrors,
+    containers: containers.filter((it) => it !== undefined),
+    mirrors: mirrors.filter((it) => it !== undefined),
   };
-}
-
-function readContainer(found: unknown): ContainerState | undefined {
-  if (!isFields(found)) return undefined;
-  const { namespace, pod, image, state } = found;
-  if (![namespace, pod, image, state].every((it) => typeof it === "string")) return undefined;
-  return {
-    namespace: String(namespace),
-    pod: String(pod),
-    container: textOr(found.container, "?"),
-    image: String(image),
-    waitingReason: textOr(found.waitingReason, "?"),
-    state: state as ContainerStateName,
-    reason: textOr(found.reason, null),
-    advice: textOr(found.advice, null),
-    message: textOr(found.message, null),
-    nextTryAt: timeOrNull(found.nextTryAt),
-    mirror: textOr(found.mirror, null),
-  };
-}
-
-function readMirror(found: unknown): MirrorState | undefined {
-  if (!isFields(found) || typeof found.mirror !== "string" || typeof found.state !== "string") return undefined;
-  return {
-    mirror: found.mirror,
-    state: found.state as MirrorState["state"],
-    coolingDownUntil: timeOrNull(found.coolingDownUntil),
-    because: textOr(found.because, null),
-  };
-}
-
-function isThere<T>(value: T | undefined): value is T {
-  return value !== undefined;
-}
-
-function listOf(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function textOr<Other>(value: unknown, other: Other): string | Other {
-  return typeof value === "string" ? value : other;
-}
-
-function numberOr<Other>(value: unknown, other: Other): number | Other {
-  return typeof value === "number" && Number.isFinite(value) ? value : other;
-}
-
-function timeOrNull(value: unknown): string | null {
-  return typeof value === "string" && !Number.isNaN(Date.parse(value)) ? value : null;
+  return { state, problems };
 }
