@@ -6,9 +6,10 @@ import type { Observer } from "../repair/observer.ts";
 import { type NodeState, nodeState, statusLine } from "../status/node_state.ts";
 import { describeError } from "../support/errors.ts";
 import { LinkedSignal } from "../support/linked_signal.ts";
+import { endsWithin, sleep } from "../support/timeouts.ts";
 import { KeptImages } from "./kept_images.ts";
 import { type PassResult, PassSchedule, type PollSettings, type Urgency } from "./schedule.ts";
-import { sleep, watchEvents } from "./watch_events.ts";
+import { watchEvents } from "./watch_events.ts";
 
 /** Tells the service manager; a no-op where there is none. */
 export interface ServiceManager {
@@ -101,7 +102,7 @@ export class Daemon implements Observer {
     await serviceManager.send({ stopping: true, status: "Stopping" });
     await this.#kept.settled();
     // The signal has ended every repair; a disk that hangs under the ledger must not keep the process.
-    await atMost(DRAIN_TIMEOUT_MS, this.#process.settled());
+    await endsWithin(DRAIN_TIMEOUT_MS, this.#process.settled());
     this.#node.close();
   }
 
@@ -249,10 +250,4 @@ export class Daemon implements Observer {
       mirrorFor: (name) => activity.mirrorFor(name),
     });
   }
-}
-
-async function atMost(ms: number, work: Promise<void>): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  await Promise.race([work, promise]).finally(() => clearTimeout(timer));
 }

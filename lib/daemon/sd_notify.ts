@@ -2,6 +2,7 @@
 // and state. It must never stop or delay the daemon: without a socket it does nothing, a failure is told once.
 
 import { realPathForWritingSync } from "../support/files.ts";
+import { endsWithin } from "../support/timeouts.ts";
 
 /** What can be said in one message; fields left out are not sent. */
 export interface Notification {
@@ -131,13 +132,8 @@ class SocketNotifier implements Notifier {
   }
 
   async #atMostOneSecond(sending: Promise<void>): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => {
-      this.#report(new Error(`systemd did not take the message within ${SEND_TIMEOUT_MS / 1000} s`));
-      resolve();
-    }, SEND_TIMEOUT_MS);
-    await Promise.race([sending, late]);
-    clearTimeout(timer);
+    if (await endsWithin(SEND_TIMEOUT_MS, sending)) return;
+    this.#report(new Error(`systemd did not take the message within ${SEND_TIMEOUT_MS / 1000} s`));
   }
 
   #report(cause: unknown): void {

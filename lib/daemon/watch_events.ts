@@ -3,6 +3,7 @@
 
 import type { EventOptions, RuntimeEvent } from "../runtime/runtime.ts";
 import { LinkedSignal } from "../support/linked_signal.ts";
+import { sleep } from "../support/timeouts.ts";
 
 /** Pauses before the stream is opened again, in milliseconds: the first, and the longest. */
 const FIRST_PAUSE_MS = 500;
@@ -43,18 +44,4 @@ export async function watchEvents(
     await sleep(pause, signal);
     pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
   }
-}
-
-/** Resolves after `ms` milliseconds, or as soon as the signal is aborted. */
-export function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-    if (signal.aborted) done();
-  });
 }

@@ -2,6 +2,7 @@
 // in them is the ledger's matter.
 
 import { realPathForWriting } from "../support/files.ts";
+import { endsWithin } from "../support/timeouts.ts";
 
 /** How long a rotation waits for another process that rotates; the file may grow a little beyond its size meanwhile. */
 const LOCK_MS = 1000;
@@ -102,17 +103,13 @@ async function openIfThere(file: string): Promise<Deno.FsFile | undefined> {
 
 /** Whether the lock was had in time. If not, the file is closed as soon as the lock comes, since nothing takes it back. */
 async function lockWithin(file: Deno.FsFile, ms: number): Promise<boolean> {
-  const { promise: late, resolve } = Promise.withResolvers<false>();
-  const timer = setTimeout(() => resolve(false), ms);
-  const locked = file.lock(true).then(() => true as const);
+  const locked = file.lock(true);
   try {
-    const inTime = await Promise.race([locked, late]);
+    const inTime = await endsWithin(ms, locked);
     if (!inTime) void locked.catch(() => {}).finally(() => file.close());
     return inTime;
   } catch (error) {
     file.close();
     throw error;
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,6 +1,8 @@
 // A small HTTP server for a port that strangers may reach: one question a connection, few connections, little time for
 // each. Deno.serve bounds none of it, and ends with an uncaught error when the process has no descriptor left.
 
+import { endsWithin } from "./timeouts.ts";
+
 /** Where to listen; an IPv6 address stands without brackets. */
 export interface ListenAddress {
   readonly hostname: string;
@@ -105,7 +107,7 @@ export class HttpServer {
           this.#letGo();
           return onEnd?.(error);
         }
-        await pause(pauseMs, this.#closing.promise);
+        await endsWithin(pauseMs, this.#closing.promise);
       }
     }
   }
@@ -207,11 +209,4 @@ async function writeAll(connection: Deno.TcpConn, bytes: Uint8Array): Promise<vo
 async function readToEnd(connection: Deno.TcpConn): Promise<void> {
   const buffer = new Uint8Array(4096);
   while (await connection.read(buffer) !== null);
-}
-
-async function pause(ms: number, end: Promise<void>): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  await Promise.race([promise, end]);
-  clearTimeout(timer);
 }

@@ -1,4 +1,21 @@
-// A deadline that progress puts off.
+// Time that passes: pauses that can be cut short, work that is waited for only so long, a deadline that progress puts off.
+
+import { delay } from "@std/async/delay";
+
+/** Resolves after `ms` milliseconds, or as soon as the signal is aborted. Never throws. */
+export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, { signal }).catch(() => {});
+}
+
+/** Whether `work` ends within `ms` milliseconds; if not, it goes on by itself. Throws what it throws within that time. */
+export async function endsWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
+  const over = new AbortController();
+  try {
+    return await Promise.race([work.then(() => true), sleep(ms, over.signal).then(() => false)]);
+  } finally {
+    over.abort();
+  }
+}
 
 /** Aborts its signal when it was not fed for `limitMs`. */
 export class Watchdog {
