@@ -1,10 +1,11 @@
 // `gilly history`: the ledger as a table, or as JSON.
 
+import type { LedgerEntry } from "../record/entry.ts";
 import { systemClock } from "../support/clock.ts";
 import { parseConfig } from "../config/config.ts";
 import { DEFAULT_LEDGER } from "../config/keys.ts";
 import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../record/history.ts";
-import { type LedgerEntry, ledgerLines } from "../record/ledger.ts";
+import { ledgerLines } from "../record/ledger.ts";
 import { describeError, EXIT, UsageError } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
 import type { Arguments, Command, Output } from "./command_line.ts";

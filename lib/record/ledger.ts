@@ -8,8 +8,6 @@ import { printableJson } from "../support/text.ts";
 import type { Ledger, LedgerEntry } from "./entry.ts";
 import { makeRoom, openSequence } from "./rotation.ts";
 
-export type { Ledger, LedgerEntry } from "./entry.ts";
-
 /** The ledger cannot be read or written; the message names the file. */
 export class LedgerError extends Error {
   override name = "LedgerError";

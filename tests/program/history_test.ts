@@ -1,8 +1,9 @@
 // Holds `gilly history` to the ledger: what is asked for, in columns that a person can read.
 
 import { assertEquals, assertMatch } from "@std/assert";
+import type { LedgerEntry } from "../../lib/record/entry.ts";
 import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../../lib/record/history.ts";
-import { type LedgerEntry, readLedger } from "../../lib/record/ledger.ts";
+import { readLedger } from "../../lib/record/ledger.ts";
 import { PROJECT } from "../../tools/deno.ts";
 import { assertGolden } from "../support/golden.ts";
 import { launch, runProgram } from "../support/program.ts";

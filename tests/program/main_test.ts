@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import type { LedgerEntry } from "../../lib/record/ledger.ts";
+import type { LedgerEntry } from "../../lib/record/entry.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { startNode } from "../fakes/node.ts";
 import { runProgram } from "../support/program.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { LedgerEntry } from "../../lib/record/ledger.ts";
+import type { LedgerEntry } from "../../lib/record/entry.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { assertGolden } from "../support/golden.ts";

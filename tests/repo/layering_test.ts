@@ -28,75 +28,61 @@ function read(file: string): string {
   return Deno.readTextFileSync(new URL(file, ROOT));
 }
 
-/** What stands in a source text: comments are taken out, and what is quoted too unless `quotes` says otherwise. */
-function codeOf(source: string, { quotes = false } = {}): string {
-  // Comments, quoted texts, regular expressions where a value may begin, and the rest, one character at a time.
-  const token =
-    /(\/\/[^\n]*|\/\*[\s\S]*?\*\/)|("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|`|((?<=(?:^|[(,=>:[!&|?{};\n]|return)\s*)\/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/[a-z]*)|[\s\S]/y;
-  let code = "";
-  /** For each template we are in, how many braces are open inside its ${…}. */
-  const templates: number[] = [];
-  let at = 0;
-  const text = () => {
-    for (; at < source.length; at++) {
-      if (source[at] === "\\") at++;
-      else if (source[at] === "`") return void at++;
-      else if (source.startsWith("${", at)) {
-        templates.push(0);
-        code += " (";
-        return void (at += 2);
-      } else if (quotes) code += source[at];
-    }
-  };
-  while (at < source.length) {
-    token.lastIndex = at;
-    const [whole, comment, quoted, expression] = token.exec(source)!;
-    at += whole.length;
-    if (comment !== undefined) code += comment.replace(/[^\n]/g, "");
-    else if (quoted !== undefined) code += quotes ? quoted : '""';
-    else if (expression !== undefined) code += "/x/";
-    else if (whole === "`") text();
-    else if (whole === "}" && templates.at(-1) === 0) {
-      templates.pop();
-      code += ") ";
-      text();
-    } else {
-      if (templates.length > 0 && whole === "{") templates.push(templates.pop()! + 1);
-      if (templates.length > 0 && whole === "}") templates.push(templates.pop()! - 1);
-      code += whole;
-    }
-  }
-  return code;
+/** What a command of Deno prints as JSON. */
+function fromDeno<Answer>(...args: readonly string[]): Answer {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: PROJECT,
+    stdin: "null",
+    stderr: "inherit",
+  });
+  return JSON.parse(new TextDecoder().decode(command.outputSync().stdout)) as Answer;
 }
 
 interface Import {
   readonly from: string;
   /** A path in the project, or the name of a package. */
   readonly of: string;
-  /** Names that are needed when the program runs; none when only types are borrowed. */
-  readonly values: readonly string[];
+  /** Whether it is needed when the program runs; otherwise types alone are borrowed. */
+  readonly isValue: boolean;
 }
 
-function importsOf(from: string): Import[] {
-  const code = codeOf(read(from), { quotes: true });
-  const statement =
-    /^(?:import|export)\s+(type\s+)?([\w\s{},*$]*?)\s*(?:\bfrom\s+)?"([^"\n]+)"|\bimport\("([^"]+)"\)/gm;
-  return [...code.matchAll(statement)].map(([, type, names = "", module = "", dynamic]) => {
-    const of = module || dynamic!;
-    const path = new URL(of, new URL(from, ROOT)).href;
-    const values = type ? [] : names.replace(/[{}]/g, "").split(",").map((name) => name.trim())
-      .filter((name) => name !== "" && !name.startsWith("type ")).map((name) => name.replace(/ as .*/, ""));
-    return { from, of: of.startsWith(".") ? path.replace(ROOT.href, "") : of, values };
-  });
+/** The imports of all modules of the project that these reach, as Deno resolves them. */
+function importsFrom(...entries: readonly string[]): Import[] {
+  const all = Deno.makeTempFileSync({ suffix: ".ts" });
+  try {
+    Deno.writeTextFileSync(all, entries.map((entry) => `import ${JSON.stringify(ROOT.href + entry)};\n`).join(""));
+    const args = ["info", "--json", "--config", "deno.json", all];
+    const { modules } = fromDeno<{ modules: readonly ModuleInfo[] }>(...args);
+    return modules.filter(({ specifier }) => specifier.startsWith(ROOT.href)).flatMap((module) =>
+      (module.dependencies ?? []).map(({ specifier, code, type }) => ({
+        from: module.specifier.replace(ROOT.href, ""),
+        of: specifier.startsWith(".") ? (code ?? type)!.specifier.replace(ROOT.href, "") : specifier,
+        isValue: code !== undefined,
+      }))
+    );
+  } finally {
+    Deno.removeSync(all);
+  }
+}
+
+/** What `deno info --json` tells of a module, as far as it is of use here. */
+interface ModuleInfo {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly specifier: string;
+    readonly code?: { readonly specifier: string };
+    readonly type?: { readonly specifier: string };
+  }[];
 }
 
 const LIB = filesUnder("lib/").filter((file) => file.endsWith(".ts") && file !== "lib/std.d.ts");
 const SOURCES = [...LIB, "main.ts"];
-const IMPORTS = SOURCES.flatMap(importsOf);
-const VALUE_IMPORTS = IMPORTS.filter(({ values }) => values.length > 0);
+const IMPORTS = importsFrom("main.ts");
+const VALUE_IMPORTS = IMPORTS.filter(({ isValue }) => isValue);
 
 function described(imports: readonly Import[]): string[] {
-  return imports.map(({ from, of, values }) => `${from} imports ${values.join(", ") || "types"} of ${of}`);
+  return imports.map(({ from, of, isValue }) => `${from} imports ${isValue ? "" : "types of "}${of}`);
 }
 
 function isCommand(file: string): boolean {
@@ -108,16 +94,13 @@ Deno.test("the lists of pure modules and adapters name files that exist, each on
   assertEquals([...PURE].filter((file) => ADAPTERS.has(file)), []);
 });
 
-Deno.test("imports are seen in all their forms", () => {
-  const seen = (file: string) => IMPORTS.filter(({ from }) => from === file);
-  assertEquals(seen("lib/version.ts"), [{ from: "lib/version.ts", of: "deno.json", values: ["manifest"] }]);
-  assertEquals(seen("lib/commands/command_line.ts").map(({ of }) => of), [
-    "@std/cli/parse-args",
-    "lib/support/errors.ts",
-    "lib/support/text.ts",
-  ]);
-  const lines = SOURCES.flatMap((file) => read(file).split("\n").filter((line) => / from "[^"]+"/.test(line)));
-  assertEquals(IMPORTS.length >= lines.length, true, `${IMPORTS.length} of ${lines.length} imports were seen`);
+Deno.test("main.ts reaches every file of lib/, and their imports are told apart", () => {
+  const reached = new Set(IMPORTS.map(({ of }) => of));
+  assertEquals(LIB.filter((file) => !reached.has(file)), []);
+  const of = (from: string, of: string) => IMPORTS.find((it) => it.from === from && it.of === of)?.isValue;
+  assertEquals(of("main.ts", "lib/commands/mod.ts"), true);
+  assertEquals(of("lib/log/messages.ts", "lib/log/log.ts"), false);
+  assertEquals(of("lib/app.ts", "prom-client"), true, "an import at run time");
 });
 
 Deno.test("a pure module imports pure modules, and of others only types", () => {
@@ -161,15 +144,18 @@ Deno.test("imports only go down the ranks", () => {
 });
 
 Deno.test("tests/unit/ mirrors lib/: a test lies where its subject does, and bears its name", () => {
-  const strangers = filesUnder("tests/unit/").filter((test) => {
+  const tests = filesUnder("tests/unit/");
+  const imports = importsFrom(...tests);
+  const importsOf = (file: string) => imports.filter(({ from }) => from === file).map(({ of }) => of);
+  const strangers = tests.filter((test) => {
     // A second file about one subject adds its aspect: reference_test.ts, reference_limits_test.ts.
     const subject = LIB.filter((file) => {
       const path = file.replace(/^lib/, "tests/unit").replace(/\.ts$/, "");
       return test === `${path}_test.ts` || test.startsWith(`${path}_`);
     });
-    const imports = importsOf(test);
-    const helpers = imports.map(({ of }) => of).filter((file) => file.startsWith("tests/"));
-    return ![...imports, ...helpers.flatMap(importsOf)].some(({ of }) => subject.includes(of));
+    const own = importsOf(test);
+    const helpers = own.filter((file) => file.startsWith("tests/"));
+    return ![...own, ...helpers.flatMap(importsOf)].some((file) => subject.includes(file));
   });
   assertEquals(strangers, []);
 });
@@ -189,12 +175,11 @@ Deno.test("a runtime knows nothing of lib/ but its own folder, what registries a
   assertEquals(described(wrong), []);
 });
 
-Deno.test("only app.ts and commands name concrete adapters as values", () => {
-  const concrete = ["KubeletClient", "openRuntime", "LedgerFile"];
-  const wrong = VALUE_IMPORTS.filter(({ from, of, values }) =>
-    from !== "lib/app.ts" && !isCommand(from) &&
-    (values.some((name) => concrete.includes(name)) ||
-      (of.startsWith("lib/runtime/docker/") && !from.startsWith("lib/runtime/")))
+Deno.test("only app.ts and commands use concrete adapters, and only runtime/ knows which runtimes there are", () => {
+  const concrete = ["lib/kubelet/client.ts", "lib/runtime/open.ts", "lib/record/ledger.ts"];
+  const wrong = VALUE_IMPORTS.filter(({ from, of }) =>
+    (concrete.includes(of) && from !== "lib/app.ts" && !isCommand(from)) ||
+    (/^lib\/runtime\/\w+\//.test(of) && !from.startsWith("lib/runtime/"))
   );
   assertEquals(described(wrong), []);
 });
@@ -222,100 +207,6 @@ Deno.test("imports never circle, not even for types", () => {
   assertEquals(circles, []);
 });
 
-/** A word, an example of its use that must be found, and the files that may say it. */
-interface Word {
-  readonly pattern: RegExp;
-  readonly example: string;
-  readonly only: (file: string) => boolean;
-  /** Whether the word is looked for in quoted texts as well. */
-  readonly quotes?: boolean;
-}
-
-const nowhere = () => false;
-const inCommands = isCommand;
-const inFile = (...files: readonly string[]) => (file: string) => files.includes(file);
-
-const WORDS: Readonly<Record<string, Word>> = {
-  "Deno.args": { pattern: /\bDeno\s*\.\s*args\b/, example: "main(Deno.args)", only: inFile("main.ts") },
-  "Deno.exit": { pattern: /\bDeno\s*\.\s*exit(Code)?\b/, example: "Deno.exit(1)", only: inFile("main.ts") },
-  "Deno.env": { pattern: /\bDeno\s*\.\s*env\b/, example: 'Deno.env.get("HOME")', only: inCommands },
-  "signal listeners": {
-    pattern: /\b(add|remove)SignalListener\b/,
-    example: "Deno.addSignalListener(a)",
-    only: inCommands,
-  },
-  "Date.now": { pattern: /\bDate\s*\.\s*now\b/, example: "now: Date.now,", only: inFile("lib/support/clock.ts") },
-  "new Date()": { pattern: /\bnew\s+Date\b(?!\s*\(\s*[^\s)])/, example: "a = new Date()", only: nowhere },
-  "performance.now": {
-    pattern: /\bperformance\s*\.\s*now\b/,
-    example: "performance.now()",
-    only: inFile("lib/support/clock.ts"),
-  },
-  "Math.random": { pattern: /\bMath\s*\.\s*random\b/, example: "Math.random()", only: inFile("lib/app.ts") },
-  "random bytes": {
-    pattern: /\b(randomUUID|getRandomValues|randomBytes)\b/,
-    example: "crypto.randomUUID()",
-    only: inFile("lib/app.ts"),
-  },
-  "fetch": { pattern: /\bfetch\b/, example: "await fetch(url)", only: inFile("lib/support/http.ts") },
-  "createHttpClient": {
-    pattern: /\bcreateHttpClient\b/,
-    example: "Deno.createHttpClient({})",
-    only: (file) => file === "lib/kubelet/client.ts" || file.startsWith("lib/runtime/"),
-  },
-  "listenDatagram": {
-    pattern: /\blistenDatagram\b/,
-    example: "Deno.listenDatagram({})",
-    only: inFile("lib/daemon/sd_notify.ts"),
-  },
-  "Deno.listen": {
-    pattern: /\bDeno\s*\.\s*listen\b/,
-    example: "Deno.listen({})",
-    only: inFile("lib/support/http_server.ts"),
-  },
-  "Deno.serve": { pattern: /\bDeno\s*\.\s*serve\b/, example: "Deno.serve({})", only: nowhere },
-  "console.": { pattern: /\bconsole\s*[.[]/, example: "console.log(1)", only: nowhere },
-  "Deno.Command": { pattern: /\bDeno\s*\.\s*Command\b/, example: 'new Deno.Command("docker")', only: nowhere },
-  // Its config.json is a format that others write too, and the config has a section of its name.
-  "Docker": {
-    pattern: /\bDocker\b(?!'s config\.json)|\bdockerd\b|\bEngine\b/,
-    example: '"the Docker Engine does not answer"',
-    only: (file) => /^lib\/(?:runtime\/docker|export|commands|config)\//.test(file),
-    quotes: true,
-  },
-  // The Engine's events call a removal by the same word.
-  "a DELETE route": {
-    pattern: /["'`]DELETE\b/i,
-    example: 'method: "DELETE"',
-    only: inFile("lib/runtime/docker/events.ts"),
-    quotes: true,
-  },
-};
-
-for (const [name, { pattern, example, only, quotes = false }] of Object.entries(WORDS)) {
-  Deno.test(`${name} is said only where it may be`, () => {
-    const says = (source: string) => pattern.test(codeOf(source, { quotes }));
-    assertEquals(says(example), true, "the search does not find its own example");
-    assertEquals(says(`// ${example}`), false, "the search finds a comment");
-    assertEquals(SOURCES.filter((file) => !only(file) && says(read(file))), []);
-  });
-}
-
-/** A piece of source, and what is code in it. */
-const PIECES: readonly (readonly [string, string, string])[] = [
-  ["a comment behind code", "a(); // b()", "a(); "],
-  ["a comment of several lines", "a /* b\n c */ d", "a \n d"],
-  ["a comment inside a text", 'a("// b") + c', 'a("") + c'],
-  ["a quote inside a text", `a("\\"b", '"c') + d`, 'a("", "") + d'],
-  ["a template with code in it", "a(`b ${c({ d: `e ${f} g` })} h`) + i", "a( (c({ d:  (f)  })) ) + i"],
-  ["a regular expression with quotes", "a.replace(/[\"'`/*]\\//g, b)", "a.replace(/x/, b)"],
-  ["a division", "a / b / c", "a / b / c"],
-];
-
-for (const [name, source, code] of PIECES) {
-  Deno.test(`in ${name} the search sees the code alone`, () => assertEquals(codeOf(source), code));
-}
-
 Deno.test("no file of lib/ is longer than 350 lines", () => {
   const lengths = LIB.map((file) => ({ file, lines: read(file).trimEnd().split("\n").length }));
   assertEquals(lengths.filter(({ lines }) => lines > 350), []);
@@ -330,18 +221,20 @@ Deno.test("every file of lib/ begins with a comment of one to three lines", () =
   assertEquals(wrong, []);
 });
 
-Deno.test("every export of lib/ has a doc comment directly before it", () => {
-  const declaration =
-    /^export (default |declare |async |abstract )*(function|class|const|let|interface|type|enum)\b(?! \{)/;
-  const wrong = LIB.flatMap((file) => {
-    const lines = read(file).split("\n").filter((line) => !line.startsWith("// deno-lint-ignore"));
-    return lines.flatMap((line, index) => {
-      // A command says what it does in its own fields.
-      const silent = declaration.test(line) && !lines[index - 1]?.endsWith("*/") && !line.includes(": Command = {");
-      return silent ? [`${file}: ${line}`] : [];
-    });
-  });
-  assertEquals(wrong, []);
+Deno.test("every export of lib/ has a doc comment", () => {
+  interface DocNode {
+    readonly name: string;
+    readonly kind: string;
+    readonly declarationKind: string;
+    readonly location: { readonly filename: string };
+    readonly jsDoc?: { readonly doc?: string };
+  }
+  const { nodes } = fromDeno<{ nodes: readonly DocNode[] }>("doc", "--json", ...LIB);
+  const exported = nodes.filter(({ kind, declarationKind }) => declarationKind === "export" && kind !== "import");
+  assertEquals(exported.length > 300, true, `${exported.length} exports were seen`);
+  // A command says what it does in its own fields.
+  const silent = exported.filter(({ name, jsDoc }) => !jsDoc?.doc && !name.endsWith("Command"));
+  assertEquals(silent.map(({ location, name }) => `${location.filename.replace(ROOT.href, "")}: ${name}`), []);
 });
 
 Deno.test("a file of lib/, tests/ or tools/ that a text names exists", () => {

@@ -1,7 +1,8 @@
 // Holds lib/record/ledger.ts to whole lines, whatever came before, beside or between them.
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type LedgerEntry, LedgerError, LedgerFile, noLedger, readLedger } from "../../../lib/record/ledger.ts";
+import type { LedgerEntry } from "../../../lib/record/entry.ts";
+import { LedgerError, LedgerFile, noLedger, readLedger } from "../../../lib/record/ledger.ts";
 import { missingForTmpfs, mountTmpfs } from "../../faults/tmpfs.ts";
 import { inTemporaryFolder } from "../../support/folder.ts";
 

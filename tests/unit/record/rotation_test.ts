@@ -1,7 +1,8 @@
 // Holds the ledger to one sequence over its files: nothing lost or twice, whoever rotates and whenever it is killed.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type LedgerEntry, LedgerError, LedgerFile, readLedger } from "../../../lib/record/ledger.ts";
+import type { LedgerEntry } from "../../../lib/record/entry.ts";
+import { LedgerError, LedgerFile, readLedger } from "../../../lib/record/ledger.ts";
 import { makeRoom, openSequence } from "../../../lib/record/rotation.ts";
 import { PROJECT } from "../../../tools/deno.ts";
 import { inTemporaryFolder } from "../../support/folder.ts";
