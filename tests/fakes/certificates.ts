@@ -3,8 +3,19 @@
 
 import { Buffer } from "node:buffer";
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
-import { type Bytes, concat, uint } from "../support/bytes.ts";
-import { bitString, encode, integer, objectIdentifier, sequence, TAG, time, utf8String } from "./der.ts";
+import {
+  bitString,
+  type Bytes,
+  concat,
+  encode,
+  integer,
+  objectIdentifier,
+  sequence,
+  TAG,
+  time,
+  uint,
+  utf8String,
+} from "./der.ts";
 
 /** A certificate and its private key (PKCS #8), both PEM. */
 export interface IssuedCertificate {

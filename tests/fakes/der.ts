@@ -1,7 +1,5 @@
-// The part of ASN.1 DER that X.509 certificates need, written and read (ITU-T X.690).
+// The part of ASN.1 DER that X.509 certificates need, written (ITU-T X.690).
 // It knows no certificate.
-
-import { ByteReader, type Bytes, concat, uint } from "../support/bytes.ts";
 
 /** Tags of the universal class that certificates use. */
 export const TAG = {
@@ -17,11 +15,23 @@ export const TAG = {
   generalizedTime: 0x18,
 } as const;
 
-/** One value: its tag, its content without the header, and the whole encoding, header included. */
-export interface DerValue {
-  readonly tag: number;
-  readonly content: Bytes;
-  readonly whole: Bytes;
+/** Bytes that own their buffer, as the platform's crypto wants them. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** The parts one after the other, in a buffer of its own. */
+export function concat(...parts: readonly Uint8Array[]): Bytes {
+  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}
+
+/** An unsigned big-endian integer of `width` bytes. */
+export function uint(width: number, value: number): Bytes {
+  return Uint8Array.from({ length: width }, (_, index) => Math.floor(value / 2 ** (8 * (width - 1 - index))) & 0xff);
 }
 
 /** Any value by its tag; a constructed one is made of its parts. */
@@ -63,44 +73,6 @@ export function time(date: Date): Bytes {
   const digits = date.toISOString().replace(/\.\d+/, "").replace(/[-:T]/g, "");
   const early = date.getUTCFullYear() < 2050;
   return encode(early ? TAG.utcTime : TAG.generalizedTime, new TextEncoder().encode(early ? digits.slice(2) : digits));
-}
-
-/** The values that stand one after the other in `bytes`; throws a RangeError where they are cut off. */
-export function decode(bytes: Uint8Array): DerValue[] {
-  const values: DerValue[] = [];
-  const reader = new ByteReader(bytes);
-  while (reader.remaining > 0) {
-    const start = bytes.length - reader.remaining;
-    const tag = reader.uint(1);
-    const short = reader.uint(1);
-    const content = reader.take(short < 0x80 ? short : reader.uint(short & 0x7f));
-    values.push({ tag, content, whole: new Uint8Array(bytes.subarray(start, bytes.length - reader.remaining)) });
-  }
-  return values;
-}
-
-/** The dotted form of an OBJECT IDENTIFIER's content. */
-export function dotted(content: Uint8Array): string {
-  const numbers: number[] = [];
-  let value = 0;
-  for (const byte of content) {
-    value = value * 128 + (byte & 0x7f);
-    if (byte < 0x80) {
-      numbers.push(value);
-      value = 0;
-    }
-  }
-  const [first = 0, ...rest] = numbers;
-  const root = Math.min(Math.floor(first / 40), 2);
-  return [root, first - root * 40, ...rest].join(".");
-}
-
-/** The instant of a UTCTime or GeneralizedTime. */
-export function dateOf(value: DerValue): Date {
-  const text = new TextDecoder().decode(value.content);
-  const century = Number(text.slice(0, 2)) < 50 ? "20" : "19";
-  const digits = value.tag === TAG.utcTime ? century + text : text;
-  return new Date(digits.replace(/^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/, "$1-$2-$3T$4:$5:$6Z"));
 }
 
 function base128(value: number): Bytes {

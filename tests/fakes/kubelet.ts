@@ -3,11 +3,9 @@
 
 import type { IssuedCertificate } from "./certificates.ts";
 import { type ContainerView, ModelPod, type NodeImages, type PodDescription } from "./kubelet_pods.ts";
-import { type HandshakeOutcome, startTlsGate } from "./tls_gate.ts";
+import { startMtlsProxy } from "./mtls_proxy.ts";
 
 export interface KubeletOptions {
-  /** PEM of the authority whose client certificates are accepted. */
-  readonly clientCa: string;
   /** What the kubelet proves itself with; clients reach it as `localhost`. */
   readonly serverCertificate: IssuedCertificate;
   readonly pods?: readonly PodDescription[];
@@ -16,11 +14,12 @@ export interface KubeletOptions {
   /** Short for `images: { isPresent }`. */
   readonly isPresent?: NodeImages["isPresent"];
   /**
-   * `requested`, the default, is what a real kubelet does: a client without a trusted certificate is let in by TLS and
-   * gets 401. `required` refuses it in the handshake.
+   * Client certificates of the authority with this PEM are accepted; nobody is asked for one where it is left out. `request`,
+   * the default, is what a real kubelet does: a client without a trusted certificate is let in by TLS and gets 401; `require`
+   * refuses it in the handshake.
    */
-  readonly clientCertificates?: "requested" | "required";
-  /** Bearer tokens that are accepted in place of a certificate. */
+  readonly clientCertificates?: { readonly ca: string; readonly policy?: "request" | "require" };
+  /** Bearer tokens that are accepted, in place of a certificate too. */
   readonly tokens?: readonly string[];
 }
 
@@ -49,7 +48,6 @@ export interface FakeKubelet {
   readonly url: string;
   /** Every request that got through TLS, oldest first. */
   readonly requests: readonly KubeletRequest[];
-  readonly handshakes: readonly HandshakeOutcome[];
   /** Resolves when the journal holds `count` requests; by default, with the next one. */
   waitForRequest(count?: number): Promise<KubeletRequest>;
   addPod(pod: PodDescription): void;
@@ -72,8 +70,8 @@ export interface FakeKubelet {
   /** Answers differently, for that many requests; by default until `answerAsUsual`. */
   answerWith(override: AnswerOverride, times?: number): void;
   answerAsUsual(): void;
-  /** Serves another certificate to new connections, as a rotation does. */
-  useServerCertificate(certificate: IssuedCertificate): void;
+  /** Serves another certificate to new connections, as a rotation does; only where client certificates are asked for. */
+  useServerCertificate(certificate: IssuedCertificate): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -84,33 +82,71 @@ const WORDS: Readonly<Record<number, string>> = {
   500: `Authorization error (${USER})`,
 };
 
+/** Where the answers go out: TLS on a port. */
+interface Entrance {
+  readonly port: number;
+  useServerCertificate(certificate: IssuedCertificate): Promise<void>;
+  close(): Promise<void>;
+}
+
+type Answering = (request: Request, hasCertificate: boolean) => Promise<Response>;
+
+function openEntrance({ serverCertificate: { certificatePem, keyPem } }: KubeletOptions, answer: Answering): Entrance {
+  const listen = { hostname: "127.0.0.1", port: 0, cert: certificatePem, key: keyPem, onListen() {} };
+  const server = Deno.serve(listen, (request) => answer(request, false));
+  return {
+    port: server.addr.port,
+    useServerCertificate: () => Promise.reject(new TypeError("this kubelet has its certificate for life")),
+    close: () => server.shutdown(),
+  };
+}
+
+async function openAskingEntrance(
+  { serverCertificate }: KubeletOptions,
+  { ca, policy = "request" }: NonNullable<KubeletOptions["clientCertificates"]>,
+  answer: Answering,
+): Promise<Entrance> {
+  const folder = await Deno.makeTempDir({ prefix: "kubelet-" });
+  const serve = (name: string, hasCertificate: boolean) =>
+    Deno.serve({ path: `${folder}/${name}`, onListen() {} }, (request) => answer(request, hasCertificate));
+  const servers = [serve("known.sock", true), serve("strangers.sock", false)];
+  const proxy = await startMtlsProxy({
+    serverCertificate,
+    clientCa: ca,
+    target: `${folder}/known.sock`,
+    strangersTarget: policy === "require" ? undefined : `${folder}/strangers.sock`,
+  });
+  return {
+    ...proxy,
+    async close() {
+      await proxy.close();
+      await Promise.all(servers.map((server) => server.shutdown()));
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
 /** Starts a kubelet on a free port of 127.0.0.1. */
-export function startKubelet(options: KubeletOptions): FakeKubelet {
+export async function startKubelet(options: KubeletOptions): Promise<FakeKubelet> {
   const node = new Node({
     isPresent: options.isPresent ?? (() => false),
     ...options.images,
   });
   options.pods?.forEach((pod) => node.add(pod));
   const handler = new Handler(node, options.tokens ?? []);
-  const folder = Deno.makeTempDirSync({ prefix: "kubelet-" });
-  const serve = (name: string, hasCertificate: boolean) =>
-    Deno.serve({ path: `${folder}/${name}`, onListen() {} }, async (request) => {
-      const response = await handler.answer(request, hasCertificate);
-      // Deno would compress a large body; a kubelet does not.
-      response.headers.set("cache-control", "no-transform");
-      return response;
-    });
-  const servers = [serve("known.sock", true), serve("strangers.sock", false)];
-  const gate = startTlsGate({
-    serverCertificate: options.serverCertificate,
-    clientCa: options.clientCa,
-    target: `${folder}/known.sock`,
-    strangersTarget: options.clientCertificates === "required" ? undefined : `${folder}/strangers.sock`,
-  });
+  const answer: Answering = async (request, hasCertificate) => {
+    const response = await handler.answer(request, hasCertificate);
+    // Deno would compress a large body; a kubelet does not.
+    response.headers.set("cache-control", "no-transform");
+    return response;
+  };
+  const { clientCertificates } = options;
+  const entrance = clientCertificates === undefined
+    ? openEntrance(options, answer)
+    : await openAskingEntrance(options, clientCertificates, answer);
   return {
-    url: `https://localhost:${gate.port}`,
+    url: `https://localhost:${entrance.port}`,
     requests: handler.requests,
-    handshakes: gate.handshakes,
     waitForRequest: (count) => handler.waitFor(count ?? handler.requests.length + 1),
     addPod: (pod) => node.add(pod),
     addItem: (item) => node.items.push(item),
@@ -123,13 +159,11 @@ export function startKubelet(options: KubeletOptions): FakeKubelet {
     containers: () => node.pods().flatMap((pod) => pod.views()),
     answerWith: (override, times) => handler.answerWith(override, times),
     answerAsUsual: () => handler.answerWith({}),
-    useServerCertificate: (certificate) => gate.useServerCertificate(certificate),
+    useServerCertificate: (certificate) => entrance.useServerCertificate(certificate),
     close: async () => {
       await node.stop();
       handler.close();
-      await gate.close();
-      await Promise.all(servers.map((server) => server.shutdown()));
-      await Deno.remove(folder, { recursive: true });
+      await entrance.close();
     },
   };
 }

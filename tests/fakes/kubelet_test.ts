@@ -2,11 +2,15 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { type IssuedCertificate, makeAuthority } from "./certificates.ts";
 import { type FakeKubelet, type KubeletOptions, startKubelet } from "./kubelet.ts";
 import type { ContainerDescription } from "./kubelet_pods.ts";
+import { missingForMtls } from "./mtls_proxy.ts";
+import { testIfPossible } from "../support/requirements.ts";
 
 const authority = makeAuthority("cluster");
 const serverCertificate = authority.issueServer({ dnsNames: ["localhost"] });
 const known = authority.issueClient({ commonName: "gilly" });
 const stranger = makeAuthority("elsewhere").issueClient({ commonName: "gilly" });
+
+const TOKEN = "s3cret";
 
 const IMAGE = "gcr.io/team/app:1";
 const CONTAINER: ContainerDescription = { name: "app", image: IMAGE };
@@ -23,7 +27,7 @@ async function withKubelet(
   options: Partial<KubeletOptions>,
   test: (kubelet: FakeKubelet) => Promise<void>,
 ): Promise<void> {
-  const kubelet = startKubelet({ clientCa: authority.certificatePem, serverCertificate, ...options });
+  const kubelet = await startKubelet({ serverCertificate, tokens: [TOKEN], ...options });
   try {
     await test(kubelet);
   } finally {
@@ -35,18 +39,18 @@ async function get(
   kubelet: FakeKubelet,
   options: { client?: IssuedCertificate; path?: string; method?: string; token?: string; signal?: AbortSignal } = {},
 ): Promise<{ status: number; type: string | null; text: string }> {
-  const { client, path = "/pods", token, ...rest } = options;
+  const { client, path = "/pods", token = TOKEN, ...rest } = options;
   using http = Deno.createHttpClient({
     caCerts: [authority.certificatePem],
     ...(client ? { cert: client.certificatePem, key: client.keyPem } : {}),
   });
-  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const headers: Record<string, string> = token === "" ? {} : { authorization: `Bearer ${token}` };
   const response = await fetch(kubelet.url + path, { client: http, headers, ...rest });
   return { status: response.status, type: response.headers.get("content-type"), text: await response.text() };
 }
 
 async function podsOf(kubelet: FakeKubelet): Promise<PodList> {
-  return JSON.parse((await get(kubelet, { client: known })).text);
+  return JSON.parse((await get(kubelet)).text);
 }
 
 function states(kubelet: FakeKubelet): string[] {
@@ -55,7 +59,7 @@ function states(kubelet: FakeKubelet): string[] {
 
 Deno.test("a kubelet without pods says null where the list should be", async () => {
   await withKubelet({}, async (kubelet) => {
-    const answer = await get(kubelet, { client: known });
+    const answer = await get(kubelet);
     assertEquals(answer, {
       status: 200,
       type: "application/json",
@@ -64,13 +68,13 @@ Deno.test("a kubelet without pods says null where the list should be", async () 
   });
 });
 
-Deno.test("a client without a trusted certificate or token gets the kubelet's 401", async () => {
-  await withKubelet({ tokens: ["s3cret"] }, async (kubelet) => {
+testIfPossible("a client without a trusted certificate or token gets the kubelet's 401", missingForMtls(), async () => {
+  await withKubelet({ clientCertificates: { ca: authority.certificatePem } }, async (kubelet) => {
     const answers = [
-      await get(kubelet),
-      await get(kubelet, { client: stranger }),
+      await get(kubelet, { token: "" }),
+      await get(kubelet, { client: stranger, token: "" }),
       await get(kubelet, { token: "wrong" }),
-      await get(kubelet, { token: "s3cret" }),
+      await get(kubelet),
       await get(kubelet, { client: known, token: "wrong" }),
     ];
     assertEquals(answers.map(({ status }) => status), [401, 401, 401, 200, 200]);
@@ -85,19 +89,30 @@ Deno.test("a client without a trusted certificate or token gets the kubelet's 40
   });
 });
 
-Deno.test("a kubelet that requires certificates refuses strangers before they can ask", async () => {
-  await withKubelet({ clientCertificates: "required" }, async (kubelet) => {
-    await assertRejects(() => get(kubelet), TypeError, "CertificateRequired");
-    await assertRejects(() => get(kubelet, { client: stranger }), TypeError, "UnknownCA");
-    assertEquals((await get(kubelet, { client: known })).status, 200);
-    assertEquals(kubelet.requests.length, 1);
-  });
-});
+testIfPossible(
+  "a kubelet that requires certificates refuses strangers before they can ask",
+  missingForMtls(),
+  async () => {
+    await withKubelet({ clientCertificates: { ca: authority.certificatePem, policy: "require" } }, async (kubelet) => {
+      const early = new Date("2020-01-01");
+      const expired = authority.issueClient({
+        commonName: "gilly",
+        notBefore: early,
+        notAfter: new Date("2020-01-02"),
+      });
+      await assertRejects(() => get(kubelet), TypeError, "CertificateRequired");
+      for (const client of [stranger, expired, serverCertificate]) {
+        await assertRejects(() => get(kubelet, { client }), TypeError, "connection error");
+      }
+      assertEquals((await get(kubelet, { client: known })).status, 200);
+      assertEquals(kubelet.requests.length, 1);
+    });
+  },
+);
 
 Deno.test("only GET is allowed on the pods, and nothing else is there but the health", async () => {
   await withKubelet({}, async (kubelet) => {
-    const statusOf = async (method: string, path: string) =>
-      (await get(kubelet, { client: known, method, path })).status;
+    const statusOf = async (method: string, path: string) => (await get(kubelet, { method, path })).status;
     assertEquals(await statusOf("POST", "/pods"), 405);
     assertEquals(await statusOf("GET", "/pods/"), 200);
     assertEquals(await statusOf("GET", "/pods?limit=1"), 200);
@@ -216,13 +231,13 @@ Deno.test("a deleted pod stays listed until it is removed", async () => {
 Deno.test("an override answers with another body or status, as often as asked", async () => {
   await withKubelet({}, async (kubelet) => {
     kubelet.answerWith({ body: "<html>", contentType: "text/html" }, 1);
-    assertEquals(await get(kubelet, { client: known }), { status: 200, type: "text/html", text: "<html>" });
-    assertEquals((await get(kubelet, { client: known })).type, "application/json");
+    assertEquals(await get(kubelet), { status: 200, type: "text/html", text: "<html>" });
+    assertEquals((await get(kubelet)).type, "application/json");
     kubelet.answerWith({ status: 403 });
-    const { status, text } = await get(kubelet, { client: known });
+    const { status, text } = await get(kubelet);
     assertEquals([status, text], [403, "Forbidden (user=gilly, verb=get, resource=nodes, subresource=proxy)"]);
     kubelet.answerAsUsual();
-    assertEquals((await get(kubelet, { client: known })).status, 200);
+    assertEquals((await get(kubelet)).status, 200);
   });
 });
 
@@ -231,10 +246,8 @@ Deno.test("a huge answer arrives whole and uncompressed", async () => {
     kubelet.answerWith({ body: " ".repeat(5_000_000) });
     using client = Deno.createHttpClient({
       caCerts: [authority.certificatePem],
-      cert: known.certificatePem,
-      key: known.keyPem,
     });
-    const response = await fetch(`${kubelet.url}/pods`, { client });
+    const response = await fetch(`${kubelet.url}/pods`, { client, headers: { authorization: `Bearer ${TOKEN}` } });
     assertEquals((await response.text()).length, 5_000_000);
     assertEquals(response.headers.get("content-length"), "5000000");
   });
@@ -243,7 +256,7 @@ Deno.test("a huge answer arrives whole and uncompressed", async () => {
 Deno.test("a broken-off answer fails at the client", async () => {
   await withKubelet({}, async (kubelet) => {
     kubelet.answerWith({ body: '{"kind":"PodList","items":[', isBrokenOff: true });
-    await assertRejects(() => get(kubelet, { client: known }), TypeError);
+    await assertRejects(() => get(kubelet), TypeError);
   });
 });
 
@@ -252,14 +265,14 @@ Deno.test("an answer can be held back, and a silent kubelet can still be closed"
   const leaving = new AbortController();
   await withKubelet({}, async (kubelet) => {
     kubelet.answerWith({ after: release.promise }, 1);
-    const held = get(kubelet, { client: known });
-    assertEquals(await kubelet.waitForRequest(1), { method: "GET", path: "/pods", identifiedBy: "certificate" });
+    const held = get(kubelet);
+    assertEquals(await kubelet.waitForRequest(1), { method: "GET", path: "/pods", identifiedBy: "token" });
     release.resolve();
     assertEquals((await held).status, 200);
 
     kubelet.answerWith({ after: "never" });
     const arrived = kubelet.waitForRequest();
-    const hanging = get(kubelet, { client: known, signal: leaving.signal });
+    const hanging = get(kubelet, { signal: leaving.signal });
     await arrived;
     leaving.abort();
     await assertRejects(() => hanging, DOMException);

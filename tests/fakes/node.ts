@@ -1,6 +1,6 @@
 // A whole worker of stand-ins in one folder: a kubelet, a Docker Engine with registries, certificates and a config file.
 
-import { type ClientCertificateOptions, makeAuthority } from "./certificates.ts";
+import { type Authority, type ClientCertificateOptions, makeAuthority } from "./certificates.ts";
 import { type FakeDockerEngine, type FakeEngineOptions, type FakeImage, startDockerEngine } from "./docker_engine.ts";
 import { type FakeKubelet, startKubelet } from "./kubelet.ts";
 import type { PodDescription } from "./kubelet_pods.ts";
@@ -10,7 +10,10 @@ export interface FakeNodeOptions {
   /** What is on the node already. */
   readonly images?: Readonly<Record<string, FakeImage>>;
   readonly engine?: Partial<Omit<FakeEngineOptions, "socket">>;
-  /** What the client certificate is other than `CN=gilly`, valid for a day. */
+  /**
+   * Gilly has a client certificate, `CN=gilly` and valid for a day but for this; left out, it has a token. See
+   * missingForMtls for what it takes.
+   */
   readonly client?: Partial<ClientCertificateOptions>;
   /** YAML that goes into the config as it is; rules for gcr.io and quay.io when left out. */
   readonly config?: string;
@@ -26,6 +29,9 @@ export interface FakeNode extends AsyncDisposable {
   readonly ledgerFile: string;
 }
 
+const TOKEN = "token-of-gilly";
+const CERTIFICATE = "certFile: client.crt, keyFile: client.key";
+
 const RULES = `
 registries:
   gcr.io: mirror.example
@@ -39,23 +45,21 @@ export async function startNode(options: FakeNodeOptions = {}): Promise<FakeNode
   const cluster = makeAuthority("cluster");
   const engine = await startDockerEngine({ ...options.engine, socket: `${dir}/docker.sock` });
   for (const [reference, image] of Object.entries(options.images ?? {})) engine.import(reference, image);
-  const kubelet = startKubelet({
-    clientCa: cluster.certificatePem,
+  const kubelet = await startKubelet({
+    ...(options.client === undefined ? { tokens: [TOKEN] } : { clientCertificates: { ca: cluster.certificatePem } }),
     serverCertificate: cluster.issueServer({ dnsNames: ["localhost"] }),
     pods: options.pods ?? [],
     isPresent: (reference) => engine.has(reference),
   });
   await kubelet.advance(4);
-  const client = cluster.issueClient({ commonName: "gilly", ...options.client });
   const configFile = `${dir}/config.yaml`;
   const ledgerFile = options.ledgerFile ?? `${dir}/ledger.jsonl`;
   await Promise.all([
     Deno.writeTextFile(`${dir}/ca.crt`, cluster.certificatePem),
-    Deno.writeTextFile(`${dir}/client.crt`, client.certificatePem),
-    Deno.writeTextFile(`${dir}/client.key`, client.keyPem, { mode: 0o600 }),
+    writeCredentials(dir, cluster, options.client),
     Deno.writeTextFile(
       configFile,
-      `kubelet: {url: "${kubelet.url}", caFile: ca.crt, certFile: client.crt, keyFile: client.key}\n` +
+      `kubelet: {url: "${kubelet.url}", caFile: ca.crt, ${options.client ? CERTIFICATE : "tokenFile: token"}}\n` +
         `docker: {socket: ${engine.socket}}\nledger: {file: ${ledgerFile}}\n${options.config ?? RULES}`,
     ),
   ]);
@@ -71,4 +75,15 @@ export async function startNode(options: FakeNodeOptions = {}): Promise<FakeNode
       await Deno.remove(dir, { recursive: true });
     },
   };
+}
+
+async function writeCredentials(
+  dir: string,
+  cluster: Authority,
+  client: FakeNodeOptions["client"],
+): Promise<void> {
+  if (client === undefined) return await Deno.writeTextFile(`${dir}/token`, TOKEN, { mode: 0o600 });
+  const { certificatePem, keyPem } = cluster.issueClient({ commonName: "gilly", ...client });
+  await Deno.writeTextFile(`${dir}/client.crt`, certificatePem);
+  await Deno.writeTextFile(`${dir}/client.key`, keyPem, { mode: 0o600 });
 }

@@ -2,9 +2,11 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { type Finding, renderFindings, worstOf } from "../../lib/check/finding.ts";
 import { PROJECT } from "../../tools/deno.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
+import { missingForMtls } from "../fakes/mtls_proxy.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { assertGolden } from "../support/golden.ts";
 import { runProgram } from "../support/program.ts";
+import { testIfPossible } from "../support/requirements.ts";
 import { settled } from "../support/settled.ts";
 
 const up = (images: Record<string, ReturnType<typeof fakeImage>>) => ({ state: "up" as const, images });
@@ -68,7 +70,7 @@ Deno.test("check --syntax-only judges the text of a config, and looks at nothing
   }
 });
 
-Deno.test("check finds a node that is ready, and ends with 0", async () => {
+testIfPossible("check finds a node that is ready, and ends with 0", missingForMtls(), async () => {
   await using node = await startNode({
     pods: [pod("web", "gcr.io/a/web:1")],
     images: { "gcr.io/a/web:1": fakeImage("web"), "k8s.gcr.io/pause:3.2": fakeImage("pause") },
@@ -87,73 +89,89 @@ Deno.test("check finds a node that is ready, and ends with 0", async () => {
   assertEquals(writes, []);
 });
 
-Deno.test("check names every trouble of a node with the next step, and ends with 1", async () => {
-  const password = "rosebud-0451";
-  await using node = await startNode({
-    pods: [pod("always", "gcr.io/a/always"), pod("pinned", `gcr.io/a/pinned@${DIGEST}`), pod("other", "ghcr.io/a/b:1")],
-    engine: {
-      registries: {
-        "mirror.example": up({ "pause:3.5": fakeImage("pause") }),
-        "wants.example": { ...up({}), credentials: { username: "gilly", password: "another" } },
-        "refuses.example": { ...up({}), credentials: { username: "gilly", password: "another" } },
-        "down.example": { state: "down", images: {} },
-        "busy.example": { state: "rate-limited", images: {} },
+testIfPossible(
+  "check names every trouble of a node with the next step, and ends with 1",
+  missingForMtls(),
+  async () => {
+    const password = "rosebud-0451";
+    await using node = await startNode({
+      pods: [
+        pod("always", "gcr.io/a/always"),
+        pod("pinned", `gcr.io/a/pinned@${DIGEST}`),
+        pod("other", "ghcr.io/a/b:1"),
+      ],
+      engine: {
+        registries: {
+          "mirror.example": up({ "pause:3.5": fakeImage("pause") }),
+          "wants.example": { ...up({}), credentials: { username: "gilly", password: "another" } },
+          "refuses.example": { ...up({}), credentials: { username: "gilly", password: "another" } },
+          "down.example": { state: "down", images: {} },
+          "busy.example": { state: "rate-limited", images: {} },
+        },
       },
-    },
-    client: { notAfter: inDays(9), organization: "system:masters" },
-    config: [
-      "registries:",
-      "  gcr.io: mirror.example",
-      "  quay.io: [wants.example, refuses.example, helped.example]",
-      '  "*.pkg.dev": "down.example/proxy/{registry}"',
-      "  k8s.gcr.io: [busy.example, mirror.example]",
-      "mirrors:",
-      "  refuses.example: {authFile: wrong.json}",
-      "  busy.example: {authFile: nothing.json}",
-      "keep: [k8s.gcr.io/pause:3.5, gcr.io/lost:1, nginx:1]",
-      "",
-    ].join("\n"),
-  });
-  const auths = { "refuses.example": { username: "gilly", password } };
-  await Deno.writeTextFile(`${node.dir}/wrong.json`, JSON.stringify({ auths }), { mode: 0o600 });
-  const stateFile = await writeState(node, { "down.example": "connection refused" });
-  assertEquals(await assertChecked("troubled", node, stateFile), 1);
-  assertEquals(node.engine.unexpected, []);
-  const golden = await Deno.readTextFile(`${PROJECT}tests/testdata/golden/check/troubled.txt`);
-  assertEquals(golden.includes(password), false);
-});
+      client: { notAfter: inDays(9), organization: "system:masters" },
+      config: [
+        "registries:",
+        "  gcr.io: mirror.example",
+        "  quay.io: [wants.example, refuses.example, helped.example]",
+        '  "*.pkg.dev": "down.example/proxy/{registry}"',
+        "  k8s.gcr.io: [busy.example, mirror.example]",
+        "mirrors:",
+        "  refuses.example: {authFile: wrong.json}",
+        "  busy.example: {authFile: nothing.json}",
+        "keep: [k8s.gcr.io/pause:3.5, gcr.io/lost:1, nginx:1]",
+        "",
+      ].join("\n"),
+    });
+    const auths = { "refuses.example": { username: "gilly", password } };
+    await Deno.writeTextFile(`${node.dir}/wrong.json`, JSON.stringify({ auths }), { mode: 0o600 });
+    const stateFile = await writeState(node, { "down.example": "connection refused" });
+    assertEquals(await assertChecked("troubled", node, stateFile), 1);
+    assertEquals(node.engine.unexpected, []);
+    const golden = await Deno.readTextFile(`${PROJECT}tests/testdata/golden/check/troubled.txt`);
+    assertEquals(golden.includes(password), false);
+  },
+);
 
-Deno.test("check says what could not be asked, when neither the kubelet nor Docker can be", async () => {
-  await using node = await startNode();
-  await node.engine.stop();
-  await Deno.writeTextFile(`${node.dir}/client.key`, "no key at all");
-  assertEquals(await assertChecked("unasked", node, `${node.dir}/none.json`), 1);
-});
+testIfPossible(
+  "check says what could not be asked, when neither the kubelet nor Docker can be",
+  missingForMtls(),
+  async () => {
+    await using node = await startNode({ client: {} });
+    await node.engine.stop();
+    await Deno.writeTextFile(`${node.dir}/client.key`, "no key at all");
+    assertEquals(await assertChecked("unasked", node, `${node.dir}/none.json`), 1);
+  },
+);
 
-Deno.test("a daemon that stopped is the first that check says, and a failure on a node that is ready", async () => {
-  await using node = await startNode({
-    engine: { registries: { "mirror.example": up({}), "mirror-2.example": up({}) } },
-    client: { notAfter: inDays(300) },
-  });
-  const running = await writeState(node, {});
-  const check = async (...argv: string[]) => {
-    const { code, stdout } = await runProgram(["check", "--json", "--config", node.configFile, ...argv]);
-    return { code, findings: JSON.parse(stdout) as Finding[] };
-  };
-  assertEquals((await check("--state-file", running)).code, 0);
-  const state = JSON.parse(await Deno.readTextFile(running));
-  const next = (verb: string, says: string) => `systemctl ${verb} gilly; journalctl -u gilly -n 20 says ${says}`;
-  await Deno.writeTextFile(running, JSON.stringify({ ...state, writtenAt: "2020-01-01T00:00:00Z" }));
-  const silent = await check("--state-file", running);
-  assertMatch(
-    silent.findings[0]!.message,
-    /^not running: pid \d+, which wrote \S+ \d+ days ago, has said nothing since/,
-  );
-  assertEquals([silent.code, silent.findings[0]!.remedy], [1, next("restart", "what it did last")]);
-  assertEquals(silent.findings.map(({ verdict }) => verdict).filter((it) => it === "fail").length, 1);
-});
+testIfPossible(
+  "a daemon that stopped is the first that check says, and a failure on a node that is ready",
+  missingForMtls(),
+  async () => {
+    await using node = await startNode({
+      engine: { registries: { "mirror.example": up({}), "mirror-2.example": up({}) } },
+      client: { notAfter: inDays(300) },
+    });
+    const running = await writeState(node, {});
+    const check = async (...argv: string[]) => {
+      const { code, stdout } = await runProgram(["check", "--json", "--config", node.configFile, ...argv]);
+      return { code, findings: JSON.parse(stdout) as Finding[] };
+    };
+    assertEquals((await check("--state-file", running)).code, 0);
+    const state = JSON.parse(await Deno.readTextFile(running));
+    const next = (verb: string, says: string) => `systemctl ${verb} gilly; journalctl -u gilly -n 20 says ${says}`;
+    await Deno.writeTextFile(running, JSON.stringify({ ...state, writtenAt: "2020-01-01T00:00:00Z" }));
+    const silent = await check("--state-file", running);
+    assertMatch(
+      silent.findings[0]!.message,
+      /^not running: pid \d+, which wrote \S+ \d+ days ago, has said nothing since/,
+    );
+    assertEquals([silent.code, silent.findings[0]!.remedy], [1, next("restart", "what it did last")]);
+    assertEquals(silent.findings.map(({ verdict }) => verdict).filter((it) => it === "fail").length, 1);
+  },
+);
 
-Deno.test("check --files looks at the config and its files alone", async () => {
+testIfPossible("check --files looks at the config and its files alone", missingForMtls(), async () => {
   await using node = await startNode({ client: { notAfter: inDays(300) } });
   const check = () => runProgram(["check", "--files", "--config", node.configFile]);
   const good = await check();

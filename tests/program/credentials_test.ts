@@ -7,6 +7,7 @@ import { checkClientCertificate, readCertificates } from "../../lib/support/cert
 import { PROJECT } from "../../tools/deno.ts";
 import { type Authority, makeAuthority } from "../fakes/certificates.ts";
 import { type FakeKubelet, startKubelet } from "../fakes/kubelet.ts";
+import { missingForMtls } from "../fakes/mtls_proxy.ts";
 import { Bench, GROUP, missingForCredentials } from "../support/credentials_bench.ts";
 import { blockBehind, readPage } from "../support/pages.ts";
 
@@ -20,7 +21,7 @@ const AT_ONCE = "gilly-credentials --kubeconfig /dev/null --node worker-10";
 /** A kubelet's address where nothing listens. */
 const NOBODY = "https://127.0.0.1:1";
 const DAY_MS = 86_400_000;
-const missing = missingForCredentials();
+const missing = [...missingForCredentials(), ...missingForMtls()];
 if (missing.length > 0) console.log(`tests of gilly-credentials skipped: missing ${missing.join(", ")}`);
 
 function test(name: string, fn: (bench: Bench) => Promise<void>): void {
@@ -43,7 +44,7 @@ async function withKubelet(
   { client = bench.authority, server = bench.authority }: { client?: Authority; server?: Authority } = {},
 ): Promise<void> {
   const serverCertificate = server.issueServer({ dnsNames: ["localhost"] });
-  const kubelet = startKubelet({ clientCa: client.certificatePem, serverCertificate });
+  const kubelet = await startKubelet({ clientCertificates: { ca: client.certificatePem }, serverCertificate });
   try {
     bench.put("etc/gilly/config.yaml", configFor(kubelet.url));
     await use(kubelet);

@@ -9,9 +9,11 @@ import { installed } from "../../lib/check/lent_files.ts";
 import { PROJECT } from "../../tools/deno.ts";
 import { makeAuthority } from "../fakes/certificates.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
+import { missingForMtls } from "../fakes/mtls_proxy.ts";
 import { startNode } from "../fakes/node.ts";
 import { has } from "../support/install_bench.ts";
 import { runProgram } from "../support/program.ts";
+import { testIfPossible } from "../support/requirements.ts";
 
 const NOW = Date.now();
 const cluster = makeAuthority("cluster");
@@ -269,28 +271,33 @@ Deno.test("a daemon that does not run fails where the unit is installed, and is 
   assertEquals(await installed("gilly.service", { root: tree.root }), "installed");
 });
 
-Deno.test("no command but once needs the files that the daemon alone has, and only while it runs", async () => {
-  await using node = await startNode({
-    pods: [],
-    engine: { registries: { "mirror.example": { state: "up", images: { "a/web:1": fakeImage("web") } } } },
-  });
-  const text = await Deno.readTextFile(node.configFile);
-  const lent = text.replace(/(?<=File: )\w+\.(crt|key)/g, (name) => `/run/credentials/gilly-test.service/${name}`);
-  assertEquals(lent.match(/\/run\/credentials/g)?.length, 3);
-  await Deno.writeTextFile(node.configFile, lent);
-  for (
-    const call of [["explain", "gcr.io/a/web:1"], ["export", "containerd"], ["history"], ["pull", "gcr.io/a/web:1"]]
-  ) {
-    const { code, stderr } = await runProgram([...call, "--config", node.configFile]);
-    assertEquals({ call, code, refused: /credentials|kubelet/.test(stderr) }, { call, code: 0, refused: false });
-  }
-  const once = await runProgram(["once", "--config", node.configFile]);
-  assertEquals(
-    [once.code, once.stderr],
-    [
-      1,
-      "gilly: cannot use /run/credentials/gilly-test.service/ca.crt: no LoadCredential=ca.crt:FILE of " +
-      "gilly-test.service lends it; add that line: systemctl edit gilly\n",
-    ],
-  );
-});
+testIfPossible(
+  "no command but once needs the files that the daemon alone has, and only while it runs",
+  missingForMtls(),
+  async () => {
+    await using node = await startNode({
+      client: {},
+      pods: [],
+      engine: { registries: { "mirror.example": { state: "up", images: { "a/web:1": fakeImage("web") } } } },
+    });
+    const text = await Deno.readTextFile(node.configFile);
+    const lent = text.replace(/(?<=File: )\w+\.(crt|key)/g, (name) => `/run/credentials/gilly-test.service/${name}`);
+    assertEquals(lent.match(/\/run\/credentials/g)?.length, 3);
+    await Deno.writeTextFile(node.configFile, lent);
+    for (
+      const call of [["explain", "gcr.io/a/web:1"], ["export", "containerd"], ["history"], ["pull", "gcr.io/a/web:1"]]
+    ) {
+      const { code, stderr } = await runProgram([...call, "--config", node.configFile]);
+      assertEquals({ call, code, refused: /credentials|kubelet/.test(stderr) }, { call, code: 0, refused: false });
+    }
+    const once = await runProgram(["once", "--config", node.configFile]);
+    assertEquals(
+      [once.code, once.stderr],
+      [
+        1,
+        "gilly: cannot use /run/credentials/gilly-test.service/ca.crt: no LoadCredential=ca.crt:FILE of " +
+        "gilly-test.service lends it; add that line: systemctl edit gilly\n",
+      ],
+    );
+  },
+);

@@ -4,14 +4,16 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Gilly } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { valueIn } from "../fakes/metrics.ts";
+import { missingForMtls } from "../fakes/mtls_proxy.ts";
 import { startNode } from "../fakes/node.ts";
 import { missingForProgram, testIfPossible } from "../support/requirements.ts";
 
-const MISSING = missingForProgram();
+const MISSING = [...missingForProgram(), ...missingForMtls()];
 
 /** A worker with one pod that the mirror cures, and these lines in its config. */
 function worker(metrics: string) {
   return startNode({
+    client: {},
     pods: [{ name: "web", containers: [{ name: "app", image: "gcr.io/a/b:1" }] }],
     engine: { registries: { "mirror.example": { state: "up", images: { "a/b:1": fakeImage("b") } } } },
     config: `registries: {gcr.io: mirror.example}\npoll: {interval: 1s}\nmetrics: ${metrics}\n`,

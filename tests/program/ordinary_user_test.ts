@@ -23,7 +23,7 @@ testIfPossible("a user who is not let in is told who is", missing, async () => {
   await Deno.copyFile(GILLY, program);
   await Deno.chmod(program, 0o755);
   await Deno.chmod(node.dir, 0o755);
-  await Deno.chmod(`${node.dir}/client.key`, 0o644);
+  await Deno.chmod(`${node.dir}/token`, 0o644);
   await Deno.chmod(node.engine.socket, 0o660);
   await Deno.writeTextFile(node.ledgerFile, "", { mode: 0o600 });
   const saidTo = async (...argv: string[]) => {

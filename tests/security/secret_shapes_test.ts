@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Gilly } from "../e2e/gilly.ts";
+import { missingForMtls } from "../fakes/mtls_proxy.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { runProgram, startProgram } from "../support/program.ts";
 import { scenario } from "../scenarios/scenario.ts";
@@ -51,6 +52,7 @@ async function startNosyNode(): Promise<FakeNode> {
   const pod = (name: string, image: string) => ({ name, containers: [{ name: "app", image }] });
   const up = { state: "up" as const, images: {} };
   const node = await startNode({
+    client: {},
     pods: [pod("a", "gcr.io/a/a:1"), pod("b", "quay.io/a/b:1"), pod("c", "ghcr.io/a/c:1")],
     engine: { registries: Object.fromEntries(MIRRORS.map((mirror) => [mirror, up])) },
     config: `
@@ -172,12 +174,16 @@ async function assertKept(what: string, { files, secret: find, contents }: Plant
 }
 
 for (const [what, planted] of Object.entries(PLANTED)) {
-  scenario({
-    subject: "secrets",
-    what: `${what} in ${Object.keys(SHAPES).length} shapes, repeated by kubelet and Engine; once, check, the daemon`,
-    means: "stand-in",
-    holds: "no piece of it in any line, state, metric or ledger",
-  }, () => assertKept(what, planted));
+  scenario(
+    {
+      subject: "secrets",
+      what: `${what} in ${Object.keys(SHAPES).length} shapes, repeated by kubelet and Engine; once, check, the daemon`,
+      means: "stand-in",
+      holds: "no piece of it in any line, state, metric or ledger",
+    },
+    () => assertKept(what, planted),
+    missingForMtls(),
+  );
 }
 
 Deno.test("a piece of a secret is found in every shape", () => {

@@ -2,8 +2,9 @@
 
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
+import { missingForMtls } from "../fakes/mtls_proxy.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
-import { scenario } from "../scenarios/scenario.ts";
+import { type Scenario, scenario } from "../scenarios/scenario.ts";
 import { runEverything, textsOf, type Traces } from "./every_command.ts";
 
 const PASSWORD = "marked-password-7gL3";
@@ -16,6 +17,7 @@ async function startGuardedNode(config = ""): Promise<FakeNode> {
   const good = fakeImage("good", [1000]);
   const pod = (name: string, image: string) => ({ name, containers: [{ name: "app", image }] });
   const node = await startNode({
+    client: {},
     pods: [pod("good", "gcr.io/acme/good:1"), pod("denied", "quay.io/acme/denied:1"), pod("never", "ghcr.io/acme/a:1")],
     engine: {
       registries: {
@@ -63,9 +65,11 @@ function assertNoneIn(traces: Traces, secrets: readonly string[]): void {
 const metricsUrl = async (gilly: { waitForLine(pattern: RegExp): Promise<string> }) =>
   /http:\S+(?=\/metrics)/.exec(await gilly.waitForLine(/serving metrics on/))![0];
 
+/** A scenario of a node whose key is a secret too. */
+const guarded = (given: Scenario, fn: () => Promise<void>) => scenario(given, fn, missingForMtls());
 const standIn = (what: string, holds: string) => ({ subject: "secrets", what, means: "stand-in" as const, holds });
 
-scenario(
+guarded(
   standIn(
     "marked ones in client key, password and identity token; every command, at level debug",
     "in no line, ledger, state, metric or error; the mirror gets them",
@@ -86,7 +90,7 @@ scenario(
   },
 );
 
-scenario(
+guarded(
   standIn(
     "an Engine and a registry that repeat what they were given, in their errors",
     "in no line, ledger, state or metric",
@@ -143,7 +147,7 @@ const DAMAGES: Readonly<Record<string, readonly [(dir: string) => Promise<void>,
   }, /password/],
 };
 
-scenario(
+guarded(
   standIn(
     `files cut off, exchanged, misspelled, in ${Object.keys(DAMAGES).length} ways`,
     "said as what it is, without its content",
@@ -165,7 +169,7 @@ scenario(
   },
 );
 
-scenario(standIn("a token that the kubelet refuses", "in no line, ledger, state or metric"), async () => {
+guarded(standIn("a token that the kubelet refuses", "in no line, ledger, state or metric"), async () => {
   await using node = await startGuardedNode();
   await Deno.writeTextFile(`${node.dir}/token`, `${TOKEN}\n`, { mode: 0o600 });
   const text = await Deno.readTextFile(node.configFile);

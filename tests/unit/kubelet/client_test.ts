@@ -4,6 +4,8 @@ import { KubeletError } from "../../../lib/kubelet/errors.ts";
 import { describeError } from "../../../lib/support/errors.ts";
 import { makeAuthority } from "../../fakes/certificates.ts";
 import { type FakeKubelet, type KubeletOptions, startKubelet } from "../../fakes/kubelet.ts";
+import { missingForMtls } from "../../fakes/mtls_proxy.ts";
+import { testIfPossible } from "../../support/requirements.ts";
 
 const authority = makeAuthority("tests");
 const NEVER = new AbortController().signal;
@@ -25,8 +27,8 @@ async function scene(options: Partial<KubeletOptions> = {}): Promise<Scene> {
   await Deno.writeTextFile(settings.caFile, authority.certificatePem);
   await Deno.writeTextFile(settings.certFile, client.certificatePem);
   await Deno.writeTextFile(settings.keyFile, client.keyPem);
-  const kubelet = startKubelet({
-    clientCa: authority.certificatePem,
+  const kubelet = await startKubelet({
+    ...(options.tokens === undefined && { clientCertificates: { ca: authority.certificatePem } }),
     serverCertificate: authority.issueServer({ dnsNames: ["localhost"] }),
     pods: [{ name: "app", containers: [{ name: "app", image: "gcr.io/a/b:1" }] }],
     ...options,
@@ -42,6 +44,11 @@ async function scene(options: Partial<KubeletOptions> = {}): Promise<Scene> {
   };
 }
 
+/** Registers a test whose kubelet asks for client certificates. */
+function testWithCertificates(name: string, fn: () => Promise<void>): void {
+  testIfPossible(name, missingForMtls(), fn);
+}
+
 async function ask(settings: KubeletSettings, timeoutMs?: number): Promise<string[]> {
   const client = new KubeletClient(settings, timeoutMs);
   try {
@@ -51,8 +58,8 @@ async function ask(settings: KubeletSettings, timeoutMs?: number): Promise<strin
   }
 }
 
-Deno.test("the pods are got with a client certificate", async () => {
-  await using it = await scene({ clientCertificates: "required" });
+testWithCertificates("the pods are got with a client certificate", async () => {
+  await using it = await scene({ clientCertificates: { ca: authority.certificatePem, policy: "require" } });
   assertEquals(await ask(it.settings), ["app"]);
   assertEquals(it.kubelet.requests.map(({ path, identifiedBy }) => [path, identifiedBy]), [["/pods", "certificate"]]);
 });
@@ -77,7 +84,7 @@ Deno.test("a token that the kubelet does not accept is not blamed on a certifica
 });
 
 Deno.test("a kubelet that sends back the token it was asked with is told without it", async () => {
-  await using it = await scene();
+  await using it = await scene({ tokens: ["secret-token"] });
   await Deno.writeTextFile(`${it.dir}/token`, "secret-token\n");
   const { url, caFile } = it.settings;
   const settings = { url, caFile: caFile!, tokenFile: `${it.dir}/token` };
@@ -111,7 +118,7 @@ Deno.test("a token that no header can carry is refused, and one that worked goes
   client.close();
 });
 
-Deno.test("a kubelet whose certificate another authority signed is not trusted", async () => {
+testWithCertificates("a kubelet whose certificate another authority signed is not trusted", async () => {
   await using it = await scene({ serverCertificate: makeAuthority("other").issueServer({ dnsNames: ["localhost"] }) });
   const error = await assertRejects(() => ask(it.settings), KubeletError, "no answer from");
   assertEquals(error.kind, "unreachable");
@@ -137,34 +144,37 @@ const ANSWERS = [
   ["an answer that breaks off", { body: '{"kind":"Pod', isBrokenOff: true }, "unreachable", "no answer from"],
 ] as const;
 for (const [what, answer, kind, message] of ANSWERS) {
-  Deno.test(`a kubelet that answers ${what} is one error that says so, and the next answer counts again`, async () => {
-    await using it = await scene();
-    const client = new KubeletClient(it.settings);
-    it.kubelet.answerWith(answer);
-    const error = await assertRejects(() => client.pods(NEVER), KubeletError, message);
-    assertEquals(error.kind, kind);
-    it.kubelet.answerAsUsual();
-    assertEquals((await client.pods(NEVER)).pods.length, 1);
-    client.close();
-  });
+  testWithCertificates(
+    `a kubelet that answers ${what} is one error that says so, and the next answer counts again`,
+    async () => {
+      await using it = await scene();
+      const client = new KubeletClient(it.settings);
+      it.kubelet.answerWith(answer);
+      const error = await assertRejects(() => client.pods(NEVER), KubeletError, message);
+      assertEquals(error.kind, kind);
+      it.kubelet.answerAsUsual();
+      assertEquals((await client.pods(NEVER)).pods.length, 1);
+      client.close();
+    },
+  );
 }
 
-Deno.test("a kubelet that says nothing is given up after the deadline", async () => {
+testWithCertificates("a kubelet that says nothing is given up after the deadline", async () => {
   await using it = await scene();
   it.kubelet.answerWith({ after: "never" });
   const error = await assertRejects(() => ask(it.settings, 100), KubeletError, "no answer from");
   assertStringIncludes(String((error.cause as Error).message), "within 0.1 s");
 });
 
-Deno.test("nobody listening is an error that names the URL and the cause", async () => {
+testWithCertificates("nobody listening is an error that names the URL and the cause", async () => {
   await using it = await scene();
   const url = "https://localhost:1";
   const error = await assertRejects(() => ask({ ...it.settings, url }), KubeletError, url);
   assertStringIncludes(String((error.cause as Error).message).toLowerCase(), "connection refused");
 });
 
-Deno.test("a client certificate that is replaced on disk is used for the next request", async () => {
-  await using it = await scene({ clientCertificates: "required" });
+testWithCertificates("a client certificate that is replaced on disk is used for the next request", async () => {
+  await using it = await scene({ clientCertificates: { ca: authority.certificatePem, policy: "require" } });
   const expired = authority.issueClient({
     commonName: "gilly",
     notBefore: new Date("2020-01-01"),
@@ -182,8 +192,8 @@ Deno.test("a client certificate that is replaced on disk is used for the next re
   client.close();
 });
 
-Deno.test("a rotation caught half way keeps the old certificate in use", async () => {
-  await using it = await scene({ clientCertificates: "required" });
+testWithCertificates("a rotation caught half way keeps the old certificate in use", async () => {
+  await using it = await scene({ clientCertificates: { ca: authority.certificatePem, policy: "require" } });
   const client = new KubeletClient(it.settings);
   await client.pods(NEVER);
   await Deno.writeTextFile(it.settings.certFile!, "-----BEGIN CERT");
@@ -191,16 +201,16 @@ Deno.test("a rotation caught half way keeps the old certificate in use", async (
   client.close();
 });
 
-Deno.test("a kubelet with a new serving certificate of the same authority is trusted", async () => {
+testWithCertificates("a kubelet with a new serving certificate of the same authority is trusted", async () => {
   await using it = await scene();
   const client = new KubeletClient(it.settings);
   await client.pods(NEVER);
-  it.kubelet.useServerCertificate(authority.issueServer({ dnsNames: ["localhost"] }));
+  await it.kubelet.useServerCertificate(authority.issueServer({ dnsNames: ["localhost"] }));
   assertEquals((await client.pods(NEVER)).pods.length, 1);
   client.close();
 });
 
-Deno.test("a key that does not parse is an error, and its content is not in it", async () => {
+testWithCertificates("a key that does not parse is an error, and its content is not in it", async () => {
   await using it = await scene();
   await Deno.writeTextFile(it.settings.keyFile!, "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n");
   const error = await assertRejects(() => ask(it.settings), KubeletError, "cannot use the credentials");
@@ -209,14 +219,14 @@ Deno.test("a key that does not parse is an error, and its content is not in it",
   assertStringIncludes(describeError(error), "the private key does not parse");
 });
 
-Deno.test("a key of another certificate is an error, and not the end of the process", async () => {
+testWithCertificates("a key of another certificate is an error, and not the end of the process", async () => {
   await using it = await scene();
   await Deno.writeTextFile(it.settings.keyFile!, authority.issueClient({ commonName: "other" }).keyPem);
   const error = await assertRejects(() => ask(it.settings), KubeletError);
   assertStringIncludes(describeError(error), "the key does not belong to the certificate");
 });
 
-Deno.test("the stop signal ends a request with the signal's reason", async () => {
+testWithCertificates("the stop signal ends a request with the signal's reason", async () => {
   await using it = await scene();
   it.kubelet.answerWith({ after: "never" });
   const client = new KubeletClient(it.settings);

@@ -1,0 +1,69 @@
+// TLS that asks for client certificates, in front of a plain server on a unix socket. Node does it: Deno's own servers cannot
+// ask, and its node:https ignores requestCert.
+
+import type { IssuedCertificate } from "./certificates.ts";
+
+export interface MtlsProxyOptions {
+  readonly serverCertificate: IssuedCertificate;
+  /** PEM of the one authority whose clients are trusted. */
+  readonly clientCa: string;
+  /** Unix socket of the plain server behind the proxy. */
+  readonly target: string;
+  /**
+   * Unix socket for clients without a trusted certificate. Without it they are refused in the handshake; with it they are
+   * asked and let in, as Go's RequestClientCert does, which is what the kubelet uses.
+   */
+  readonly strangersTarget?: string | undefined;
+}
+
+export interface MtlsProxy {
+  /** On 127.0.0.1. */
+  readonly port: number;
+  /** Serves another certificate to every connection that is made once this has resolved. */
+  useServerCertificate(certificate: IssuedCertificate): Promise<void>;
+  /** Drops every connection and waits until the proxy is gone. */
+  close(): Promise<void>;
+}
+
+/** What the proxy lacks here, in words. */
+export function missingForMtls(): string[] {
+  const folders = (Deno.env.get("PATH") ?? "").split(":");
+  const isThere = folders.some((folder) => exists(`${folder}/node`));
+  return isThere ? [] : ["node, which can ask for client certificates"];
+}
+
+/** Starts a proxy on a free port. */
+export async function startMtlsProxy({ serverCertificate, ...options }: MtlsProxyOptions): Promise<MtlsProxy> {
+  const child = new Deno.Command("node", {
+    args: [new URL("mtls_proxy.mjs", import.meta.url).pathname, JSON.stringify(options)],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const orders = child.stdin.getWriter();
+  const answers = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const use = async ({ certificatePem, keyPem }: IssuedCertificate): Promise<{ readonly port: number }> => {
+    await orders.write(new TextEncoder().encode(`${JSON.stringify({ cert: certificatePem, key: keyPem })}\n`));
+    const { value } = await answers.read();
+    if (value === undefined) throw new Error("the proxy ended, and says above why");
+    return JSON.parse(value);
+  };
+  const { port } = await use(serverCertificate);
+  return {
+    port,
+    useServerCertificate: async (certificate) => void await use(certificate),
+    async close() {
+      await orders.close();
+      await answers.cancel();
+      await child.status;
+    },
+  };
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
