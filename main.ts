@@ -1,9 +1,9 @@
 // A switch with one exit: argv picks a command, and every failure passes the one place that prints it.
 
 import { readCommandLine } from "./lib/commands/command_line.ts";
+import { ignoreProxies } from "./lib/commands/environment.ts";
 import { underJournald } from "./lib/commands/flags.ts";
 import { COMMANDS } from "./lib/commands/mod.ts";
-import { ignoreProxies } from "./lib/commands/environment.ts";
 import { ConfigError } from "./lib/config/config.ts";
 import { describeError, EXIT, ReaderGoneError, UsageError } from "./lib/support/errors.ts";
 

@@ -1,13 +1,13 @@
 // Makes docs/configuration.md, docs/gilly.8 and docs/gilly.bash from the schema of the config and the list of commands, so
 // that they cannot drift: `deno task docs` writes them, `deno task docs --check` (and a test) tells whether they are true.
 
-import { PROJECT } from "./deno.ts";
 import type { Command, Flag } from "../lib/commands/command_line.ts";
 import { COMMANDS } from "../lib/commands/mod.ts";
 import { SETTINGS } from "../lib/config/keys.ts";
 import { type Key as DeclaredKey, keysOf } from "../lib/config/schema.ts";
 import { checkSettings } from "../lib/config/settings.ts";
 import { VERSION } from "../lib/version.ts";
+import { PROJECT } from "./deno.ts";
 
 /** File name in docs/ -> its contents. */
 export function generate(): Record<string, string> {

@@ -1,8 +1,8 @@
 // Type-checks the pure modules with a compiler that knows the language alone: Deno, fetch, console and AbortSignal are unknown
 // names to it. Fails where a pure module uses one, and also where tests/testdata/impure.ts is let through.
 
-import { PROJECT } from "./deno.ts";
 import { PURE } from "../tests/repo/layers.ts";
+import { PROJECT } from "./deno.ts";
 
 const IMPURE = "tests/testdata/impure.ts";
 

@@ -1,10 +1,10 @@
 // Makes the release archive from dist/gilly: dist/gilly-VERSION-linux-x64.tar.gz and its .sha256. The same inputs make
 // the same bytes, wherever and whenever it runs.
 
+import manifest from "../deno.json" with { type: "json" };
 import { buildEpoch, PROJECT } from "./deno.ts";
 import { noticesOf, partsOf, sbomOf } from "./parts.ts";
 import { sha256Of } from "./pins.ts";
-import manifest from "../deno.json" with { type: "json" };
 
 /** What is in the archive besides the binary, under the same names as in the repository. */
 export const FILES = [

@@ -3,8 +3,8 @@
 import type { Config } from "../config/config.ts";
 import { type AuthSettings, outsideInWords, usesCredentials } from "../images/auth_paths.ts";
 import { formatLocation, parseLocation } from "../images/location.ts";
-import { locationAt, type RegistryRule } from "../images/rules.ts";
 import type { RegistryAuth } from "../images/registry.ts";
+import { locationAt, type RegistryRule } from "../images/rules.ts";
 import { AuthFile } from "../mirrors/credentials.ts";
 import type { RuntimeAdvice } from "../runtime/advice.ts";
 import { type Check, runtimeFailure } from "./context.ts";

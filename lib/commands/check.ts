@@ -13,8 +13,8 @@ import { systemClock } from "../support/clock.ts";
 import { EXIT } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
 import type { Command } from "./command_line.ts";
-import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
 import { ignoredProxies, sizeOf } from "./environment.ts";
+import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
 
 export const checkCommand: Command = {
   name: "check",

@@ -2,7 +2,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../support/errors.ts";
-import { nearestWord, wrap } from "../support/text.ts";
+import { nearestWord, quote, wrap } from "../support/text.ts";
 
 /** One flag of a command; `value` names what it takes, and a flag without it is a switch. */
 export interface Flag {
@@ -145,8 +145,4 @@ function inTwoColumns(rows: readonly (readonly [name: string, text: string])[]):
 function nearest(name: string, known: readonly string[], prefix = ""): string {
   const meant = nearestWord(name, known);
   return meant === undefined ? "" : `, did you mean ${prefix}${meant}?`;
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.slice(0, 80));
 }

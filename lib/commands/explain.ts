@@ -15,8 +15,8 @@ import { describeError, EXIT, UsageError } from "../support/errors.ts";
 import { hangingIndent, printable, printableJson } from "../support/text.ts";
 import { localTime } from "../support/units.ts";
 import type { Command, Output } from "./command_line.ts";
-import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 import { sizeOf } from "./environment.ts";
+import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 
 /** What `explain --json` prints of each image. */
 export interface Explanation {

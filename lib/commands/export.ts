@@ -6,7 +6,7 @@ import { describeUnsupported, type Exported } from "../export/model.ts";
 import { findAuthorities, writeFiles, type WrittenFile } from "../export/write.ts";
 import { compileRules } from "../images/rules.ts";
 import { EXIT, UsageError } from "../support/errors.ts";
-import { nearestWord, printableJson } from "../support/text.ts";
+import { nearestWord, printableJson, quote } from "../support/text.ts";
 import type { Command } from "./command_line.ts";
 import { CONFIG_FLAG, JSON_FLAG, readConfigText, warn } from "./flags.ts";
 
@@ -83,10 +83,10 @@ function formatOf(words: readonly string[]): Format {
   if (!isFormat(word)) {
     const meant = nearestWord(word, known);
     const hint = meant === undefined ? "" : `, did you mean ${meant}?`;
-    throw new UsageError(`unknown format ${JSON.stringify(word.slice(0, 80))}${hint || ";"} expected one of ${list}`);
+    throw new UsageError(`unknown format ${quote(word)}${hint || ";"} expected one of ${list}`);
   }
   if (second !== undefined) {
-    throw new UsageError(`gilly export takes one FORMAT; ${JSON.stringify(second)} is too many`);
+    throw new UsageError(`gilly export takes one FORMAT; ${quote(second)} is too many`);
   }
   return word;
 }

@@ -1,16 +1,16 @@
 // `gilly history`: the ledger as a table, or as JSON.
 
-import type { LedgerEntry } from "../record/entry.ts";
-import { systemClock } from "../support/clock.ts";
 import { parseConfig } from "../config/config.ts";
 import { DEFAULT_LEDGER } from "../config/keys.ts";
+import type { LedgerEntry } from "../record/entry.ts";
 import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../record/history.ts";
 import { ledgerLines } from "../record/ledger.ts";
+import { systemClock } from "../support/clock.ts";
 import { describeError, EXIT, UsageError } from "../support/errors.ts";
-import { printableJson } from "../support/text.ts";
+import { printableJson, quote } from "../support/text.ts";
 import type { Arguments, Command, Output } from "./command_line.ts";
-import { CONFIG_FLAG, configFileOf, JSON_FLAG, warn } from "./flags.ts";
 import { sizeOf } from "./environment.ts";
+import { CONFIG_FLAG, configFileOf, JSON_FLAG, warn } from "./flags.ts";
 
 export const historyCommand: Command = {
   name: "history",
@@ -49,7 +49,7 @@ function queryOf({ flags }: Arguments): HistoryQuery {
   const time = since === undefined ? undefined : sinceTime(since, systemClock.wallTime());
   if (since !== undefined && time === undefined) {
     const expected = "a span such as 30m, 2h or 7d, or a time such as 2026-11-01 or 2026-11-01T12:00:00Z";
-    throw new UsageError(`--since wants ${expected}, got ${JSON.stringify(since.slice(0, 80))}`);
+    throw new UsageError(`--since wants ${expected}, got ${quote(since)}`);
   }
   return { since: time, pod: text("pod"), image: text("image") };
 }

@@ -7,8 +7,8 @@ import type { Target } from "../plan/plan.ts";
 import type { Observer } from "../repair/observer.ts";
 import type { PullProgress } from "../runtime/runtime.ts";
 import { hangingIndent, printable } from "../support/text.ts";
-import { LiveRegion, PlainProgress, PullBoard } from "./pull_progress.ts";
 import { sizeOf } from "./environment.ts";
+import { LiveRegion, PlainProgress, PullBoard } from "./pull_progress.ts";
 
 /** Milliseconds between two drawings: often enough to see it move, too seldom to cost anything. */
 const FRAME_MS = 100;

@@ -1,16 +1,16 @@
 // `gilly status`: what the running daemon knows, from its state file; nobody is asked.
 
-import { systemClock } from "../support/clock.ts";
 import { RESTART, START } from "../status/read_state.ts";
 import { statusLines } from "../status/render.ts";
 import { seeDaemon, type SeenDaemon, stateFileIn, watchStateFile } from "../status/state_file.ts";
+import { systemClock } from "../support/clock.ts";
 import { describeError, EXIT } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
 import { sleep } from "../support/timeouts.ts";
 import type { Command, Output } from "./command_line.ts";
+import { sizeOf } from "./environment.ts";
 import { JSON_FLAG, warn } from "./flags.ts";
 import { ShutdownSignal } from "./signals.ts";
-import { sizeOf } from "./environment.ts";
 
 /** The exit code when no daemon runs, as `systemctl status` has it (LSB, "program is not running"). */
 const NOT_RUNNING = 3;

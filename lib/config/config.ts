@@ -14,13 +14,15 @@ import type { Backoff } from "../plan/retries.ts";
 import type { LedgerLimits } from "../record/ledger.ts";
 import type { RuntimeSettings } from "../runtime/open.ts";
 import { mistakeInWrittenPath } from "../support/files.ts";
+import { scrubUnknown } from "../support/scrub.ts";
+import { quote } from "../support/text.ts";
 import { mistakeInFile, mistakeInPair, reasonOf } from "./files.ts";
 import { KUBELET_FILES, type Settings } from "./keys.ts";
 import { locateKeys } from "./positions.ts";
 import type { KeyStep } from "./positions.ts";
 import type { FileKind } from "./schema.ts";
 import { checkSettings, filesNamedIn } from "./settings.ts";
-import { HOSTNAME, quoted, resolveHostname } from "./values.ts";
+import { HOSTNAME, resolveHostname } from "./values.ts";
 import { readYamlMapping } from "./yaml.ts";
 
 /**
@@ -154,7 +156,7 @@ function examine(text: string, file: string): Examination {
   const settings = written && withHostname(written);
   if (written !== undefined && settings === undefined) {
     const message = `${HOSTNAME} is ${
-      quoted(Deno.hostname())
+      quote(Deno.hostname())
     } here, which makes no host of a URL; write the node's name`;
     return { config: undefined, mistakes: [at(["kubelet", "url"], message)], namedFiles: [] };
   }
@@ -246,27 +248,14 @@ async function readConfigText(file: string): Promise<string> {
 }
 
 function mistake(file: string, line: number | undefined, key: string, message: string): ConfigMistake {
-  return { file, line, key: withoutSecrets(key), message: withoutSecrets(message) };
-}
-
-/** A word longer than this tells nobody anything, and what follows would look at it from each of its letters on. */
-const LONG_WORD = /\S{500,}/g;
-
-// The last gate: whatever was quoted on the way, a password in a URL, a token or a PEM block stays in the file.
-function withoutSecrets(text: string): string {
-  return text
-    .replace(LONG_WORD, "***")
-    .replace(/\/\/\S*@/g, "//***@")
-    .replace(/[^\s/"':@]+:[^\s"'@]+@(?!sha(?:256|384|512):)/g, "***@")
-    .replace(/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, "***")
-    .replace(/-----BEGIN [A-Z ]+-----.*/gs, "***");
+  return { file, line, key: scrubUnknown(key), message: scrubUnknown(message) };
 }
 
 /** The dotted name of a key: `registries."gcr.io"[1]`. */
 function nameOfKey(path: readonly KeyStep[]): string {
   return path.map((step, index) => {
     if (typeof step === "number") return `[${step}]`;
-    return (index === 0 ? "" : ".") + (/^[A-Za-z][\w-]*$/.test(step) ? step : quoted(step));
+    return (index === 0 ? "" : ".") + (/^[A-Za-z][\w-]*$/.test(step) ? step : quote(step));
   }).join("");
 }
 

@@ -4,8 +4,9 @@
 import { formatLocation, parseLocation } from "../images/location.ts";
 import { mistakeInMirror, mistakeInOrigin } from "../images/rules.ts";
 import { isFields } from "../support/json.ts";
+import { quote } from "../support/text.ts";
 import { type SettingMistake, suggestion, valueAt } from "./schema.ts";
-import { quoted, secondsOf } from "./values.ts";
+import { secondsOf } from "./values.ts";
 
 /** Mistakes that only show when keys are seen together; `filled` is the document with its defaults. */
 export function mistakesAcrossKeys(filled: unknown): readonly SettingMistake[] {
@@ -46,7 +47,7 @@ function mistakesInOrigins(registries: unknown): readonly SettingMistake[] {
     seen.set(canonical, origin);
     const path = ["registries", origin];
     if (mistake !== undefined) return [{ path, message: `is no origin: ${mistake}` }];
-    return twin === undefined ? [] : [{ path, message: `is the same origin as ${quoted(twin)}; keep one of them` }];
+    return twin === undefined ? [] : [{ path, message: `is the same origin as ${quote(twin)}; keep one of them` }];
   });
 }
 

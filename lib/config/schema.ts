@@ -1,8 +1,8 @@
 // What the value of a key of the config file can be, and one plain sentence for a value that is something else. Pure.
 
 import * as z from "zod/mini";
-import { nearestWord } from "../support/text.ts";
-import { bytesOf, quoted, secondsOf } from "./values.ts";
+import { nearestWord, quote } from "../support/text.ts";
+import { bytesOf, secondsOf } from "./values.ts";
 
 /** A mistake and where it is; a path that ends in a key which does not exist says that it is missing. */
 export interface SettingMistake {
@@ -154,7 +154,7 @@ export function suggestion(wrong: string, known: readonly string[]): string {
 function unexpected(expected: string, value: unknown): string {
   if (value === undefined) return `is missing; expected ${expected}`;
   if (value === null) return `is empty; expected ${expected}`;
-  if (typeof value === "string") return `expected ${expected}, got ${quoted(value)}`;
+  if (typeof value === "string") return `expected ${expected}, got ${quote(value)}`;
   if (typeof value === "object") return `expected ${expected}, got ${Array.isArray(value) ? "a list" : "a mapping"}`;
   return `expected ${expected}, got ${typeof value === "number" ? "the number " : ""}${value}`;
 }

@@ -7,13 +7,14 @@ import { mistakeInImagePattern } from "../images/exclusions.ts";
 import { parseReference } from "../images/reference.ts";
 import { mistakeInMirror } from "../images/rules.ts";
 import type { ListenAddress } from "../support/http_server.ts";
+import { quote } from "../support/text.ts";
 
 /** What is wrong with the path of a file, as far as the text alone tells. */
 export function mistakeInPath(value: string): string | undefined {
   if (value.trim() === "") return "is an empty text; expected the path of a file";
   if (looksSecret(value)) return "holds the secret itself; expected the path of a file that holds it";
   if (/[\0\n]/.test(value)) return "has several lines; expected the path of a file";
-  if (value.startsWith("~")) return `${quoted(value)} begins with ~, which is not expanded here; write the whole path`;
+  if (value.startsWith("~")) return `${quote(value)} begins with ~, which is not expanded here; write the whole path`;
   return undefined;
 }
 
@@ -36,12 +37,12 @@ export function mistakeInKubeletUrl(value: string): string | undefined {
   const [, scheme = "", host = "", port = "", rest = ""] =
     /^(https?):\/\/(\[[^\]]*\]|[^:/?#]*)(?::([0-9]*))?(.*)$/is.exec(value) ?? [];
   if (!isHost(host.replaceAll(HOSTNAME, "worker"))) {
-    return `${/[@?#]/.test(value) ? "this" : quoted(value)} is no address of a kubelet; ${expected}`;
+    return `${/[@?#]/.test(value) ? "this" : quote(value)} is no address of a kubelet; ${expected}`;
   }
   if (rest !== "" && rest !== "/") return `has something behind the host and the port; ${expected}`;
   if (Number(port) >= 1 && Number(port) <= 65535) return undefined;
   const usual = `${scheme}://${host}:${scheme.toLowerCase() === "https" ? 10250 : 10255}`;
-  return `${quoted(value)} has no valid port, and none is guessed; the usual one makes it ${usual}`;
+  return `${quote(value)} has no valid port, and none is guessed; the usual one makes it ${usual}`;
 }
 
 /**
@@ -68,7 +69,7 @@ export function mistakeInSocket(value: string): string | undefined {
     return `is no unix socket, the only way to Docker that Gilly takes; ${expected}`;
   }
   const path = withoutUnixScheme(value);
-  if (!path.startsWith("/")) return `${quoted(value)} is not absolute; ${expected}`;
+  if (!path.startsWith("/")) return `${quote(value)} is not absolute; ${expected}`;
   return mistakeInPath(path);
 }
 
@@ -100,7 +101,7 @@ export function mistakeInListen(value: unknown): string | undefined {
   if (typeof value !== "string") return `${expected}, got ${typeof value === "number" ? "the number " : ""}${value}`;
   return value.startsWith("*:")
     ? `${expected}; every address of this host is 0.0.0.0:PORT`
-    : `${expected}, got ${quoted(value)}`;
+    : `${expected}, got ${quote(value)}`;
 }
 
 /** What is wrong with a file for node_exporter's textfile collector, which reads nothing but *.prom. */
@@ -110,31 +111,31 @@ export function mistakeInTextfile(value: string): string | undefined {
   if (mistake !== undefined) return mistake;
   return /[^/]\.prom$/.test(value)
     ? undefined
-    : `${quoted(value)} does not end in .prom, which is all node_exporter reads`;
+    : `${quote(value)} does not end in .prom, which is all node_exporter reads`;
 }
 
 /** What is wrong with a mirror (see mistakeInMirror), with the value. */
 export function mistakeInMirrorName(value: string): string | undefined {
   const mistake = mistakeInMirror(value);
-  return mistake === undefined ? undefined : `${quoted(value)} is no mirror: ${mistake}`;
+  return mistake === undefined ? undefined : `${quote(value)} is no mirror: ${mistake}`;
 }
 
 /** What is wrong with a pattern of images (see mistakeInImagePattern), with the value. */
 export function mistakeInPattern(value: string): string | undefined {
   const mistake = mistakeInImagePattern(value);
-  return mistake === undefined ? undefined : `${quoted(value)} is no pattern of images: ${mistake}`;
+  return mistake === undefined ? undefined : `${quote(value)} is no pattern of images: ${mistake}`;
 }
 
 /** What is wrong with a pattern of a mirror's paths (see mistakeInAuthPath), with the value. */
 export function mistakeInPathPattern(value: string): string | undefined {
   const mistake = mistakeInAuthPath(value);
-  return mistake === undefined ? undefined : `${quoted(value)} is no pattern of paths: ${mistake}`;
+  return mistake === undefined ? undefined : `${quote(value)} is no pattern of paths: ${mistake}`;
 }
 
 /** What is wrong with a namespace: a label of RFC 1123, as Kubernetes demands, in which `*` stands for anything. */
 export function mistakeInNamespace(value: string): string | undefined {
   if (/^[a-z0-9*](?:[a-z0-9*-]{0,61}[a-z0-9*])?$/.test(value)) return undefined;
-  return `${quoted(value)} is no namespace: expected one such as kube-system, or a pattern such as team-*`;
+  return `${quote(value)} is no namespace: expected one such as kube-system, or a pattern such as team-*`;
 }
 
 /** What is wrong with an image reference (see parseReference), with the value. */
@@ -167,9 +168,4 @@ export function bytesOf(value: unknown): number | undefined {
 /** The path of a socket that may have been written as a URL. */
 export function withoutUnixScheme(socket: string): string {
   return socket.replace(/^unix:\/\//, "");
-}
-
-/** A value for a sentence: in quotes, on one line, shortened. */
-export function quoted(value: string): string {
-  return JSON.stringify(value.length > 80 ? `${value.slice(0, 79)}…` : value);
 }

@@ -2,6 +2,7 @@
 // depends on an event arriving.
 
 import type { EventOptions, RuntimeEvent } from "../runtime/runtime.ts";
+import { growing } from "../support/backoff.ts";
 import { LinkedSignal } from "../support/linked_signal.ts";
 import { sleep } from "../support/timeouts.ts";
 
@@ -23,7 +24,7 @@ export async function watchEvents(
   listener: EventListener,
   signal: AbortSignal,
 ): Promise<void> {
-  let pause = FIRST_PAUSE_MS;
+  let failures = 0;
   while (!signal.aborted) {
     let isOpen = false;
     try {
@@ -32,7 +33,7 @@ export async function watchEvents(
         signal: following.signal,
         onOpen: () => {
           isOpen = true;
-          pause = FIRST_PAUSE_MS;
+          failures = 0;
           listener.opened();
         },
         onEvent: (event) => listener.happened(event),
@@ -41,7 +42,6 @@ export async function watchEvents(
       if (signal.aborted) return;
       listener.broke(error, isOpen);
     }
-    await sleep(pause, signal);
-    pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+    await sleep(growing(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, ++failures), signal);
   }
 }

@@ -1,6 +1,7 @@
 // What the operator told us to leave alone: patterns on images and on namespaces.
 // Pure: it says which pattern matched, and never why or what to do then.
 
+import { quote } from "../support/text.ts";
 import { canonicalHost } from "./location.ts";
 import { InvalidReferenceError, parseReference, repositoryOf } from "./reference.ts";
 import type { Reference } from "./reference.ts";
@@ -140,5 +141,5 @@ function compileGlob(pattern: string): (text: string) => boolean {
 }
 
 function refuseMistake(what: string, text: string, mistake: string | undefined): void {
-  if (mistake !== undefined) throw new TypeError(`${what} ${JSON.stringify(text)}: ${mistake}`);
+  if (mistake !== undefined) throw new TypeError(`${what} ${quote(text)}: ${mistake}`);
 }

@@ -1,6 +1,8 @@
 // Image references: the grammar and the normalisation of distribution/reference, with its reasons for refusing.
 // Pure: text in, data out. It knows nothing of rules, registries or the local store.
 
+import { quote } from "../support/text.ts";
+
 /**
  * A normalised reference: Docker Hub's `docker.io` and `library/` are filled in, and the tag is `latest` when the text
  * had neither tag nor digest (distribution/reference, normalize.go, ParseNormalizedNamed and TagNameOnly).
@@ -45,7 +47,7 @@ export class InvalidReferenceError extends Error {
   readonly sentence: string;
 
   constructor(reason: InvalidReferenceReason, input: string, sentence: string) {
-    super(`invalid image reference ${quote(input)}: ${sentence}`);
+    super(`invalid image reference ${quote(input, LONGEST_QUOTE)}: ${sentence}`);
     this.reason = reason;
     this.input = input;
     this.sentence = sentence;
@@ -205,8 +207,4 @@ function suffixOf({ tag, digest }: Reference): string {
 function cut(text: string, separator: string): readonly [string, string | undefined] {
   const at = text.indexOf(separator);
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + separator.length)];
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE - 1)}…` : text);
 }

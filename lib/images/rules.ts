@@ -1,6 +1,7 @@
 // The rules of `registries:`: which mirror stands in for which registry, and the names to try there, in order.
 // Pure: rules and a reference in, candidates out. It asks no mirror and keeps no memory.
 
+import { quote } from "../support/text.ts";
 import {
   canonicalHost,
   formatLocation,
@@ -188,5 +189,5 @@ function candidatesOf(rule: RegistryRule, image: Reference, host: string, rest: 
 }
 
 function refuseMistake(what: string, text: string, mistake: string | undefined): void {
-  if (mistake !== undefined) throw new TypeError(`${what} ${JSON.stringify(text)}: ${mistake}`);
+  if (mistake !== undefined) throw new TypeError(`${what} ${quote(text)}: ${mistake}`);
 }

@@ -6,6 +6,7 @@ import { describeError } from "../support/errors.ts";
 import { fingerprintOf } from "../support/files.ts";
 import { HttpError, readBody, send } from "../support/http.ts";
 import { scrub, scrubError } from "../support/scrub.ts";
+import { quote } from "../support/text.ts";
 import { mistakeInToken, tokenIn } from "./bearer_token.ts";
 import { KubeletError } from "./errors.ts";
 import { type PodList, PodListError, readPodList } from "./pods.ts";
@@ -153,7 +154,7 @@ export class KubeletClient {
   }
 
   #excerpt(body: string): string {
-    return JSON.stringify(scrub(body, this.#secrets).trim().slice(0, 120));
+    return quote(scrub(body, this.#secrets).trim(), 120);
   }
 }
 

@@ -1,6 +1,7 @@
 // The fields of a pod that Gilly reads, and the guard that admits them. A malformed pod costs only itself.
 
 import { type Fields, isFields } from "../support/json.ts";
+import { quote } from "../support/text.ts";
 
 /** Which list of the pod's spec a container stands in; the kubelet starts them in this order. */
 export type ContainerKind = "init" | "regular" | "ephemeral";
@@ -70,7 +71,7 @@ const LONGEST_TEXT = 5000;
 export function readPodList(answer: unknown): PodList {
   if (!isFields(answer)) throw new PodListError(`expected a PodList, got ${nameOfType(answer)}`);
   if (answer.kind !== undefined && answer.kind !== "PodList" && answer.kind !== "List") {
-    throw new PodListError(`expected a PodList, got kind ${JSON.stringify(answer.kind).slice(0, 80)}`);
+    throw new PodListError(`expected a PodList, got kind ${quote(String(answer.kind))}`);
   }
   if (!("items" in answer)) throw new PodListError("expected a PodList, got an object without items");
   if (answer.items === null) return { pods: [], malformed: [] };
@@ -94,7 +95,7 @@ function readPod(item: unknown): Pod | string {
   if (!isFields(metadata)) return "a pod without metadata";
   const name = metadata.name;
   if (typeof name !== "string" || name === "") return "a pod without a name";
-  if (!isFields(spec)) return `pod ${JSON.stringify(name).slice(0, 80)} has no spec`;
+  if (!isFields(spec)) return `pod ${quote(name)} has no spec`;
   const state = isFields(status) ? status : {};
   const phase = text(state.phase);
   const annotations = isFields(metadata.annotations) ? metadata.annotations : {};

@@ -1,5 +1,7 @@
 // Mirrors that are down cool down, so that a dead one is not asked again for each image. Time and chance are arguments.
 
+import { growing, scattered } from "../support/backoff.ts";
+
 /** Pauses of a mirror that does not answer, in seconds: the first, and the longest. */
 const FIRST_SECONDS = 5;
 const LONGEST_SECONDS = 120;
@@ -36,8 +38,8 @@ export class Cooldowns {
     // Pulls that were under way together fail together; that is one failure of the mirror, not ten.
     if (known !== undefined && now < known.until) return this.#prolong(mirror, known, now, askedSeconds);
     const failures = (known?.failures ?? 0) + 1;
-    const own = Math.min(FIRST_SECONDS * 2 ** Math.min(failures - 1, 30), LONGEST_SECONDS);
-    const seconds = Math.max(own * (1 + JITTER * random), Math.min(askedSeconds ?? 0, LONGEST_ASKED_SECONDS));
+    const own = scattered(growing(FIRST_SECONDS, LONGEST_SECONDS, failures), JITTER, random);
+    const seconds = Math.max(own, Math.min(askedSeconds ?? 0, LONGEST_ASKED_SECONDS));
     const cooldown = { until: now + 1000 * seconds, failures, because };
     this.#cooldowns.set(mirror, cooldown);
     return cooldown;

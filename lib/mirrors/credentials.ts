@@ -6,6 +6,7 @@ import type { RegistryAuth } from "../images/registry.ts";
 import { describeError } from "../support/errors.ts";
 import { fingerprintOf } from "../support/files.ts";
 import { type Fields, isFields } from "../support/json.ts";
+import { quote } from "../support/text.ts";
 
 /** A mirror's credentials, or one sentence on why there are none. */
 export type AuthLookup = { readonly auth: RegistryAuth } | { readonly problem: string };
@@ -82,7 +83,7 @@ function fromEntry(entry: Fields): RegistryAuth | undefined {
 function helperFor(config: Fields, mirror: string): string | undefined {
   const helpers = isFields(config.credHelpers) ? config.credHelpers : {};
   const helper = valueOf(mirror, helpers) ?? config.credsStore;
-  return typeof helper === "string" && helper !== "" ? JSON.stringify(helper) : undefined;
+  return typeof helper === "string" && helper !== "" ? quote(helper) : undefined;
 }
 
 /** The exact name wins over other spellings of the same host (docker/cli cli/config/credentials/file_store.go). */

@@ -6,6 +6,7 @@ import { InvalidReferenceError, isImageId, parseReference, type Reference, repos
 import { type Candidate, matchRule, type RegistryMap, type RegistryRule, type RuleMatch } from "../images/rules.ts";
 import { type Failure, INVALID_NAME_REASON } from "../kubelet/failures.ts";
 import { REPAIR_ANNOTATION } from "../kubelet/pods.ts";
+import { quote } from "../support/text.ts";
 import { adviceOn, type UnrepairableReason } from "./outcome.ts";
 import type { RetryRecord } from "./retries.ts";
 
@@ -107,7 +108,7 @@ export function decide(image: string, context: ImageContext): Decision {
   const match = matchRule(context.registries, reference);
   const decided = { reference, excludedBy, match };
   if (excludedBy !== undefined) {
-    const advice = `exclude.images has ${JSON.stringify(excludedBy)}: change that line`;
+    const advice = `exclude.images has ${quote(excludedBy)}: change that line`;
     return { ...decided, planned: refuse("excluded", advice) };
   }
   if (match.rule === undefined) {
@@ -150,7 +151,7 @@ function judge(failure: Failure, context: PlanContext): Target | Refusal {
   if (failure.optedOut) return refuse("excluded", `the pod says ${REPAIR_ANNOTATION}: "false"`);
   const namespace = context.exclusions.namespace(failure.pod.namespace);
   if (namespace !== undefined) {
-    return refuse("excluded", `exclude.namespaces has ${JSON.stringify(namespace)}: change that line`);
+    return refuse("excluded", `exclude.namespaces has ${quote(namespace)}: change that line`);
   }
   // Ours may be the newer grammar; what the kubelet cannot parse it will never look up.
   if (failure.reason === INVALID_NAME_REASON) return refuse("invalid-reference", failure.message || failure.image);

@@ -1,6 +1,7 @@
 // When to try which image again. Time and chance are arguments.
 
 import type { Candidate } from "../images/rules.ts";
+import { growing, scattered } from "../support/backoff.ts";
 import type { Failed, Outcome } from "./outcome.ts";
 
 /** Pauses between tries of one image, in seconds. */
@@ -106,7 +107,7 @@ export class RetrySchedule {
     if (outcome.result !== "failed") return KUBELET_RETRY_SECONDS;
     const { initialSeconds, maxSeconds } = this.#backoff;
     const ceiling = maxSeconds * longerWhenFinal(outcome);
-    return Math.min(initialSeconds * 2 ** Math.min(Math.max(failures - 1, 0), 30), ceiling) * (1 + JITTER * random);
+    return scattered(growing(initialSeconds, ceiling, failures), JITTER, random);
   }
 }
 

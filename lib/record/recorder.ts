@@ -1,8 +1,8 @@
 // The observer that writes the ledger: each refusal that a pass comes to and each end of a repair becomes a line, unless it
 // is no news. What is written is learnt as well, so that the next repair knows of it.
 
-import type { PodList } from "../kubelet/pods.ts";
 import { type Failure, isCreating } from "../kubelet/failures.ts";
+import type { PodList } from "../kubelet/pods.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";

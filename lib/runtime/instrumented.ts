@@ -1,9 +1,9 @@
 // A runtime whose calls make news: what they took and why they failed, and whether the runtime answers at all. Every call
 // goes through unchanged.
 
-import { RuntimeError } from "./errors.ts";
 import { LinkedSignal } from "../support/linked_signal.ts";
 import type { RuntimeAdvice, Silence } from "./advice.ts";
+import { RuntimeError } from "./errors.ts";
 import type { EventOptions, PullOptions, ResolveOptions, Runtime, RuntimeObserver } from "./runtime.ts";
 
 /** The same runtime to whoever uses it, and what is known of its silence to whoever asks. */

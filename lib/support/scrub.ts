@@ -21,6 +21,22 @@ export function scrubError(error: unknown, secrets: readonly string[]): unknown 
   return said === scrubbed ? error : new Error(scrubbed);
 }
 
+/** A word longer than this tells nobody anything, and what follows would look at it from each of its letters on. */
+const LONG_WORD = /\S{500,}/g;
+
+/**
+ * `text` without what looks like a secret, where no secret is known that could be looked for: a password in a URL, a token
+ * or a PEM block. The last gate before a text that quotes what somebody wrote.
+ */
+export function scrubUnknown(text: string): string {
+  return text
+    .replace(LONG_WORD, "***")
+    .replace(/\/\/\S*@/g, "//***@")
+    .replace(/[^\s/"':@]+:[^\s"'@]+@(?!sha(?:256|384|512):)/g, "***@")
+    .replace(/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, "***")
+    .replace(/-----BEGIN [A-Z ]+-----.*/gs, "***");
+}
+
 /** As it is, on one line, as JSON and Go quote it, in a URL, and without the padding of base64. */
 function formsOf(secret: string): string[] {
   const quoted = JSON.stringify(secret).slice(1, -1);

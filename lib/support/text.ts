@@ -43,6 +43,11 @@ export function nearestWord(written: string, known: readonly string[]): string |
   return best !== undefined && best.distance <= Math.max(2, best.word.length / 3) ? best.word : undefined;
 }
 
+/** A text in quotes, on one line, cut to `most` characters: for a sentence about what somebody wrote. */
+export function quote(text: string, most = 80): string {
+  return JSON.stringify(text.length > most ? `${text.slice(0, most - 1)}…` : text);
+}
+
 /** Cuts a text into lines of at most `width` characters: between words, or behind / @ : - _ . of a long name. */
 export function wrap(text: string, width: number): string[] {
   const room = Math.max(1, width);

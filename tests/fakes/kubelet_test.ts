@@ -1,9 +1,9 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { testIfPossible } from "../support/requirements.ts";
 import { type IssuedCertificate, makeAuthority } from "./certificates.ts";
 import { type FakeKubelet, type KubeletOptions, startKubelet } from "./kubelet.ts";
 import type { ContainerDescription } from "./kubelet_pods.ts";
 import { missingForMtls } from "./mtls_proxy.ts";
-import { testIfPossible } from "../support/requirements.ts";
 
 const authority = makeAuthority("cluster");
 const serverCertificate = authority.issueServer({ dnsNames: ["localhost"] });

@@ -6,8 +6,8 @@ import { readLedger } from "../../lib/record/ledger.ts";
 import { Gilly } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
-import { launch, runProgram, startProgram } from "../support/program.ts";
 import { scenario } from "../scenarios/scenario.ts";
+import { launch, runProgram, startProgram } from "../support/program.ts";
 import { assertNoWrongImage, HURT, otherIsRepaired, startScene, wellAgain, withScene } from "./scene.ts";
 import { missingForTmpfs, mountTmpfs } from "./tmpfs.ts";
 

@@ -4,9 +4,9 @@
 import { assertEquals } from "@std/assert";
 import { Gilly } from "../e2e/gilly.ts";
 import { withWorker, type Worker, type WorkerOptions } from "../e2e/worker.ts";
+import { note, type Scenario } from "../scenarios/scenario.ts";
 import { missingForEndToEnd } from "../support/requirements.ts";
 import { testIfPossible } from "../support/requirements.ts";
-import { note, type Scenario } from "../scenarios/scenario.ts";
 
 /** What is done to which part of the worker, and what must hold. */
 export interface RealRow<Scene> {

@@ -4,8 +4,8 @@ import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert
 import { Gilly } from "../e2e/gilly.ts";
 import { type EngineCall, type FakeDockerEngine, type FakeImage, fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, type FakeNodeOptions, startNode } from "../fakes/node.ts";
-import { missingForProgram } from "../support/requirements.ts";
 import { scenario } from "../scenarios/scenario.ts";
+import { missingForProgram } from "../support/requirements.ts";
 
 const standIn = (what: string, holds: string) => ({ subject: "node", what, means: "stand-in" as const, holds });
 const missing = missingForProgram();

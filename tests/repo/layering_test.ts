@@ -163,7 +163,7 @@ Deno.test("tests/unit/ mirrors lib/: a test lies where its subject does, and bea
 /** What a runtime may use of support/; more than this, and it begins to be about something else. */
 const RUNTIME_NEEDS = [
   "lib/images/registry.ts",
-  ...["errors", "http", "json", "lines", "linked_signal", "scrub", "semaphore", "timeouts"]
+  ...["errors", "http", "json", "linked_signal", "scrub", "semaphore", "text", "timeouts"]
     .map((name) => `lib/support/${name}.ts`),
 ];
 

@@ -3,7 +3,8 @@
 
 /** The folders and files of lib/, lowest first. Imports only go down; those of one rank do not import each other. */
 export const RANKS: readonly (readonly string[])[] = [
-  ["support", "images", "version.ts"],
+  ["support", "version.ts"],
+  ["images"],
   ["kubelet", "runtime", "export", "mirrors"],
   ["plan"],
   ["repair"],
@@ -66,6 +67,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/status/node_state.ts",
   "lib/status/read_state.ts",
   "lib/status/render.ts",
+  "lib/support/backoff.ts",
   "lib/support/certificate_facts.ts",
   "lib/support/errors.ts",
   "lib/support/json.ts",
@@ -99,7 +101,7 @@ export const ADAPTERS: ReadonlySet<string> = new Set([
   "lib/support/files.ts",
   "lib/support/http.ts",
   "lib/support/http_server.ts",
-  "lib/support/lines.ts",
+  "lib/runtime/docker/lines.ts",
   "lib/support/timeouts.ts",
   "lib/version.ts",
 ]);

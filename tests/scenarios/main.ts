@@ -2,8 +2,8 @@
 
 import { PROJECT } from "../../tools/deno.ts";
 import { type Section, writeSection } from "./page.ts";
-import type { ScenarioRow } from "./table.ts";
 import { ROWS_FILE } from "./scenario.ts";
+import type { ScenarioRow } from "./table.ts";
 
 /** Where the tests of a section are, and how many of their files may run at once: most of a fault is waiting. */
 const TESTS: Readonly<Partial<Record<string, { readonly section: Section; readonly jobs: number }>>> = {

@@ -6,9 +6,9 @@ import { missingPrograms } from "../e2e/engine.ts";
 import { Gilly } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { startNode } from "../fakes/node.ts";
+import { scenario } from "../scenarios/scenario.ts";
 import { withoutServiceManager } from "../support/program.ts";
 import { GILLY, missingForBinary } from "../support/requirements.ts";
-import { scenario } from "../scenarios/scenario.ts";
 import { CALLS } from "./every_command.ts";
 
 const IMAGE = "gcr.io/acme/good:1";

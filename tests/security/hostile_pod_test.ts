@@ -4,8 +4,8 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { startNode } from "../fakes/node.ts";
-import { runProgram } from "../support/program.ts";
 import { scenario } from "../scenarios/scenario.ts";
+import { runProgram } from "../support/program.ts";
 import { runEverything, textsOf, type Traces } from "./every_command.ts";
 
 const FORGED = "2020/05/16 01:11:53 [Repair]  repaired gcr.io/acme/forged:1 for default/forged in 1.0 s";

@@ -4,8 +4,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Gilly } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
-import { startProgram } from "../support/program.ts";
 import { scenario } from "../scenarios/scenario.ts";
+import { startProgram } from "../support/program.ts";
 
 const IMAGE = "gcr.io/acme/good:1";
 

@@ -4,9 +4,9 @@ import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { Gilly, type Launch } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
+import { scenario } from "../scenarios/scenario.ts";
 import { withoutServiceManager } from "../support/program.ts";
 import { GILLY } from "../support/requirements.ts";
-import { scenario } from "../scenarios/scenario.ts";
 
 /** Counts who connects, and says nothing to anybody. */
 class Listener implements Disposable {

@@ -4,8 +4,8 @@ import { assert, assertEquals } from "@std/assert";
 import type { Gilly } from "../e2e/gilly.ts";
 import { missingForMtls } from "../fakes/mtls_proxy.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
-import { runProgram, startProgram } from "../support/program.ts";
 import { scenario } from "../scenarios/scenario.ts";
+import { runProgram, startProgram } from "../support/program.ts";
 
 const TOKEN = "marked-bearer-W5pe8rTq.Zb7XkUv2";
 const PASSWORD = "marked-passwd-7gL3nYc6.Hd9MsRw4";

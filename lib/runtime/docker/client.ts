@@ -2,11 +2,11 @@
 // an image here or at its registry, pull one, tag one. It must never send anything that deletes or changes what it was not asked for.
 
 import type { RegistryAuth, RemoteImage } from "../../images/registry.ts";
-import { RuntimeError } from "../errors.ts";
 import { describeError } from "../../support/errors.ts";
 import { type Fields, isFields } from "../../support/json.ts";
-import { readLines } from "../../support/lines.ts";
 import { Watchdog } from "../../support/timeouts.ts";
+import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
+import { RuntimeError } from "../errors.ts";
 import {
   type EventOptions,
   type LocalImage,
@@ -15,11 +15,11 @@ import {
   type ResolveOptions,
   type Runtime,
 } from "../runtime.ts";
-import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
 import { dockerAdvice } from "./advice.ts";
 import { causeText, DockerConnection } from "./connection.ts";
 import { EVENT_FILTERS, EVENT_LINE_LIMIT, parseEvent } from "./events.ts";
 import { classifyPullFailure, type EngineFailure, plainText } from "./failures.ts";
+import { readLines } from "./lines.ts";
 import { type PullLine, PullTally, readPullLines } from "./pull_stream.ts";
 import { pathOf, pullQuery, registryAuthHeader, withoutCredentials } from "./request.ts";
 

@@ -1,10 +1,10 @@
 // One HTTP connection after another to a Docker Engine: the negotiated version, deadlines, bounded bodies, and failures
 // that say what was attempted. It knows no route but the ping.
 
-import { RuntimeError } from "../errors.ts";
 import { HttpError, readBody, send } from "../../support/http.ts";
 import { type Fields, isFields } from "../../support/json.ts";
 import type { RuntimeName, Silence } from "../advice.ts";
+import { RuntimeError } from "../errors.ts";
 import { classifyCallFailure, type EngineFailure, plainText } from "./failures.ts";
 import { negotiatedVersion } from "./request.ts";
 

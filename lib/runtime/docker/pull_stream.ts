@@ -2,7 +2,8 @@
 // a tally out; it knows neither sockets nor clocks. (moby, pkg/jsonmessage and pkg/streamformatter)
 
 import { type Fields, isFields } from "../../support/json.ts";
-import { readLines } from "../../support/lines.ts";
+import { quote } from "../../support/text.ts";
+import { readLines } from "./lines.ts";
 
 /** What arrived is not the progress of a pull: no JSON, an endless line, or a line that breaks off. */
 export class PullStreamError extends Error {
@@ -49,9 +50,9 @@ export function parsePullLine(text: string): PullLine | undefined {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new PullStreamError(`a line of the progress is not JSON: ${excerpt(text)}`, { cause });
+    throw new PullStreamError(`a line of the progress is not JSON: ${quote(text)}`, { cause });
   }
-  if (!isFields(value)) throw new PullStreamError(`a line of the progress is not an object: ${excerpt(text)}`);
+  if (!isFields(value)) throw new PullStreamError(`a line of the progress is not an object: ${quote(text)}`);
   const detail = isFields(value.progressDetail) ? value.progressDetail : {};
   const error = errorOf(value);
   return {
@@ -133,10 +134,6 @@ function errorOf(value: Fields): string | undefined {
   if (isFields(detail) && typeof detail.message === "string" && detail.message !== "") return detail.message;
   if (typeof value.error === "string" && value.error !== "") return value.error;
   return detail === undefined && value.error === undefined ? undefined : "the Engine reported an error without a text";
-}
-
-function excerpt(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }
 
 function isSize(value: unknown): value is number {

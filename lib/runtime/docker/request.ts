@@ -1,8 +1,8 @@
 // How a request to the Docker Engine is spelled: version, path, query, credentials. Pure: it sends nothing.
 
 import type { RegistryAuth } from "../../images/registry.ts";
-import { RuntimeError } from "../errors.ts";
 import { scrub } from "../../support/scrub.ts";
+import { RuntimeError } from "../errors.ts";
 
 /** The oldest API that is spoken: Engine 17.06. (moby, api/common.go at v17.06.0-ce) */
 export const OLDEST_API = "1.30";
