@@ -3,12 +3,12 @@
 
 import { delay } from "@std/async/delay";
 import { Gilly } from "../e2e/gilly.ts";
+import { busyboxLayer, putImage, randomLayer } from "../e2e/registry_images.ts";
 import { startWorker, type Worker } from "../e2e/worker.ts";
 import { missingForEndToEnd } from "../support/requirements.ts";
 import { followStarts, tapEngine } from "./engine_tap.ts";
 import { FailureWatch } from "./failure_watch.ts";
 import { type Finding, fixed, type Measurement, quantile, type RunOptions } from "./measurement.ts";
-import { busyboxLayer, putImage, randomLayer } from "./registry_images.ts";
 
 type Mode = "eager" | "on-failure";
 const MODES: readonly Mode[] = ["eager", "on-failure"];
@@ -74,7 +74,7 @@ async function seed(worker: Worker, count: number, { say }: RunOptions): Promise
   const base = await busyboxLayer();
   for (const mode of MODES) {
     for (let index = 0; index < count; index++) {
-      await putImage(worker.mirrorHost(0), pathOf(mode, index), "1", [base, await randomLayer(1000)]);
+      await putImage({ host: worker.mirrorHost(0) }, pathOf(mode, index), "1", [base, await randomLayer(1000)]);
     }
   }
 }
@@ -90,7 +90,7 @@ async function measure(worker: Worker, mode: Mode, count: number, { say }: RunOp
     ledger: { file: `${worker.dir}/ledger/${mode}.jsonl` },
     poll: {},
   }, `${mode}.yaml`);
-  await using gilly = new Gilly(["run", "--config", config], `${worker.dir}/${mode}.log`);
+  await using gilly = new Gilly(["run", "--config", config], { logFile: `${worker.dir}/${mode}.log` });
   await gilly.waitForLine(/Checks done/);
   const samples: Sample[] = [];
   for (let index = 0; index < count; index++) {

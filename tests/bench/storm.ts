@@ -8,10 +8,10 @@ import {
   startEngine,
   startRegistry,
 } from "../e2e/engine.ts";
+import { putImage, randomLayer } from "../e2e/registry_images.ts";
 import { GILLY, missingForBinary } from "../support/requirements.ts";
 import { type Finding, fixed, type Measurement, median, type RunOptions } from "./measurement.ts";
 import { podListOf, realSizePod } from "./pods.ts";
-import { putImage, randomLayer } from "./registry_images.ts";
 import { startFixedKubelet, writeConfig } from "./stand_ins.ts";
 
 const CONCURRENCY = 4;
@@ -89,7 +89,7 @@ function findingOf(count: number, times: { readonly docker: number[]; readonly g
 async function seed(mirror: RealRegistry, count: number, { say }: RunOptions): Promise<string[]> {
   say("putting images into the mirror");
   const paths = Array.from({ length: count }, (_, index) => `storm/image-${index}`);
-  for (const path of paths) await putImage(mirror.host, path, "1", [await randomLayer(LAYER_BYTES)]);
+  for (const path of paths) await putImage(mirror, path, "1", [await randomLayer(LAYER_BYTES)]);
   return paths;
 }
 

@@ -4,12 +4,12 @@ import { delay } from "@std/async/delay";
 import { tagImage } from "../e2e/engine.ts";
 import { type FaultyRegistry, startFaultyRegistry } from "../e2e/faulty_registry.ts";
 import { Gilly } from "../e2e/gilly.ts";
+import { busyboxLayer, putImage, randomLayer } from "../e2e/registry_images.ts";
 import { startWorker, type Worker } from "../e2e/worker.ts";
 import { missingForEndToEnd } from "../support/requirements.ts";
 import { followStarts, type Starts, wallClock } from "./engine_tap.ts";
 import { FailureWatch } from "./failure_watch.ts";
 import { type Aim, type Finding, fixed, type Measurement, median, quantile, type RunOptions } from "./measurement.ts";
-import { busyboxLayer, putImage, randomLayer } from "./registry_images.ts";
 
 /** Seconds that the mirror takes for an image beyond what it takes anyway (about a tenth). */
 const PULLS = [0, 3, 8];
@@ -135,7 +135,7 @@ async function prepare(worker: Worker, count: number, say: RunOptions["say"]) {
         const source = await worker.addImage(`prepared/${way.name}-${index}:1`);
         originals.set(`${way.name}-${index}-${worker.kubelet.nodeName}`, { source, reference: image });
       } else {
-        await putImage(worker.mirrorHost(0), pathOf(way, index), "1", [base, await randomLayer(10_000)]);
+        await putImage({ host: worker.mirrorHost(0) }, pathOf(way, index), "1", [base, await randomLayer(10_000)]);
       }
     }
   }
@@ -155,7 +155,7 @@ async function startGilly(worker: Worker, mirror: FaultyRegistry, mode: string, 
     ledger: { file: `${worker.dir}/ledger/${mode}.jsonl` },
     poll: {},
   }, `${mode}.yaml`);
-  const gilly = new Gilly(["run", "--config", config], `${worker.dir}/${mode}.log`);
+  const gilly = new Gilly(["run", "--config", config], { logFile: `${worker.dir}/${mode}.log` });
   await gilly.waitForLine(/Checks done/);
   return gilly;
 }

@@ -4,8 +4,9 @@
 import { delay } from "@std/async/delay";
 import { tableLines } from "../../lib/support/table.ts";
 import { wrap } from "../../lib/support/text.ts";
+import type { Gilly } from "../e2e/gilly.ts";
 import type { FakeNode } from "../fakes/node.ts";
-import { runGilly, type RunningGilly } from "./gilly.ts";
+import { startProgram } from "../support/program.ts";
 import { startWorker, UNREPAIRABLE } from "./worker.ts";
 
 /** How long Gilly may take before the demo gives up. */
@@ -38,14 +39,14 @@ async function show(worker: FakeNode): Promise<number> {
   const untold = new Set(waiting(worker).map(({ image }) => `repaired ${image} `)).add(
     `cannot repair ${UNREPAIRABLE} `,
   );
-  const gilly = runGilly(worker.configFile, (line) => {
+  const gilly = startProgram(["run", "--config", worker.configFile], { RUNTIME_DIRECTORY: worker.dir }, (line) => {
     for (const words of untold) if (line.includes(words)) untold.delete(words);
     print(folded(line));
   });
   const started = performance.now();
   const problem = await watch(worker, gilly, untold);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  const code = await gilly.stop();
+  const { code } = await gilly.end();
   const failure = problem ?? misbehaviour(code, worker);
   print(`\nAfter ${seconds} s\n\n${pods(worker, " (expected: no rule)")}\n`);
   if (failure === undefined) return 0;
@@ -60,9 +61,9 @@ function misbehaviour(code: number, worker: FakeNode): string | undefined {
 }
 
 /** Lets the kubelet look again until all is well; answers what is not, once patience or Gilly has come to an end. */
-async function watch(worker: FakeNode, gilly: RunningGilly, untold: ReadonlySet<string>) {
+async function watch(worker: FakeNode, gilly: Gilly, untold: ReadonlySet<string>) {
   let code: number | undefined;
-  const ended = gilly.ended.then((status) => void (code = status));
+  const ended = gilly.ended().then((status) => void (code = status));
   const deadline = performance.now() + PATIENCE_MS;
   while (performance.now() < deadline) {
     await Promise.race([delay(SYNC_MS, { signal: interrupted.signal }).catch(() => {}), ended]);

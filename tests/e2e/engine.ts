@@ -1,6 +1,8 @@
 // Real programs for tests: a Docker Engine with its own data and socket, a registry on a loopback port, and images made
 // without a registry. The caller gives each an own directory, and must stop what it started.
 
+import type { IssuedCertificate } from "../fakes/certificates.ts";
+
 /** Programs a real Engine and registry need; the Debian packages are docker.io and docker-registry. */
 const PROGRAMS = ["dockerd", "containerd", "runc", "docker-registry"] as const;
 
@@ -94,20 +96,27 @@ export interface RealRegistry {
   remove(): Promise<void>;
 }
 
-/** Starts a registry under `dir`, which also holds its images; with `credentials` it admits REGISTRY_USER alone. */
+/**
+ * Starts a registry under `dir`, which also holds its images; with `credentials` it admits REGISTRY_USER alone, with a
+ * `certificate` it speaks HTTPS.
+ */
 export async function startRegistry(
   dir: string,
-  options: { readonly credentials?: boolean } = {},
+  options: { readonly credentials?: boolean; readonly certificate?: IssuedCertificate } = {},
 ): Promise<RealRegistry> {
   await Deno.mkdir(dir, { recursive: true });
   const config = `${dir}/registry.yml`;
   const logFile = `${dir}/registry.log`;
   await Deno.writeTextFile(`${dir}/htpasswd`, REGISTRY_USER_HTPASSWD);
+  const { certificatePem, keyPem } = options.certificate ?? { certificatePem: "", keyPem: "" };
+  await Deno.writeTextFile(`${dir}/server.crt`, certificatePem);
+  await Deno.writeTextFile(`${dir}/server.key`, keyPem);
+  const tls = options.certificate && `, tls: {certificate: "${dir}/server.crt", key: "${dir}/server.key"}`;
   const writeConfig = (address: string) =>
     Deno.writeTextFile(
       config,
       `version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: "${dir}/data"}}\n` +
-        `http: {addr: "${address}"}\n` +
+        `http: {addr: "${address}"${tls ?? ""}}\n` +
         (options.credentials ? `auth: {htpasswd: {realm: gilly, path: "${dir}/htpasswd"}}\n` : ""),
     );
   const daemon = new Daemon("docker-registry", ["serve", config], logFile);

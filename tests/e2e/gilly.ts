@@ -14,16 +14,36 @@ export interface Launch extends Pick<Deno.CommandOptions, "cwd" | "env" | "clear
   readonly args: readonly string[];
 }
 
-/** Runs dist/gilly to its end; what it printed, and its exit code. */
-export async function runGilly(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { code, stdout, stderr } = await new Deno.Command(GILLY, { args: [...args], stdin: "null" }).output();
+/** How a run ended, and what it printed. */
+export interface Run {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs dist/gilly, or what `launch` starts in its place, to its end. */
+export async function runGilly(args: readonly string[], launch: Launch = COMPILED): Promise<Run> {
+  const { program, args: first, ...options } = launch;
+  const command = new Deno.Command(program, { ...options, args: [...first, ...args], stdin: "null" });
+  const { code, stdout, stderr } = await command.output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
+const COMPILED: Launch = { program: GILLY, args: [] };
+
 interface Waiter {
   readonly pattern: RegExp;
   readonly found: PromiseWithResolvers<string>;
+}
+
+/** What to start, and who follows its journal. */
+interface Follow {
+  /** What it writes is appended to this file. */
+  readonly logFile?: string;
+  /** Another build; dist/gilly when left out. */
+  readonly launch?: Launch;
+  readonly onLine?: (line: string) => void;
 }
 
 /** A process of dist/gilly, or of another build. */
@@ -34,9 +54,11 @@ export class Gilly {
   readonly #read: Promise<void>;
   #waiters: Waiter[] = [];
   #ended = false;
+  readonly #onLine: (line: string) => void;
 
-  /** Starts it with these arguments; what it writes is also appended to `logFile`. `launch` may start another build. */
-  constructor(args: readonly string[], logFile = "/dev/null", launch: Launch = { program: GILLY, args: [] }) {
+  /** Starts it with these arguments. */
+  constructor(args: readonly string[], { logFile = "/dev/null", launch = COMPILED, onLine = () => {} }: Follow = {}) {
+    this.#onLine = onLine;
     const { program, args: first, ...options } = launch;
     this.#child = new Deno.Command(program, {
       ...options,
@@ -118,6 +140,7 @@ export class Gilly {
 
   #hear(line: string): void {
     this.journal.push(line);
+    this.#onLine(line);
     for (const { pattern, found } of this.#waiters) {
       if (pattern.test(line)) found.resolve(line);
     }

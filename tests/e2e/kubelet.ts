@@ -2,6 +2,7 @@
 // certificate it knows. Needs root, and an Engine that is already running, which does not see mounts that it makes.
 
 import type { Pod, PodList } from "kubernetes-types/core/v1.d.ts";
+import { freePort } from "../support/ports.ts";
 import { Daemon } from "./engine.ts";
 
 /** Paths of the PEM files of a kubelet and of a client it admits. */
@@ -102,11 +103,6 @@ async function startOnFreePort(prepare: (port: number) => Promise<Daemon>): Prom
       if (attempt === 3) throw error;
     }
   }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 function kubeletArguments(dir: string, dockerSocket: string, nodeName: string): string[] {

@@ -133,7 +133,7 @@ for (const [engine, start, missing] of ENGINES) {
       };
       await makeWorkerStuck(worker);
       const config = await writeConfig(worker, mirrors);
-      await using gilly = new Gilly(["run", "--config", config], `${worker.dir}/gilly.log`);
+      await using gilly = new Gilly(["run", "--config", config], { logFile: `${worker.dir}/gilly.log` });
       await checkMirrors(t, worker, mirrors, gilly);
     });
   });

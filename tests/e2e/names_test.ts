@@ -120,7 +120,7 @@ async function checkReasons(t: Deno.TestContext, worker: Worker): Promise<void> 
     logging: { level: "debug", format: "json" },
   });
   const plan = await runGilly(["once", "--dry-run", "--config", config]);
-  await using gilly = new Gilly(["run", "--config", config], `${worker.dir}/gilly.log`);
+  await using gilly = new Gilly(["run", "--config", config], { logFile: `${worker.dir}/gilly.log` });
   for (const { name, image, reason, advice, isTried } of REASONS) {
     await step(`${reason} (${name}): planned, told with its advice, and the image stays away`, async () => {
       const line = await gilly.waitForLine(new RegExp(`"cannot repair ${image} for .*${name}-\\S+: ${reason}: `));
@@ -177,7 +177,7 @@ async function checkDigests(t: Deno.TestContext, worker: Worker): Promise<void> 
   await Promise.all(pods.map(({ name, image }) => worker.addPod({ name, containers: [{ name: "app", image }] })));
   await Promise.all(pods.map(({ name }) => worker.waitForReason(name, "app", PULL_FAILED)));
   const config = await worker.writeConfig({ registries: { "gcr.io": host, "mistaken.example": mistaken.host } });
-  await using gilly = new Gilly(["run", "--config", config], `${worker.dir}/gilly.log`);
+  await using gilly = new Gilly(["run", "--config", config], { logFile: `${worker.dir}/gilly.log` });
   for (const { name, image, repository, digest } of pods.filter(({ isServed }) => isServed)) {
     await step(`${name}: the pod runs, and the name with the digest resolves`, async () => {
       await worker.waitForRunning(name);

@@ -93,7 +93,7 @@ testIfPossible("a stuck worker comes to life beside gilly", missing, async (t) =
 
     const config = await worker.writeConfig({ registries: registriesOf(worker) });
     await step("a dry run touches nothing", () => dryRun(worker, config));
-    await using gilly = new Gilly(["run", "--config", config], `${worker.dir}/gilly.log`);
+    await using gilly = new Gilly(["run", "--config", config], { logFile: `${worker.dir}/gilly.log` });
     for (const { claim, pods } of CASES) {
       await step(claim, async () => void await Promise.all(pods.map(({ name }) => worker.waitForRunning(name))));
     }
@@ -146,7 +146,7 @@ async function makeWorkerStuck(worker: Worker): Promise<void> {
 }
 
 async function dryRun(worker: Worker, config: string): Promise<void> {
-  await using gilly = new Gilly(["once", "--dry-run", "--config", config], `${worker.dir}/dry-run.log`);
+  await using gilly = new Gilly(["once", "--dry-run", "--config", config], { logFile: `${worker.dir}/dry-run.log` });
   assertEquals(await gilly.ended(), 0);
   assertEquals(gilly.journal.filter((line) => /PullImage|TagImage/.test(line)), []);
   assertEquals(await worker.imageId("gcr.io/acme/web:1.0"), undefined);
@@ -158,7 +158,7 @@ async function repairLatePod(worker: Worker, config: string): Promise<void> {
   const id = await worker.seed(UP, "acme/late:1");
   await worker.addPod({ name: "late", containers: [app(LATE)] });
   await worker.waitForReason("late", "app", ["ErrImagePull", "ImagePullBackOff"]);
-  await using gilly = new Gilly(["once", "--config", config], `${worker.dir}/once.log`);
+  await using gilly = new Gilly(["once", "--config", config], { logFile: `${worker.dir}/once.log` });
   assertEquals(await gilly.ended(), 0);
   assertEquals(await worker.imageId(LATE), id);
   await worker.waitForRunning("late");

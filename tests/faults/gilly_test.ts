@@ -97,7 +97,7 @@ for (const [way, signal] of [["forward", "SIGUSR2"], ["back", "SIGWINCH"]] as co
       const { args, ...rest } = launch();
       const clock = new URL("clock.ts", import.meta.url).pathname;
       const withClock = { ...rest, args: [...args.slice(0, -1), `--preload=${clock}`, ...args.slice(-1)] };
-      await using gilly = new Gilly(["run", "--config", node.configFile], undefined, withClock);
+      await using gilly = new Gilly(["run", "--config", node.configFile], { launch: withClock });
       await gilly.waitForLine(/\[Mirror\] .*mirror\.example cools down for \d s/);
       await otherIsRepaired({ node, gilly });
       gilly.signal(signal);
@@ -208,7 +208,7 @@ scenario(standIn("1,000 file descriptors, and 300 broken images at once", "all o
   });
   const { program, args, ...rest } = launch();
   const limited = { ...rest, program: "prlimit", args: ["--nofile=1000:1000", program, ...args] };
-  await using gilly = new Gilly(["once", "--config", node.configFile], undefined, limited);
+  await using gilly = new Gilly(["once", "--config", node.configFile], { launch: limited });
   assertEquals(await gilly.ended(), 0, gilly.journal.slice(-3).join("\n"));
   assertEquals(names.filter((name) => node.engine.idOf(`gcr.io/${name}`) !== images[name]!.id), []);
 });

@@ -96,7 +96,7 @@ export async function withDaemon(
   logFile: string,
   use: (gilly: Gilly) => Promise<void>,
 ): Promise<void> {
-  await using gilly = new Gilly(["run", "--config", config], logFile);
+  await using gilly = new Gilly(["run", "--config", config], { logFile });
   await use(gilly);
   assertEquals((await gilly.end("SIGTERM")).code, 0);
 }

@@ -6,6 +6,7 @@ import { fakeImage } from "../fakes/docker_engine.ts";
 import { valueIn } from "../fakes/metrics.ts";
 import { missingForMtls } from "../fakes/mtls_proxy.ts";
 import { startNode } from "../fakes/node.ts";
+import { freePort } from "../support/ports.ts";
 import { missingForProgram, testIfPossible } from "../support/requirements.ts";
 
 const MISSING = [...missingForProgram(), ...missingForMtls()];
@@ -22,7 +23,7 @@ function worker(metrics: string) {
 
 testIfPossible("the daemon serves its metrics, and says that it is well", MISSING, async () => {
   await using node = await worker(`{listen: ${freePort()}}`);
-  const gilly = new Gilly(["run", "--config", node.configFile], `${node.dir}/log`);
+  const gilly = new Gilly(["run", "--config", node.configFile], { logFile: `${node.dir}/log` });
   try {
     const line = await gilly.waitForLine(/serving metrics on/);
     const url = /http:\/\/127\.0\.0\.1:\d+/.exec(line)![0];
@@ -44,7 +45,7 @@ testIfPossible("the daemon serves its metrics, and says that it is well", MISSIN
 testIfPossible("a port in use costs one warning, and the daemon repairs and writes its file", MISSING, async () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   await using node = await worker(`{listen: ${taken.addr.port}, textfile: gilly.prom}`);
-  const gilly = new Gilly(["run", "--config", node.configFile], `${node.dir}/log`);
+  const gilly = new Gilly(["run", "--config", node.configFile], { logFile: `${node.dir}/log` });
   try {
     await gilly.waitForLine(/\[Repair\] {2}repaired gcr\.io\/a\/b:1/);
   } finally {
@@ -58,9 +59,3 @@ testIfPossible("a port in use costs one warning, and the daemon repairs and writ
   );
   assertStringIncludes(await Deno.readTextFile(`${node.dir}/gilly.prom`), "gilly_build_info{");
 });
-
-/** A port that was free a moment ago. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}

@@ -122,7 +122,7 @@ testIfPossible("a link among the ledger's older files is moved, never written th
 /** Runs the daemon until its first pass is over, after a shell has done this with `$$`, which becomes its process. */
 async function runDaemon(node: FakeNode, first: string, env: Record<string, string>): Promise<Gilly> {
   const script = `${first}\nexec "${GILLY}" run --config "${node.configFile}"`;
-  const gilly = new Gilly([], undefined, { program: "/bin/sh", args: ["-ec", script], env });
+  const gilly = new Gilly([], { launch: { program: "/bin/sh", args: ["-ec", script], env } });
   try {
     await gilly.waitForLine(/Checked \d+ Pods/);
   } finally {

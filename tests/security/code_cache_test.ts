@@ -37,7 +37,7 @@ scenario(
         env: { ...withoutServiceManager(), RUNTIME_DIRECTORY: dir, TMPDIR: `${dir}/tmp` },
         clearEnv: true,
       });
-      const gilly = new Gilly(["run", "--config", node.configFile], undefined, traced(`${dir}/run.log`));
+      const gilly = new Gilly(["run", "--config", node.configFile], { launch: traced(`${dir}/run.log`) });
       await gilly.waitForLine(/repaired gcr\.io\/acme\/good:1/);
       const calls = COMMANDS.filter(({ name }) => name !== "run").flatMap(({ name, flags }) => {
         const config = flags.some((flag) => flag.name === "config") ? ["--config", node.configFile] : [];

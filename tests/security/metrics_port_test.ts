@@ -5,6 +5,7 @@ import type { Gilly } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { scenario } from "../scenarios/scenario.ts";
+import { freePort } from "../support/ports.ts";
 import { startProgram } from "../support/program.ts";
 
 const IMAGE = "gcr.io/acme/good:1";
@@ -44,11 +45,6 @@ function descriptorsOf({ pid }: Gilly): number {
 async function limitDescriptors({ pid }: Gilly, most: number): Promise<void> {
   const { success } = await new Deno.Command("prlimit", { args: [`--pid=${pid}`, `--nofile=${most}`] }).output();
   assert(success);
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 /** Connects so often, and sends the beginning of a request over each connection, as far as it is let. */

@@ -129,7 +129,7 @@ scenario(
     using proxy = new Listener();
     await using node = await startWorker();
     const all = environments(proxy.address).at(-1)!;
-    await using gilly = new Gilly(["run", "--config", node.configFile], undefined, launch(all));
+    await using gilly = new Gilly(["run", "--config", node.configFile], { launch: launch(all) });
     await gilly.waitForLine(/repaired gcr\.io\/acme\/good:1/);
     assertEquals((await gilly.end("SIGTERM")).code, 0);
     assertEquals(proxy.connections, 0);

@@ -5,6 +5,7 @@ import { fakeImage } from "../fakes/docker_engine.ts";
 import { missingForMtls } from "../fakes/mtls_proxy.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { type Scenario, scenario } from "../scenarios/scenario.ts";
+import { freePort } from "../support/ports.ts";
 import { runEverything, textsOf, type Traces } from "./every_command.ts";
 
 const PASSWORD = "marked-password-7gL3";
@@ -40,11 +41,6 @@ ${config}`,
   const auths = { "mirror.example": { auth: BASIC }, "other.example": { identitytoken: IDENTITY } };
   await Deno.writeTextFile(`${node.dir}/auth.json`, JSON.stringify({ auths }), { mode: 0o600 });
   return node;
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 /** Every secret of the node, in each form in which it may be copied. */

@@ -2,14 +2,7 @@
 
 import { PERMISSIONS, V8_FLAGS } from "../../tools/compile.ts";
 import { PROJECT } from "../../tools/deno.ts";
-import { Gilly, type Launch } from "../e2e/gilly.ts";
-
-/** How a run ended. */
-export interface Run {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+import { Gilly, type Launch, type Run, runGilly } from "../e2e/gilly.ts";
 
 /** The permissions and V8 flags of the compiled binary. */
 export function permissions(): string[] {
@@ -24,20 +17,16 @@ export function withoutServiceManager(): Record<string, string> {
 
 /** Runs the program with these arguments, and more in its environment, to its end. */
 export async function runProgram(argv: readonly string[], env: Record<string, string> = {}): Promise<Run> {
-  const { program, args, ...options } = launch(env);
-  const { code, stdout, stderr } = await new Deno.Command(program, {
-    ...options,
-    args: [...args, ...argv],
-    stdin: "null",
-  })
-    .output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  return await runGilly(argv, launch(env));
 }
 
-/** Starts the program with these arguments, and more in its environment; its journal can be waited for. */
-export function startProgram(argv: readonly string[], env: Record<string, string> = {}): Gilly {
-  return new Gilly(argv, undefined, launch(env));
+/** Starts the program with these arguments, and more in its environment; each line of its journal goes to `onLine`. */
+export function startProgram(
+  argv: readonly string[],
+  env: Record<string, string> = {},
+  onLine?: (line: string) => void,
+): Gilly {
+  return new Gilly(argv, { launch: launch(env), ...(onLine && { onLine }) });
 }
 
 /** How to start the program, with more in its environment. */

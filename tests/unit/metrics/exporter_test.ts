@@ -4,6 +4,7 @@ import type { Metrics } from "../../../lib/metrics/metrics.ts";
 import { writeTextfile } from "../../../lib/metrics/textfile.ts";
 import { makeMetrics, nodeStateWith, valueIn } from "../../fakes/metrics.ts";
 import { inTemporaryFolder } from "../../support/folder.ts";
+import { freePort } from "../../support/ports.ts";
 
 /** An exporter whose clock stands still and whose timer never comes round within a test, with what it said. */
 function scene() {
@@ -21,12 +22,6 @@ function scene() {
   });
   const follow = (settings: MetricsSettings) => exporter.follow(settings, () => Promise.resolve(new Map()));
   return { exporter, said, clock, follow, loaded };
-}
-
-/** A port that was free a moment ago. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 const loopback = (port: number) => ({ hostname: "127.0.0.1", port });

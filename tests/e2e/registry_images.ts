@@ -1,6 +1,6 @@
 // Images made in a registry, without an Engine: the HTTP API of distribution (docs/spec/api.md), as `docker push` uses it.
 
-import { busyboxFiles, tarOf } from "../e2e/engine.ts";
+import { busyboxFiles, tarOf } from "./engine.ts";
 
 const MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
 const LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip";
@@ -12,6 +12,12 @@ export interface Layer {
   readonly digest: string;
   /** Digest of what it unpacks to. */
   readonly diffId: string;
+}
+
+/** Where images are put: `127.0.0.1:PORT`, and what speaks TLS with it where it does. */
+export interface Registry {
+  readonly host: string;
+  readonly client?: Deno.HttpClient;
 }
 
 /** A layer with Debian's static busybox: an image with it can run. */
@@ -26,8 +32,13 @@ export function randomLayer(size: number): Promise<Layer> {
   return layerOf(tarOf({ "made-for-a-measurement": content }));
 }
 
-/** Puts an image of these layers into the registry at `host`; it sleeps when it is run. */
-export async function putImage(host: string, path: string, tag: string, layers: readonly Layer[]): Promise<void> {
+/** Puts an image of these layers into a registry, and answers with its digest; it sleeps when it is run. */
+export async function putImage(
+  registry: Registry,
+  path: string,
+  tag: string,
+  layers: readonly Layer[],
+): Promise<string> {
   const config = new TextEncoder().encode(JSON.stringify({
     architecture: "amd64",
     os: "linux",
@@ -38,7 +49,7 @@ export async function putImage(host: string, path: string, tag: string, layers: 
   }));
   const configDigest = await digestOf(config);
   for (const { bytes, digest } of [...layers, { bytes: config, digest: configDigest }]) {
-    await putBlob(host, path, bytes, digest);
+    await putBlob(registry, path, bytes, digest);
   }
   const manifest = JSON.stringify({
     schemaVersion: 2,
@@ -46,11 +57,9 @@ export async function putImage(host: string, path: string, tag: string, layers: 
     config: { mediaType: CONFIG, size: config.byteLength, digest: configDigest },
     layers: layers.map(({ bytes, digest }) => ({ mediaType: LAYER, size: bytes.byteLength, digest })),
   });
-  await expecting(201, `http://${host}/v2/${path}/manifests/${tag}`, {
-    method: "PUT",
-    body: manifest,
-    headers: { "Content-Type": MANIFEST },
-  });
+  const headers = { "Content-Type": MANIFEST };
+  await expecting(201, registry, `/v2/${path}/manifests/${tag}`, { method: "PUT", body: manifest, headers });
+  return await digestOf(new TextEncoder().encode(manifest));
 }
 
 async function layerOf(tar: Uint8Array<ArrayBuffer>): Promise<Layer> {
@@ -59,19 +68,27 @@ async function layerOf(tar: Uint8Array<ArrayBuffer>): Promise<Layer> {
   return { bytes, digest: await digestOf(bytes), diffId: await digestOf(tar) };
 }
 
-async function putBlob(host: string, path: string, bytes: Uint8Array<ArrayBuffer>, digest: string): Promise<void> {
-  const begun = await expecting(202, `http://${host}/v2/${path}/blobs/uploads/`, { method: "POST" });
-  const place = new URL(begun.headers.get("Location")!, `http://${host}`);
-  place.searchParams.set("digest", digest);
-  await expecting(201, place.href, {
-    method: "PUT",
-    body: bytes,
-    headers: { "Content-Type": "application/octet-stream" },
-  });
+async function putBlob(
+  registry: Registry,
+  path: string,
+  body: Uint8Array<ArrayBuffer>,
+  digest: string,
+): Promise<void> {
+  const begun = await expecting(202, registry, `/v2/${path}/blobs/uploads/`, { method: "POST" });
+  const target = new URL(begun.headers.get("Location")!, `http://${registry.host}`);
+  target.searchParams.set("digest", digest);
+  const headers = { "Content-Type": "application/octet-stream" };
+  await expecting(201, registry, target.pathname + target.search, { method: "PUT", body, headers });
 }
 
-async function expecting(status: number, url: string, init: RequestInit): Promise<Response> {
-  const response = await fetch(url, init);
+async function expecting(
+  status: number,
+  { host, client }: Registry,
+  path: string,
+  init: RequestInit,
+): Promise<Response> {
+  const url = `${client === undefined ? "http" : "https"}://${host}${path}`;
+  const response = await fetch(url, { ...init, ...(client && { client }) });
   const text = await response.text();
   if (response.status !== status) throw new Error(`${init.method} ${url}: ${response.status} ${text}`);
   return response;
