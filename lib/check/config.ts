@@ -114,7 +114,7 @@ async function checkFiles(
 
 /** A config that is in order. */
 export function checkRead({ file, registries }: { file: string; registries: readonly unknown[] }): Finding {
-  return ok("config", `${file} is in order, with ${counted(registries.length, "rule")}`);
+  return ok("config", `${file} is valid, with ${counted(registries.length, "rule")}`);
 }
 
 /** A config that is refused, mistake by mistake. */
@@ -127,6 +127,6 @@ export function checkMistakes(mistakes: readonly ConfigMistake[]): Finding[] {
 
 function adviceOn(line: number | undefined, key: string, message: string): string {
   if (message.includes(DENIED)) return AS_ROOT;
-  if (line !== undefined) return "mend that line";
-  return key === "" ? "write one there, or name the one that is meant with --config FILE" : "add it";
+  if (line !== undefined) return "fix that line";
+  return key === "" ? "create it, or name another with --config FILE" : "add it";
 }

@@ -18,7 +18,7 @@ export async function checkCredentials(
 export function checkSecretFile(key: string, file: string, mode: number): Finding | undefined {
   if ((mode & 0o006) === 0) return undefined;
   const bits = (mode & 0o777).toString(8).padStart(4, "0");
-  const message = `${file} holds a secret, and its mode ${bits} opens it to every user of this host`;
+  const message = `${file} holds a secret, but its mode ${bits} gives every user of this host access`;
   return warn(key, message, `chmod o= ${file}`);
 }
 
@@ -36,9 +36,9 @@ export function checkOpenCredentials(
     const isBounded = authPaths !== undefined && !authPaths.includes("**");
     if (authFile === undefined || location === undefined || isBounded) return [];
     const message =
-      `through the rule "*" any pod can run whatever ${formatLocation(location)} has and ${authFile} may see, ` +
+      `with the rule "*", any pod can run whatever ${authFile} gives access to on ${formatLocation(location)}, ` +
       "without imagePullSecrets";
-    const remedy = `use a robot account that sees public or proxied projects only, or bound it: ` +
+    const remedy = `use a robot account that sees only public or proxied projects, or limit it: ` +
       `mirrors."${mirror}".authPaths`;
     return [warn(`credentials of ${mirror}`, message, remedy)];
   });

@@ -24,11 +24,11 @@ export function checkState(state: NodeState, now: number): Finding[] {
   const { trouble: { pass, config, engine }, mirrors, configFile } = state;
   const line = statusLine(state, now);
   const itself = config !== null
-    ? warn("daemon", line, `mend ${configFile}; then systemctl reload gilly`)
+    ? warn("daemon", line, `fix ${configFile}; then systemctl reload gilly`)
     : pass !== null
-    ? warn("daemon", line, "see the kubelet above; the daemon tries again by itself")
+    ? warn("daemon", line, "see the kubelet above; the daemon retries automatically")
     : engine !== null
-    ? warn("daemon", line, "see the runtime above; the daemon goes on by itself")
+    ? warn("daemon", line, "see the runtime above; the daemon resumes automatically")
     : ok("daemon", line);
   return [itself, ...mirrors.filter(hasFailed).map((mirror) => checkCooldown(mirror, now))];
 }
@@ -41,7 +41,7 @@ export function checkNoDaemon({ because, silent }: NoDaemon, service: Installed)
   }
   // Nobody meant one to run here.
   if (service === "absent" && !silent) {
-    return warn("daemon", `${message}; there is no gilly.service here`, "install.sh puts it there, or: gilly run");
+    return warn("daemon", `${message}; gilly.service is not installed`, "install.sh puts it there, or: gilly run");
   }
   return fail("daemon", message, silent ? RESTART : START);
 }
@@ -52,7 +52,7 @@ function hasFailed({ state }: MirrorState): boolean {
 
 function checkCooldown({ mirror, coolingDownUntil, because }: MirrorState, now: number): Finding {
   const seconds = coolingDownUntil === null ? 0 : Math.ceil((Date.parse(coolingDownUntil) - now) / 1000);
-  const when = seconds > 0 ? `is not asked for another ${seconds} s` : "failed, and is to be asked again";
+  const when = seconds > 0 ? `is not asked for another ${seconds} s` : "failed, and will be asked again";
   const message = `${when}: ${because ?? "no reason is known"}`;
-  return warn(`cool-down of ${mirror}`, message, "the daemon asks it again by itself; see the mirror above");
+  return warn(`cool-down of ${mirror}`, message, "the daemon retries it automatically; see the mirror above");
 }

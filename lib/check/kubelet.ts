@@ -30,18 +30,18 @@ export const kubeletCheck: Check = async ({ node, pods, lentCa }) => {
 /** What a kubelet accepts (kubernetes.io, "Kubelet authentication/authorization"). */
 const CREDENTIALS_ADVICE =
   "use a client certificate signed by the CA of the kubelet's --client-ca-file, or a service " +
-  "account's token, which the kubelet must be set to have checked (--authentication-token-webhook)";
+  "account's token, if the kubelet runs with --authentication-token-webhook";
 
 /** A kubelet that answered: reached, trusted, understood. */
 export function checkPods(url: string, { pods, malformed }: PodList): Finding[] {
   const answered = [ok("kubelet", `${url} answers`)];
   if (url.startsWith("https:")) {
-    answered.push(ok("kubelet certificate", `trusted, and made out to ${hostOf(url)}`));
+    answered.push(ok("kubelet certificate", `trusted, and issued for ${hostOf(url)}`));
   }
   const understood = `${counted(pods.length, "pod")} understood`;
   if (malformed.length === 0) return [...answered, ok("kubelet pods", understood)];
   const message = `${understood}, ${malformed.length} not: ${several(malformed)}`;
-  return [...answered, warn("kubelet pods", message, "these pods are left out; the others are repaired")];
+  return [...answered, warn("kubelet pods", message, "these pods are skipped; the others are repaired")];
 }
 
 /** A kubelet that gave no pods; `caFile` is where its authorities are, `failure.text` what TLS, HTTP or we said of it. */
@@ -66,7 +66,7 @@ export function checkKubeletFailure(
     ];
   }
   if (kind === "credentials") {
-    return [fail("kubelet access", text, "mend the files that kubelet.* of the config names")];
+    return [fail("kubelet access", text, "fix the files that kubelet.* of the config names")];
   }
   return [
     fail("kubelet", `${url} does not answer: ${text}`, "is it running, and is this its port? systemctl status kubelet"),
@@ -83,27 +83,29 @@ function checkServingCertificate(
   const name = "kubelet certificate";
   const host = hostOf(url);
   if (/UnknownIssuer/.test(flaw)) {
-    const message = `${host} shows a certificate that ${
+    const message = `${host} presents a certificate that ${
       lent?.source ?? caFile ?? "the system's list of authorities"
     } does not vouch for`;
     const which = "the cluster's CA, or /var/lib/kubelet/pki/kubelet.crt where the kubelet made its own";
-    if (lent?.source !== undefined) return fail(name, message, renewalOf(lent, `${lent.source} by its CA (${which})`));
+    if (lent?.source !== undefined) {
+      return fail(name, message, renewalOf(lent, `${lent.source} with its CA (${which})`));
+    }
     const into = caFile === undefined ? "name its CA in kubelet.caFile" : `put its CA into ${caFile}`;
     return fail(name, message, `${into}: ${which}`);
   }
   const names = [...flaw.matchAll(/(?:DnsName|IpAddress)\("?([^")]+)"?\)/g)].map(([, name = ""]) => name);
   if (/not valid for name/.test(flaw)) {
     const others = names.length === 0 ? "another name" : several(names);
-    const advice = names[0] === undefined ? "a name of its certificate" : url.replace(host, names[0]);
-    return fail(name, `${host} shows a certificate made out to ${others}`, `write ${advice} into kubelet.url`);
+    const advice = names[0] === undefined ? "a name from its certificate" : url.replace(host, names[0]);
+    return fail(name, `${host} presents a certificate issued for ${others}`, `write ${advice} into kubelet.url`);
   }
   if (/expired/.test(flaw)) {
     const remedy =
-      "renew it; one that the kubelet made itself is made anew if you remove both /var/lib/kubelet/pki/kubelet.crt and " +
+      "renew it; a self-signed one is regenerated if you remove both /var/lib/kubelet/pki/kubelet.crt and " +
       "kubelet.key and restart the kubelet";
-    return fail(name, `${host} shows a certificate that has expired: ${flaw}`, remedy);
+    return fail(name, `${host} presents a certificate that has expired: ${flaw}`, remedy);
   }
-  return fail(name, `${host} shows a certificate that cannot be used: ${flaw}`, "check it, and this host's clock");
+  return fail(name, `${host} presents a certificate that cannot be used: ${flaw}`, "check it, and this host's clock");
 }
 
 function hostOf(url: string): string {

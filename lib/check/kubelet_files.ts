@@ -97,7 +97,7 @@ async function certificatesIn(
 export function checkFileMistake({ file, line, key, message }: ConfigMistake, lent?: LentFile): Finding {
   if (message.includes(DENIED)) return fail(key, message, AS_ROOT);
   const change = `change ${line === undefined ? file : `${file}:${line}`}`;
-  return fail(key, message, lent?.source === undefined ? `mend the file, or ${change}` : renewalOf(lent));
+  return fail(key, message, lent?.source === undefined ? `fix the file, or ${change}` : renewalOf(lent));
 }
 
 /** The authorities that the kubelet's certificate is checked against. One that still lasts is enough. */
@@ -113,8 +113,8 @@ export function checkAuthorities(
   const some = expired > 0 && expired < certificates.length ? `, ${expired} of them expired` : "";
   const message = `${file} has ${counted(certificates.length, "certificate")}${some}, ${expiry(last, now)}`;
   const remedy = lent?.source === undefined
-    ? `put the current CA of the kubelet's serving certificate into ${file}; it is read again by itself`
-    : renewalOf(lent, `${lent.source} by the current CA of the kubelet's serving certificate`);
+    ? `put the current CA of the kubelet's serving certificate into ${file}; it is reloaded automatically`
+    : renewalOf(lent, `${lent.source} with the current CA of the kubelet's serving certificate`);
   if (last <= now) return fail(name, message, remedy);
   return isSoon(last, now) ? warn(name, message, remedy) : ok(name, message);
 }
@@ -124,7 +124,7 @@ export function checkClientCertificate(file: string, leaf: CertificateFacts, now
   const name = "kubelet.certFile";
   const message = `${file} is ${subjectOf(leaf)}, ${expiry(leaf.notAfter, now)}`;
   const remedy = lent?.source === undefined
-    ? "put a new certificate and its key into the place of the old ones; they are read again by themselves"
+    ? "replace both files with a new certificate and its key; they are reloaded automatically"
     : renewalOf(lent, `${lent.source} and its key`);
   if (leaf.notBefore > now) {
     return fail(name, `${file} is not valid before ${dateOf(leaf.notBefore)}`, "check this host's clock");
@@ -141,9 +141,9 @@ export function checkClientCertificate(file: string, leaf: CertificateFacts, now
 export function checkRights(leaf: CertificateFacts): Finding {
   const name = "kubelet rights";
   const groups = leaf.organizations.filter((group) => ADMINISTRATORS.has(group));
-  const remedy = `issue a certificate for a user of its own: ${ENOUGH}; ${ROLES}`;
+  const remedy = `issue a certificate for a user of Gilly's own: ${ENOUGH}; ${ROLES}`;
   if (groups.length > 0) {
-    const message = `the certificate is one of ${several(groups)}, who may do everything in the cluster`;
+    const message = `the certificate belongs to ${several(groups)}, who may do everything in the cluster`;
     return warn(name, message, remedy);
   }
   if (leaf.commonName === API_SERVER) {
@@ -154,7 +154,7 @@ export function checkRights(leaf: CertificateFacts): Finding {
     name,
     `${
       leaf.commonName || "the certificate"
-    }${groupsOf} is no known administrator; only the cluster knows its rights: ${ENOUGH}`,
+    }${groupsOf} is not a known administrator; only the cluster knows its rights: ${ENOUGH}`,
   );
 }
 

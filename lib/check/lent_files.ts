@@ -82,7 +82,11 @@ export async function installed(unit: string, { root = "" }: LentOptions = {}): 
 /** A file that systemd lends to the service and that nobody could read here. */
 export function checkOutOfReach(key: string, path: string, { unit, problem = "", unknown }: LentFile): Finding {
   if (unknown) {
-    return fail(key, `${path} is lent by nobody: ${problem}`, `add that line: systemctl edit ${nameOf(unit)}`);
+    return fail(
+      key,
+      `${path} is not provided by any unit: ${problem}`,
+      `add that line: systemctl edit ${nameOf(unit)}`,
+    );
   }
   const remedy = problem.includes(DENIED) ? AS_ROOT : `check again while it runs: systemctl start ${nameOf(unit)}`;
   return warn(key, `${path} was not checked: ${problem}`, remedy);
@@ -104,8 +108,8 @@ export function checkDrift(key: string, { unit, source, drift, watched }: LentFi
 export function checkRenewal(renewed: boolean): Finding {
   const name = "renewal";
   return renewed
-    ? ok(name, "a start of the service brings other files into use than it runs with")
-    : fail(name, "the service runs with these files already", "nothing is to be done");
+    ? ok(name, "a restart of the service would load files that differ from those it runs with")
+    : fail(name, "the service already runs with these files", "nothing to do");
 }
 
 /** What a person does to put another file there: systemd copies those that it lends when the service starts. */
@@ -154,7 +158,7 @@ function problemWith(
     return { problem: `${source}, of which it is a copy, ${original.denied}`, unknown: false };
   }
   if (hidden) return { problem: `it is there only while ${unit} runs`, unknown: false };
-  return { problem: `no LoadCredential=${name}:FILE of ${unit} lends it`, unknown: true };
+  return { problem: `${unit} has no LoadCredential=${name}:FILE`, unknown: true };
 }
 
 async function watches(unit: string, source: string, root: string): Promise<boolean> {

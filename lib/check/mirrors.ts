@@ -110,8 +110,10 @@ export function checkMirror(mirror: string, credentials: Credentials | undefined
       `reachable, and answers without credentials; ${credentials.file} was not tried: ${credentials.unused}`,
     );
   }
-  if (credentials.problem === undefined) return ok(name, `reachable, and takes the credentials of ${credentials.file}`);
-  return warn(name, `reachable, but asked without credentials: ${credentials.problem}`, `mend ${credentials.file}`);
+  if (credentials.problem === undefined) {
+    return ok(name, `reachable, and accepts the credentials of ${credentials.file}`);
+  }
+  return warn(name, `reachable, but asked without credentials: ${credentials.problem}`, `fix ${credentials.file}`);
 }
 
 /** A mirror that did not. */
@@ -128,9 +130,13 @@ export function checkMirrorFailure(
     case "denied":
       return checkDenial(mirror, text, credentials);
     case "rate-limited":
-      return warn(name, `reachable, but too many questions were asked: ${text}`, "wait; repairs go on by themselves");
+      return warn(
+        name,
+        `reachable, but it limits the rate of requests: ${text}`,
+        "wait; repairs continue automatically",
+      );
     case "stalled":
-      return fail(name, text, "is the mirror up, and does a firewall drop what is sent to it?");
+      return fail(name, text, "is the mirror up? Does a firewall drop packets to it?");
     case "registry-down":
       return fail(name, text, adviceOn(mirror, text, advice));
     default:
@@ -141,17 +147,17 @@ export function checkMirrorFailure(
 function checkDenial(mirror: string, text: string, credentials: Credentials | undefined): Finding {
   const name = nameOf(mirror);
   const remedy = credentials === undefined
-    ? `name credentials for it: mirrors."${mirror}".authFile, in the form of Docker's config.json`
+    ? `configure credentials for it: mirrors."${mirror}".authFile, in the format of Docker's config.json`
     : credentials.unused !== undefined
     ? `add the paths that pods need to mirrors."${mirror}".authPaths`
-    : `check what ${credentials.file} has for ${mirror}`;
+    : `check the entry for ${mirror} in ${credentials.file}`;
   // Some registries say "denied" of every name that they do not have, to whoever asks.
-  if (credentials?.unused !== undefined) return warn(name, `reachable, but wants credentials: ${text}`, remedy);
-  if (/\bdenied\b/i.test(text)) return warn(name, `reachable, but tells nothing of unknown names: ${text}`, remedy);
+  if (credentials?.unused !== undefined) return warn(name, `reachable, but requires credentials: ${text}`, remedy);
+  if (/\bdenied\b/i.test(text)) return warn(name, `reachable, but denies every name it does not have: ${text}`, remedy);
   const refused = credentials !== undefined && credentials.problem === undefined;
   return fail(
     name,
-    `${refused ? `the credentials of ${credentials.file} are refused` : "wants credentials"}: ${text}`,
+    `${refused ? `the credentials of ${credentials.file} are refused` : "requires credentials"}: ${text}`,
     remedy,
   );
 }
@@ -163,12 +169,12 @@ function adviceOn(mirror: string, text: string, advice: RuntimeAdvice): string {
   }
   // Go: "certificate is valid for A, not B", "certificate is not valid for any names", and IP or legacy Common Name ones.
   if (/certificate is (?:not )?valid for|legacy Common Name|doesn't contain any IP SANs/i.test(text)) {
-    return `write a name of the mirror's certificate in place of ${mirror} into the config`;
+    return `replace ${mirror} in the config with a name from the mirror's certificate`;
   }
   if (/no such host|name resolution|server misbehaving/i.test(text)) {
     return "check the mirror's name, and this host's DNS";
   }
-  return advice.mirrorRemedy(mirror, text) ?? "is the mirror up, and may this host reach it?";
+  return advice.mirrorRemedy(mirror, text) ?? "is the mirror up, and can this host reach it?";
 }
 
 function nameOf(mirror: string): string {

@@ -35,12 +35,14 @@ export function checkRuntimeFailure(advice: RuntimeAdvice, { text }: Failed, gro
   const { findings, remedies, socket } = advice;
   if (/permission denied/i.test(text)) {
     const whose = group === undefined ? "" : `: it belongs to the group ${group}, which this user is not in`;
-    const service = `if the service may not either: SupplementaryGroups=${group ?? "GROUP"} (systemctl edit gilly)`;
-    return [fail(findings.socket, `${socket} may not be opened${whose}`, `${AS_ROOT}; ${service}`)];
+    const service = `if the service cannot open it either: SupplementaryGroups=${
+      group ?? "GROUP"
+    } (systemctl edit gilly)`;
+    return [fail(findings.socket, `no permission to open ${socket}${whose}`, `${AS_ROOT}; ${service}`)];
   }
   if (/no such file/i.test(text)) return [fail(findings.socket, `${socket} does not exist`, remedies.noSocket)];
   if (/connection refused/i.test(text)) {
-    return [fail(findings.socket, `nobody listens at ${socket}`, remedies.notListening)];
+    return [fail(findings.socket, `nothing listens on ${socket}`, remedies.notListening)];
   }
   return [fail(findings.runtime, text, remedies.failed)];
 }

@@ -36,7 +36,7 @@ export function checkWaiting(pods: number, waiting: number, leftAlone: readonly 
   const lost = leftAlone.filter(({ reason }) => reason !== "excluded");
   const excluded = leftAlone.length - lost.length;
   const message = `${subject} for an image${excluded > 0 ? `, ${excluded} of them excluded` : ""}`;
-  if (lost.length === 0) return ok(name, `${message}; the daemon repairs what no one excluded`);
+  if (lost.length === 0) return ok(name, `${message}; the daemon repairs what is not excluded`);
   const reasons = new Set(lost.map(({ reason }) => reason));
   const advice = reasons.size === 1 ? lost[0]!.advice : "gilly once --dry-run says what to do about each";
   const which = several([...new Set(lost.map(({ pod, reason }) => `${pod} (${reason})`))]);

@@ -85,7 +85,7 @@ function readArguments(command: Command, rest: readonly string[]): Arguments {
   const { _: words, ...flags } = parsed;
   for (const { name, value } of command.flags) {
     if (value !== undefined && name in flags && (typeof flags[name] !== "string" || flags[name] === "")) {
-      throw new UsageError(`--${name} wants one ${value}; see gilly ${command.name} --help`);
+      throw new UsageError(`--${name} requires one ${value}; see gilly ${command.name} --help`);
     }
   }
   if (command.operands === undefined && words.length > 0) {
@@ -114,7 +114,7 @@ function overview(commands: readonly Command[]): string {
     "",
     ...inTwoColumns(commands.map(({ name, operands = "", summary }) => [`${name} ${operands}`.trimEnd(), summary])),
     "",
-    "gilly COMMAND --help tells more, with an example.",
+    "Run gilly COMMAND --help for details and an example.",
     "",
   ].join("\n");
 }

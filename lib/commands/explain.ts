@@ -22,7 +22,7 @@ import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 export interface Explanation {
   /** As it was given. */
   readonly image: string;
-  /** Normalised, or null when no registry can have an image of this name. */
+  /** Normalized, or null when no registry can have an image of this name. */
   readonly reference: string | null;
   /** The origin of the rule that matches, or null. */
   readonly rule: string | null;
@@ -59,16 +59,16 @@ export const explainCommand: Command = {
   operands: "IMAGE…",
   summary: "the rule that matches, what is local, what the ledger knows",
   description: [
-    "Prints for each image its normalised reference, the line of the config that",
+    "Prints for each image its normalized reference, the line of the config that",
     "decides, and the references that would be pulled, in order; or why it cannot be",
     "repaired. Then what the Docker Engine has under that name, and what the ledger",
-    "knows of it. Nothing is pulled and no mirror is asked.",
+    "knows about it. Nothing is pulled and no mirror is contacted.",
   ].join("\n"),
   example: "gilly explain gcr.io/sgryczan/ansible-runner:0.0.0",
   flags: [CONFIG_FLAG, JSON_FLAG],
   async run(args, output) {
     if (args.words.length === 0) {
-      throw new UsageError("gilly explain wants at least one IMAGE; see gilly explain --help");
+      throw new UsageError("gilly explain requires at least one IMAGE; see gilly explain --help");
     }
     const config = await readConfigText(args, "explain");
     const { signal } = new AbortController();

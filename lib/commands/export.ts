@@ -31,17 +31,17 @@ export const exportCommand: Command = {
   operands: "FORMAT",
   summary: "the rules as the permanent fix of another runtime",
   description: [
-    "Prints the rules of the config as complete files for a runtime that can have",
-    "mirrors of its own. FORMAT is one of:",
+    "Prints the rules of the config as complete files for a runtime that supports",
+    "mirrors itself. FORMAT is one of:",
     "",
     "  containerd       certs.d/HOST/hosts.toml, for containerd 1.5 and later",
     "  docker           the same for Docker Engine 28 with the containerd image store",
     "  registries.conf  a drop-in file for podman, skopeo and CRI-O",
     "  k3s              registries.yaml, for k3s and RKE2",
     "",
-    "What a format cannot express is said on standard error and in the files. With",
-    "--output the files are written below DIR, as they would lie below /; a file",
-    "there with other contents is refused, and files of former rules stay.",
+    "What a format cannot express is reported on standard error and in the files.",
+    "With --output the files are written below DIR as they would be below /; an",
+    "existing file that differs is not overwritten, and files of earlier rules stay.",
   ].join("\n"),
   example: "gilly export containerd --output fix",
   flags: [
@@ -53,7 +53,7 @@ export const exportCommand: Command = {
   async run(args, output) {
     const format = formatOf(args.words);
     const folder = args.flags.output;
-    if (args.flags.force === true && typeof folder !== "string") throw new UsageError("--force wants --output DIR too");
+    if (args.flags.force === true && typeof folder !== "string") throw new UsageError("--force requires --output DIR");
     const config = await readConfigText(args, "export");
     const exported = await exportConfig(config, format);
     if (exported.files.length === 0) {
@@ -79,14 +79,14 @@ function formatOf(words: readonly string[]): Format {
   const [word, second] = words;
   const known = Object.keys(FORMATS);
   const list = known.join(", ");
-  if (word === undefined) throw new UsageError(`gilly export wants a FORMAT: ${list}; see gilly export --help`);
+  if (word === undefined) throw new UsageError(`gilly export requires a FORMAT: ${list}; see gilly export --help`);
   if (!isFormat(word)) {
     const meant = nearestWord(word, known);
     const hint = meant === undefined ? "" : `, did you mean ${meant}?`;
     throw new UsageError(`unknown format ${quote(word)}${hint || ";"} expected one of ${list}`);
   }
   if (second !== undefined) {
-    throw new UsageError(`gilly export takes one FORMAT; ${quote(second)} is too many`);
+    throw new UsageError(`gilly export takes one FORMAT; unexpected argument ${quote(second)}`);
   }
   return word;
 }

@@ -16,10 +16,10 @@ export const historyCommand: Command = {
   name: "history",
   summary: "what was repaired or refused on this node, from the ledger",
   description: [
-    "Prints every entry of the ledger, oldest first, with the files that rotation put",
-    "aside: when, the result, the image, its pods, the mirror it came from, digest,",
-    "size and how long it took. In --pod and --image a * stands for anything; without",
-    "one, --image finds any part of a name.",
+    "Prints every entry of the ledger and its rotated files, oldest first: when, the",
+    "result, the image, its pods, the mirror it came from, digest, size and how long",
+    "it took. In --pod and --image a * matches anything; without one, --image matches",
+    "any part of a name.",
   ].join("\n"),
   example: "gilly history --since 2h --pod kube-system/coredns-*",
   flags: [
@@ -37,8 +37,8 @@ export const historyCommand: Command = {
     const entries = matching(file, query, odd);
     const printed = args.flags.json === true ? printJson(entries, output) : printTable(entries, file, query, output);
     await printed.catch(refuseStranger);
-    if (odd.unreadable > 0) warn(`left out of ${file}: ${counted(odd.unreadable)} that cannot be read`);
-    if (odd.newer > 0) warn(`shown as far as it is known, of ${file}: ${counted(odd.newer)} of a newer Gilly`);
+    if (odd.unreadable > 0) warn(`${file}: skipped ${counted(odd.unreadable)} that cannot be read`);
+    if (odd.newer > 0) warn(`${file}: ${counted(odd.newer)} of a newer Gilly may not be shown in full`);
     return EXIT.ok;
   },
 };
@@ -49,7 +49,7 @@ function queryOf({ flags }: Arguments): HistoryQuery {
   const time = since === undefined ? undefined : sinceTime(since, systemClock.wallTime());
   if (since !== undefined && time === undefined) {
     const expected = "a span such as 30m, 2h or 7d, or a time such as 2026-11-01 or 2026-11-01T12:00:00Z";
-    throw new UsageError(`--since wants ${expected}, got ${quote(since)}`);
+    throw new UsageError(`--since requires ${expected}, got ${quote(since)}`);
   }
   return { since: time, pod: text("pod"), image: text("image") };
 }
@@ -94,7 +94,7 @@ async function printTable(entries: AsyncIterable<LedgerEntry>, file: string, que
     return;
   }
   const asked = Object.values(query).some((it) => it !== undefined);
-  output.write(asked ? `Nothing in ${file} matches.\n` : `Nothing stands in ${file} yet.\n`);
+  output.write(asked ? `Nothing in ${file} matches.\n` : `${file} has no entries.\n`);
 }
 
 async function printJson(entries: AsyncIterable<LedgerEntry>, output: Output): Promise<void> {

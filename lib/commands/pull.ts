@@ -22,7 +22,7 @@ export interface PullResult {
   /** As it was given. */
   readonly image: string;
   readonly result: "repaired" | "already-present" | "failed" | "refused";
-  /** Normalised, or null when it does not parse or no rule has it. */
+  /** Normalized, or null when it does not parse or no rule has it. */
   readonly reference: string | null;
   readonly reason?: string;
   readonly message?: string;
@@ -39,19 +39,19 @@ export const pullCommand: Command = {
   operands: "IMAGE…",
   summary: "repair these images now, with progress",
   description: [
-    "Does for each IMAGE what the daemon does for one that a pod waits for: pulls it",
-    "from the first mirror that has it, gives it its own name and checks that the",
-    "name resolves. An image that is here already is left alone. On a terminal each",
-    "layer has a bar; elsewhere progress is plain lines on standard error. What was",
-    "done is recorded in the ledger, with the name of the user.",
+    "Repairs each IMAGE as the daemon repairs one that a pod waits for: pulls it from",
+    "the first mirror that has it, tags it with its original name and checks that the",
+    "name resolves. An image that is already present is left alone. On a terminal",
+    "each layer has a progress bar; elsewhere progress is plain lines on standard",
+    "error. The result is recorded in the ledger, with the name of the user.",
     "",
-    "Exit code: 0 when every image is here afterwards, 1 when one is not, 130 after",
-    "Ctrl-C, which stops the pulls and leaves no half image.",
+    "Exit code: 0 if every image is present afterwards, 1 if one is not, 130 after",
+    "Ctrl-C, which stops the pulls and leaves no partial image.",
   ].join("\n"),
   example: "gilly pull gcr.io/sgryczan/ansible-runner:0.0.0",
-  flags: [CONFIG_FLAG, { name: "plain", help: "plain lines, also on a terminal" }, JSON_FLAG],
+  flags: [CONFIG_FLAG, { name: "plain", help: "plain lines, even on a terminal" }, JSON_FLAG],
   async run(args, output) {
-    if (args.words.length === 0) throw new UsageError("gilly pull wants at least one IMAGE; see gilly pull --help");
+    if (args.words.length === 0) throw new UsageError("gilly pull requires at least one IMAGE; see gilly pull --help");
     const json = args.flags.json === true;
     const config = await readConfigText(args, "pull");
     using stop = new ShutdownSignal();

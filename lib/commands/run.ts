@@ -20,9 +20,10 @@ export const runCommand: Command = {
   description: [
     "Asks the kubelet for its pods when Docker reports a start, and at least once a",
     "minute. It pulls through a mirror what cannot be pulled from its registry, and",
-    "gives it the name that the pod asked for. While Docker's events do not arrive it",
-    "asks every few seconds (poll.interval). SIGHUP reads the config again; one that",
-    "has a mistake is refused, and the old one stays. SIGTERM and SIGINT end it.",
+    "tags it with the name that the pod asked for. While Docker's events do not",
+    "arrive, it asks every few seconds (poll.interval). SIGHUP reloads the config; a",
+    "config with a mistake is refused, and the old one stays in force. SIGTERM and",
+    "SIGINT stop the daemon.",
   ].join("\n"),
   example: "gilly run --config /etc/gilly/config.yaml",
   flags: [CONFIG_FLAG],
@@ -41,7 +42,7 @@ export const runCommand: Command = {
     });
     const stateFile = new StateFile(stateFileIn(runtimeDirectory), (error) => {
       const level = runtimeDirectory === undefined ? "info" : "warning";
-      log(level, "Main", `gilly status will know nothing of this daemon: ${describeError(error)}`);
+      log(level, "Main", `gilly status cannot show this daemon: ${describeError(error)}`);
     });
     let node: NodeContext<Config> | undefined;
     const putInForce = async (config: Config) => {

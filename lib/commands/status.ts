@@ -22,18 +22,17 @@ export const statusCommand: Command = {
   name: "status",
   summary: "the daemon's failing containers, their states, and its mirrors",
   description: [
-    "Prints the daemon's own line of state, then every failing container with what",
-    "becomes of it, the next try and the mirror, then the mirrors and whether they",
-    "cool down. It reads the state file of the daemon, asks nobody, and needs no",
-    "root. With --watch it prints again on every change until Ctrl-C, with --json one",
-    "object a line.",
+    "Prints the daemon's line of state, then every failing container with its state,",
+    "the next try and the mirror, then the mirrors and whether they are cooling down.",
+    "It only reads the daemon's state file, and does not need root. With --watch it",
+    "prints again on every change until Ctrl-C, with --json one object per line.",
     "",
-    "Exit code: 0 when a daemon runs, 3 when none does.",
+    "Exit code: 0 if the daemon is running, 3 if it is not.",
   ].join("\n"),
   example: "gilly status --watch",
   flags: [
     JSON_FLAG,
-    { name: "watch", help: "stay, and show every change" },
+    { name: "watch", help: "keep running and print changes" },
     { name: "state-file", value: "FILE", help: `the state file (default ${stateFileIn(undefined)})` },
   ],
   async run({ flags }, output) {
@@ -57,7 +56,7 @@ function asJson(seen: SeenDaemon): unknown {
 
 function linesOf(seen: SeenDaemon): string[] {
   return seen.state === undefined
-    ? [`no daemon runs: ${seen.because}`, `→ ${seen.silent ? RESTART : START}`]
+    ? [`gilly is not running: ${seen.because}`, `→ ${seen.silent ? RESTART : START}`]
     : statusLines(seen.state, systemClock.wallTime(), sizeOf(Deno.stdout)?.columns ?? Infinity);
 }
 

@@ -57,7 +57,7 @@ export async function mistakeInPair(certFile: string, keyFile: string): Promise<
 export function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "does not exist";
   if (error instanceof Deno.errors.PermissionDenied) return DENIED;
-  if (error instanceof Deno.errors.NotCapable) return "lies outside the folders that Gilly may read";
+  if (error instanceof Deno.errors.NotCapable) return "is outside the folders that Gilly may read";
   if (error instanceof Deno.errors.IsADirectory) return "is a directory";
   return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }
@@ -67,7 +67,7 @@ function expectedIn(kind: ReadKind): string {
     certificate: "a PEM file with a certificate",
     key: "a PEM file with a private key",
     token: "a file that holds a token",
-    credentials: "a file in the form of Docker's config.json",
+    credentials: "a file in the format of Docker's config.json",
   };
   return expected[kind];
 }
@@ -89,21 +89,21 @@ function mistakeInCertificate(text: string): string | undefined {
   if (text.trim() === "") return "is empty; expected a PEM certificate";
   const labels = labelsIn(text);
   if (labels.includes("CERTIFICATE")) return brokenBlock(text);
-  if (labels.some(isKey)) return "holds a private key and no certificate; are certFile and keyFile exchanged?";
-  return "holds no certificate in PEM (a block labelled CERTIFICATE)";
+  if (labels.some(isKey)) return "holds a private key and no certificate; are certFile and keyFile swapped?";
+  return "holds no certificate in PEM (a block labeled CERTIFICATE)";
 }
 
 function mistakeInKey(text: string): string | undefined {
   if (text.trim() === "") return "is empty; expected a PEM private key";
   const labels = labelsIn(text);
   if (labels.includes("ENCRYPTED PRIVATE KEY") || /^Proc-Type: *4,ENCRYPTED/m.test(text)) {
-    return "is encrypted, and there is nobody to ask for its passphrase; decrypt it with openssl pkey";
+    return "is encrypted; Gilly cannot prompt for a passphrase: decrypt it with openssl pkey";
   }
   if (labels.some(isKey)) return brokenBlock(text);
   if (labels.includes("CERTIFICATE")) {
-    return "holds a certificate and no private key; are certFile and keyFile exchanged?";
+    return "holds a certificate and no private key; are certFile and keyFile swapped?";
   }
-  return "holds no private key in PEM (a block labelled PRIVATE KEY)";
+  return "holds no private key in PEM (a block labeled PRIVATE KEY)";
 }
 
 function labelsIn(text: string): string[] {
@@ -119,7 +119,7 @@ function brokenBlock(text: string): string | undefined {
     if (label !== "CERTIFICATE" && !isKey(label)) continue;
     const base64 = body.replace(/\s/g, "");
     const whole = base64.length > 0 && base64.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(base64);
-    if (!whole || !text.includes(`-----END ${label}-----`)) return `is damaged: its ${label} block is not whole`;
+    if (!whole || !text.includes(`-----END ${label}-----`)) return `is damaged: its ${label} block is incomplete`;
   }
   return undefined;
 }

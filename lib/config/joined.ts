@@ -25,13 +25,13 @@ function mistakesInCredentials(kubelet: unknown): readonly SettingMistake[] {
   const given = ["caFile", "certFile", "keyFile", "tokenFile"].filter((key) => valueAt(kubelet, key) !== undefined);
   const at = (key: string, message: string) => ({ path: ["kubelet", key], message });
   if (/^http:/i.test(String(url))) {
-    const advice = "has no use with http://, the read-only port: remove it, or write https:// in kubelet.url";
+    const advice = "has no effect with http://, the read-only port: remove it, or write https:// in kubelet.url";
     return given.map((key) => at(key, advice));
   }
   if (certFile !== undefined && keyFile === undefined) return [at("certFile", "needs its private key: add keyFile")];
   if (keyFile !== undefined && certFile === undefined) return [at("keyFile", "needs its certificate: add certFile")];
   if (tokenFile !== undefined && certFile !== undefined) {
-    return [at("tokenFile", "stands beside certFile and keyFile; keep either the certificate or the token")];
+    return [at("tokenFile", "conflicts with certFile and keyFile: configure a certificate or a token, not both")];
   }
   if (tokenFile !== undefined || certFile !== undefined || typeof url !== "string") return [];
   return [{ path: ["kubelet"], message: "has no credentials; expected certFile and keyFile, or tokenFile" }];
@@ -46,7 +46,7 @@ function mistakesInOrigins(registries: unknown): readonly SettingMistake[] {
     const twin = seen.get(canonical);
     seen.set(canonical, origin);
     const path = ["registries", origin];
-    if (mistake !== undefined) return [{ path, message: `is no origin: ${mistake}` }];
+    if (mistake !== undefined) return [{ path, message: `is not a valid origin: ${mistake}` }];
     return twin === undefined ? [] : [{ path, message: `is the same origin as ${quote(twin)}; keep one of them` }];
   });
 }
@@ -62,9 +62,9 @@ function mistakesInMirrorHosts(mirrors: unknown, registries: unknown): readonly 
     const again = seen.has(host);
     seen.add(host);
     if (key.includes("/")) return [{ path, message: "is more than a host; expected HOST or HOST:PORT of a mirror" }];
-    if (again) return [{ path, message: "is there twice, in another spelling; keep one of them" }];
+    if (again) return [{ path, message: "is a duplicate in another spelling; keep one of them" }];
     if (used.includes(host) || used.length === 0) return [];
-    return [{ path, message: `is no mirror of any rule in registries; ${suggestion(host, [...new Set(used)])}` }];
+    return [{ path, message: `is not a mirror of any rule in registries; ${suggestion(host, [...new Set(used)])}` }];
   });
 }
 
@@ -74,12 +74,12 @@ function mistakesInAuthPaths(mirrors: unknown): readonly SettingMistake[] {
     const path = ["mirrors", host, "authPaths"];
     if (paths === undefined) return [];
     if ((valueAt(settings, "authFile") ?? undefined) === undefined) {
-      return [{ path, message: "bounds credentials that are not there: add authFile" }];
+      return [{ path, message: "limits credentials that are not configured: add authFile" }];
     }
     const begin = `${host.toLowerCase()}/`;
     return (Array.isArray(paths) ? paths : []).flatMap((pattern, index) =>
       String(pattern).toLowerCase().startsWith(begin)
-        ? [{ path: [...path, index], message: "begins with the mirror's own host, below which it is; leave that out" }]
+        ? [{ path: [...path, index], message: "begins with the mirror's own host; leave the host out" }]
         : []
     );
   });

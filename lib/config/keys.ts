@@ -28,12 +28,13 @@ const KUBELET = section({
   }),
   caFile: key(z.optional(path("a PEM file")), {
     file: KUBELET_FILES.caFile,
-    purpose: "What signed the kubelet's serving certificate. A self-signed kubelet's own certificate " +
-      "(a copy of `/var/lib/kubelet/pki/kubelet.crt`) serves as well. Without it the system's authorities are trusted.",
+    purpose:
+      "The CA of the kubelet's serving certificate, or a copy of the certificate itself where the kubelet signed its own " +
+      "(`/var/lib/kubelet/pki/kubelet.crt`). Without it the system's CAs are trusted.",
   }),
   certFile: key(z.optional(path("a PEM file")), {
     file: KUBELET_FILES.certFile,
-    purpose: "Gilly's client certificate, signed by the kubelet's client CA. Read again whenever it changes.",
+    purpose: "Gilly's client certificate, signed by the kubelet's client CA. Reloaded whenever it changes.",
   }),
   keyFile: key(z.optional(path("a PEM file")), {
     file: KUBELET_FILES.keyFile,
@@ -41,7 +42,7 @@ const KUBELET = section({
   }),
   tokenFile: key(z.optional(path("a file that holds a token")), {
     file: KUBELET_FILES.tokenFile,
-    purpose: "A bearer token instead of a certificate, such as a service account's. Read again whenever it changes.",
+    purpose: "A bearer token instead of a certificate, such as a service account's. Reloaded whenever it changes.",
   }),
 });
 
@@ -57,11 +58,11 @@ const REGISTRIES = mapping(MIRRORS_OF_ORIGIN, "at least one origin and its mirro
   }));
 
 const MIRROR = section({
-  authFile: key(z.nullish(path("a file in the form of Docker's config.json")), {
+  authFile: key(z.nullish(path("a file in the format of Docker's config.json")), {
     file: "credentials",
     purpose:
-      "Credentials for this mirror in the form of Docker's config.json (`auths` with `auth`, `username` and `password`, or " +
-      "`identitytoken`). It may appear later, and is read again whenever it changes. Credential helpers are refused: Gilly " +
+      "Credentials for this mirror in the format of Docker's config.json (`auths` with `auth`, `username` and `password`, or " +
+      "`identitytoken`). It may appear later, and is reloaded whenever it changes. Credential helpers are refused: Gilly " +
       "runs no programs.",
   }),
   authPaths: key(
@@ -73,12 +74,12 @@ const MIRROR = section({
     {
       purpose:
         "The paths below this mirror's host that are asked with those credentials, in the patterns of `exclude.images`: " +
-        "`proxy/**`, `team/app`. Other paths are asked without any. Default: every path, so that whoever may create a pod " +
-        "can run whatever the account may see.",
+        "`proxy/**`, `team/app`. Other paths are asked without any. Default: every path, so that whoever can create a pod " +
+        "can run whatever the account can read.",
     },
   ),
   maxConcurrentPulls: key(z.nullish(number(1, 64, "a whole number")), {
-    purpose: "Pulls that this mirror gets at once. Default 4.",
+    purpose: "Concurrent pulls from this mirror. Default 4.",
   }),
 });
 
@@ -89,7 +90,7 @@ const REPAIR = section({
       "`on-failure` repairs what the kubelet has failed to pull. `eager` also repairs containers that wait to be created " +
       "and whose image is absent, before the kubelet's own attempt has timed out.",
   }),
-  concurrency: key(number(1, 64, "a whole number"), { fallback: 8, purpose: "Pulls at once over all mirrors." }),
+  concurrency: key(number(1, 64, "a whole number"), { fallback: 8, purpose: "Concurrent pulls over all mirrors." }),
   backoff: section({
     initial: key(duration("100ms", "1h"), {
       fallback: "10s",
@@ -98,18 +99,18 @@ const REPAIR = section({
     max: key(duration("1s", "24h"), {
       fallback: "5m",
       purpose:
-        "The longest pause. Images that no mirror has, and mirrors that want other credentials, are tried up to six times " +
+        "The longest pause. Images that no mirror has, and mirrors that reject the credentials, are retried up to six times " +
         "more rarely.",
     }),
   }),
   noProgress: key(duration("1s", "1h"), {
     fallback: "60s",
-    purpose: "A pull that shows no progress for so long is given up and tried again later.",
+    purpose: "A pull without progress for this long is given up and retried later.",
   }),
   onDigestChange: key(choice(["warn", "refuse"]), {
     fallback: "warn",
     purpose:
-      "What to do when a mirror serves other contents than last time on this node under the same tag: `warn` and use them, " +
+      "What to do when a mirror serves different contents under a tag than it last did on this node: `warn` and use them, " +
       "or `refuse`.",
   }),
 });
@@ -124,7 +125,7 @@ const METRICS = section({
     ),
     {
       fallback: values.OFF,
-      purpose: "Where Prometheus finds `/metrics` and `/healthz`: `PORT` or `:PORT` on loopback, or `ADDRESS:PORT`.",
+      purpose: "Where `/metrics` and `/healthz` are served: `PORT` or `:PORT` on loopback, or `ADDRESS:PORT`.",
     },
   ),
   textfile: key(
@@ -137,7 +138,7 @@ const METRICS = section({
       file: "written",
       purpose:
         "The same metrics as a file for node_exporter's textfile collector, replaced atomically; no port is opened for it. " +
-        "Not below `/etc`, `/usr` and the system's other folders.",
+        "Not below `/etc`, `/usr` and the other system folders.",
     },
   ),
 });
@@ -148,12 +149,12 @@ export const SETTINGS = section({
   docker: section({
     socket: key(
       z.pipe(text("the absolute path of a unix socket", values.mistakeInSocket), z.transform(values.withoutUnixScheme)),
-      { fallback: "/var/run/docker.sock", purpose: "The Docker Engine's socket. A leading `unix://` may be left in." },
+      { fallback: "/var/run/docker.sock", purpose: "The Docker Engine's socket. A leading `unix://` is accepted." },
     ),
   }),
   registries: key(REGISTRIES, {
     purpose:
-      "Which mirrors stand in for which registry: `ORIGIN: MIRROR` or `ORIGIN: [MIRROR, MIRROR]`, tried in order. An origin " +
+      "Which mirrors serve which registry: `ORIGIN: MIRROR` or `ORIGIN: [MIRROR, MIRROR]`, tried in order. An origin " +
       "is `host[:port]`, `host[:port]/path`, `*.host` or `*`; the longest that matches wins, is removed from the name, and " +
       "what remains is appended to the mirror. `{registry}` in a mirror's path is the host that the image came from. " +
       "No rule, no repair. A mirror's own images are never rewritten.",
@@ -163,7 +164,7 @@ export const SETTINGS = section({
     images: key(list(images, "a list of patterns"), {
       fallback: [],
       purpose:
-        "Images to leave alone, as patterns on the normalised name: `*` is any run of characters but `/`, `**` any run at all. " +
+        "Images to leave alone, as patterns on the normalized name: `*` is any run of characters but `/`, `**` any run at all. " +
         "Without a tag every tag matches; a host alone, or a path that ends in `/`, is everything below.",
     }),
     namespaces: key(list(text("the name of a namespace", values.mistakeInNamespace), "a list of namespaces"), {
@@ -174,22 +175,23 @@ export const SETTINGS = section({
   keep: key(list(text("an image reference", values.mistakeInReference), "a list of image references"), {
     fallback: [],
     purpose:
-      "Images to hold present always, such as the sandbox image, whose absence never shows as ErrImagePull. Looked at when " +
-      "Gilly starts, when the Engine comes back or removes an image, and every five minutes.",
+      "Images to keep present at all times, such as the sandbox image, whose absence never shows as ErrImagePull. Checked " +
+      "when Gilly starts, when the Engine comes back or removes an image, and every five minutes.",
   }),
   repair: REPAIR,
   poll: section({
     interval: key(duration("1s", "1h"), {
       fallback: "5s",
-      purpose: "The pause between looks at the pods while the Engine's events do not arrive.",
+      purpose: "The interval between passes while the Engine's events do not arrive.",
     }),
     safety: key(duration("1s", "1h"), {
       fallback: "60s",
-      purpose: "The same while they do: an event makes Gilly look at once, and this is the net below.",
+      purpose:
+        "The interval between passes while they do. An event starts a pass at once; this catches what events miss.",
     }),
     jitter: key(number(0, 1, "a number"), {
       fallback: 0.1,
-      purpose: "The share of the pause by which it may differ, so that a fleet does not move in step.",
+      purpose: "The fraction by which each interval varies at random, so that a fleet of workers does not act in step.",
     }),
   }),
   ledger: section({
@@ -197,25 +199,25 @@ export const SETTINGS = section({
       fallback: DEFAULT_LEDGER,
       file: "written",
       purpose:
-        "Where a line is kept about everything that was repaired or refused. Not below `/etc`, `/usr` and the system's other " +
-        "folders, and no link; its folder may be one.",
+        "The record of everything that was repaired or refused, one line each. Not below `/etc`, `/usr` and the other system " +
+        "folders, and not a symbolic link; its folder may be one.",
     }),
     maxSize: key(size("4KiB", "1GiB"), {
       fallback: "10MiB",
-      purpose: "A ledger that has grown past this is renamed to `FILE.1`, and older ones to `.2` and so on.",
+      purpose: "A ledger larger than this is renamed to `FILE.1`, and older ones to `.2` and so on.",
     }),
     keep: key(number(1, 100, "a whole number"), {
       fallback: 5,
-      purpose: "How many of those older files are kept; `gilly history` reads them all as one.",
+      purpose: "How many rotated files are kept; `gilly history` reads all of them.",
     }),
   }),
   metrics: METRICS,
   logging: section({
     level: key(choice(["debug", "info", "warning", "error"]), {
       fallback: "info",
-      purpose: "The least severe entries that are written.",
+      purpose: "The lowest level that is logged.",
     }),
-    format: key(choice(["text", "json"]), { fallback: "text", purpose: "`text`, or `json` for one object a line." }),
+    format: key(choice(["text", "json"]), { fallback: "text", purpose: "`text`, or `json` for one object per line." }),
   }),
 });
 

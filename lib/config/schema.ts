@@ -90,7 +90,7 @@ export function list<Item extends z.core.SomeType>(item: Item, expected: string)
 // A text in the place of a whole section may be anything, a password too: it is not repeated.
 function otherShape({ code, input }: { readonly code: string; readonly input?: unknown }, expected: string) {
   if (code !== "invalid_type") return undefined;
-  return typeof input === "string" ? `expected ${expected}, got a text` : unexpected(expected, input);
+  return typeof input === "string" ? `expected ${expected}, got a string` : unexpected(expected, input);
 }
 
 /** A text in which `mistakeIn` finds nothing wrong. */

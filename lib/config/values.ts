@@ -11,7 +11,7 @@ import { quote } from "../support/text.ts";
 
 /** What is wrong with the path of a file, as far as the text alone tells. */
 export function mistakeInPath(value: string): string | undefined {
-  if (value.trim() === "") return "is an empty text; expected the path of a file";
+  if (value.trim() === "") return "is empty; expected the path of a file";
   if (looksSecret(value)) return "holds the secret itself; expected the path of a file that holds it";
   if (/[\0\n]/.test(value)) return "has several lines; expected the path of a file";
   if (value.startsWith("~")) return `${quote(value)} begins with ~, which is not expanded here; write the whole path`;
@@ -32,17 +32,17 @@ export const HOSTNAME = "{hostname}";
 export function mistakeInKubeletUrl(value: string): string | undefined {
   const expected = "expected https://HOST:PORT, such as https://worker-1:10250";
   if (/^[^/]*\/\/[^/]*@/.test(value)) {
-    return `holds a user or a password; ${expected}, and credentials in certFile or tokenFile`;
+    return `contains a user or a password; ${expected}, and credentials in certFile or tokenFile`;
   }
   const [, scheme = "", host = "", port = "", rest = ""] =
     /^(https?):\/\/(\[[^\]]*\]|[^:/?#]*)(?::([0-9]*))?(.*)$/is.exec(value) ?? [];
   if (!isHost(host.replaceAll(HOSTNAME, "worker"))) {
-    return `${/[@?#]/.test(value) ? "this" : quote(value)} is no address of a kubelet; ${expected}`;
+    return `${/[@?#]/.test(value) ? "this" : quote(value)} is not a valid kubelet URL; ${expected}`;
   }
-  if (rest !== "" && rest !== "/") return `has something behind the host and the port; ${expected}`;
+  if (rest !== "" && rest !== "/") return `has more than a host and a port; ${expected}`;
   if (Number(port) >= 1 && Number(port) <= 65535) return undefined;
   const usual = `${scheme}://${host}:${scheme.toLowerCase() === "https" ? 10250 : 10255}`;
-  return `${quote(value)} has no valid port, and none is guessed; the usual one makes it ${usual}`;
+  return `${quote(value)} has no valid port; with the usual one it is ${usual}`;
 }
 
 /**
@@ -66,7 +66,7 @@ function isHost(host: string): boolean {
 export function mistakeInSocket(value: string): string | undefined {
   const expected = "expected the absolute path of a unix socket, such as /var/run/docker.sock";
   if (/^(?!unix:)[a-z]+:/i.test(value)) {
-    return `is no unix socket, the only way to Docker that Gilly takes; ${expected}`;
+    return `is not a unix socket, the only transport that Gilly supports; ${expected}`;
   }
   const path = withoutUnixScheme(value);
   if (!path.startsWith("/")) return `${quote(value)} is not absolute; ${expected}`;
@@ -117,25 +117,25 @@ export function mistakeInTextfile(value: string): string | undefined {
 /** What is wrong with a mirror (see mistakeInMirror), with the value. */
 export function mistakeInMirrorName(value: string): string | undefined {
   const mistake = mistakeInMirror(value);
-  return mistake === undefined ? undefined : `${quote(value)} is no mirror: ${mistake}`;
+  return mistake === undefined ? undefined : `${quote(value)} is not a valid mirror: ${mistake}`;
 }
 
 /** What is wrong with a pattern of images (see mistakeInImagePattern), with the value. */
 export function mistakeInPattern(value: string): string | undefined {
   const mistake = mistakeInImagePattern(value);
-  return mistake === undefined ? undefined : `${quote(value)} is no pattern of images: ${mistake}`;
+  return mistake === undefined ? undefined : `${quote(value)} is not a valid image pattern: ${mistake}`;
 }
 
 /** What is wrong with a pattern of a mirror's paths (see mistakeInAuthPath), with the value. */
 export function mistakeInPathPattern(value: string): string | undefined {
   const mistake = mistakeInAuthPath(value);
-  return mistake === undefined ? undefined : `${quote(value)} is no pattern of paths: ${mistake}`;
+  return mistake === undefined ? undefined : `${quote(value)} is not a valid path pattern: ${mistake}`;
 }
 
 /** What is wrong with a namespace: a label of RFC 1123, as Kubernetes demands, in which `*` stands for anything. */
 export function mistakeInNamespace(value: string): string | undefined {
   if (/^[a-z0-9*](?:[a-z0-9*-]{0,61}[a-z0-9*])?$/.test(value)) return undefined;
-  return `${quote(value)} is no namespace: expected one such as kube-system, or a pattern such as team-*`;
+  return `${quote(value)} is not a valid namespace: expected one such as kube-system, or a pattern such as team-*`;
 }
 
 /** What is wrong with an image reference (see parseReference), with the value. */

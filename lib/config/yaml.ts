@@ -48,7 +48,7 @@ function explain(error: YamlSyntaxError, lines: readonly string[]): YamlReading 
   const line = Math.min(error.line, lines.length);
   const source = lines[line - 1] ?? "";
   if (reason.includes("duplicated key")) {
-    return refusal("a key is there twice; keep one of them", line, KEY_OF_LINE.exec(source)?.[1]);
+    return refusal("duplicate key; keep one of them", line, KEY_OF_LINE.exec(source)?.[1]);
   }
   if (reason.includes("alias")) {
     return refusal('a name or value that begins with * must be in quotes, as in "*.pkg.dev"', line);

@@ -51,7 +51,7 @@ const DOCKER: Reader = {
     ...classicStore(live),
   ],
   credentials: (mirrors) =>
-    `the Engine asks mirrors without credentials: ${mirrors} must let everybody pull, or its images still need Gilly`,
+    `the Engine asks mirrors without credentials: ${mirrors} must allow anonymous pulls, or its images still need Gilly`,
 };
 
 /** The rules as containerd's files. */
@@ -101,7 +101,7 @@ function exportHosts(input: ExportInput, reader: Reader): Exported {
   return { files: [...files, ...guards], leftOut, notes, next: reader.next(expressed) };
 }
 
-const TRUST = "Mirrors are taken to speak HTTPS with a certificate that this host trusts. One with an authority of " +
+const TRUST = "Mirrors are assumed to use HTTPS with a certificate that this host trusts. A mirror with a CA of " +
   'its own needs a line ca = "/path/of/ca.crt" below capabilities; for plain HTTP write http:// instead.';
 
 function pathOf({ root }: Reader, host: string): string {
@@ -153,9 +153,9 @@ function guard(beginning: string, host: string, { authorities }: ExportInput): s
 }
 
 function reasonFor({ kind, path, rule }: ExportRule): string {
-  if (path !== "") return "hosts.toml knows hosts, not paths";
+  if (path !== "") return "hosts.toml supports hosts, not paths";
   if (kind === "suffix") {
-    return `hosts.toml knows no wildcard: write a rule for each host below ${rule.origin.slice(2)}`;
+    return `hosts.toml supports no wildcards: write a rule for each host below ${rule.origin.slice(2)}`;
   }
   return "_default is the same for every registry and cannot fill in {registry}: write a rule for each registry";
 }
@@ -164,7 +164,7 @@ function reasonFor({ kind, path, rule }: ExportRule): string {
 function classicStore(expressed: readonly ExportRule[]): string[] {
   const hub = expressed.find(({ host }) => host === "docker.io") ?? expressed.find(({ kind }) => kind === "every");
   const mirrors = hub?.mirrors.filter(({ path }) => path === "").map(({ host }) => urlOf(host)) ?? [];
-  const sentence = "with the classic image store the Engine ignores them and can have mirrors of docker.io alone";
+  const sentence = "with the classic image store the Engine ignores them and supports mirrors of docker.io only";
   if (mirrors.length === 0) return [sentence];
   return [`${sentence}: in /etc/docker/daemon.json, "registry-mirrors": ${JSON.stringify(mirrors)}`];
 }

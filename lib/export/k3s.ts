@@ -58,12 +58,12 @@ export function exportK3s(input: ExportInput): Exported {
     notes,
     next: [
       `k3s reads ${PATH} when it starts (systemctl restart k3s, or k3s-agent), RKE2 /etc/rancher/rke2/registries.yaml`,
-      "there is one such file alone: what an existing one says under configs has to be carried over",
+      "there is only one such file: carry over what an existing one has under configs",
     ],
   };
 }
 
-const TRUST = "Mirrors are taken to speak HTTPS with a certificate that this host trusts. One with an authority of " +
+const TRUST = "Mirrors are assumed to use HTTPS with a certificate that this host trusts. A mirror with a CA of " +
   "its own needs configs.HOST.tls.ca_file; for plain HTTP write http:// instead.";
 
 /**
@@ -122,14 +122,14 @@ function configsText(mirrors: readonly string[], { authorities }: ExportInput): 
 
 function reasonFor(rule: ExportRule, live: readonly ExportRule[]): string {
   const { kind, host, path } = rule;
-  if (kind === "suffix") return `k3s knows no wildcard but *: write a rule for each host below ${host.slice(1)}`;
+  if (kind === "suffix") return `k3s supports no wildcard but *: write a rule for each host below ${host.slice(1)}`;
   if (path === "" || kind === "every") return "* cannot fill in {registry}: write a rule for each registry";
   const whole = live.find((other) => other.kind === "host" && other.host === host && other.path === "");
   if (whole === undefined) {
-    return `k3s has mirrors of whole hosts: write a rule for ${host} with the same mirrors, and the path is rewritten`;
+    return `k3s mirrors only whole hosts: write a rule for ${host} with the same mirrors, and the path is rewritten`;
   }
   return `k3s rewrites a path only on the mirrors that ${host} has too, without a path of their own, and only one path ` +
-    "that lies in no other";
+    "that is within no other";
 }
 
 /** Mirrors whose own images are asked of other mirrors first: an endpoint that is the registry itself does not count. */

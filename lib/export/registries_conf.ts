@@ -46,7 +46,7 @@ export function exportRegistriesConf(input: ExportInput): Exported {
   };
 }
 
-const TRUST = "Mirrors are taken to speak HTTPS; an authority of their own belongs into " +
+const TRUST = "Mirrors are assumed to use HTTPS; the CA of one with its own belongs in " +
   "/etc/containers/certs.d/HOST/ca.crt. For plain HTTP add insecure = true below location.";
 
 function reasonAgainst(rule: ExportRule): string | undefined {

@@ -88,7 +88,7 @@ async function write(path: string, content: string): Promise<void> {
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable || error instanceof ProtectedPathError) {
       throw new ExportWriteError(
-        `Gilly itself may not write ${path}: give --output another folder and copy from there, as root: cp -r FOLDER/. /`,
+        `Gilly itself does not write to ${path}: give --output another folder and copy from there, as root: cp -r FOLDER/. /`,
         { cause: error },
       );
     }

@@ -7,7 +7,7 @@ import { referenceOrUndefined } from "./reference.ts";
 
 /** What a mirror's settings say of credentials. */
 export interface AuthSettings {
-  /** Path of credentials in the form of Docker's config.json. It need not exist yet. */
+  /** Path of credentials in the format of Docker's config.json. It need not exist yet. */
   readonly authFile?: string;
   /** Patterns of paths below the mirror's host, as of `exclude.images`; every path when left out. */
   readonly authPaths?: readonly string[];

@@ -22,7 +22,7 @@ export interface Exclusions {
  * Makes patterns ready for matching; the time of a match is proportional to the length of the name. Throws TypeError if
  * a pattern is malformed: the config has refused those already, in its own words.
  *
- * A pattern of images is compared with the whole normalised name, `domain/path`, and with the tag. `*` stands for any
+ * A pattern of images is compared with the whole normalized name, `domain/path`, and with the tag. `*` stands for any
  * run of characters but `/`, `**` for any run at all. A pattern is completed as a reference is: `nginx` is
  * `docker.io/library/nginx`, `bitnami/redis` is `docker.io/bitnami/redis`. It differs in four things:
  *

@@ -1,10 +1,10 @@
-// Image references: the grammar and the normalisation of distribution/reference, with its reasons for refusing.
+// Image references: the grammar and the normalization of distribution/reference, with its reasons for refusing.
 // Pure: text in, data out. It knows nothing of rules, registries or the local store.
 
 import { quote } from "../support/text.ts";
 
 /**
- * A normalised reference: Docker Hub's `docker.io` and `library/` are filled in, and the tag is `latest` when the text
+ * A normalized reference: Docker Hub's `docker.io` and `library/` are filled in, and the tag is `latest` when the text
  * had neither tag nor digest (distribution/reference, normalize.go, ParseNormalizedNamed and TagNameOnly).
  */
 export interface Reference {
@@ -71,7 +71,7 @@ const HEX = /^[a-f0-9]+$/;
 const HEX_LENGTHS: ReadonlyMap<string, number> = new Map([["sha256", 64], ["sha384", 96], ["sha512", 128]]);
 
 /**
- * Parses and normalises a reference. Throws InvalidReferenceError, and nothing else, for any other text; the time is
+ * Parses and normalizes a reference. Throws InvalidReferenceError, and nothing else, for any other text; the time is
  * linear in the length of the text.
  *
  * The rules are those of distribution/reference since 0.6 (reference.go, regexp.go, normalize.go). A kubelet of

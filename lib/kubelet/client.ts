@@ -36,7 +36,7 @@ function adviceOn(status: number, said: string, settings: KubeletSettings): stri
       return adviceOn401(settings);
     case 403: {
       const right = missingRight(said) ?? "nodes/pods, or on nodes/proxy before Kubernetes 1.33";
-      return `the kubelet knows us but will not show its pods: the user needs get on ${right}`;
+      return `the kubelet accepts the credentials, but the user may not list pods: it needs get on ${right}`;
     }
     default:
       return undefined;

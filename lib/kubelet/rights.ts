@@ -5,7 +5,7 @@
 export const PROXY_IS_EXEC = "get on nodes/proxy, which runs commands in every container of the node";
 
 /** The right to ask for, while nothing is known of the kubelet. */
-export const ENOUGH = `get on nodes/pods is enough from Kubernetes 1.33 on; kubelets before it want ${PROXY_IS_EXEC}`;
+export const ENOUGH = `get on nodes/pods is enough from Kubernetes 1.33 on; older kubelets need ${PROXY_IS_EXEC}`;
 
 /** Where the roles stand. */
 export const ROLES = "docs/credentials.md has the roles";
@@ -26,7 +26,7 @@ export function grantAfter(said: string): string {
     case "nodes/pods":
       return "give the user get on nodes/pods, and not on nodes/proxy, which runs commands in every container of the node";
     case "nodes/proxy":
-      return `this kubelet is older than 1.33 and wants ${PROXY_IS_EXEC}: give each node's user that of its own node alone`;
+      return `this kubelet is older than 1.33 and needs ${PROXY_IS_EXEC}: give each node's user that of its own node alone`;
     case undefined:
       return `let the user see pods: ${ENOUGH}`;
   }

@@ -136,7 +136,7 @@ export class LogMessages implements Observer {
           repair.failures.every(isCreating) ? "debug" : "info",
           repairKey(repair),
           "Repair",
-          `${repair.image} is already present, left alone; ${pods} will start when the kubelet looks again`,
+          `${repair.image} is already present, left alone; ${pods} will start when the kubelet retries`,
           fields,
         );
       case "failed":
@@ -242,7 +242,7 @@ export class LogMessages implements Observer {
   }
 
   ledgerFailed(error: unknown): void {
-    this.#logThrottled("warning", "ledger", "Ledger", `${describeError(error)}; repairs go on`);
+    this.#logThrottled("warning", "ledger", "Ledger", `${describeError(error)}; repairs continue`);
   }
 
   /** A config that was read again; `mistakes` when it was refused and the old one stays. */

@@ -30,10 +30,10 @@ export interface MetricsExporterOptions {
 /** Prometheus asks every 15 s to 60 s as a rule. */
 const INTERVAL_MS = 15_000;
 
-const LISTEN_AGAIN = "it is tried again until it works";
+const LISTEN_AGAIN = "retrying until it works";
 
-/** A loop that shows no progress for this long hangs: the unit's WatchdogSec, after which systemd kills it. */
-const HANGS_AFTER_MS = 60_000;
+/** A loop without progress for this long is unhealthy: the unit's WatchdogSec, after which systemd kills it. */
+const UNHEALTHY_AFTER_MS = 60_000;
 
 /** The metrics of a daemon and whoever may see them; follows the config from reload to reload. */
 export class MetricsExporter {
@@ -67,10 +67,10 @@ export class MetricsExporter {
   /** Whether the loop made progress lately. A clock that was set back counts as progress. */
   health(): { readonly healthy: boolean; readonly sentence: string } {
     const age = Math.max(0, this.#options.now() - this.#beatAt);
-    const ago = `the loop made progress ${Math.round(age / 1000)} s ago`;
-    return age < HANGS_AFTER_MS
-      ? { healthy: true, sentence: `ok: ${ago}` }
-      : { healthy: false, sentence: `hangs: ${ago}` };
+    const seconds = Math.round(age / 1000);
+    return age < UNHEALTHY_AFTER_MS
+      ? { healthy: true, sentence: `ok: the loop made progress ${seconds} s ago` }
+      : { healthy: false, sentence: `unhealthy: no progress for ${seconds} s` };
   }
 
   /**
@@ -145,7 +145,7 @@ export class MetricsExporter {
     await server?.close();
   }
 
-  async #attempt(what: "load" | "listen" | "textfile", work: () => Promise<void>, next = "repairs go on") {
+  async #attempt(what: "load" | "listen" | "textfile", work: () => Promise<void>, next = "repairs continue") {
     try {
       await work();
       if (this.#troubles.delete(what) && what === "textfile") {

@@ -65,12 +65,12 @@ export function makeInstruments(library: Library) {
     passes: seconds("pass", "Passes over the node's pods: how long each took, and how it ended.", PASS_SECONDS),
     lastGoodPass: gauge(
       "last_good_pass_timestamp_seconds",
-      "When the kubelet last gave its pods, in Unix time; 0 never.",
+      "When the kubelet last listed its pods, in Unix time; 0 if never.",
     ),
     pods: gauge("pods", "Pods of the node, as of the last good pass."),
     containers: gauge(
       "failing_containers",
-      "Containers that wait for an image, as of the last good pass, by what becomes of them.",
+      "Containers that wait for an image, as of the last good pass, by state.",
       ["state", "reason"],
     ),
     repairs: counter("repairs", "Repairs of images that have ended, by result.", ["result", "reason"]),
@@ -79,7 +79,7 @@ export function makeInstruments(library: Library) {
     pulledBytes: counter("pulled_bytes", "Bytes of the layers that pulls downloaded, as far as the runtime told them."),
     mirrorPulls: counter("mirror_pulls", "Images asked of a mirror, by what came of it.", ["mirror", "result"]),
     mirrorUp: gauge("mirror_up", "Whether the mirror delivered when last asked; 1 before it is asked.", ["mirror"]),
-    mirrorCoolingDown: gauge("mirror_cooling_down", "Whether the mirror is passed over for a while, since it failed.", [
+    mirrorCoolingDown: gauge("mirror_cooling_down", "Whether the mirror is cooling down after a failure.", [
       "mirror",
     ]),
     kubeletErrors: counter("kubelet_errors", "Requests for the pods that failed, by kind.", ["kind"]),

@@ -58,8 +58,10 @@ export function serveMetrics(
 }
 
 async function answer({ method, path }: Question, { contentType, render, health }: MetricsHandler): Promise<Answer> {
-  if (path !== "/metrics" && path !== "/healthz") return plain(404, "there is /metrics and /healthz\n");
-  if (method !== "GET" && method !== "HEAD") return plain(405, "only GET and HEAD\n", { allow: "GET, HEAD" });
+  if (path !== "/metrics" && path !== "/healthz") return plain(404, "not found (try /metrics, /healthz)\n");
+  if (method !== "GET" && method !== "HEAD") {
+    return plain(405, "method not allowed (use GET or HEAD)\n", { allow: "GET, HEAD" });
+  }
   if (path === "/healthz") {
     const { healthy, sentence } = health();
     return plain(healthy ? 200 : 503, `${sentence}\n`);

@@ -1,4 +1,4 @@
-// Credentials of one mirror from a file in the form of Docker's config.json. Read again when the file changes; helpers are
+// Credentials of one mirror from a file in the format of Docker's config.json. Read again when the file changes; helpers are
 // refused by name, since no program is ever run. What stands in the file never reaches a message.
 
 import { parseLocation } from "../images/location.ts";
@@ -51,7 +51,7 @@ export function credentialsFor(mirror: string, text: string, file: string): Auth
     // The parser's own message would quote the file.
     return { problem: `${file} is not JSON` };
   }
-  if (!isFields(config)) return { problem: `${file} is not an object in the form of Docker's config.json` };
+  if (!isFields(config)) return { problem: `${file} is not an object in the format of Docker's config.json` };
   const auths = isFields(config.auths) ? config.auths : {};
   const entry = valueOf(mirror, auths);
   if (isFields(entry)) {
@@ -60,7 +60,7 @@ export function credentialsFor(mirror: string, text: string, file: string): Auth
   }
   const helper = helperFor(config, mirror);
   if (helper !== undefined) {
-    return { problem: `${file} leaves ${mirror} to the credential helper ${helper}, and Gilly runs no programs` };
+    return { problem: `${file} uses the credential helper ${helper} for ${mirror}, but Gilly runs no programs` };
   }
   return entry === undefined
     ? { problem: `${file} has no credentials for ${mirror}` }

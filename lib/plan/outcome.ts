@@ -102,10 +102,10 @@ export function adviceOn(reason: UnrepairableReason, detail = ""): string {
     case "no-rule":
       return detail || "no rule maps this registry: add it under registries, then systemctl reload gilly";
     case "excluded":
-      return detail || "the operator said no";
+      return detail || "excluded by configuration";
     case "not-in-mirror":
       return `no mirror has this image${detail && `: ${detail}`}`;
     case "denied":
-      return `the mirror wants credentials, or other ones${detail && `: ${detail}`}`;
+      return `the mirror requires credentials, or rejected the configured ones${detail && `: ${detail}`}`;
   }
 }

@@ -181,7 +181,7 @@ function parseOrRefuse(image: string): Reference | Refusal {
   // An image ID names nothing in any registry; the kubelet only ever looks it up locally.
   if (isImageId(image)) {
     const advice =
-      "an image ID stands in no registry, so that nothing can pull it: name the image by its tag or digest";
+      "an image ID is not a name in a registry, so it cannot be pulled: name the image by its tag or digest";
     return { reason: "invalid-reference", advice };
   }
   try {

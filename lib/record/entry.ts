@@ -8,7 +8,7 @@ export interface LedgerEntry {
   readonly time: string;
   readonly result: "repaired" | "already-present" | "failed" | "unrepairable";
   readonly image: string;
-  /** The normalised name that the kubelet looks up. */
+  /** The normalized name that the kubelet looks up. */
   readonly reference?: string;
   readonly pods: readonly string[];
   /** Who wanted the image where no pod did; older entries do not tell. */

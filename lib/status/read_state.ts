@@ -80,7 +80,7 @@ export function readNodeState(text: string): ReadState {
   try {
     parsed = JSON.parse(text);
   } catch {
-    return { state: undefined, problems: ["it is torn, or no JSON"] };
+    return { state: undefined, problems: ["it is truncated, or not JSON"] };
   }
   const { data: found } = z.safeParse(STATE, parsed);
   if (found === undefined) return { state: undefined, problems: ["it is JSON, but not the state of a daemon"] };

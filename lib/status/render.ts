@@ -24,9 +24,7 @@ export function statusLines(state: NodeState, now: number, width: number): strin
 function containerLines({ containers, lastGoodPassAt }: NodeState, now: number, width: number): string[] {
   if (containers.length === 0) {
     return [
-      lastGoodPassAt === null
-        ? "The kubelet has not told of its pods yet."
-        : "No container fails for want of an image.",
+      lastGoodPassAt === null ? "The kubelet has not listed its pods yet." : "No containers are waiting for images.",
     ];
   }
   const sorted = containers.toSorted((left, right) => rank(left) - rank(right));
@@ -60,7 +58,7 @@ function noteOn(container: ContainerState, now: number): string {
 }
 
 function why({ state, reason, advice, message }: ContainerState): string | undefined {
-  const sentence = advice ?? message ?? (state === "repaired" ? "the kubelet will look again" : undefined);
+  const sentence = advice ?? message ?? (state === "repaired" ? "the kubelet will retry" : undefined);
   return [reason, sentence].filter((part) => part !== null && part !== undefined).join(": ") || undefined;
 }
 

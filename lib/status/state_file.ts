@@ -103,15 +103,15 @@ export async function seeDaemon(file: string, now: number): Promise<SeenDaemon> 
     { state: undefined, because, problems, silent }
   );
   const text = await readStateText(file);
-  if (text === undefined) return none(`there is no ${file}`);
+  if (text === undefined) return none(`${file} does not exist`);
   const { state, problems } = readNodeState(text);
-  if (state === undefined) return none(`${file} says nothing of one`, problems);
+  if (state === undefined) return none(`${file} holds no daemon state`, problems);
   const age = (now - Date.parse(state.writtenAt)) / 1000;
   const alive = await isAlive(state.pid);
   const wrote = `pid ${state.pid}, which wrote ${file} ${spanText(age)} ago,`;
   if (alive === false) return none(`${wrote} is gone`, problems);
   if (age > STALE_AFTER_SECONDS) {
-    return none(`${wrote} has said nothing since: see journalctl -u gilly`, problems, true);
+    return none(`${wrote} has written nothing since: see journalctl -u gilly`, problems, true);
   }
   return { state, problems };
 }

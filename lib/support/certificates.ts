@@ -38,11 +38,11 @@ export function readCertificates(pem: string): CertificateFacts[] {
 /** The PEM certificates in a text, at least one, each of which parses. Throws ClientCertificateError. */
 function certificatesIn(pem: string): string[] {
   const blocks: string[] = pem.match(CERTIFICATES) ?? [];
-  if (blocks.length === 0) throw new ClientCertificateError("there is no whole PEM certificate");
+  if (blocks.length === 0) throw new ClientCertificateError("there is no complete PEM certificate");
   try {
     for (const block of blocks) new X509Certificate(block);
   } catch {
-    throw new ClientCertificateError("the certificate does not parse");
+    throw new ClientCertificateError("the certificate cannot be parsed");
   }
   return blocks;
 }
@@ -53,12 +53,12 @@ function derOf(pem: string): Buffer {
 
 function privateKeyOf(pem: string): KeyObject {
   const block = pem.match(PRIVATE_KEY)?.[0];
-  if (block === undefined) throw new ClientCertificateError("there is no whole unencrypted PEM private key");
+  if (block === undefined) throw new ClientCertificateError("there is no complete, unencrypted PEM private key");
   let key: KeyObject;
   try {
     key = createPrivateKey(block);
   } catch {
-    throw new ClientCertificateError(`the private key does not parse: ${USABLE}`);
+    throw new ClientCertificateError(`the private key cannot be parsed: ${USABLE}`);
   }
   const curve = key.asymmetricKeyDetails?.namedCurve;
   if (!KEY_TYPES.has(key.asymmetricKeyType ?? "") || (curve !== undefined && !CURVES.has(curve))) {

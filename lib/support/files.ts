@@ -35,7 +35,7 @@ export function protectedFolderOf(path: string): string | undefined {
 /** What is wrong with the path of a file that is to be written, as one sentence; undefined when it is fine. */
 export function mistakeInWrittenPath(path: string): string | undefined {
   const folder = protectedFolderOf(path);
-  return folder === undefined ? undefined : `${path} lies in ${folder}, where Gilly never writes; ${EXPECTED}`;
+  return folder === undefined ? undefined : `${path} is in ${folder}, where Gilly never writes; ${EXPECTED}`;
 }
 
 /** What may be written instead. */
@@ -163,7 +163,7 @@ function notFollowed(path: string): ProtectedPathError {
 function refuseProtected(path: string, real: string): string {
   const folder = protectedFolderOf(path) ?? protectedFolderOf(real);
   if (folder === undefined) return real;
-  const leads = real === path ? `lies in ${folder}` : `leads to ${real}, in ${protectedFolderOf(real) ?? folder}`;
+  const leads = real === path ? `is in ${folder}` : `leads to ${real}, in ${protectedFolderOf(real) ?? folder}`;
   throw new ProtectedPathError(`${path} ${leads}, where Gilly never writes; ${EXPECTED}`);
 }
 

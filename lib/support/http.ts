@@ -118,7 +118,7 @@ export async function readBody(
     }
   } catch (error) {
     options.signal.throwIfAborted();
-    throw error instanceof HttpError ? error : new HttpError("the answer broke off", { cause: error });
+    throw error instanceof HttpError ? error : new HttpError("the answer was cut off", { cause: error });
   } finally {
     clearTimeout(timer);
     options.signal.removeEventListener("abort", cancel);

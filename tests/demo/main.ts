@@ -47,14 +47,14 @@ async function show(worker: FakeNode): Promise<number> {
   const problem = await watch(worker, gilly, untold);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const { code } = await gilly.end();
-  const failure = problem ?? misbehaviour(code, worker);
+  const failure = problem ?? misbehavior(code, worker);
   print(`\nAfter ${seconds} s\n\n${pods(worker, " (expected: no rule)")}\n`);
   if (failure === undefined) return 0;
   print(`The demo failed: ${failure}\n`);
   return 1;
 }
 
-function misbehaviour(code: number, worker: FakeNode): string | undefined {
+function misbehavior(code: number, worker: FakeNode): string | undefined {
   if (code !== 0) return `Gilly ended with exit code ${code} when it was asked to stop.`;
   const [call] = worker.engine.unexpected;
   return call && `Gilly made a call that is not its business: ${call}.`;

@@ -48,7 +48,10 @@ testIfPossible("a certificate that was asked for, approved and installed opens a
       await Deno.writeTextFile(`${bench.dir}/other.crt`, makeAuthority("another").certificatePem);
       const { code, err } = await bench.run(`${AT_ONCE} ${url} --ca ${bench.dir}/other.crt`);
       assertEquals(code, 1);
-      assertMatch(err, /^gilly-credentials: \S+ shows a certificate that \S+other\.crt does not vouch for \([^\n]+$/);
+      assertMatch(
+        err,
+        /^gilly-credentials: \S+ presents a certificate that \S+other\.crt does not vouch for \([^\n]+$/,
+      );
     });
     await t.step("the right one is placed, and Gilly sees the kubelet's pods with it", async () => {
       const out = await bench.sh(`${AT_ONCE} ${url}`);

@@ -99,7 +99,7 @@ const REASONS: readonly ReasonCase[] = [
     image: "guarded.example/a/b:1",
     waiting: PULL_FAILED,
     reason: "denied",
-    advice: "the mirror wants credentials, or other ones: pull 127.0.0.1:",
+    advice: "the mirror requires credentials, or rejected the configured ones: pull 127.0.0.1:",
     isTried: true,
   },
 ];

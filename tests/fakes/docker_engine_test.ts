@@ -115,7 +115,7 @@ engineTest("a pull can be held, seen and let go, and calls are waited for", asyn
   assertEquals(engine.pulls().sort(), ["m.example/a/b:1", "m.example/a/c:1"]);
 });
 
-Deno.test("names are normalised as Docker does", () => {
+Deno.test("names are normalized as Docker does", () => {
   const names = [
     ["nginx", "docker.io/library/nginx", "nginx"],
     ["library/nginx:1", "docker.io/library/nginx", "nginx"],

@@ -1,4 +1,4 @@
-// The image store of the stand-in Docker Engine: names as Docker normalises them, and the two ways in which Engines look
+// The image store of the stand-in Docker Engine: names as Docker normalizes them, and the two ways in which Engines look
 // up digests. It shares no code with lib/, so that a mistake there cannot hide here.
 import { createHash } from "node:crypto";
 

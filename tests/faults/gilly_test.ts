@@ -124,7 +124,7 @@ scenario(
     const other = node.engine.registries["other.example"]!;
     other.state = "cut";
     await using gilly = await startProgram(["run", "--config", node.configFile]);
-    await gilly.waitForLine(/\[Ledger\] .*cannot write the ledger .*; repairs go on/);
+    await gilly.waitForLine(/\[Ledger\] .*cannot write the ledger .*; repairs continue/);
     await gilly.waitForLine(/repaired gcr\.io\/acme\/hurt:1 /);
     await Deno.remove(`${disk.dir}/ballast`);
     other.state = "up";

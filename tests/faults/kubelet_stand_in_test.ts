@@ -35,7 +35,7 @@ scenario(standIn("/pods answers slowly, for the length of a repair", "the repair
 });
 
 const ANSWERS: Readonly<Record<string, readonly [Parameters<Scene["node"]["kubelet"]["answerWith"]>[0], RegExp]>> = {
-  "half of its answer": [{ body: '{"kind":"PodList","items":[{"metadata":', isBrokenOff: true }, /broke off|no answer/],
+  "half of its answer": [{ body: '{"kind":"PodList","items":[{"metadata":', isBrokenOff: true }, /cut off|no answer/],
   "half of its answer, as if it were whole": [{ body: '{"kind":"PodList","items":[{"metadata":' }, /expected JSON/],
   "a web page": [{ body: "<html>It works!</html>", contentType: "text/html" }, /expected JSON/],
   "nothing": [{ body: "" }, /expected JSON/],

@@ -14,10 +14,13 @@ function configOf(bench: Bench) {
 
 for (
   const [mirror, expected] of [
-    ["gcr.io=https://m.example", 'registries."gcr.io"[0]: "https://m.example" is no mirror: leave out https://'],
-    ["*=m", 'registries."*"[0]: "m" is no mirror: '],
-    ["gcr.io=m.example/", 'registries."gcr.io"[0]: "m.example/" is no mirror: '],
-    ["gcr.io/=m.example", 'registries."gcr.io/": is no origin: '],
+    [
+      "gcr.io=https://m.example",
+      'registries."gcr.io"[0]: "https://m.example" is not a valid mirror: leave out https://',
+    ],
+    ["*=m", 'registries."*"[0]: "m" is not a valid mirror: '],
+    ["gcr.io=m.example/", 'registries."gcr.io"[0]: "m.example/" is not a valid mirror: '],
+    ["gcr.io/=m.example", 'registries."gcr.io/": is not a valid origin: '],
   ] as const
 ) {
   test(`--mirror ${mirror} is refused with what Gilly says of it, and nothing is placed`, async (bench) => {

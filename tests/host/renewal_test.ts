@@ -53,7 +53,7 @@ testIfPossible(
       assertEquals([code, findings[0]], [1, {
         name: "daemon",
         verdict: "fail",
-        message: "not running: there is no /run/gilly/state.json",
+        message: "not running: /run/gilly/state.json does not exist",
         remedy: "systemctl start gilly; journalctl -u gilly -n 20 says why it stopped",
       }]);
       const files = findings.filter(({ name }) => name.startsWith("kubelet."));

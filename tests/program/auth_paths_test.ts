@@ -62,7 +62,7 @@ const RULES: readonly (readonly [string, string, AuthSettings, string | undefine
 for (const [origin, mirror, settings, place] of RULES) {
   Deno.test(`${origin}: ${mirror} with ${JSON.stringify(settings)} is ${place ? "a warning" : "fine"}`, () => {
     const found = checkOpenCredentials([{ origin, mirrors: [mirror] }], { [HOST]: settings });
-    const message = `through the rule "*" any pod can run whatever ${place} has and ${FILE} may see, ` +
+    const message = `with the rule "*", any pod can run whatever ${FILE} gives access to on ${place}, ` +
       "without imagePullSecrets";
     assertEquals(
       found.map(({ verdict, message }) => [verdict, message]),
@@ -94,7 +94,7 @@ Deno.test("a mirror that was asked outside the paths of its credentials is not s
     "warn",
     `add the paths that pods need to mirrors."${HOST}".authPaths`,
   ]);
-  assertStringIncludes(denied.message, "wants credentials: unauthorized; asked without credentials: a/b is outside");
+  assertStringIncludes(denied.message, "requires credentials: unauthorized; asked without credentials: a/b is outside");
 });
 
 /** A worker whose mirror wants credentials for every image, and with a config that has them for some paths. */
@@ -139,5 +139,8 @@ Deno.test("explain and check say of each path how it is asked", async () => {
     [without],
   ]);
   const { stdout: checked } = await runProgram(["check", "--config", node.configFile]);
-  assertStringIncludes(checked, `mirror harbor.example: reachable, and takes the credentials of ${node.dir}/auth.json`);
+  assertStringIncludes(
+    checked,
+    `mirror harbor.example: reachable, and accepts the credentials of ${node.dir}/auth.json`,
+  );
 });

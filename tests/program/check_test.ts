@@ -58,7 +58,7 @@ Deno.test("check --syntax-only judges the text of a config, and looks at nothing
       "kubelet: {url: 'https://{hostname}:10250', tokenFile: /nowhere/token}\nregistries: {gcr.io: m.example}\n";
     const good = await check(config);
     assertEquals([good.code, good.stderr], [0, ""]);
-    assertEquals(good.stdout, `ok    config: ${file} is in order, with 1 rule\n\n1 ok, 0 warn, 0 fail\n`);
+    assertEquals(good.stdout, `ok    config: ${file} is valid, with 1 rule\n\n1 ok, 0 warn, 0 fail\n`);
     const bad = await check(config.replace("m.example", "https://m.example"));
     assertEquals([bad.code, bad.stderr], [78, ""]);
     assertMatch(
@@ -164,7 +164,7 @@ testIfPossible(
     const silent = await check("--state-file", running);
     assertMatch(
       silent.findings[0]!.message,
-      /^not running: pid \d+, which wrote \S+ \d+ days ago, has said nothing since/,
+      /^not running: pid \d+, which wrote \S+ \d+ days ago, has written nothing since/,
     );
     assertEquals([silent.code, silent.findings[0]!.remedy], [1, next("restart", "what it did last")]);
     assertEquals(silent.findings.map(({ verdict }) => verdict).filter((it) => it === "fail").length, 1);
@@ -207,7 +207,7 @@ Deno.test("check tells a kubelet that is not trusted from one that is not there"
   };
   const config = await Deno.readTextFile(node.configFile);
   await Deno.writeTextFile(node.configFile, config.replace("https://localhost", "https://127.0.0.1"));
-  assertEquals((await failing())[1], "fail kubelet certificate: 127.0.0.1 shows a certificate made out to localhost");
+  assertEquals((await failing())[1], "fail kubelet certificate: 127.0.0.1 presents a certificate issued for localhost");
   await Deno.writeTextFile(node.configFile, config);
   node.kubelet.answerWith({ status: 403 });
   assertMatch((await failing())[0]!, /^fail kubelet access: .* answered 403: "Forbidden/);

@@ -109,9 +109,9 @@ for (const shell of ["dash", "bash --posix", "busybox sh"]) {
   test(`the three steps of the page put three files in place (${shell})`, async (bench) => {
     const [program = ""] = shell.split(" ");
     if ((await bench.run(`command -v ${program}`)).code !== 0) return console.log(`no ${program} here`);
-    const blocks = ["By copy and paste", "With `kubectl`, beside"].map((words) => blockBehind(PAGE, words)).join("");
+    const blocks = ["Step by step", "With `kubectl`, in the folder"].map((words) => blockBehind(PAGE, words)).join("");
     assertEquals(blocks.trimEnd(), STEPS);
-    const script = `systemctl() { :; }\ngilly() { :; }\n${blocks}${blockBehind(PAGE, "The cluster signs a moment")}`;
+    const script = `systemctl() { :; }\ngilly() { :; }\n${blocks}${blockBehind(PAGE, "The cluster signs shortly")}`;
     await withKubelet(bench, async (kubelet) => {
       const out = await bench.sh(script, { GILLY_SHELL: shell });
       assertMatch(out, /the certificate of gilly:worker-10 is in place, good until .* GMT: systemctl start gilly/);
@@ -134,7 +134,7 @@ for (const shell of ["dash", "bash --posix", "busybox sh"]) {
 test("the loop of the page does it by ssh for every worker, however long the signing takes", async (bench) => {
   bench.setCluster("unsigned", "1");
   await withKubelet(bench, async () => {
-    await bench.sh(blockBehind(PAGE, "By ssh, for every worker"));
+    await bench.sh(blockBehind(PAGE, "Over ssh, for all workers"));
     checkClientCertificate(
       bench.files()["kubelet-client.crt"]!.text,
       bench.files()["kubelet-client.key"]!.text,
@@ -198,7 +198,7 @@ test("--dry-run changes nothing, in no step", async (bench) => {
 test("a kubelet that is down is not asked, and that is said", async (bench) => {
   await bench.sh(STEPS);
   const out = await bench.sh("gilly-credentials install worker-10.crt");
-  assertMatch(out, /^not checked: https:\/\/127\.0\.0\.1:1 does not answer; gilly check tells, once it does$/m);
+  assertMatch(out, /^not checked: https:\/\/127\.0\.0\.1:1 does not answer; run gilly check once it does$/m);
   assertMatch(await bench.sh("gilly-credentials install worker-10.crt"), /nothing to do$/);
 });
 
@@ -303,7 +303,7 @@ test("what the kubelet refuses never replaces a pair that works", async (bench) 
   await unchanged(
     { server: stranger },
     200,
-    /shows a certificate that \S+kubelet-ca.crt does not vouch for \(.+\): give --ca FILE/,
+    /presents a certificate that \S+kubelet-ca.crt does not vouch for \(.+\): give --ca FILE/,
   );
   await withKubelet(bench, async () => void await bench.sh(install));
 });
@@ -319,7 +319,7 @@ test("what this host trusts otherwise does not vouch for the kubelet", async (be
     const env = { SSL_CERT_DIR: trusted, SSL_CERT_FILE: `${trusted}/company.crt` };
     const { code, err } = await bench.run("gilly-credentials install worker-10.crt", env);
     assertEquals(code, 1, "it is not installed");
-    assertMatch(err, /^gilly-credentials: \S+ shows a certificate that \S+ca\.crt does not vouch for/);
+    assertMatch(err, /^gilly-credentials: \S+ presents a certificate that \S+ca\.crt does not vouch for/);
   }, { server: company });
 });
 
@@ -378,7 +378,7 @@ test("without an installed Gilly it says what to run first", async (bench) => {
 
 test("the roles of the page allow what a kubelet asks for, and nothing else", async (bench) => {
   bench.setCluster("nodes", "node/worker-10\nnode/worker-11\n");
-  for (const words of ["From **Kubernetes 1.33**", "Kubelets **below 1.33**", "After the upgrade to 1.33"]) {
+  for (const words of ["From **Kubernetes 1.33**", "Kubelets **before 1.33**", "After the upgrade to 1.33"]) {
     await bench.sh(blockBehind(PAGE, words));
   }
   const documents = Deno.readTextFileSync(`${bench.cluster}/rights.yaml`).split(/^---$/m).map((text) => parse(text))

@@ -62,7 +62,7 @@ Deno.test("export prints files on standard output, and what it left out on stand
     const { code, stdout, stderr } = await runProgram(["export", "containerd", "--config", config]);
     assertEquals([code, stdout.split("\n")[0]], [0, "# /etc/containerd/certs.d/gcr.io/hosts.toml"]);
     assertStringIncludes(stdout, '\n[host."https://mirror.example"]\n');
-    assertStringIncludes(stderr, "gilly: warning: *.pkg.dev (line 4) is left out: hosts.toml knows no wildcard");
+    assertStringIncludes(stderr, "gilly: warning: *.pkg.dev (line 4) is left out: hosts.toml supports no wildcard");
     assertStringIncludes(stderr, 'gilly: then: containerd reads these files if its config.toml says config_path = "');
   });
 });
@@ -103,7 +103,10 @@ Deno.test("export cannot write to /etc itself, and says what to do instead", asy
   await withConfig(async (config) => {
     const { code, stderr } = await runProgram(["export", "k3s", "--output", "/", "--config", config]);
     assertEquals(code, 1);
-    assertStringIncludes(stderr, "Gilly itself may not write /etc/rancher/k3s/registries.yaml: give --output another");
+    assertStringIncludes(
+      stderr,
+      "Gilly itself does not write to /etc/rancher/k3s/registries.yaml: give --output another",
+    );
   });
 });
 
@@ -118,11 +121,11 @@ Deno.test("export fails when not one rule can be expressed", async () => {
 });
 
 const MISTAKES: readonly (readonly [readonly string[], string])[] = [
-  [[], "gilly export wants a FORMAT: containerd, docker, registries.conf, k3s; see gilly export --help"],
+  [[], "gilly export requires a FORMAT: containerd, docker, registries.conf, k3s; see gilly export --help"],
   [["containred"], 'unknown format "containred", did you mean containerd? expected one of containerd, docker, '],
   [["toString"], 'unknown format "toString"; expected one of containerd, docker, registries.conf, k3s'],
-  [["k3s", "docker"], 'gilly export takes one FORMAT; "docker" is too many'],
-  [["k3s", "--force"], "--force wants --output DIR too"],
+  [["k3s", "docker"], 'gilly export takes one FORMAT; unexpected argument "docker"'],
+  [["k3s", "--force"], "--force requires --output DIR"],
 ];
 
 for (const [words, message] of MISTAKES) {

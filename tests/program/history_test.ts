@@ -88,8 +88,8 @@ Deno.test("where no pod asked, the table says who did, and of older entries what
 
 const UTC = { TZ: "UTC" };
 const SAID = [
-  `gilly: left out of ${LEDGER}: 1 line that cannot be read`,
-  `gilly: shown as far as it is known, of ${LEDGER}: 1 line of a newer Gilly`,
+  `gilly: ${LEDGER}: skipped 1 line that cannot be read`,
+  `gilly: ${LEDGER}: 1 line of a newer Gilly may not be shown in full`,
 ];
 
 Deno.test("in a pipe each entry is one line, and what is odd about the ledger is said beside it", async () => {
@@ -121,7 +121,7 @@ Deno.test("in a terminal of 80 columns no line is longer", async () => {
 
 Deno.test("a ledger that is not there, or has nothing that matches, is said to be so", async () => {
   const empty = await runProgram(["history", "--ledger", "/nonexistent/ledger.jsonl"]);
-  assertEquals([empty.code, empty.stdout], [0, "Nothing stands in /nonexistent/ledger.jsonl yet.\n"]);
+  assertEquals([empty.code, empty.stdout], [0, "/nonexistent/ledger.jsonl has no entries.\n"]);
   const none = await runProgram(["history", "--ledger", LEDGER, "--pod", "nobody"]);
   assertEquals([none.code, none.stdout], [0, `Nothing in ${LEDGER} matches.\n`]);
 });
@@ -135,7 +135,7 @@ Deno.test("a ledger that cannot be read is an error with its name", async () => 
 Deno.test("a time that is none is a usage error", async () => {
   const { code, stderr } = await runProgram(["history", "--since", "yesterday"]);
   assertEquals(code, 2);
-  assertMatch(stderr, /^gilly: --since wants a span such as 30m, 2h or 7d, .*, got "yesterday"/);
+  assertMatch(stderr, /^gilly: --since requires a span such as 30m, 2h or 7d, .*, got "yesterday"/);
 });
 
 Deno.test("the config names the ledger, and missing certificates are no obstacle; a named config must be there", async () => {

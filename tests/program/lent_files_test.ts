@@ -97,8 +97,8 @@ Deno.test("a lent key that every user may read is warned of where it lies", asyn
   tree.start();
   Deno.chmodSync(tree.source("kubelet-client.key"), 0o644);
   assertEquals((await tree.troubles(true)).filter((line) => line.startsWith("warn kubelet.keyFile:")), [
-    "warn kubelet.keyFile: /pki/kubelet-client.key holds a secret, and its mode 0644 opens it to every user of this " +
-    "host → chmod o= /pki/kubelet-client.key",
+    "warn kubelet.keyFile: /pki/kubelet-client.key holds a secret, but its mode 0644 gives every user of this host " +
+    "access → chmod o= /pki/kubelet-client.key",
   ]);
 });
 
@@ -181,8 +181,8 @@ Deno.test("a copy that nothing lends fails, and one from no plain file is not ch
   assertEquals(lines.slice(1, 3), [
     "warn kubelet.caFile: /run/credentials/gilly.service/kubelet-ca.crt was not checked: " +
     "it is there only while gilly.service runs → check again while it runs: systemctl start gilly",
-    "fail kubelet.certFile: /run/credentials/gilly.service/kubelet-client.crt is lent by nobody: " +
-    "no LoadCredential=kubelet-client.crt:FILE of gilly.service lends it → add that line: systemctl edit gilly",
+    "fail kubelet.certFile: /run/credentials/gilly.service/kubelet-client.crt is not provided by any unit: " +
+    "gilly.service has no LoadCredential=kubelet-client.crt:FILE → add that line: systemctl edit gilly",
   ]);
 });
 
@@ -252,19 +252,19 @@ Deno.test("a daemon that does not run fails where the unit is installed, and is 
       `${verdict} ${message} → ${remedy}`.replaceAll(tree.root, "")
     );
   assertEquals(await check(), [
-    "fail not running: there is no /run/gilly/state.json → " +
+    "fail not running: /run/gilly/state.json does not exist → " +
     "systemctl start gilly; journalctl -u gilly -n 20 says why it stopped",
   ]);
   await Deno.remove(`${tree.root}${UNIT}`);
   await Deno.symlink("/dev/null", `${tree.root}${UNIT}`);
   assertEquals(await check(), [
-    "fail not running: there is no /run/gilly/state.json; gilly.service is masked → " +
+    "fail not running: /run/gilly/state.json does not exist; gilly.service is masked → " +
     "systemctl unmask gilly; systemctl start gilly",
   ]);
   await Deno.remove(`${tree.root}${UNIT}`);
   assertEquals(await installed("gilly.service", { root: tree.root }), "absent");
   assertEquals(await check(), [
-    "warn not running: there is no /run/gilly/state.json; there is no gilly.service here → " +
+    "warn not running: /run/gilly/state.json does not exist; gilly.service is not installed → " +
     "install.sh puts it there, or: gilly run",
   ]);
   tree.write("/usr/local/lib/systemd/system/gilly.service", "[Service]\n");
@@ -295,8 +295,8 @@ testIfPossible(
       [once.code, once.stderr],
       [
         1,
-        "gilly: cannot use /run/credentials/gilly-test.service/ca.crt: no LoadCredential=ca.crt:FILE of " +
-        "gilly-test.service lends it; add that line: systemctl edit gilly\n",
+        "gilly: cannot use /run/credentials/gilly-test.service/ca.crt: gilly-test.service has " +
+        "no LoadCredential=ca.crt:FILE; add that line: systemctl edit gilly\n",
       ],
     );
   },

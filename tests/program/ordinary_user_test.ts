@@ -34,7 +34,7 @@ testIfPossible("a user who is not let in is told who is", missing, async () => {
   };
   const pull = await saidTo("pull", "gcr.io/a/b:1");
   assertEquals(pull.code, 1);
-  const denied = "Permission denied (os error 13); root and the group of the socket may use it";
+  const denied = "Permission denied (os error 13); only root and the socket's group may use it";
   assertStringIncludes(pull.stderr, `no usable answer from the Docker Engine at ${node.engine.socket}: ${denied}`);
   const history = await saidTo("history");
   assertEquals(history.code, 1);

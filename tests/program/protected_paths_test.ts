@@ -56,7 +56,7 @@ for (const folder of PROTECTED_FOLDERS) {
     try {
       const { code, stderr } = await runGilly(["once", "--config", node.configFile]);
       assertEquals(code, 78);
-      assertStringIncludes(stderr, `config.yaml:3: ledger.file: ${ledgerFile} lies in ${folder}, where Gilly never`);
+      assertStringIncludes(stderr, `config.yaml:3: ledger.file: ${ledgerFile} is in ${folder}, where Gilly never`);
       assertEquals(await exists(ledgerFile), false);
     } finally {
       await Deno.remove(ledgerFile).catch(() => {});

@@ -138,7 +138,7 @@ testIfPossible("Ctrl-C on a terminal takes the bars away and ends with 130", mis
   await terminal.type("\x03");
   assertEquals(await terminal.ended(), 130);
   assertEquals(terminal.text, "interrupted: gcr.io/a/b:1 not repaired\n");
-  // Nothing that would have to be undone: no cursor hidden, no other screen, no colour left on.
+  // Nothing that would have to be undone: no cursor hidden, no other screen, no color left on.
   // deno-lint-ignore no-control-regex
   assert(!/\x1b\[(?!\d*[AJ])/.test(terminal.raw), JSON.stringify(terminal.raw));
 });

@@ -109,7 +109,10 @@ Deno.test("status shows what the running daemon knows, from its start to its sto
     assertEquals((await gilly.end("SIGTERM")).code, 0);
     await watching.until((text) => text.includes('"running":false'));
     const gone = await status(runtime);
-    assertEquals([gone.code, gone.stdout], [3, `no daemon runs: there is no ${runtime}/state.json\n${START}\n`]);
+    assertEquals([gone.code, gone.stdout], [
+      3,
+      `gilly is not running: ${runtime}/state.json does not exist\n${START}\n`,
+    ]);
     assertEquals([...Deno.readDirSync(runtime)], []);
   } finally {
     await gilly.end("SIGKILL");
@@ -182,9 +185,9 @@ Deno.test("status --watch in a pipe prints what changed, and not that it grew ol
     await replace({ totals: { repaired: 42, failed: 5 } });
     await watching.until((text) => text.includes("42 repaired"));
     await Deno.remove(`${dir}/state.json`);
-    await watching.until((text) => text.includes("no daemon runs"));
+    await watching.until((text) => text.includes("gilly is not running"));
     assertEquals(await watching.end("SIGTERM"), 0);
-    assertEquals(watching.text.match(/Checked|no daemon runs/g), ["Checked", "Checked", "no daemon runs"]);
+    assertEquals(watching.text.match(/Checked|gilly is not running/g), ["Checked", "Checked", "gilly is not running"]);
     assertEquals(watching.text.includes("\x1b"), false);
   });
 });
@@ -194,22 +197,22 @@ const RESTART = "→ systemctl restart gilly; journalctl -u gilly -n 20 says wha
 
 /** What is in the state file, and why no daemon stands behind it. */
 const NONE: readonly (readonly [string, string | Partial<NodeState>, RegExp])[] = [
-  ["half a state", '{"version":1,"pid":', /^no daemon runs: \S+state\.json says nothing of one\n$/],
+  ["half a state", '{"version":1,"pid":', /^gilly is not running: \S+state\.json holds no daemon state\n$/],
   [
     "a process that is gone",
     // An age that is the same half a minute later.
     { pid: 2 ** 22 + 1, writtenAt: new Date(Date.now() - 3_600_000).toISOString() },
-    /^no daemon runs: pid 4194305, which wrote \S+ 60 min ago, is gone\n$/,
+    /^gilly is not running: pid 4194305, which wrote \S+ 60 min ago, is gone\n$/,
   ],
   [
     "a daemon that hangs",
     { writtenAt: "2020-01-01T00:00:00Z" },
-    /^no daemon runs: pid \d+, which wrote \S+ \d+ days ago, has said nothing since: see journalctl -u gilly\n$/,
+    /^gilly is not running: pid \d+, which wrote \S+ \d+ days ago, has written nothing since: see journalctl -u gilly\n$/,
   ],
 ];
 
 for (const [name, content, said] of NONE) {
-  Deno.test(`of ${name} status says that no daemon runs, and ends with 3`, async () => {
+  Deno.test(`of ${name} status says that gilly is not running, and ends with 3`, async () => {
     await withState(typeof content === "string" ? {} : content, async (dir) => {
       if (typeof content === "string") await Deno.writeTextFile(`${dir}/state.json`, content);
       const text = await status(dir);
@@ -219,7 +222,7 @@ for (const [name, content, said] of NONE) {
       assertEquals(next, name === "a daemon that hangs" ? `${RESTART}\n` : `${START}\n`);
       const json = await status(dir, "--json");
       assertEquals([json.code, JSON.parse(json.stdout).running], [3, false]);
-      assertMatch(`no daemon runs: ${JSON.parse(json.stdout).because}\n`, said);
+      assertMatch(`gilly is not running: ${JSON.parse(json.stdout).because}\n`, said);
     });
   });
 }

@@ -126,7 +126,7 @@ const DAMAGES: Readonly<Record<string, readonly [(dir: string) => Promise<void>,
   "a client key cut off in the middle": [async (dir) => {
     const text = await Deno.readTextFile(`${dir}/client.key`);
     await Deno.writeTextFile(`${dir}/client.key`, text.slice(0, text.length / 2));
-  }, /PRIVATE KEY block is not whole/],
+  }, /PRIVATE KEY block is incomplete/],
   "the key in place of the certificate": [async (dir) => {
     await Deno.copyFile(`${dir}/client.key`, `${dir}/client.crt`);
   }, /certificate/],

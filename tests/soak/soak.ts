@@ -95,7 +95,7 @@ function registries() {
 }
 
 function startSubject(node: FakeNode, every: number) {
-  // Not the compiler's, but the flags of the compiled program: optimised code would be growth that no installed Gilly has.
+  // Not the compiler's, but the flags of the compiled program: optimized code would be growth that no installed Gilly has.
   const flags = permissions().filter((flag) => flag.startsWith("--v8-flags"));
   const child = new Deno.Command(Deno.execPath(), {
     args: [

@@ -3,9 +3,14 @@
 import { assertEquals } from "@std/assert";
 import { PROJECT } from "../../tools/deno.ts";
 
-/** Holds a text to a file below tests/testdata/golden; with GOLDEN=write in the environment it writes the file. */
+/** Whether the files below tests/testdata/golden are to be written instead of compared: GOLDEN=write. */
+export function isRenewingGolden(): boolean {
+  return Deno.env.get("GOLDEN") === "write";
+}
+
+/** Holds a text to a file below tests/testdata/golden. */
 export function assertGolden(text: string, file: string): void {
   const path = `${PROJECT}tests/testdata/golden/${file}`;
-  if (Deno.env.get("GOLDEN") === "write") Deno.writeTextFileSync(path, text);
+  if (isRenewingGolden()) Deno.writeTextFileSync(path, text);
   assertEquals(text, Deno.readTextFileSync(path), `${file} is not what is printed`);
 }

@@ -12,7 +12,7 @@ export function dockerAdvice(socket: string): RuntimeAdvice {
     remedies: {
       noSocket: "is docker.socket of the config right? If it is: systemctl start docker",
       notListening: "systemctl start docker; journalctl -u docker -n 20 says why it stopped",
-      failed: "systemctl status docker; journalctl -u docker -n 20 may tell more",
+      failed: "systemctl status docker; journalctl -u docker -n 20 has details",
     },
     proxyRemedy:
       "configure it for the Docker Engine, which pulls: systemctl show docker -p Environment shows what it has",

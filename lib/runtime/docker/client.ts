@@ -206,7 +206,7 @@ export class DockerRuntime implements Runtime {
         this.#connection.forgetVersion();
         throw new RuntimeError(
           "unreachable",
-          `${attempt}: the answer of the Docker Engine broke off: ${causeText(cause)}`,
+          `${attempt}: the Docker Engine's answer was cut off: ${causeText(cause)}`,
           {
             cause,
           },

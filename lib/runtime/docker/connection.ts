@@ -81,7 +81,7 @@ export class DockerConnection {
       throw new RuntimeError(
         "unreachable",
         `${attempt}: ${this.socket} does not answer as a Docker Engine: ${message}`,
-        { silence: this.#silence(`what listens there is no Docker Engine: ${message}`) },
+        { silence: this.#silence(`what listens there is not a Docker Engine: ${message}`) },
       );
     }
     await response.body?.cancel();
@@ -91,7 +91,7 @@ export class DockerConnection {
       throw new RuntimeError(
         "failed",
         `${attempt}: ${this.socket} does not answer as a Docker Engine (no Api-Version)`,
-        { silence: this.#silence("what listens there is no Docker Engine: no Api-Version") },
+        { silence: this.#silence("what listens there is not a Docker Engine: no Api-Version") },
       );
     }
     return this.#apiVersion = version;
@@ -182,7 +182,7 @@ function parseObject(text: string): Fields | undefined {
 /** What a cause says, and whom a socket lets in where it says that we are not. */
 function reasonOf(cause: unknown): string {
   const text = causeText(cause);
-  return /permission denied/i.test(text) ? `${text}; root and the group of the socket may use it` : text;
+  return /permission denied/i.test(text) ? `${text}; only root and the socket's group may use it` : text;
 }
 
 /** What a cause says, on one line. */

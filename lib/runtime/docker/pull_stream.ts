@@ -103,8 +103,8 @@ export class PullTally {
   get stalledBy(): string | undefined {
     const statuses = new Set(this.#last.values().map((line) => line.status ?? ""));
     if (!statuses.isDisjointFrom(DOWNLOADING)) return undefined;
-    if (!statuses.isDisjointFrom(UNPACKING)) return "the Docker Engine does not get on with unpacking its layers";
-    return statuses.has("Waiting") ? "its layers wait for a download slot of the Docker Engine" : undefined;
+    if (!statuses.isDisjointFrom(UNPACKING)) return "Docker is stuck extracting layers";
+    return statuses.has("Waiting") ? "its layers are waiting for a Docker download slot" : undefined;
   }
 
   /** `sha256:…` of the manifest or index that was served. */
@@ -133,7 +133,9 @@ function errorOf(value: Fields): string | undefined {
   const detail = value.errorDetail;
   if (isFields(detail) && typeof detail.message === "string" && detail.message !== "") return detail.message;
   if (typeof value.error === "string" && value.error !== "") return value.error;
-  return detail === undefined && value.error === undefined ? undefined : "the Engine reported an error without a text";
+  return detail === undefined && value.error === undefined
+    ? undefined
+    : "the Engine reported an error without a message";
 }
 
 function isSize(value: unknown): value is number {

@@ -9,7 +9,7 @@ Deno.test("a secret that others may read or change is a warning that says how to
   assertEquals(checkSecretFile("kubelet.keyFile", "/etc/k.key", 0o100644), {
     name: "kubelet.keyFile",
     verdict: "warn",
-    message: "/etc/k.key holds a secret, and its mode 0644 opens it to every user of this host",
+    message: "/etc/k.key holds a secret, but its mode 0644 gives every user of this host access",
     remedy: "chmod o= /etc/k.key",
   });
 });

@@ -31,6 +31,6 @@ Deno.test("a daemon in trouble and a mirror that cools down are warnings", () =>
   assertEquals(findings[1]!.message, "is not asked for another 3 s: 503");
   const withoutEngine = readNodeState(JSON.stringify({ version: 1, pid: 1, writtenAt: at, trouble: away })).state!;
   const [{ verdict, message, remedy } = { verdict: "ok", message: "", remedy: "" }] = checkState(withoutEngine, NOW);
-  assertEquals([verdict, remedy], ["warn", "see the runtime above; the daemon goes on by itself"]);
+  assertEquals([verdict, remedy], ["warn", "see the runtime above; the daemon resumes automatically"]);
   assertEquals(message, `${away.engine}: nothing can be repaired; 0 repaired since start`);
 });

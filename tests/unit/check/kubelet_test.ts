@@ -19,7 +19,7 @@ for (
       "unreachable",
       'invalid peer certificate: certificate not valid for name "worker-10"; certificate is only valid for DnsName("w-10")',
       "kubelet certificate",
-      "made out to w-10",
+      "issued for w-10",
       "write https://w-10:10250 into kubelet.url",
     ],
     [
@@ -52,7 +52,7 @@ for (
       'answered 403: "Forbidden (user=gilly, verb=get, resource=nodes, subresource=proxy)"',
       "kubelet access",
       "403",
-      "this kubelet is older than 1.33 and wants get on nodes/proxy, which runs commands in every container",
+      "this kubelet is older than 1.33 and needs get on nodes/proxy, which runs commands in every container",
     ],
     ["unexpected", "answered 200, but not with pods", "kubelet pods", "not with pods", "10250"],
   ] as const

@@ -16,7 +16,7 @@ for (
       "tls: x509: certificate is valid for a.example, not m.example",
       "registry-down",
       "fail",
-      "write a name of the mirror's",
+      "with a name from the mirror's certificate",
     ],
     ["http: server gave HTTP response to HTTPS client", "registry-down", "fail", "insecure-registries"],
     ["proxyconnect tcp: dial tcp", "registry-down", "fail", "proxy"],

@@ -11,14 +11,14 @@ for (
     [
       "Permission denied (os error 13)",
       "the group docker",
-      "sudo gilly check; if the service may not either: SupplementaryGroups=docker",
+      "sudo gilly check; if the service cannot open it either: SupplementaryGroups=docker",
     ],
     [
       "No such file or directory (os error 2)",
       "does not exist",
       "docker.socket of the config right? If it is: systemctl start docker",
     ],
-    ["Connection refused (os error 111)", "nobody listens", "systemctl start docker; journalctl -u docker -n 20"],
+    ["Connection refused (os error 111)", "nothing listens", "systemctl start docker; journalctl -u docker -n 20"],
   ] as const
 ) {
   Deno.test(`a Docker socket that says "${text}" comes with the next step`, () => {

@@ -63,7 +63,7 @@ Deno.test("a placeholder that is not known is no host", () => {
   const [mistake] = mistakesIn(`kubelet: {url: 'https://{node}:10250', tokenFile: /t}\n${REGISTRIES}`);
   assertMatch(
     mistake!,
-    /^c\.yaml:1: kubelet\.url: "https:\/\/\{node\}:10250" is no address of a kubelet; expected https/,
+    /^c\.yaml:1: kubelet\.url: "https:\/\/\{node\}:10250" is not a valid kubelet URL; expected https/,
   );
 });
 
@@ -172,8 +172,8 @@ Deno.test("a file that would be written below a folder of the system is a mistak
     "where Gilly never writes; expected a path outside the system's folders, such as one in /var/lib/gilly";
   const text = `${KUBELET}\n${REGISTRIES}\nledger: {file: ledger.jsonl}\nmetrics: {textfile: /var/../bin/g.prom}\n`;
   assertEquals(mistakesIn(text, EXAMPLE_FILE), [
-    `${EXAMPLE_FILE}:3: ledger.file: /etc/gilly/ledger.jsonl lies in /etc, ${expected}`,
-    `${EXAMPLE_FILE}:4: metrics.textfile: /var/../bin/g.prom lies in /bin, ${expected}`,
+    `${EXAMPLE_FILE}:3: ledger.file: /etc/gilly/ledger.jsonl is in /etc, ${expected}`,
+    `${EXAMPLE_FILE}:4: metrics.textfile: /var/../bin/g.prom is in /bin, ${expected}`,
   ]);
 });
 
@@ -198,10 +198,10 @@ keep:
   const starts = [
     'c.yaml:3: kubelet.url: "https://worker-1" has no valid port',
     "c.yaml:4: kubelet.keyFile: needs its certificate",
-    'c.yaml:6: registries."gcr.io": "https://m.example" is no mirror: ',
+    'c.yaml:6: registries."gcr.io": "https://m.example" is not a valid mirror: ',
     'c.yaml:7: registries."quay.io"[1]: expected a mirror such as mirror.example/path, got the number 5',
-    'c.yaml:8: registries."a b": is no origin: ',
-    'c.yaml:10: mirrors."mm.example": is no mirror of any rule in registries; did you mean m.example?',
+    'c.yaml:8: registries."a b": is not a valid origin: ',
+    'c.yaml:10: mirrors."mm.example": is not a mirror of any rule in registries; did you mean m.example?',
     'c.yaml:12: repair.concurrency: expected a whole number from 1 to 64, got "four"',
     "c.yaml:13: repair.backoff.max: 5m is shorter than initial, which is 10m",
     "c.yaml:14: polling: unknown key; expected one of kubelet, ",
@@ -235,8 +235,8 @@ const FILES: readonly (readonly [name: string, text: string, mistakes: readonly 
     "c.yaml: kubelet.url: is missing; expected https://HOST:PORT, the kubelet of this host",
     "c.yaml: registries: is missing; expected at least one origin and its mirror, such as gcr.io: mirror.example",
   ]],
-  ["a key twice", "keep: []\nkeep: []", ["c.yaml:2: keep: a key is there twice; keep one of them"]],
-  ["a key twice in braces", "x: {a: 1, b: {a: 2}, a: 3}", ["c.yaml:1: a key is there twice; keep one of them"]],
+  ["a key twice", "keep: []\nkeep: []", ["c.yaml:2: keep: duplicate key; keep one of them"]],
+  ["a key twice in braces", "x: {a: 1, b: {a: 2}, a: 3}", ["c.yaml:1: duplicate key; keep one of them"]],
   ["tabs", "kubelet:\n\turl: x", ["c.yaml:2: is indented with a tab; expected spaces"]],
   ["bare stars", "registries:\n  *.pkg.dev: m.example", [
     'c.yaml:2: a name or value that begins with * must be in quotes, as in "*.pkg.dev"',

@@ -89,11 +89,11 @@ Deno.test("mistakes of the named files are listed with those of the config, in t
   await withFiles(files, async (folder) => {
     await Deno.remove(`${folder}/ca.crt`);
     assertEquals(await mistakesOfLoading(folder), [
-      "config.yaml:2: kubelet.url: has something behind the host and the port; expected https://HOST:PORT, such as https://worker-1:10250",
+      "config.yaml:2: kubelet.url: has more than a host and a port; expected https://HOST:PORT, such as https://worker-1:10250",
       "config.yaml:3: kubelet.caFile: ca.crt does not exist; expected a PEM file with a certificate",
-      "config.yaml:4: kubelet.certFile: client.crt holds a private key and no certificate; are certFile and keyFile exchanged?",
+      "config.yaml:4: kubelet.certFile: client.crt holds a private key and no certificate; are certFile and keyFile swapped?",
       "config.yaml:5: kubelet.keyFile: client.key is empty; expected a PEM private key",
-      'config.yaml:9: mirrors."m.exampel": is no mirror of any rule in registries; did you mean m.example?',
+      'config.yaml:9: mirrors."m.exampel": is not a mirror of any rule in registries; did you mean m.example?',
       'config.yaml:10: mirrors."m.exampel".authFile: auth.json is a directory; expected a file',
     ]);
   });
@@ -103,11 +103,11 @@ Deno.test("a file whose key is wrong already is not looked at", async () => {
   await withFiles({ "config.yaml": CONFIG.replace("https:", "http:") }, async (folder) => {
     const mistakes = await mistakesOfLoading(folder);
     assertEquals(mistakes.length, 3);
-    assert(mistakes.every((mistake) => mistake.includes("has no use with http://")));
+    assert(mistakes.every((mistake) => mistake.includes("has no effect with http://")));
   });
 });
 
-const BROKEN_BASE64 = "is damaged: its CERTIFICATE block is not whole";
+const BROKEN_BASE64 = "is damaged: its CERTIFICATE block is incomplete";
 
 /** Contents of files, and what is said of them; undefined where they are fine. */
 const CONTENTS: readonly (readonly ["certificate" | "key" | "token", name: string, text: string, said?: string])[] = [
@@ -125,7 +125,7 @@ const CONTENTS: readonly (readonly ["certificate" | "key" | "token", name: strin
   ["key", "a key together with its certificate", CERTIFICATE + KEY],
   ["key", "an encrypted key", block("ENCRYPTED PRIVATE KEY"), "is encrypted"],
   ["key", "an old encrypted key", block("RSA PRIVATE KEY", "Proc-Type: 4,ENCRYPTED\n\nYQ=="), "is encrypted"],
-  ["key", "a certificate", CERTIFICATE, "holds a certificate and no private key; are certFile and keyFile exchanged?"],
+  ["key", "a certificate", CERTIFICATE, "holds a certificate and no private key; are certFile and keyFile swapped?"],
   ["key", "an OpenSSH key", block("OPENSSH PRIVATE KEY"), "holds no private key in PEM"],
   ["token", "a token and a line end", "abc.def\n"],
   ["token", "nothing but white space", " \n", "is empty; expected a token"],
@@ -165,6 +165,6 @@ Deno.test("a file that never ends, or is far too large, is refused unread", asyn
 
 Deno.test("the reasons why a file cannot be read are told apart", () => {
   assertEquals(reasonOf(new Deno.errors.PermissionDenied("x")), "cannot be read: permission denied");
-  assertEquals(reasonOf(new Deno.errors.NotCapable("x")), "lies outside the folders that Gilly may read");
+  assertEquals(reasonOf(new Deno.errors.NotCapable("x")), "is outside the folders that Gilly may read");
   assertEquals(reasonOf(new Deno.errors.NotADirectory("Not a directory")), "cannot be read: Not a directory");
 });

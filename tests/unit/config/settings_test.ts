@@ -32,7 +32,7 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
   ["poll: {interval: [5s]}", `poll.interval: expected a duration from 1s to 1h, ${DURATION}, got a list`],
   ["poll: {jitter: 1.1}", "poll.jitter: expected a number from 0 to 1, got the number 1.1"],
   ["poll: {jitter: .nan}", "poll.jitter: expected a number from 0 to 1, got the number NaN"],
-  ["poll: 5s", "poll: expected a mapping of keys to values, got a text"],
+  ["poll: 5s", "poll: expected a mapping of keys to values, got a string"],
   ["repair: {mode: early}", 'repair.mode: expected on-failure or eager, got "early"'],
   ["repair: {concurrency: 1.5}", "repair.concurrency: expected a whole number from 1 to 64, got the number 1.5"],
   ["repair: {noProgress: 900ms}", `repair.noProgress: expected a duration from 1s to 1h, ${DURATION}, got "900ms"`],
@@ -53,7 +53,7 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
   ],
   [
     "docker: {socket: 'tcp://1.2.3.4:2375'}",
-    "docker.socket: is no unix socket, the only way to Docker that Gilly takes; expected the absolute path of a unix socket, such as /var/run/docker.sock",
+    "docker.socket: is not a unix socket, the only transport that Gilly supports; expected the absolute path of a unix socket, such as /var/run/docker.sock",
   ],
   ["metrics: {listen: 0}", `metrics.listen: ${LISTEN}, got the number 0`],
   ["metrics: {listen: 70000}", `metrics.listen: ${LISTEN}, got the number 70000`],
@@ -68,7 +68,7 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
     'metrics.textfile: "/x/gilly.txt" does not end in .prom, which is all node_exporter reads',
   ],
   ["logging: {format: true}", "logging.format: expected text or json, got true"],
-  ["ledger: {file: ''}", "ledger.file: is an empty text; expected the path of a file"],
+  ["ledger: {file: ''}", "ledger.file: is empty; expected the path of a file"],
   [
     "ledger: {maxSize: 10MB}",
     'ledger.maxSize: expected a size from 4KiB to 1GiB, such as 512KiB or 10MiB, got "10MB"',
@@ -79,12 +79,12 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
   ],
   ["ledger: {keep: 0}", "ledger.keep: expected a whole number from 1 to 100, got the number 0"],
   ["ledger: {file: ~/l}", 'ledger.file: "~/l" begins with ~, which is not expanded here; write the whole path'],
-  ["keep: nginx", "keep: expected a list of image references, got a text"],
+  ["keep: nginx", "keep: expected a list of image references, got a string"],
   ["keep: [null]", "keep[0]: is empty; expected an image reference"],
   ["keep: [Foo]", 'keep[0]: invalid image reference "Foo": repository name must be lowercase'],
   [
     "exclude: {namespaces: [Kube]}",
-    'exclude.namespaces[0]: "Kube" is no namespace: expected one such as kube-system, or a pattern such as team-*',
+    'exclude.namespaces[0]: "Kube" is not a valid namespace: expected one such as kube-system, or a pattern such as team-*',
   ],
   [
     "exclude: {images: [on, true]}",
@@ -92,7 +92,7 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
   ],
   [
     "mirrors: {m.example: {authPaths: [a/**]}}",
-    'mirrors."m.example".authPaths: bounds credentials that are not there: add authFile',
+    'mirrors."m.example".authPaths: limits credentials that are not configured: add authFile',
   ],
   [
     "mirrors: {m.example: {authFile: /a, authPaths: []}}",
@@ -100,16 +100,16 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
   ],
   [
     "mirrors: {m.example: {authFile: /a, authPaths: [/a]}}",
-    'mirrors."m.example".authPaths[0]: "/a" is no pattern of paths: expected a path below the mirror\'s host, such as proxy/**',
+    'mirrors."m.example".authPaths[0]: "/a" is not a valid path pattern: expected a path below the mirror\'s host, such as proxy/**',
   ],
   [
     "mirrors: {m.example: {authFile: /a, authPaths: [m.example/a]}}",
-    'mirrors."m.example".authPaths[0]: begins with the mirror\'s own host, below which it is; leave that out',
+    'mirrors."m.example".authPaths[0]: begins with the mirror\'s own host; leave the host out',
   ],
   ["mirrors: {m.example: {authfile: /a}}", 'mirrors."m.example".authfile: unknown key; did you mean authFile?'],
   [
     "mirrors: {m.example: {}, M.example: {}}",
-    'mirrors."M.example": is there twice, in another spelling; keep one of them',
+    'mirrors."M.example": is a duplicate in another spelling; keep one of them',
   ],
   [
     "mirrors: {m.example/path: {}}",
@@ -117,7 +117,7 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
   ],
   [
     "mirrors: {other.test: {}}",
-    'mirrors."other.test": is no mirror of any rule in registries; expected one of m.example',
+    'mirrors."other.test": is not a mirror of any rule in registries; expected one of m.example',
   ],
   ["__proto__: {x: 1}", '"__proto__": unknown key; expected one of ' + Object.keys(DEFAULTS).join(", ")],
 ];
@@ -182,19 +182,19 @@ const ADDRESSES: readonly (readonly [url: string, said: string | undefined])[] =
   ["https://127.0.0.1:10250", undefined],
   ["https://[::1]:10250", undefined],
   ["HTTPS://Worker:1", undefined],
-  ["https://worker-1", "has no valid port, and none is guessed; the usual one makes it https://worker-1:10250"],
-  ["http://worker-1", "the usual one makes it http://worker-1:10255"],
+  ["https://worker-1", "has no valid port; with the usual one it is https://worker-1:10250"],
+  ["http://worker-1", "with the usual one it is http://worker-1:10255"],
   ["https://worker-1:0", "has no valid port"],
   ["https://worker-1:65536", "has no valid port"],
   ["https://worker-1:", "has no valid port"],
-  ["https://worker-1:10250/pods", "has something behind the host and the port"],
-  ["https://worker-1:10250?a=b", "has something behind the host and the port"],
-  ["https://me:hunter2@worker-1:10250", "holds a user or a password"],
-  ["worker-1:10250", '"worker-1:10250" is no address of a kubelet'],
-  ["https://", "is no address of a kubelet"],
-  ["https://1.2.3:10250", "is no address of a kubelet"],
-  ["https://[::g]:10250", "is no address of a kubelet"],
-  ["ftp://worker-1:21", "is no address of a kubelet"],
+  ["https://worker-1:10250/pods", "has more than a host and a port"],
+  ["https://worker-1:10250?a=b", "has more than a host and a port"],
+  ["https://me:hunter2@worker-1:10250", "contains a user or a password"],
+  ["worker-1:10250", '"worker-1:10250" is not a valid kubelet URL'],
+  ["https://", "is not a valid kubelet URL"],
+  ["https://1.2.3:10250", "is not a valid kubelet URL"],
+  ["https://[::g]:10250", "is not a valid kubelet URL"],
+  ["ftp://worker-1:21", "is not a valid kubelet URL"],
 ];
 
 for (const [url, said] of ADDRESSES) {
@@ -242,11 +242,11 @@ Deno.test("credentials for the kubelet are a certificate with its key, or a toke
   assertEquals(said(`${url}, certFile: /c`), ["kubelet.certFile: needs its private key: add keyFile"]);
   assertEquals(said(`${url}, keyFile: /k, tokenFile: /t`), ["kubelet.keyFile: needs its certificate: add certFile"]);
   assertEquals(said(`${url}, certFile: /c, keyFile: /k, tokenFile: /t`), [
-    "kubelet.tokenFile: stands beside certFile and keyFile; keep either the certificate or the token",
+    "kubelet.tokenFile: conflicts with certFile and keyFile: configure a certificate or a token, not both",
   ]);
   assertEquals(said(`${http}, caFile: /c, tokenFile: /t`).map((line) => line.replace(/ over .*| with .*/, "")), [
-    "kubelet.caFile: has no use",
-    "kubelet.tokenFile: has no use",
+    "kubelet.caFile: has no effect",
+    "kubelet.tokenFile: has no effect",
   ]);
   assertEquals(parseConfig(`kubelet: {${http}}\n${REGISTRIES}`, "c.yaml").kubelet, { url: "http://w:1" });
 });

@@ -66,7 +66,7 @@ const ODD: readonly (readonly [string, string, string])[] = [
   ["192.168.0.1:80", "docker.io/library/192.168.0.1:80", "the colon is a tag, not a port"],
   ["gcr_io/x:1", "docker.io/gcr_io/x:1", "an underscore makes it no domain, and there is no dot"],
   ["foo_bar.com/x:1", "foo_bar.com/x:1", "taken for a domain by its dot, refused as one: all of it is a path"],
-  ["DOCKER.IO/x:1", "DOCKER.IO/x:1", "docker.io is recognised in lower case only"],
+  ["DOCKER.IO/x:1", "DOCKER.IO/x:1", "docker.io is recognized in lower case only"],
   ["registry-1.docker.io/library/x:1", "registry-1.docker.io/library/x:1", "another name for Docker Hub, not folded"],
   ["Foo/bar:1", "Foo/bar:1", "since 0.5.0 an upper-case letter makes a domain"],
   ["FOO/bar:1", "FOO/bar:1", "since 0.5.0 an upper-case letter makes a domain"],
@@ -172,7 +172,7 @@ const INVALID: readonly (readonly [string, InvalidReferenceReason])[] = [
   [`${"a.".repeat(3000)}b/x:1`, "too-long"], // a domain that the library would take and no resolver would
 ];
 
-Deno.test("every valid reference is normalised and shown as Docker does", () => {
+Deno.test("every valid reference is normalized and shown as Docker does", () => {
   for (const [input, canonical, familiar] of VALID) {
     const reference = parseReference(input);
     assertEquals(formatReference(reference), canonical, input);
@@ -298,7 +298,7 @@ Deno.test("whatever the grammar produces is parsed, and its canonical text parse
   }));
 });
 
-Deno.test("normalising is idempotent, and a tag or a digest is always there afterwards", () => {
+Deno.test("normalizing is idempotent, and a tag or a digest is always there afterwards", () => {
   fc.assert(fc.property(validText, (text) => {
     const once = formatReference(parseReference(text));
     assertEquals(formatReference(parseReference(once)), once);

@@ -127,12 +127,12 @@ testWithCertificates("a kubelet whose certificate another authority signed is no
 
 const ANSWERS = [
   ["401", { status: 401 }, "unauthorized", "does not accept this certificate: check kubelet.certFile"],
-  ["403", { status: 403 }, "forbidden", "the user needs get on nodes/proxy)"],
+  ["403", { status: 403 }, "forbidden", "it needs get on nodes/proxy)"],
   [
     "403 of Kubernetes 1.33",
     { status: 403, body: "Forbidden (user=gilly, verb=get, resource=nodes, subresource(s)=[pods proxy])\n" },
     "forbidden",
-    "the user needs get on nodes/pods)",
+    "it needs get on nodes/pods)",
   ],
   ["403 of a proxy", { status: 403, body: "no" }, "forbidden", "nodes/pods, or on nodes/proxy before Kubernetes 1.33)"],
   ["500", { status: 500 }, "unexpected", "answered 500"],
@@ -216,7 +216,7 @@ testWithCertificates("a key that does not parse is an error, and its content is 
   const error = await assertRejects(() => ask(it.settings), KubeletError, "cannot use the credentials");
   assertEquals(error.kind, "credentials");
   assert(!describeError(error).includes("c2VjcmV0"));
-  assertStringIncludes(describeError(error), "the private key does not parse");
+  assertStringIncludes(describeError(error), "the private key cannot be parsed");
 });
 
 testWithCertificates("a key of another certificate is an error, and not the end of the process", async () => {

@@ -62,7 +62,7 @@ Deno.test("health follows the loop's progress", async () => {
   it.clock.now += 59_000;
   assertEquals(await asked(), [200, "ok: the loop made progress 59 s ago\n"]);
   it.clock.now += 1000;
-  assertEquals(await asked(), [503, "hangs: the loop made progress 60 s ago\n"]);
+  assertEquals(await asked(), [503, "unhealthy: no progress for 60 s\n"]);
   it.exporter.publish(nodeStateWith());
   assertEquals(await asked(), [200, "ok: the loop made progress 0 s ago\n"]);
   it.clock.now -= 3_600_000;
@@ -185,7 +185,7 @@ Deno.test("a package that does not load costs a warning", async () => {
     now: () => 0,
   });
   await exporter.follow({ listen: loopback(freePort()) }, () => Promise.resolve(new Map()));
-  assertEquals([said, exporter.url], [["warning: no such package; repairs go on"], undefined]);
+  assertEquals([said, exporter.url], [["warning: no such package; repairs continue"], undefined]);
   await exporter.close();
 });
 

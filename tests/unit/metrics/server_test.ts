@@ -68,7 +68,10 @@ Deno.test("there is nothing else to ask, and no other way to ask", async () => {
       assertEquals(await statusOf("/metrics", method), 405, method);
     }
     const refused = await fetch(`${url}/healthz`, { method: "POST" });
-    assertEquals([refused.headers.get("allow"), await refused.text()], ["GET, HEAD", "only GET and HEAD\n"]);
+    assertEquals([refused.headers.get("allow"), await refused.text()], [
+      "GET, HEAD",
+      "method not allowed (use GET or HEAD)\n",
+    ]);
   });
 });
 

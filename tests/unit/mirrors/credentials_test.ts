@@ -127,7 +127,7 @@ const HELPERS: readonly (readonly [string, unknown, string])[] = [
 for (const [name, config, helper] of HELPERS) {
   Deno.test(`a helper is refused by name: ${name}`, () => {
     assertEquals(lookup(config), {
-      problem: `${FILE} leaves ${MIRROR} to the credential helper "${helper}", and Gilly runs no programs`,
+      problem: `${FILE} uses the credential helper "${helper}" for ${MIRROR}, but Gilly runs no programs`,
     });
   });
 }
@@ -147,9 +147,9 @@ const NOT_CONFIGS: readonly (readonly [string, string, string])[] = [
   ["an unfinished object", `{"auths": {"${MIRROR}": {"password": "${SECRET}"`, `${FILE} is not JSON`],
   ["YAML", `password: ${SECRET}`, `${FILE} is not JSON`],
   ["nothing", "", `${FILE} is not JSON`],
-  ["a list", `["${SECRET}"]`, `${FILE} is not an object in the form of Docker's config.json`],
-  ["a text", `"${SECRET}"`, `${FILE} is not an object in the form of Docker's config.json`],
-  ["null", "null", `${FILE} is not an object in the form of Docker's config.json`],
+  ["a list", `["${SECRET}"]`, `${FILE} is not an object in the format of Docker's config.json`],
+  ["a text", `"${SECRET}"`, `${FILE} is not an object in the format of Docker's config.json`],
+  ["null", "null", `${FILE} is not an object in the format of Docker's config.json`],
   ["auths that is a list", `{"auths": ["${SECRET}"]}`, `${FILE} has no credentials for ${MIRROR}`],
 ];
 

@@ -70,7 +70,7 @@ Deno.test("the seconds that a cool-down still lasts are rounded up, and never ze
   assertEquals(pool.coolingDown(MIRROR), undefined);
 });
 
-Deno.test("a mirror's own Retry-After is honoured", () => {
+Deno.test("a mirror's own Retry-After is honored", () => {
   const { pool } = openMirrors();
   pool.failed(MIRROR, failure("rate-limited", 90));
   assertEquals(pool.coolingDown(MIRROR), `${MIRROR} is cooling down for another 90 s (cannot pull: rate-limited)`);

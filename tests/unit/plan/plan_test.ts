@@ -61,7 +61,7 @@ const REFUSALS: readonly (readonly [string, ReturnType<typeof waitingPod>, strin
   ["an excluded image", waitingPod("p", "gcr.io/private/x/y:1"), "excluded", '"gcr.io/private/**"'],
   ["an excluded namespace", waitingPod("p", "gcr.io/a/b:1", { namespace: "kube-system" }), "excluded", '"kube-*"'],
   ["a name nothing can parse", waitingPod("p", "gcr.io/A/b:1"), "invalid-reference", "must be lowercase"],
-  ["an image ID", waitingPod("p", DIGEST), "invalid-reference", "an image ID stands in no registry"],
+  ["an image ID", waitingPod("p", DIGEST), "invalid-reference", "an image ID is not a name in a registry"],
   [
     "InvalidImageName",
     waitingPod("p", "gcr.io/a/b:1", { reason: "InvalidImageName" }),
@@ -118,7 +118,7 @@ Deno.test("name:tag@digest goes by its digest", () => {
   assertEquals(planned.candidates[0]?.reference, `mirror.example/a/b@${DIGEST}`);
 });
 
-Deno.test("the name looked up is normalised and always has a tag or a digest", () => {
+Deno.test("the name looked up is normalized and always has a tag or a digest", () => {
   assertEquals(localName(parseReference("nginx")), "docker.io/library/nginx:latest");
   assertEquals(localName(parseReference("gcr.io/pause:3")), "gcr.io/pause:3");
 });

@@ -135,7 +135,7 @@ for (const [[first, second], reason] of AMOUNTS) {
     const names = "one.example/a/b:1, two.example/a/b:1";
     const withAdvice = {
       "not-in-mirror": `no mirror has this image: push it to one of ${names}`,
-      "denied": "the mirror wants credentials, or other ones: first; second",
+      "denied": "the mirror requires credentials, or rejected the configured ones: first; second",
     };
     assertEquals(told, reason === undefined ? "first; second" : withAdvice[reason]);
   });
@@ -152,7 +152,7 @@ Deno.test("a mirror that says no is named together with the credentials that it 
   assertEquals(outcome.reason, "denied");
   assertEquals(
     outcome.message,
-    "the mirror wants credentials, or other ones: pull: unauthorized; " +
+    "the mirror requires credentials, or rejected the configured ones: pull: unauthorized; " +
       "mirror.example was asked with the credentials of /etc/gilly/auth.json",
   );
 });

@@ -85,7 +85,7 @@ Deno.test("while the Engine does not answer that comes first, and no mirror is c
 
 Deno.test("before the first pass nobody says that no container fails", () => {
   const lines = statusLines(nodeState(nodeFacts({ last: undefined })), NOW, 80);
-  assertEquals(lines.slice(1, 3), ["", "The kubelet has not told of its pods yet."]);
+  assertEquals(lines.slice(1, 3), ["", "The kubelet has not listed its pods yet."]);
 });
 
 /** A pod, its state, its reason, its mirror, and the seconds to its next try. */
@@ -148,8 +148,8 @@ Deno.test("what is written is read back", () => {
 
 /** Texts of files that are no state, and the problem. */
 const USELESS: readonly (readonly [string, string])[] = [
-  ["", "it is torn, or no JSON"],
-  [JSON.stringify(STATE).slice(0, 500), "it is torn, or no JSON"],
+  ["", "it is truncated, or not JSON"],
+  [JSON.stringify(STATE).slice(0, 500), "it is truncated, or not JSON"],
   ["null", "it is JSON, but not the state of a daemon"],
   ["[]", "it is JSON, but not the state of a daemon"],
   ['{"version":"1","pid":5}', "it is JSON, but not the state of a daemon"],

@@ -58,7 +58,7 @@ Deno.test("the exit codes all differ, and the config's is the one systemd is tol
 });
 
 Deno.test("a usage error can be told from others", () => {
-  const error: Error = new UsageError("--config wants one FILE");
+  const error: Error = new UsageError("--config requires one FILE");
   assert(error instanceof UsageError);
-  assertEquals(String(error), "UsageError: --config wants one FILE");
+  assertEquals(String(error), "UsageError: --config requires one FILE");
 });

@@ -233,18 +233,18 @@ Deno.test("the time to read a body grows with its length, not with the square of
 });
 
 Deno.test("an endless body is refused at the limit, and the server is let go", async () => {
-  const cancelled = Promise.withResolvers<void>();
+  const canceled = Promise.withResolvers<void>();
   const answer = () =>
     new Response(
       new ReadableStream({
         pull: (controller) => controller.enqueue(new Uint8Array(400)),
-        cancel: () => cancelled.resolve(),
+        cancel: () => canceled.resolve(),
       }),
     );
   await withServer(answer, async (server) => {
     const response = await send(request(server));
     await assertRejects(() => readBody(response, LIMITS), HttpError, "larger than 1000 bytes");
-    await cancelled.promise;
+    await canceled.promise;
   });
 });
 
@@ -277,7 +277,7 @@ Deno.test("a body that stops coming is given up after its time", async () => {
 Deno.test("a body that breaks off is an error with the platform's reason as its cause", async () => {
   await withRawServer(HALF, "hang up", async (server) => {
     const response = await send(request(server));
-    const error = await assertRejects(() => readBody(response, LIMITS), HttpError, "the answer broke off");
+    const error = await assertRejects(() => readBody(response, LIMITS), HttpError, "the answer was cut off");
     assertInstanceOf(error.cause, Error);
   });
 });

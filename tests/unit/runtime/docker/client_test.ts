@@ -178,7 +178,7 @@ dockerTest("a slow pull that goes on may take longer than the time without progr
 
 dockerTest("an answer that breaks off is no success, whatever came before", async ({ engine, runtime, signal }) => {
   const cases = [
-    ["torn", "unreachable", "broke off"],
+    ["torn", "unreachable", "was cut off"],
     ["cut", "unreachable", "ended before it said that the image is complete"],
     ["error-after-progress", "registry-down", "unexpected EOF"],
   ] as const;

@@ -162,7 +162,7 @@ interface CapturedAnswer {
   readonly kind: RuntimeErrorKind;
 }
 
-Deno.test("captured answers of two Engines to the same misbehaviour of a registry come to the same", async () => {
+Deno.test("captured answers of two Engines to the same misbehavior of a registry come to the same", async () => {
   const text = await Deno.readTextFile(`${PROJECT}tests/testdata/pull_answers.json`);
   const answers = JSON.parse(text) as CapturedAnswer[];
   for (const { engine, registry, status, message, kind } of answers) {

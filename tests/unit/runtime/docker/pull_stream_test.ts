@@ -72,8 +72,8 @@ Deno.test("errorDetail comes before error, and an error without a text is still 
   const errors = [
     ['{"errorDetail":{"code":404,"message":"new"},"error":"old"}', "new"],
     ['{"error":"old"}', "old"],
-    ['{"errorDetail":{"message":""},"error":""}', "the Engine reported an error without a text"],
-    ['{"errorDetail":{}}', "the Engine reported an error without a text"],
+    ['{"errorDetail":{"message":""},"error":""}', "the Engine reported an error without a message"],
+    ['{"errorDetail":{}}', "the Engine reported an error without a message"],
   ] as const;
   for (const [text, expected] of errors) assertEquals(parsePullLine(text)?.error, expected, text);
 });
@@ -166,8 +166,8 @@ Deno.test("more layers than any image has are refused", () => {
 const STALLS: readonly (readonly [string, readonly string[], RegExp | undefined])[] = [
   ["layers that all wait for a slot", ["Waiting", "Waiting"], /download slot/],
   ["layers that wait while others are there already", ["Waiting", "Pull complete", "Already exists"], /download slot/],
-  ["a layer that is unpacked for ever", ["Extracting", "Download complete", "Pull complete"], /unpacking/],
-  ["a layer that is checked for ever while others wait", ["Verifying Checksum", "Waiting"], /unpacking/],
+  ["a layer that is unpacked for ever", ["Extracting", "Download complete", "Pull complete"], /extracting/],
+  ["a layer that is checked for ever while others wait", ["Verifying Checksum", "Waiting"], /extracting/],
   ["a layer that waits behind one that has a slot and gets nothing", ["Waiting", "Pulling fs layer"], undefined],
   ["a layer that waits behind one that is downloaded", ["Waiting", "Downloading"], undefined],
   ["a layer that is downloaded while another is unpacked", ["Downloading", "Extracting"], undefined],
