@@ -51,7 +51,7 @@ testIfPossible("the unit reaches its own host, its Docker, and nobody else", mis
   await t.step(
     "the fleet's loop of the operations page installs it, and names the files that are missing",
     async () => {
-      const loop = blockBehind(readPage("docs/operations.md"), "With ssh alone:");
+      const loop = blockBehind(readPage("docs/operations.md"), "With ssh only:");
       await host.sh("mkdir -p away && mv /etc/gilly/kubelet-* away/");
       const out = await host.sh(
         `${FLEET}
