@@ -1,4 +1,4 @@
-// Checks the config and every file that it names, where the service has it from. It changes nothing.
+// Checks the config and every file that it names, at the path from which the service gets it.
 
 import { type Config, ConfigError, type ConfigMistake, loadConfig, loadConfigText } from "../config/config.ts";
 import { DENIED } from "../support/errors.ts";
@@ -9,22 +9,29 @@ import { checkKubeletFiles } from "./kubelet_files.ts";
 import { isLent, lentFilesOf, type LentOptions } from "./lent_files.ts";
 import type { LentFile } from "./unit_file.ts";
 
-/** What a check of the config came to. */
+/** The result of a check of the config. */
 export interface ConfigCheck {
-  /** There unless the text itself is refused; a file that it names may still be unusable. */
+  /** Undefined if the text is refused. A file that the config names may still be unusable. */
   readonly config: Config | undefined;
   readonly findings: readonly Finding[];
-  /** Every certificate, key and token that the config names is one, so that TLS can try them. */
+  /**
+   * Whether every certificate, key and token that the config names is valid, so that TLS can try
+   * them.
+   */
   readonly usable: boolean;
-  /** Whether the next start of the service would have other contents of the files that systemd lends. */
+  /**
+   * Whether the next start of the service would load other contents of the files that systemd loads
+   * as credentials.
+   */
   readonly renewed: boolean;
-  /** What is known of kubelet.caFile when systemd lends it. */
+  /** What is known about kubelet.caFile if systemd loads it as a credential. */
   readonly lentCa?: LentFile;
 }
 
 /**
- * Checks the config at this path and every file that it names, at `now` (milliseconds since the epoch). Files that
- * systemd lends to the service are looked at where it has them from, when it does not run or its next start is meant.
+ * Checks the config at this path and every file that it names, at `now` (milliseconds since the
+ * epoch). A file that systemd loads as a credential is read at its source if the service does not
+ * run or if its next start is to be checked.
  */
 export async function checkConfig(file: string, now: number, options: LentOptions = {}): Promise<ConfigCheck> {
   let lent: Lent = new Map();
@@ -50,7 +57,10 @@ function readAtOf(lent: Lent): (path: string) => string | undefined {
   return (path) => lent.has(path) ? lent.get(path)!.at : path;
 }
 
-/** Those of the text, and those of the files that it names; what systemd lends is left out. */
+/**
+ * Returns the mistakes in the text and in the files that it names, except files that systemd loads
+ * as credentials.
+ */
 async function allMistakesIn(
   file: string,
   options: LentOptions,
@@ -63,7 +73,7 @@ async function allMistakesIn(
   }
 }
 
-/** Checks the text of the config at this path alone, and none of the files that it names. */
+/** Checks only the text of the config at this path, and none of the files that it names. */
 export async function checkConfigText(file: string): Promise<ConfigCheck> {
   try {
     const config = await loadConfigText(file);
@@ -86,10 +96,10 @@ async function parsedAnyway(file: string): Promise<Config | undefined> {
   }
 }
 
-/** A config whose text is in order, and what became of the files that it names. */
+/** A config whose text is valid, and the state of the files that it names. */
 interface Loaded {
   readonly config: Config;
-  /** The kubelet's files as the text has them. */
+  /** The kubelet's files as the text names them. */
   readonly named: Config["kubelet"];
   readonly lent: Lent;
   readonly mistakes: readonly ConfigMistake[];
@@ -101,23 +111,24 @@ async function checkFiles(
   options: LentOptions,
 ): Promise<ConfigCheck> {
   const readAt = readAtOf(lent);
+  const sourceOf = (path: string) => lent.get(path)?.source ?? path;
   const { findings, usable } = await checkKubeletFiles({ named, readAt, lent, mistakes }, now, options);
   const lentCa = lent.get(named.caFile ?? "");
   return {
     config,
-    findings: [checkRead(config), ...findings, ...await checkCredentials(config, readAt)],
+    findings: [checkRead(config), ...findings, ...await checkCredentials(config, sourceOf)],
     usable,
     renewed: [...lent.values()].some(({ inUse, drift }) => !inUse || drift === "replaced"),
     ...(lentCa === undefined ? {} : { lentCa }),
   };
 }
 
-/** A config that is in order. */
+/** Returns the finding for a valid config. */
 export function checkRead({ file, registries }: { file: string; registries: readonly unknown[] }): Finding {
   return ok("config", `${file} is valid, with ${counted(registries.length, "rule")}`);
 }
 
-/** A config that is refused, mistake by mistake. */
+/** Returns the findings for a refused config, one for each mistake. */
 export function checkMistakes(mistakes: readonly ConfigMistake[]): Finding[] {
   return mistakes.map(({ file, line, key, message }) => {
     const place = line === undefined ? file : `${file}:${line}`;

@@ -1,4 +1,5 @@
-// Checks who can get at credentials: users of this host at the files that hold them, and pods at what they open.
+// Checks who can use credentials: which files with secrets other users of this host can read or
+// change, and which images any pod can pull with them.
 
 import type { Config } from "../config/config.ts";
 import type { AuthSettings } from "../images/auth_paths.ts";
@@ -6,15 +7,15 @@ import { formatLocation, parseLocation } from "../images/location.ts";
 import type { RegistryRule } from "../images/rules.ts";
 import { type Finding, warn } from "./finding.ts";
 
-/** Both, of the files that a config names; `readAt` says where each is to be read, if anywhere. */
-export async function checkCredentials(
-  config: Config,
-  readAt: (path: string) => string | undefined,
-): Promise<Finding[]> {
-  return [...await openSecrets(config, readAt), ...checkOpenCredentials(config.registries, config.mirrors)];
+/** Checks both for a config; `sourceOf` returns the file that systemd copied to a path, or the path itself. */
+export async function checkCredentials(config: Config, sourceOf: (path: string) => string): Promise<Finding[]> {
+  return [...await openSecrets(config, sourceOf), ...checkOpenCredentials(config.registries, config.mirrors)];
 }
 
-/** A file with a secret that users of this host may read or change by its permission bits, the owner's group left out. */
+/**
+ * Warns about a file with a secret if its permission bits let every user of this host read or
+ * change it. The bits of the owning group are not checked.
+ */
 export function checkSecretFile(key: string, file: string, mode: number): Finding | undefined {
   if ((mode & 0o006) === 0) return undefined;
   const bits = (mode & 0o777).toString(8).padStart(4, "0");
@@ -23,8 +24,9 @@ export function checkSecretFile(key: string, file: string, mode: number): Findin
 }
 
 /**
- * Credentials that a rule for everything lets any pod use: its mirror is asked for whatever path a pod names, and nobody
- * asks for the pod's imagePullSecrets. `settings` are the mirrors' own, by host.
+ * Warns about credentials that any pod can use because of a rule for `*`: its mirror is asked for
+ * any path that a pod names, and the pod's imagePullSecrets are not checked. `settings` are the
+ * settings of the mirrors, by host.
  */
 export function checkOpenCredentials(
   rules: readonly RegistryRule[],
@@ -44,20 +46,18 @@ export function checkOpenCredentials(
   });
 }
 
-// What is lent is looked at where everybody may find it, not where systemd copies it to.
-async function openSecrets(
-  { kubelet, mirrors }: Config,
-  readAt: (path: string) => string | undefined,
-): Promise<Finding[]> {
+// Systemd protects its copy of a file, so what counts is who can read the source.
+async function openSecrets({ kubelet, mirrors }: Config, sourceOf: (path: string) => string): Promise<Finding[]> {
   const secrets = [
     ["kubelet.keyFile", kubelet.keyFile],
     ["kubelet.tokenFile", kubelet.tokenFile],
     ...Object.entries(mirrors).map(([host, { authFile }]) => [`mirrors."${host}".authFile`, authFile] as const),
   ] as const;
   const found = await Promise.all(secrets.map(async ([key, path]) => {
-    const file = path === undefined ? undefined : readAt(path);
-    const mode = file === undefined ? null : await Deno.stat(file).then(({ mode }) => mode, () => null);
-    return mode === null ? undefined : checkSecretFile(key, file!, mode);
+    if (path === undefined) return undefined;
+    const file = sourceOf(path);
+    const mode = await Deno.stat(file).then(({ mode }) => mode, () => null);
+    return mode === null ? undefined : checkSecretFile(key, file, mode);
   }));
   return found.filter((finding) => finding !== undefined);
 }

@@ -1,5 +1,5 @@
-// The layout that install.sh makes, below a folder: a config that names copies under /run/credentials, and units that say
-// of which files.
+// Tests the layout that install.sh creates, below a folder: a config that names copies under
+// /run/credentials, and units that name their sources.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { checkConfig } from "../../lib/check/config.ts";
@@ -41,7 +41,7 @@ class Tree implements AsyncDisposable {
     return `${this.root}/pki/${name}`;
   }
 
-  /** Puts new sources there. */
+  /** Writes new source files. */
   issue(days = 300): void {
     const client = cluster.issueClient({
       commonName: "gilly",
@@ -51,7 +51,7 @@ class Tree implements AsyncDisposable {
     FILES.forEach((name, index) => this.write(`/pki/${name}`, contents[index]!));
   }
 
-  /** What systemd does when the service starts, and when it ends. */
+  /** Does what systemd does when the service starts. */
   start(): void {
     Deno.mkdirSync(this.#copies, { recursive: true });
     for (const name of FILES) Deno.copyFileSync(this.source(name), `${this.#copies}/${name}`);
@@ -74,7 +74,7 @@ class Tree implements AsyncDisposable {
     return { lines, usable, findings };
   }
 
-  /** The findings that are not well, without the tree's own folder. */
+  /** Returns the findings that are not ok. */
   async troubles(nextStart = false): Promise<string[]> {
     return (await this.check(nextStart)).lines.filter((line) => !line.startsWith("ok"));
   }
@@ -84,7 +84,7 @@ class Tree implements AsyncDisposable {
   }
 }
 
-Deno.test("while the service does not run its files are checked where systemd has them from", async () => {
+Deno.test("while the service is stopped its files are checked at their sources", async () => {
   await using tree = new Tree();
   const { lines, usable } = await tree.check();
   assertEquals(lines.filter((line) => !line.startsWith("ok")), []);
@@ -92,17 +92,19 @@ Deno.test("while the service does not run its files are checked where systemd ha
   assertMatch(lines.join("\n"), /^ok kubelet\.certFile: \/pki\/kubelet-client\.crt is CN=gilly, expires in 300 days/m);
 });
 
-Deno.test("a lent key that every user may read is warned of where it lies", async () => {
+Deno.test("a credential key that every user may read is a warning that names its source", async () => {
   await using tree = new Tree();
   tree.start();
   Deno.chmodSync(tree.source("kubelet-client.key"), 0o644);
-  assertEquals((await tree.troubles(true)).filter((line) => line.startsWith("warn kubelet.keyFile:")), [
-    "warn kubelet.keyFile: /pki/kubelet-client.key holds a secret, but its mode 0644 gives every user of this host " +
-    "access → chmod o= /pki/kubelet-client.key",
-  ]);
+  for (const nextStart of [false, true]) {
+    assertEquals((await tree.troubles(nextStart)).filter((line) => line.startsWith("warn kubelet.keyFile:")), [
+      "warn kubelet.keyFile: /pki/kubelet-client.key holds a secret, but its mode 0644 gives every user of this host " +
+      "access → chmod o= /pki/kubelet-client.key",
+    ]);
+  }
 });
 
-Deno.test("what is wrong with a source is said of the source, with how to renew it", async () => {
+Deno.test("a problem of a source names the source and how to renew it", async () => {
   await using tree = new Tree();
   tree.issue(9);
   assertMatch(
@@ -112,12 +114,12 @@ Deno.test("what is wrong with a source is said of the source, with how to renew 
   await Deno.remove(tree.source("kubelet-client.key"));
   assertEquals((await tree.troubles()).filter((line) => line.startsWith("fail")), [
     "fail kubelet.keyFile: /pki/kubelet-client.key does not exist; expected a PEM file with a private key " +
-    "(lent as /run/credentials/gilly.service/kubelet-client.key) → " +
+    "(loaded as /run/credentials/gilly.service/kubelet-client.key) → " +
     "replace /pki/kubelet-client.key, then: systemctl restart gilly",
   ]);
 });
 
-Deno.test("a source that was replaced while the service runs is a warning until it restarts", async () => {
+Deno.test("a source replaced while the service runs is a warning until the restart", async () => {
   await using tree = new Tree();
   tree.start();
   assertEquals(await tree.troubles(), []);
@@ -137,7 +139,7 @@ Deno.test("a source that was replaced while the service runs is a warning until 
   );
 });
 
-Deno.test("with the path unit the advice is what the path unit does, and its journal when it did not", async () => {
+Deno.test("with the path unit the advice describes what it does, and names its journal if it did not", async () => {
   await using tree = new Tree();
   tree.write("/usr/lib/systemd/system/gilly-renew.path", "[Path]\n");
   const watched = FILES.map((name) => `PathChanged=${tree.source(name)}\n`).join("");
@@ -154,7 +156,7 @@ Deno.test("with the path unit the advice is what the path unit does, and its jou
   assertEquals((await advice())[0], "systemctl restart gilly; journalctl -u gilly-renew -n 20 says why it was not");
 });
 
-Deno.test("what the next start would read is checked, whatever the service runs with", async () => {
+Deno.test("the files of the next start are checked, whatever the service runs with", async () => {
   await using tree = new Tree();
   tree.start();
   const other = cluster.issueClient({ commonName: "gilly" });
@@ -173,7 +175,7 @@ Deno.test("what the next start would read is checked, whatever the service runs 
   assertEquals((await tree.troubles(true)).filter((line) => line.startsWith("fail")), []);
 });
 
-Deno.test("a copy that nothing lends fails, and one from no plain file is not checked", async () => {
+Deno.test("a copy that no unit loads fails, and an encrypted one is not checked", async () => {
   await using tree = new Tree();
   tree.write(LOANS, `[Service]\nLoadCredentialEncrypted=kubelet-ca.crt:/etc/sealed\n`);
   const { lines, usable } = await tree.check();
@@ -186,7 +188,7 @@ Deno.test("a copy that nothing lends fails, and one from no plain file is not ch
   ]);
 });
 
-Deno.test("mistakes of the text are said without false ones about files that are not there now", async () => {
+Deno.test("mistakes in the config are reported without false ones about files that are absent now", async () => {
   await using tree = new Tree();
   tree.write("/config.yaml", Deno.readTextFileSync(tree.config).replace("registries", "registry"));
   const { findings } = await tree.check();
@@ -194,13 +196,15 @@ Deno.test("mistakes of the text are said without false ones about files that are
   assertEquals(findings.some(({ message }) => message.includes("credentials")), false);
 });
 
-/** Root without the right to read what belongs to others: what an ordinary user is to root's files. */
+/**
+ * Root without the capabilities to read other users' files, as an ordinary user cannot read root's.
+ */
 const ORDINARY = ["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"];
 const possible = Deno.uid() === 0 && has("setpriv");
 if (!possible) console.log("tests of an ordinary user skipped: missing root, or setpriv");
 
 Deno.test({
-  name: "what an ordinary user may not read is not checked, and the next step is to be root",
+  name: "files that an ordinary user may not read are not checked, and the next step is to use root",
   ignore: !possible,
   async fn() {
     await using tree = new Tree();
@@ -244,7 +248,7 @@ Deno.test({
   },
 });
 
-Deno.test("a daemon that does not run fails where the unit is installed, and is a warning where it is not", async () => {
+Deno.test("a daemon that does not run fails if the unit is installed, and is a warning if not", async () => {
   await using tree = new Tree();
   const none = `${tree.root}/run/gilly/state.json`;
   const check = async () =>
@@ -272,7 +276,7 @@ Deno.test("a daemon that does not run fails where the unit is installed, and is 
 });
 
 testIfPossible(
-  "no command but once needs the files that the daemon alone has, and only while it runs",
+  "the commands other than once work without the files that exist only while the daemon runs",
   missingForMtls(),
   async () => {
     await using node = await startNode({
