@@ -1,38 +1,44 @@
-// What the operator told us to leave alone: patterns on images and on namespaces.
-// Pure: it says which pattern matched, and never why or what to do then.
+// What the operator excluded: patterns of images and of namespaces. Pure: reports which pattern
+// matched, not why or what to do then.
 
 import { quote } from "../support/text.ts";
 import { canonicalHost } from "./location.ts";
 import { InvalidReferenceError, parseReference, repositoryOf } from "./reference.ts";
 import type { Reference } from "./reference.ts";
 
-/** The patterns of `exclude:`, as they were written. */
+/** The patterns of `exclude:`, as written. */
 export interface ExclusionPatterns {
   readonly images: readonly string[];
   readonly namespaces: readonly string[];
 }
 
-/** Compiled patterns. Both return the first pattern that matches, as it was written, or undefined. */
+/**
+ * Compiled patterns. Both methods return the first pattern that matches, as written, or undefined.
+ */
 export interface Exclusions {
   image(reference: Reference): string | undefined;
   namespace(name: string): string | undefined;
 }
 
 /**
- * Makes patterns ready for matching; the time of a match is proportional to the length of the name. Throws TypeError if
- * a pattern is malformed: the config has refused those already, in its own words.
+ * Compiles patterns for matching. A match takes time proportional to the length of the name. Throws
+ * TypeError if a pattern is malformed; the config has already refused those, in its own words.
  *
- * A pattern of images is compared with the whole normalized name, `domain/path`, and with the tag. `*` stands for any
- * run of characters but `/`, `**` for any run at all. A pattern is completed as a reference is: `nginx` is
- * `docker.io/library/nginx`, `bitnami/redis` is `docker.io/bitnami/redis`. It differs in four things:
+ * A pattern of images is compared with the complete normalized name, `domain/path`, and with the
+ * tag. `*` stands for any run of characters except `/`, `**` for any run at all. A pattern is
+ * completed as a reference is: `nginx` is `docker.io/library/nginx`, `bitnami/redis` is
+ * `docker.io/bitnami/redis`. It differs in four ways:
  *
- * - without a tag it matches every tag, and images with a digest; a tag never matches an image that has only a digest,
- *   but `:*` does;
- * - a host alone (`quay.io`, `localhost:5000`, `*.example`) or a path that ends in `/` matches everything below;
- * - a first part that begins with `*` is a host, and one that begins with `**` a host and as much of the path as fits;
- * - `*` alone is every image, and `*:debug` every image with that tag.
+ * - without a tag it matches every tag, and images with a digest; a tag never matches an image that
+ *   has only a digest, but `:*` does;
+ * - a host alone (`quay.io`, `localhost:5000`, `*.example`) or a path that ends in `/` matches
+ *   everything below;
+ * - a first part that begins with `*` is a host, and one that begins with `**` is a host and as
+ *   much of the path as fits;
+ * - `*` alone matches every image, and `*:debug` every image with that tag.
  *
- * Hosts compare without regard to case. A namespace matches exactly, or with `*` for any run of characters.
+ * Hosts compare without regard to case. A namespace matches exactly, or with `*` for any run of
+ * characters.
  */
 export function compileExclusions(patterns: ExclusionPatterns): Exclusions {
   const images = patterns.images.map((text) => ({ text, matches: compileImagePattern(text) }));
@@ -43,7 +49,7 @@ export function compileExclusions(patterns: ExclusionPatterns): Exclusions {
   };
 }
 
-/** What is wrong with a pattern of images, as one sentence; undefined when it is fine. */
+/** Returns what is wrong with a pattern of images, as one sentence, or undefined if it is valid. */
 export function mistakeInImagePattern(text: string): string | undefined {
   if (text === "") return "expected a pattern such as quay.io, gcr.io/team/** or nginx:1.*";
   if (text.includes("@")) return "leave out the digest: a pattern is a name, and a tag where one matters";
@@ -51,7 +57,7 @@ export function mistakeInImagePattern(text: string): string | undefined {
   if (/[?{}]/.test(text)) return "the only wildcards are * (anything but /) and ** (anything)";
   const { repository, tag } = complete(text);
   try {
-    // A name that the pattern would match: if that is no reference, then no image can ever match.
+    // A name that the pattern would match. If it is not a valid reference, no image can ever match.
     parseReference((tag === undefined ? repository : `${repository}:${tag}`).replaceAll(/\*+/g, "1"));
     return undefined;
   } catch (error) {
@@ -60,7 +66,9 @@ export function mistakeInImagePattern(text: string): string | undefined {
   }
 }
 
-/** What is wrong with a pattern of namespaces, as one sentence; undefined when it is fine. */
+/**
+ * Returns what is wrong with a pattern of namespaces, as one sentence, or undefined if it is valid.
+ */
 export function mistakeInNamespacePattern(text: string): string | undefined {
   // A namespace is a DNS label (RFC 1123).
   if (text.length <= 63 && /^[a-z0-9*](?:[a-z0-9*-]*[a-z0-9*])?$/.test(text)) return undefined;
@@ -83,11 +91,12 @@ function compileNamespacePattern(text: string): (name: string) => boolean {
 interface FullPattern {
   /** A pattern of `domain/path`. */
   readonly repository: string;
-  /** Undefined: every tag, and none. */
+  /** Undefined matches every tag, and none. */
   readonly tag: string | undefined;
 }
 
-// With a dot, or brackets, in front of the port, so that `nginx:5000` stays an image and its tag.
+// The part before the port must contain a dot or brackets, or be localhost, so that `nginx:5000` is
+// an image with a tag.
 const HOST_ALONE = /^(?:localhost|\[[^\]]*\]|[^:/]*\.[^:/]*)(?::[0-9]+)?$/;
 
 function complete(text: string): FullPattern {
@@ -111,8 +120,8 @@ function completeName(name: string): string {
 }
 
 /**
- * A matcher for `*` and `**` that follows all ways to read the text at once, instead of trying one after the other:
- * however many wildcards there are, each character is looked at once.
+ * Compiles `*` and `**` into a matcher that follows all ways to read the text at the same time: it
+ * reads each character once, however many wildcards there are.
  */
 function compileGlob(pattern: string): (text: string) => boolean {
   const tokens = pattern.match(/\*\*|[^]/g) ?? [];

@@ -1,51 +1,57 @@
-// Where images are kept: `host[:port][/path]`, as origins, mirrors and patterns are written.
-// Pure: text in, data out. It knows nothing of rules.
+// Where images are kept: `host[:port][/path]`, the form of origins, mirrors and patterns. Pure:
+// text in, data out. Independent of rules.
 
 import { isDomain, referenceOrUndefined } from "./reference.ts";
 
 /** A registry, or a path in it. */
 export interface Location {
-  /** `host[:port]` in lower case, `docker.io` for `index.docker.io`: the key under which a mirror's settings are kept. */
+  /**
+   * `host[:port]` in lower case, `docker.io` for `index.docker.io`: the key of a mirror's settings.
+   */
   readonly host: string;
-  /** Without slashes around it; empty for the whole registry. */
+  /** Without leading or trailing slash; empty for the complete registry. */
   readonly path: string;
 }
 
-/** Takes a location apart. Two spellings that mean the same give the same location; a malformed one is not noticed. */
+/**
+ * Parses a location. Two spellings of the same location give equal results. Does not detect a
+ * malformed one.
+ */
 export function parseLocation(text: string): Location {
   const { host, path } = split(text);
   return { host: canonicalHost(host), path: path ?? "" };
 }
 
-/** `host[:port]` or `host[:port]/path`. */
+/** Formats a location as `host[:port]` or `host[:port]/path`. */
 export function formatLocation({ host, path }: Location): string {
   return path === "" ? host : `${host}/${path}`;
 }
 
-/** One spelling for all names of a registry: in lower case, and docker.io for index.docker.io. */
+/** Returns the canonical name of a registry: in lower case, and docker.io for index.docker.io. */
 export function canonicalHost(host: string): string {
   const lower = host.toLowerCase();
   return lower === "index.docker.io" ? "docker.io" : lower;
 }
 
-/** The host without its port: `registry.example` of `registry.example:5000`. */
+/** Returns the host without its port: `registry.example` for `registry.example:5000`. */
 export function withoutPort(host: string): string {
   return host.replace(/:[0-9]+$/, "");
 }
 
-/** Whether a path is the other, or lies below it; every path lies within the empty one. */
+/** Reports whether `path` equals `prefix` or is below it; every path is within the empty one. */
 export function isWithin(path: string, prefix: string): boolean {
   return path === prefix || isBelow(path, prefix);
 }
 
-/** Whether a path lies below the other, so that something is left of it. */
+/** Reports whether `path` is below `prefix`, and not equal to it. */
 export function isBelow(path: string, prefix: string): boolean {
   return prefix === "" ? path !== "" : path.startsWith(`${prefix}/`);
 }
 
 /**
- * What is wrong with a location, as one sentence that says what to write instead, such as one of `examples`; undefined
- * when it is fine. Asked before it is parsed, since parsing would hide some of it.
+ * Returns what is wrong with a location, as one sentence that says what to write instead, such as
+ * one of `examples`, or undefined if it is valid. Call it before parsing, which would hide some
+ * mistakes.
  */
 export function mistakeInLocation(text: string, examples: string): string | undefined {
   const expected = `expected a registry, such as ${examples}`;
@@ -73,7 +79,8 @@ function mistakeInHost(host: string, expected: string): string | undefined {
 function mistakeInPath(host: string, path: string, expected: string): string | undefined {
   if (path.includes(":")) return `leave out the tag: ${expected}`;
   if (path.toLowerCase() !== path) return `the path must be lower-case: ${expected}`;
-  // An element more, because images lie below a location; it also asks for one character less than the longest path.
+  // With one more element, because images are below a location. This limits the path to 253
+  // characters.
   return referenceOrUndefined(`${host}/${path}/x`) === undefined ? `the path is malformed: ${expected}` : undefined;
 }
 

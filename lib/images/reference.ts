@@ -1,17 +1,18 @@
-// Image references: the grammar and the normalization of distribution/reference, with its reasons for refusing.
-// Pure: text in, data out. It knows nothing of rules, registries or the local store.
+// Image references: the grammar and normalization of distribution/reference, with its reasons for
+// refusal. Pure: text in, data out. Independent of rules, registries and the local store.
 
 import { quote } from "../support/text.ts";
 
 /**
- * A normalized reference: Docker Hub's `docker.io` and `library/` are filled in, and the tag is `latest` when the text
- * had neither tag nor digest (distribution/reference, normalize.go, ParseNormalizedNamed and TagNameOnly).
+ * A normalized reference: Docker Hub's `docker.io` and `library/` are filled in, and the tag is
+ * `latest` if the text had neither a tag nor a digest (distribution/reference, normalize.go,
+ * ParseNormalizedNamed and TagNameOnly).
  */
 export interface Reference {
   /**
-   * Host of the registry, with its port if it has one, in the case it was written in. Empty in one odd case that the
-   * library admits: a first part with both a dot and an underscore (`foo_bar.com/x`) is no domain and no Docker Hub
-   * path either, so the whole is a path.
+   * Host of the registry, with its port if it has one, in its original case. Empty in one case that
+   * the library allows: a first part with both a dot and an underscore (`foo_bar.com/x`) is neither
+   * a valid domain nor a Docker Hub path, so the complete name is a path.
    */
   readonly domain: string;
   /** Path of the repository in its registry, 1 to 255 characters, no slash at either end. */
@@ -22,9 +23,10 @@ export interface Reference {
 }
 
 /**
- * Why a text is no reference. `uppercase`, `too-long`, `bare-hex`, `bad-format`, `unsupported-digest` and
- * `digest-length` are errors of the library and of go-digest; where they know only "invalid reference format", the
- * reasons `empty`, `tag-format` and `digest-format` point to the part that is wrong.
+ * Why a text is not a valid reference. `uppercase`, `too-long`, `bare-hex`, `bad-format`,
+ * `unsupported-digest` and `digest-length` are errors of the library and of go-digest. Where they
+ * report only "invalid reference format", `empty`, `tag-format` and `digest-format` name the part
+ * that is wrong.
  */
 export type InvalidReferenceReason =
   | "empty"
@@ -37,11 +39,14 @@ export type InvalidReferenceReason =
   | "unsupported-digest"
   | "digest-length";
 
-/** A text that is no image reference; the message quotes it, shortened, and says in one sentence what is wrong. */
+/**
+ * Thrown for a text that is not an image reference; the message quotes it, shortened, and says in
+ * one sentence what is wrong.
+ */
 export class InvalidReferenceError extends Error {
   override name = "InvalidReferenceError";
   readonly reason: InvalidReferenceReason;
-  /** The whole text, not shortened. */
+  /** The complete text, not shortened. */
   readonly input: string;
   /** What is wrong, without the text. */
   readonly sentence: string;
@@ -54,8 +59,8 @@ export class InvalidReferenceError extends Error {
   }
 }
 
-// The library bounds the path and leaves the domain unbounded. No host that resolves is longer than 253 characters, so
-// a bound on the whole refuses nothing that could be pulled, and keeps every expression below cheap.
+// The library limits the path but not the domain. A host that resolves has at most 253 characters,
+// so this limit refuses nothing that could be pulled, and keeps the expressions below cheap.
 const LONGEST_INPUT = 4096;
 const LONGEST_PATH = 255;
 const LONGEST_QUOTE = 120;
@@ -71,24 +76,28 @@ const HEX = /^[a-f0-9]+$/;
 const HEX_LENGTHS: ReadonlyMap<string, number> = new Map([["sha256", 64], ["sha384", 96], ["sha512", 128]]);
 
 /**
- * Parses and normalizes a reference. Throws InvalidReferenceError, and nothing else, for any other text; the time is
- * linear in the length of the text.
+ * Parses and normalizes a reference. Throws InvalidReferenceError, and nothing else, if the text is
+ * not valid. Takes time linear in the length of the text.
  *
- * The rules are those of distribution/reference since 0.6 (reference.go, regexp.go, normalize.go). A kubelet of
- * Kubernetes 1.20 carries an older one that refuses three things admitted here: a first part with an upper-case letter
- * as a domain (`Foo/bar`), IPv6 hosts (`[::1]:5000/x`), and a path within 255 characters whose domain makes it longer.
+ * The rules are those of distribution/reference since 0.6 (reference.go, regexp.go, normalize.go).
+ * A kubelet of Kubernetes 1.20 contains an older version that refuses three things allowed here: a
+ * first part with an upper-case letter as a domain (`Foo/bar`), IPv6 hosts (`[::1]:5000/x`), and a
+ * name of more than 255 characters whose path alone is not longer than that.
  */
 export function parseReference(input: string): Reference {
   const refuse = (reason: InvalidReferenceReason, sentence: string) =>
     new InvalidReferenceError(reason, input, sentence);
   if (input === "") throw refuse("empty", "the name is empty");
   if (input.length > LONGEST_INPUT) {
-    throw refuse("too-long", `no reference is longer than ${LONGEST_INPUT} characters, and this has ${input.length}`);
+    throw refuse(
+      "too-long",
+      `no reference is longer than ${LONGEST_INPUT} characters, but this one has ${input.length}`,
+    );
   }
-  // The next two are what people paste by accident; the library calls both just "invalid reference format".
+  // The next two are common paste errors; the library calls both "invalid reference format".
   const scheme = SCHEME.exec(input)?.[0];
   if (scheme !== undefined) throw refuse("bad-format", `leave out ${scheme}`);
-  if (/\s/.test(input)) throw refuse("bad-format", "a reference has no white space");
+  if (/\s/.test(input)) throw refuse("bad-format", "a reference must not contain white space");
   if (IDENTIFIER.test(input)) {
     throw refuse("bare-hex", "64 hexadecimal characters alone are an image ID, not a repository name");
   }
@@ -110,7 +119,7 @@ export function parseReference(input: string): Reference {
   return { domain, path, tag: tag ?? (digest === undefined ? "latest" : undefined), digest };
 }
 
-/** The same for a text that may be no reference at all: undefined then. */
+/** Like parseReference, but returns undefined if the text is not a valid reference. */
 export function referenceOrUndefined(input: string): Reference | undefined {
   try {
     return parseReference(input);
@@ -120,15 +129,18 @@ export function referenceOrUndefined(input: string): Reference | undefined {
   }
 }
 
-/** The canonical text of a reference: `domain/path[:tag][@digest]`. Parsing it gives the same reference again. */
+/**
+ * Returns the canonical text of a reference: `domain/path[:tag][@digest]`. Parsing it gives the
+ * same reference again.
+ */
 export function formatReference(reference: Reference): string {
   return repositoryOf(reference) + suffixOf(reference);
 }
 
 /**
- * The reference as Docker shows it: without `docker.io/`, and without `library/` where one element is left
- * (distribution/reference, normalize.go, familiarizeName). For people only: `docker.io/localhost/x` becomes
- * `localhost/x`, which would be read as another registry.
+ * Returns the reference as Docker shows it: without `docker.io/`, and without `library/` if one
+ * element follows (distribution/reference, normalize.go, familiarizeName). For display only:
+ * `docker.io/localhost/x` becomes `localhost/x`, which would parse as another registry.
  */
 export function familiarReference(reference: Reference): string {
   if (reference.domain !== "docker.io") return formatReference(reference);
@@ -136,22 +148,23 @@ export function familiarReference(reference: Reference): string {
   return (official ?? reference.path) + suffixOf(reference);
 }
 
-/** The repository that a reference points into: `domain/path`. */
+/** Returns the repository of a reference: `domain/path`. */
 export function repositoryOf(reference: Reference): string {
   return reference.domain === "" ? reference.path : `${reference.domain}/${reference.path}`;
 }
 
 /**
- * Whether a text is the ID of an image, `sha256:` and 64 hexadecimal digits. As a reference it would be the repository
- * `sha256` with a long tag, but the kubelet and Docker look it up among the local images, and no registry can serve it.
+ * Reports whether a text is an image ID, `sha256:` and 64 hexadecimal digits. As a reference it
+ * would be the repository `sha256` with a long tag, but the kubelet and Docker look it up among the
+ * local images, and no registry can serve it.
  */
 export function isImageId(input: string): boolean {
   return input.startsWith("sha256:") && IDENTIFIER.test(input.slice("sha256:".length));
 }
 
 /**
- * Whether a text is a domain as references have it: a host name, an IPv4 address or an IPv6 address in brackets, and
- * optionally a port (distribution/reference, regexp.go, DomainRegexp).
+ * Reports whether a text is a domain as used in references: a host name, an IPv4 address or an IPv6
+ * address in brackets, and optionally a port (distribution/reference, regexp.go, DomainRegexp).
  */
 export function isDomain(text: string): boolean {
   return text.length <= LONGEST_INPUT && DOMAIN.test(text);
@@ -159,7 +172,8 @@ export function isDomain(text: string): boolean {
 
 type Refuse = (reason: InvalidReferenceReason, sentence: string) => InvalidReferenceError;
 
-// splitDockerDomain of normalize.go: without a slash everything is a name on Docker Hub, so that `a.b:1` is an image.
+// splitDockerDomain of normalize.go: without a slash, the text is a name on Docker Hub, so `a.b:1`
+// is an image.
 function splitHost(input: string): { readonly host: string; readonly rest: string } {
   const [first, remainder] = cut(input, "/");
   if (remainder === undefined) return { host: "docker.io", rest: `library/${input}` };
@@ -186,7 +200,8 @@ function isPath(text: string): boolean {
   return text.split("/").every((element) => PATH_ELEMENT.test(element));
 }
 
-// Stricter than the pattern of a reference: what go-digest (digest.go, algorithm.go) asks of the algorithms it knows.
+// Stricter than the pattern of a reference: applies the checks of go-digest (digest.go,
+// algorithm.go) for the algorithms that it knows.
 function checkDigest(digest: string, refuse: Refuse): void {
   const [, algorithm = "", hex = ""] = DIGEST.exec(digest) ?? [];
   if (algorithm === "") throw refuse("digest-format", "a digest is an algorithm, a colon and hexadecimal digits");
@@ -195,7 +210,7 @@ function checkDigest(digest: string, refuse: Refuse): void {
     throw refuse("unsupported-digest", "unsupported digest algorithm, expected sha256, sha384 or sha512");
   }
   if (hex.length !== length) {
-    throw refuse("digest-length", `a ${algorithm} digest has ${length} digits, and this has ${hex.length}`);
+    throw refuse("digest-length", `a ${algorithm} digest has ${length} digits, but this one has ${hex.length}`);
   }
   if (!HEX.test(hex)) throw refuse("digest-format", "the digits of a digest are 0 to 9 and lower-case a to f");
 }

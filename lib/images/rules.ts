@@ -1,5 +1,5 @@
-// The rules of `registries:`: which mirror stands in for which registry, and the names to try there, in order.
-// Pure: rules and a reference in, candidates out. It asks no mirror and keeps no memory.
+// The rules of `registries:`: which mirrors serve a registry, and the names to try there, in order.
+// Pure: rules and a reference in, candidates out. Contacts no mirror and keeps no state.
 
 import { quote } from "../support/text.ts";
 import {
@@ -19,15 +19,18 @@ import type { Reference } from "./reference.ts";
 export interface RegistryRule {
   /** `host[:port]`, `host[:port]/path/prefix`, `*.host[/path/prefix]` or `*`. */
   readonly origin: string;
-  /** `host[:port][/path]`, to be tried in this order; `{registry}` in the path is the host the image came from. */
+  /**
+   * `host[:port][/path]`, tried in this order; `{registry}` in the path is the host of the image's
+   * registry.
+   */
   readonly mirrors: readonly string[];
-  /** Line of the config file, from 1, when the rule came from one. */
+  /** Line in the config file, from 1, if the rule came from one. */
   readonly line?: number | undefined;
 }
 
 /** One name under which a mirror may have the image. */
 export interface Candidate {
-  /** The mirror's host, as a location has it: the key under which its health and its credentials are kept. */
+  /** The mirror's host, in the form of a location: the key of its health and its credentials. */
   readonly mirror: string;
   /** `host[:port]/path`. */
   readonly repository: string;
@@ -35,41 +38,49 @@ export interface Candidate {
   readonly reference: string;
 }
 
-/** Compiled rules. */
+/** The compiled rules. */
 export interface RegistryMap {
-  /** As they were given. */
+  /** The rules as given. */
   readonly rules: readonly RegistryRule[];
-  /** By precedence: the first that matches is the rule of an image. */
+  /** In order of precedence: the first that matches gives the rule of an image. */
   readonly origins: readonly Origin[];
   readonly mirrors: readonly MirrorLocation[];
 }
 
-/** Where a rule applies: the host is `.host` for any host that ends so, and empty for every host. */
+/**
+ * Where a rule applies. The host is `.host` for any host with that suffix, and empty for every
+ * host.
+ */
 export interface Origin extends Location {
   readonly rule: RegistryRule;
   readonly kind: "host" | "suffix" | "every";
 }
 
-/** Where a mirror of a rule keeps its images: the path ends before the first element that is not the same for all. */
+/**
+ * Where a mirror of a rule keeps its images. The path ends before the first element that contains
+ * `{registry}`.
+ */
 export interface MirrorLocation extends Location {
   readonly rule: RegistryRule;
 }
 
 /**
- * What the rules say of an image. `candidates` can be empty: a name that grew too long, or that no registry could have,
- * is left out. `mirrorOf` is a rule that has the image's registry as a mirror, so that the image stays as it is.
+ * The result of matching an image. `candidates` may be empty: names that are too long or invalid
+ * are left out. `mirrorOf` is a rule that has the image's registry as a mirror, so that the image
+ * is not rewritten.
  */
 export type RuleMatch =
   | { readonly rule: RegistryRule; readonly candidates: readonly Candidate[] }
   | { readonly rule: undefined; readonly because: "no-rule" }
   | { readonly rule: undefined; readonly because: "is-mirror"; readonly mirrorOf: RegistryRule };
 
-/** What stands in a mirror's path for the host that the image came from, without its port. */
+/** Stands in a mirror's path for the host of the image's registry, without its port. */
 export const PLACEHOLDER = "{registry}";
 
 /**
- * Makes rules ready for matching. A rule that stands for the same origin as an earlier one never matches. Throws
- * TypeError if an origin or a mirror is malformed: the config has refused those already, in its own words.
+ * Compiles rules for matching. A rule with the same origin as an earlier one never matches. Throws
+ * TypeError if an origin or a mirror is malformed; the config has already refused those, in its own
+ * words.
  */
 export function compileRules(rules: readonly RegistryRule[]): RegistryMap {
   for (const { origin, mirrors } of rules) {
@@ -84,14 +95,16 @@ export function compileRules(rules: readonly RegistryRule[]): RegistryMap {
 /**
  * Finds the rule of an image and the names to try.
  *
- * A rule matches an image of its host whose path begins with the elements of its prefix and goes on after them; what
- * goes on is appended to the mirror. An exact host comes before a wildcard, a longer wildcard before a shorter one, `*`
- * last; then the longest prefix. Hosts compare without regard to case, a port is part of the host, and
- * `index.docker.io` is `docker.io`. `*.pkg.dev` is every host below pkg.dev, however deep, but not pkg.dev.
+ * A rule matches an image of its host whose path begins with the elements of the rule's prefix and
+ * has more after them; the rest is appended to the mirror. An exact host precedes a wildcard, a
+ * longer wildcard precedes a shorter one, and `*` comes last; then the longest prefix wins. Hosts
+ * compare without regard to case, a port is part of the host, and `index.docker.io` is `docker.io`.
+ * `*.pkg.dev` is every host below pkg.dev, at any depth, but not pkg.dev itself.
  *
- * A mirror of any rule is never itself rewritten: no rule applies to an image that lies under a mirror, and no wildcard
- * to any image on the host of a mirror. Elsewhere on that host a rule that names the host applies, so that with
- * `k8s.gcr.io: quay.io/k8s` a rule for quay.io still serves the rest of quay.io. So no candidate is the image itself.
+ * A mirror of any rule is never rewritten: no rule applies to an image under a mirror, and no
+ * wildcard applies to any image on the host of a mirror. Elsewhere on that host, a rule that names
+ * the host applies, so that with `k8s.gcr.io: quay.io/k8s` a rule for quay.io still serves the rest
+ * of quay.io. Thus no candidate is the image itself.
  */
 export function matchRule(map: RegistryMap, reference: Reference): RuleMatch {
   const { path } = reference;
@@ -106,36 +119,45 @@ export function matchRule(map: RegistryMap, reference: Reference): RuleMatch {
   return { rule: origin.rule, candidates: candidatesOf(origin.rule, reference, host, rest) };
 }
 
-/** Where a mirror keeps what comes from a registry: `{registry}` is filled in, and stays when the host is not known. */
+/**
+ * Returns where a mirror keeps the images of a registry. Fills in `{registry}`, or leaves it if the
+ * registry is undefined.
+ */
 export function locationAt(mirror: string, registry: string | undefined): Location {
   const { host, path } = parseLocation(mirror);
   return { host, path: registry === undefined ? path : path.replaceAll(PLACEHOLDER, withoutPort(registry)) };
 }
 
-/** What is wrong with an origin, as one sentence that says what to write instead; undefined when it is fine. */
+/**
+ * Returns what is wrong with an origin, as one sentence that says what to write instead, or
+ * undefined if it is valid.
+ */
 export function mistakeInOrigin(text: string): string | undefined {
   if (text === "*") return undefined;
   if (text.includes("{") || text.includes("}")) return `${PLACEHOLDER} belongs in a mirror, not in an origin`;
   const { host, path } = parseLocation(text);
   if (host === "*") return "* stands for every registry and takes no path; name the host, as in quay.io/path";
   if (!host.startsWith("*.")) {
-    if (text.includes("*")) return "* can only be the whole origin or its first label, as in *.pkg.dev";
+    if (text.includes("*")) return "* can only be the entire origin or its first label, as in *.pkg.dev";
     return mistakeInLocation(text, "quay.io, registry.example:5000 or gcr.io/path");
   }
   const suffix = host.slice(2);
   if (suffix.includes("*") || path.includes("*")) {
-    return "* can stand only once, at the front, as in *.pkg.dev";
+    return "* can appear only once, at the front, as in *.pkg.dev";
   }
-  // A suffix may be a bare label (*.internal): the host that it matches has a dot in any case.
+  // A suffix may be a single label (*.internal): a host that matches it always contains a dot.
   return mistakeInLocation(`host.${text.slice(2)}`, "*.pkg.dev or *.pkg.dev/path");
 }
 
-/** What is wrong with a mirror, as one sentence that says what to write instead; undefined when it is fine. */
+/**
+ * Returns what is wrong with a mirror, as one sentence that says what to write instead, or
+ * undefined if it is valid.
+ */
 export function mistakeInMirror(text: string): string | undefined {
   const example = "mirror.example, mirror.example:5000 or mirror.example/path";
-  if (text.includes("*")) return "a mirror is one registry: * can stand only in an origin";
+  if (text.includes("*")) return "a mirror is one registry: * can appear only in an origin";
   if (parseLocation(text).host.includes(PLACEHOLDER)) {
-    return `${PLACEHOLDER} can stand only in the path, as in mirror.example/${PLACEHOLDER}`;
+    return `${PLACEHOLDER} can appear only in the path, as in mirror.example/${PLACEHOLDER}`;
   }
   const filled = text.replaceAll(PLACEHOLDER, "quay.io");
   if (/[{}]/.test(filled)) return `the only placeholder is ${PLACEHOLDER}`;
@@ -175,7 +197,8 @@ function servesHost(origin: Origin, host: string): boolean {
 
 function candidatesOf(rule: RegistryRule, image: Reference, host: string, rest: string): readonly Candidate[] {
   const suffix = image.digest === undefined ? `:${image.tag}` : `@${image.digest}`;
-  // The one odd name without a host (see Reference) leaves the placeholder, and so no reference.
+  // The one kind of name without a host (see Reference) keeps the placeholder, which makes the
+  // reference invalid.
   const registry = host === "" ? undefined : host;
   const candidates = new Map<string, Candidate>();
   for (const mirror of rule.mirrors) {

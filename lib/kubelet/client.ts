@@ -1,5 +1,6 @@
-// The adapter for the kubelet: one request for the pods of this node, over TLS, with the credentials on disk at that moment.
-// It answers admitted pods or one KubeletError; it never judges what a pod means.
+// The adapter for the kubelet: one request for the pods of this node, over TLS, with the
+// credentials on disk at that moment. Returns the valid pods or throws one KubeletError, and never
+// interprets a pod.
 
 import { checkClientCertificate } from "../support/certificates.ts";
 import { describeError } from "../support/errors.ts";
@@ -12,7 +13,10 @@ import { KubeletError } from "./errors.ts";
 import { type PodList, PodListError, readPodList } from "./pods.ts";
 import { missingRight } from "./rights.ts";
 
-/** Where the kubelet is and who we are to it; paths of PEM files, or of a file that holds a bearer token. */
+/**
+ * The kubelet's address and our credentials: paths of PEM files, or of a file that contains a
+ * bearer token.
+ */
 export interface KubeletSettings {
   readonly url: string;
   readonly caFile?: string;
@@ -21,12 +25,15 @@ export interface KubeletSettings {
   readonly tokenFile?: string;
 }
 
-/** Time for the whole answer, headers first; a kubelet that is alive answers within a second. */
+/**
+ * Time limit for the headers, and again for the body; a working kubelet answers within a second.
+ */
 const ANSWER_TIMEOUT_MS = 20_000;
 
 /**
- * A pod is 2 to 20 kB, so this is room for 10,000 of them. It takes four to five times as much memory to read, which fits
- * into the unit's MemoryMax; beyond it the answer is no answer, and must not be the end of the daemon.
+ * A pod is 2 to 20 kB, so this is room for 10,000 of them. Reading an answer takes four to five
+ * times as much memory, which fits within the unit's MemoryMax. A larger answer is an error, and
+ * must not end the daemon.
  */
 const ANSWER_LIMIT_BYTES = 96 * 1024 * 1024;
 
@@ -50,9 +57,9 @@ export class KubeletClient {
   readonly #timeoutMs: number;
   #client: Deno.HttpClient | undefined;
   #headers: Record<string, string> = {};
-  /** What no sentence may repeat, whoever says it: some servers send back what they were asked. */
+  /** Must not appear in any message, whatever its source: some servers echo the request. */
   #secrets: readonly string[] = [];
-  /** What the credential files looked like when #client was made. */
+  /** The fingerprint of the credential files when #client was made. */
   #fingerprint: string | undefined;
 
   constructor(settings: KubeletSettings, timeoutMs = ANSWER_TIMEOUT_MS) {
@@ -61,7 +68,7 @@ export class KubeletClient {
     this.url = `${settings.url.replace(/\/+$/, "")}/pods`;
   }
 
-  /** The node's pods. Throws KubeletError, or the signal's reason. */
+  /** Returns the node's pods. Throws KubeletError, or the signal's reason. */
   async pods(signal: AbortSignal): Promise<PodList> {
     await this.#useCurrentCredentials();
     const response = await this.#request(signal);
@@ -101,7 +108,8 @@ export class KubeletClient {
       const limits = { limit: ANSWER_LIMIT_BYTES, timeoutMs: this.#timeoutMs, signal };
       const bytes = await readBody(response, limits);
       const text = new TextDecoder().decode(bytes);
-      // Given back at once: the collector does not know how much hangs on so small an object.
+      // Freed immediately: the garbage collector does not know how much memory so small an object
+      // holds.
       bytes.buffer.transfer(0);
       return text;
     } catch (error) {
@@ -109,7 +117,8 @@ export class KubeletClient {
     }
   }
 
-  // Rotated certificates are picked up without a reload: a look at the files costs less than a request.
+  // Rotated certificates are picked up without a reload: checking the files costs less than a
+  // request.
   async #useCurrentCredentials(): Promise<void> {
     const { caFile, certFile, keyFile, tokenFile } = this.#settings;
     try {
@@ -127,13 +136,15 @@ export class KubeletClient {
       this.#headers = token === undefined ? {} : { authorization: `Bearer ${tokenIn(token)}` };
       this.#fingerprint = fingerprint;
     } catch (error) {
-      // In the middle of a rotation certificate and key may not match yet; what worked before goes on working.
+      // During a rotation, the certificate and key may not match yet; the previous credentials stay
+      // in use.
       if (this.#client !== undefined) return;
       throw new KubeletError("credentials", `cannot use the credentials for ${this.url}`, error);
     }
   }
 
-  // After a failure the files are read again whatever they look like: two writes within one tick of the clock look alike.
+  // After a failure, reads the files again even if they look unchanged: two writes within one clock
+  // tick look alike.
   #unreachable(error: unknown): unknown {
     if (!(error instanceof HttpError)) return error;
     this.#fingerprint = undefined;
@@ -172,8 +183,8 @@ function makeClient(ca: string | undefined, cert: string | undefined, key: strin
 function adviceOn401({ tokenFile }: KubeletSettings): string {
   return tokenFile === undefined
     ? "the kubelet does not accept this certificate: check kubelet.certFile against the kubelet's client CA"
-    : "the kubelet does not accept this token: check that kubelet.tokenFile has not expired, and that the kubelet has " +
-      "tokens checked (--authentication-token-webhook)";
+    : "the kubelet does not accept this token: check that kubelet.tokenFile has not expired, and that the kubelet " +
+      "checks tokens (--authentication-token-webhook)";
 }
 
 async function readIfNamed(file: string | undefined): Promise<string | undefined> {

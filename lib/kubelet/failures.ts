@@ -1,11 +1,11 @@
-// Which containers wait for an image that a local copy would cure. It looks at waiting reasons, never at the pod's
-// phase: a restarted container of a Running pod can lose its image too.
+// Finds the containers that wait for an image that a local copy would fix. Reads waiting reasons,
+// not the pod's phase: a restarted container of a Running pod can lose its image too.
 
 import { type Container, type ContainerKind, type ImageVolume, type Pod, podName } from "./pods.ts";
 
 /**
- * Waiting reasons that a local image cures (kubelet pkg/kubelet/images/types.go). SignatureValidationFailed is left out on
- * purpose: a local copy would step around the operator's signature policy.
+ * Waiting reasons that a local image fixes (kubelet pkg/kubelet/images/types.go). Excludes
+ * SignatureValidationFailed on purpose: a local copy would bypass the operator's signature policy.
  */
 export const CURABLE_REASONS: ReadonlySet<string> = new Set([
   "ErrImagePull",
@@ -14,10 +14,13 @@ export const CURABLE_REASONS: ReadonlySet<string> = new Set([
   "RegistryUnavailable",
 ]);
 
-/** The kubelet cannot parse the name; nothing can be pulled for it. */
+/** The kubelet cannot parse the name, so nothing can be pulled for it. */
 export const INVALID_NAME_REASON = "InvalidImageName";
 
-/** Before the first attempt to start a container ends, the kubelet gives one of these (pkg/kubelet/kubelet_pods.go). */
+/**
+ * The kubelet reports one of these until the first attempt to start a container ends
+ * (pkg/kubelet/kubelet_pods.go).
+ */
 const CREATING_REASONS: ReadonlySet<string> = new Set(["ContainerCreating", "PodInitializing"]);
 
 /** A container (or a volume it mounts) that waits for an image. */
@@ -33,15 +36,18 @@ export interface Failure {
   readonly optedOut: boolean;
 }
 
-/** What the pods wait for. */
+/** The containers that wait, sorted by whether they have failed. */
 export interface Scan {
   /** Every container that waits with an image reason, in the order of the kubelet's list. */
   readonly failures: readonly Failure[];
-  /** Every container that waits to be created and has not failed: its image may be missing, or merely not tried yet. */
+  /**
+   * Every container that waits to be created and has not failed: its image may be missing or not
+   * tried yet.
+   */
   readonly creating: readonly Failure[];
 }
 
-/** Sorts the waiting containers of the pods that have not ended. */
+/** Sorts the waiting containers of all pods that have not ended. */
 export function scanPods(pods: readonly Pod[]): Scan {
   const failures: Failure[] = [];
   const creating: Failure[] = [];
@@ -60,17 +66,18 @@ export function scanPods(pods: readonly Pod[]): Scan {
   return { failures, creating };
 }
 
-/** The pods that these containers are of, as `namespace/name`, each once. */
+/** Returns the names of these containers' pods, as `namespace/name`, each once. */
 export function podNames(failures: readonly Failure[]): string[] {
   return [...new Set(failures.map(({ pod }) => podName(pod)))];
 }
 
-/** Whether the kubelet has not failed on this image, as far as it says. */
+/** Reports whether the kubelet has not yet reported a failure for this image. */
 export function isCreating({ reason }: Failure): boolean {
   return CREATING_REASONS.has(reason);
 }
 
-// When a mounted image is what fails, the container's own image is not even tried; only the message tells which it is.
+// When a mounted image fails, the container's own image is not tried. Only the message names the
+// mounted image.
 function failingVolume(volumes: readonly ImageVolume[], message: string): ImageVolume | undefined {
   return volumes.find((volume) => message.includes(`"${volume.image}"`));
 }

@@ -1,9 +1,10 @@
-// The fields of a pod that Gilly reads, and the guard that admits them. A malformed pod costs only itself.
+// The fields of a pod that Gilly reads, and their validation. A malformed pod does not affect the
+// others.
 
 import { type Fields, isFields } from "../support/json.ts";
 import { quote } from "../support/text.ts";
 
-/** Which list of the pod's spec a container stands in; the kubelet starts them in this order. */
+/** The list in the pod's spec that contains a container; the kubelet starts them in this order. */
 export type ContainerKind = "init" | "regular" | "ephemeral";
 
 /** A container of a pod, with its status if the kubelet has one. */
@@ -13,11 +14,14 @@ export interface Container {
   /** The image as the manifest spells it. The status may show another name of the same image, so it is never used. */
   readonly image: string;
   readonly imagePullPolicy: string | undefined;
-  /** Why the container does not run, when the kubelet says that it waits. */
+  /** Why the container does not run, if the kubelet reports it as waiting. */
   readonly waiting: { readonly reason: string; readonly message: string } | undefined;
 }
 
-/** An image mounted as a volume (Kubernetes 1.31 and later); its failure shows on the containers that mount it. */
+/**
+ * An image mounted as a volume (Kubernetes 1.31 and later). Its failure appears on the containers
+ * that mount it.
+ */
 export interface ImageVolume {
   readonly name: string;
   readonly image: string;
@@ -38,35 +42,36 @@ export interface Pod {
   readonly imageVolumes: readonly ImageVolume[];
 }
 
-/** What the kubelet answered. */
+/** The kubelet's answer. */
 export interface PodList {
   readonly pods: readonly Pod[];
-  /** One sentence for each entry that is no pod. */
+  /** One sentence for each entry that is not a valid pod. */
   readonly malformed: readonly string[];
 }
 
-/** A pod's name among all of the node: `namespace/name`. */
+/** Returns the pod's name, unique on the node: `namespace/name`. */
 export function podName({ namespace, name }: Pick<Pod, "namespace" | "name">): string {
   return `${namespace}/${name}`;
 }
 
-/** The annotation by which a pod opts out, with the value "false". */
+/** The annotation with which a pod opts out, if its value is "false". */
 export const REPAIR_ANNOTATION = "gilly.io/repair";
 
-/** The kubelet's answer is not a list of pods; the message says what it is instead. */
+/** Thrown when the kubelet's answer is not a list of pods; the message says what it is instead. */
 export class PodListError extends Error {
   override name = "PodListError";
 }
 
 /**
- * Longer names, images and messages are cut here, where they come in: no name of Kubernetes and no reference is as long,
- * so that what is cut is invalid either way, and a megabyte would be copied into every state and ledger.
+ * Longer names, images and messages are cut on input. No Kubernetes name and no reference is this
+ * long, so a cut one is invalid either way, and a megabyte would be copied into every state and
+ * ledger.
  */
 const LONGEST_TEXT = 5000;
 
 /**
- * Admits a kubelet's PodList (core/v1, as `GET /pods` answers it; `items` is null when there are no pods).
- * Throws PodListError when the whole is not a PodList.
+ * Validates a kubelet's PodList (core/v1, as `GET /pods` returns it; `items` is null if there are
+ * no pods). Throws PodListError if the answer is not a PodList.
  */
 export function readPodList(answer: unknown): PodList {
   if (!isFields(answer)) throw new PodListError(`expected a PodList, got ${nameOfType(answer)}`);
@@ -88,7 +93,7 @@ export function readPodList(answer: unknown): PodList {
   return { pods, malformed };
 }
 
-/** The pod, or a sentence on what it lacks. */
+/** Returns the pod, or a sentence that says what it lacks. */
 function readPod(item: unknown): Pod | string {
   if (!isFields(item)) return `expected a pod, got ${nameOfType(item)}`;
   const { metadata, spec, status } = item;
@@ -160,5 +165,6 @@ function text(value: unknown): string {
 
 function nameOfType(value: unknown): string {
   if (value === null) return "null";
-  return Array.isArray(value) ? "a list" : `a ${typeof value}`;
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

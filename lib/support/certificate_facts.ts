@@ -1,16 +1,19 @@
-// What a certificate says of itself, read from the texts in which OpenSSL and Node.js print it. Pure.
+// The contents of a certificate, parsed from the text that OpenSSL and Node.js print. Pure.
 
 /** Times are milliseconds since the epoch. */
 export interface CertificateFacts {
   /** Empty when the subject has none. */
   readonly commonName: string;
-  /** To the API server these are groups (kubernetes, authentication/request/x509). */
+  /** The API server treats these as groups (kubernetes, authentication/request/x509). */
   readonly organizations: readonly string[];
   readonly notBefore: number;
   readonly notAfter: number;
 }
 
-/** The facts of a certificate whose subject is printed one attribute a line, `O=…`, or several joined by ` + `. */
+/**
+ * Returns the facts of a certificate whose subject is printed with one attribute (`O=…`) per line,
+ * or several joined by ` + `.
+ */
 export function certificateFacts(
   { subject, validFrom, validTo }: { readonly subject: string; readonly validFrom: string; readonly validTo: string },
 ): CertificateFacts {

@@ -1,11 +1,14 @@
-// Looks at a client certificate and its key before TLS does: Deno's createHttpClient ends the whole process when the two
-// do not parse or do not belong together. It reads no files, and what a key holds never reaches a message.
+// Checks a client certificate and its key before TLS uses them: Deno's createHttpClient ends the
+// process if they do not parse or do not match. Reads no files, and never puts key material in a
+// message.
 
 import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
 import { type CertificateFacts, certificateFacts } from "./certificate_facts.ts";
 
-/** A certificate or key that TLS could not use; the message says which of the two and why. */
+/**
+ * Thrown for a certificate or key that TLS cannot use; the message says which of the two and why.
+ */
 export class ClientCertificateError extends Error {
   override name = "ClientCertificateError";
 }
@@ -13,29 +16,38 @@ export class ClientCertificateError extends Error {
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 const PRIVATE_KEY = /-----BEGIN (?:RSA |EC )?PRIVATE KEY-----[^-]+-----END (?:RSA |EC )?PRIVATE KEY-----/;
 
-/** What rustls can sign with (rustls crypto/aws_lc_rs/sign.rs) and Deno can look at, which leaves out P-521. */
+/**
+ * The keys that rustls can sign with (rustls crypto/aws_lc_rs/sign.rs) and Deno can parse. This
+ * excludes P-521.
+ */
 const KEY_TYPES = new Set(["rsa", "ec", "ed25519"]);
 const CURVES = new Set(["p256", "p384"]);
 const USABLE = "RSA, P-256, P-384 or Ed25519 can be used";
 
 /**
- * Checks that TLS can prove itself with this PEM certificate (chain, leaf first) and PEM private key; both may stand in
- * one text. Throws ClientCertificateError.
+ * Checks that TLS can authenticate with this PEM certificate (chain, leaf first) and PEM private
+ * key. Both may be in the same text. Throws ClientCertificateError.
  */
 export function checkClientCertificate(certificatePem: string, keyPem: string): void {
   const leaf = derOf(certificatesIn(certificatePem)[0]!);
   const key = privateKeyOf(keyPem);
-  // A certificate holds its public key in this very encoding (RFC 5280, subjectPublicKeyInfo).
+  // A certificate contains its public key in this encoding (RFC 5280, subjectPublicKeyInfo).
   const publicKey = createPublicKey(key).export({ type: "spki", format: "der" });
   if (leaf.indexOf(publicKey) === -1) throw new ClientCertificateError("the key does not belong to the certificate");
 }
 
-/** What every certificate of a PEM text says of itself, in its order, at least one. Throws ClientCertificateError. */
+/**
+ * Returns the facts of each certificate in a PEM text, in order, at least one. Throws
+ * ClientCertificateError.
+ */
 export function readCertificates(pem: string): CertificateFacts[] {
   return certificatesIn(pem).map((block) => certificateFacts(new X509Certificate(block)));
 }
 
-/** The PEM certificates in a text, at least one, each of which parses. Throws ClientCertificateError. */
+/**
+ * Returns the PEM certificates in a text, at least one, each of which parses. Throws
+ * ClientCertificateError.
+ */
 function certificatesIn(pem: string): string[] {
   const blocks: string[] = pem.match(CERTIFICATES) ?? [];
   if (blocks.length === 0) throw new ClientCertificateError("there is no complete PEM certificate");

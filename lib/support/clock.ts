@@ -1,19 +1,23 @@
-// The two clocks. What is decided goes by one that nobody can set; what people read goes by the clock on the wall, which
-// is put right now and then while the program runs.
+// Two clocks. Decisions use one that cannot be set; times shown to people use the wall clock, which
+// may be corrected while the program runs.
 
 /** Times are milliseconds since the epoch. */
 export interface Clock {
-  /** Right when the program began, and steady from then on. */
+  /** Correct when the program starts, and steady from then on. */
   now(): number;
-  /** The wall's time of a moment by `now`, this one unless another is given. */
+  /** The wall-clock time at the moment `at` of `now`, the current one by default. */
   wallTime(at?: number): number;
 }
 
-/** The clocks of this machine. A pause of seconds must not become one of a day when the wall clock is put right. */
+/**
+ * The clocks of this machine. A correction of the wall clock must not turn a pause of seconds into
+ * one of a day.
+ */
 export const systemClock: Clock = {
   now: () => Math.round(performance.timeOrigin + performance.now()),
   wallTime(at = systemClock.now()) {
-    // In whole seconds: the two clocks drift apart by less all the time, and no time that was told should move with it.
+    // The offset is in whole seconds: the clocks always drift apart by less than that, and a time
+    // already reported should not move with the drift.
     return at + 1000 * Math.round((Date.now() - systemClock.now()) / 1000);
   },
 };

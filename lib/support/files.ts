@@ -1,6 +1,6 @@
-// The one adapter by which files are written, moved and removed. A path is resolved before anything is opened: what leads
-// into the system's folders is refused, and a link that stands in the place of the file itself is never followed. The
-// permissions of the binary deny the same names, but Deno compares names and follows links afterwards.
+// The only adapter that writes, moves and removes files. Paths are resolved before a file is
+// opened: system folders are refused, and a symbolic link in place of the file is never followed.
+// The binary's permissions deny the same folders, but Deno compares names and then follows links.
 
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -8,8 +8,9 @@ import { type FileHandle, open } from "node:fs/promises";
 const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_WRONLY } = constants;
 
 /**
- * The folders themselves, and the names beside `/usr` that are links into it on a merged system (file-hierarchy(7)) and
- * folders of their own on others. `deno compile` is given the same list as `--deny-write`.
+ * The system's folders. Those next to `/usr` are links into it on a merged system
+ * (file-hierarchy(7)) and real folders elsewhere. `deno compile` gets the same list as
+ * `--deny-write`.
  */
 export const PROTECTED_FOLDERS: readonly string[] = [
   "/bin",
@@ -26,63 +27,75 @@ export const PROTECTED_FOLDERS: readonly string[] = [
   "/usr",
 ];
 
-/** Which of those an absolute path is, or lies in, as far as its text tells; undefined for any other path. */
+/**
+ * Returns the protected folder that an absolute path is or is in, judging by its text alone, or
+ * undefined.
+ */
 export function protectedFolderOf(path: string): string | undefined {
   const plain = withoutDots(path);
   return PROTECTED_FOLDERS.find((folder) => plain === folder || plain.startsWith(`${folder}/`));
 }
 
-/** What is wrong with the path of a file that is to be written, as one sentence; undefined when it is fine. */
+/**
+ * Returns what is wrong with the path of a file to write, as one sentence, or undefined if it is
+ * valid.
+ */
 export function mistakeInWrittenPath(path: string): string | undefined {
   const folder = protectedFolderOf(path);
   return folder === undefined ? undefined : `${path} is in ${folder}, where Gilly never writes; ${EXPECTED}`;
 }
 
-/** What may be written instead. */
 const EXPECTED = "expected a path outside the system's folders, such as one in /var/lib/gilly";
 
-/** The path leads into a folder of the system, or to a link; nothing was written. */
+/** Thrown when the path leads into a system folder or to a symbolic link; nothing was written. */
 export class ProtectedPathError extends Error {
   override name = "ProtectedPathError";
 }
 
 /**
- * The file's path with every link in its folder resolved; whether the file itself is one is left to whoever opens it.
- * Throws ProtectedPathError, or what the file system says of the folder.
+ * Returns the file's path with every symbolic link in its folder resolved. The file itself may be a
+ * link; the code that opens it checks that. Throws ProtectedPathError, or the file system's error
+ * for the folder.
  */
 export async function realPathForWriting(path: string): Promise<string> {
   const [folder, name] = split(path);
   return refuseProtected(path, joined(await Deno.realPath(folder), name));
 }
 
-/** The same at once, for what cannot wait. */
+/** The synchronous form of realPathForWriting. */
 export function realPathForWritingSync(path: string): string {
   const [folder, name] = split(path);
   return refuseProtected(path, joined(Deno.realPathSync(folder), name));
 }
 
 /**
- * Opens a file to read it and to append to it; it is made with `mode` less the umask. The caller closes it. Throws
- * ProtectedPathError, also when the file is a link, or what the file system says.
+ * Opens a file for reading and appending, and creates it with `mode` less the umask if it is
+ * missing. The caller closes it. Throws ProtectedPathError, also if the file is a symbolic link, or
+ * the file system's error.
  */
 export async function openForAppending(path: string, mode: number): Promise<FileHandle> {
   return await openReal(await realPathForWriting(path), O_RDWR | O_APPEND | O_CREAT, mode);
 }
 
-/** Writes all of it at the end of an open file, or throws what the file system says. */
+/**
+ * Writes all bytes to an open file, at the end if it was opened for appending. Throws the file
+ * system's error.
+ */
 export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.byteLength;) at += (await file.write(bytes, at)).bytesWritten;
 }
 
 /**
- * Puts a text into the place of a file, whole or not at all: it is written beside it under a name of this process, which
- * must be new, and then renamed, so that a link in the file's place is replaced and what it leads to stays as it is.
- * `mode` holds whatever the umask. The folder must exist. Throws ProtectedPathError, or what the file system says.
+ * Replaces a file with a text, completely or not at all. The text is written to a new file next to
+ * it, named after this process, which is then renamed, so that a symbolic link at `path` is
+ * replaced and its target stays unchanged. `mode` applies regardless of the umask. The folder must
+ * exist. Throws ProtectedPathError, or the file system's error.
  */
 export async function writeAtomically(path: string, text: string, mode?: number): Promise<void> {
   const real = await realPathForWriting(path);
   const draft = `${real}.${Deno.pid}`;
-  // A process of the same number may have been killed; a link there goes, and not what it leads to.
+  // A process with the same ID may have been killed and left a draft. If it is a link, only the
+  // link is removed.
   await Deno.remove(draft).catch(() => {});
   const file = await openReal(draft, O_WRONLY | O_CREAT | O_EXCL, mode ?? 0o666);
   try {
@@ -97,12 +110,17 @@ export async function writeAtomically(path: string, text: string, mode?: number)
   }
 }
 
-/** Removes a file, or the link in its place. Throws ProtectedPathError, or what the file system says. */
+/**
+ * Removes a file, or a symbolic link but not its target. Throws ProtectedPathError, or the file
+ * system's error.
+ */
 export async function removeFile(path: string): Promise<void> {
   await Deno.remove(await realPathForWriting(path));
 }
 
-/** Makes a folder and those above it that are missing. Throws ProtectedPathError, or what the file system says. */
+/**
+ * Creates a folder and its missing parents. Throws ProtectedPathError, or the file system's error.
+ */
 export async function makeFolders(folder: string): Promise<void> {
   await realFolder(folder || "/");
 }
@@ -118,11 +136,14 @@ async function realFolder(folder: string): Promise<string> {
   await Deno.mkdir(real).catch((error) => {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   });
-  // Somebody else may have been quicker, with a link to elsewhere.
+  // Another process may have created it first, as a link to somewhere else.
   return refuseProtected(folder, await Deno.realPath(real));
 }
 
-/** A file that is renamed while it is opened, as by another process's rotation, is opened so many times. */
+/**
+ * How often to open a file that is renamed while it is being opened, as by another process's
+ * rotation.
+ */
 const MOST_TRIES = 5;
 
 async function openReal(real: string, flags: number, mode: number): Promise<FileHandle> {
@@ -141,8 +162,9 @@ async function openReal(real: string, flags: number, mode: number): Promise<File
   throw new Error(`${real} was replaced each time it was opened`);
 }
 
-// Where a part of the permissions is denied, Deno resolves links before it opens, O_NOFOLLOW or not; and whoever owns a
-// folder above may have put a link into its place meanwhile. Nothing is written before this has been looked at.
+// If part of a permission is denied, Deno resolves links before it opens a file, even with
+// O_NOFOLLOW, and the owner of a parent folder may have replaced it with a link in the meantime.
+// Nothing is written before this check.
 async function isStillAt(real: string, file: FileHandle): Promise<boolean> {
   await realPathForWriting(real);
   const [{ dev, ino }, found] = await Promise.all([
@@ -178,7 +200,10 @@ function joined(folder: string, name: string): string {
   return folder === "/" ? `/${name}` : `${folder}/${name}`;
 }
 
-/** Node's "EACCES: permission denied, open 'FILE'" as Deno would put it; other errors stay what they are. */
+/**
+ * Rewrites Node's "EACCES: permission denied, open 'FILE'" in Deno's style; returns other errors
+ * unchanged.
+ */
 function inWords(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const [, text] = /^E[A-Z0-9]+: (.*?)(?:, [a-z]+(?: '.*)?)?$/s.exec(error.message) ?? [];
@@ -186,8 +211,8 @@ function inWords(error: unknown): unknown {
 }
 
 /**
- * Differs once the file was replaced or written; it is not read, and two writes within one tick of the clock may look alike.
- * Throws what the file system says.
+ * Returns a value that changes when the file is replaced or written. The file is not read, and two
+ * writes within one clock tick may look alike. Throws the file system's error.
  */
 export async function fingerprintOf(file: string): Promise<string> {
   const { mtime, size, ino } = await Deno.stat(file);

@@ -1,39 +1,44 @@
-// The only caller of fetch: a deadline for every short call, bounded bodies, and failures that keep their cause.
-// It knows nothing of kubelets or Docker.
+// The only caller of fetch: a deadline for every short call, bounded bodies, and errors that keep
+// their cause. Independent of kubelets and Docker.
 
 import { scrub, scrubError } from "./scrub.ts";
 
-/** A request that got no usable answer. `cause` holds the platform's reason. */
+/** Thrown for a request that got no usable answer. `cause` holds the platform's reason. */
 export class HttpError extends Error {
   override name = "HttpError";
 }
 
-/** The answer, or the rest of it, did not come in time. */
+/** Thrown when the answer, or the rest of it, does not arrive in time. */
 export class HttpTimeoutError extends HttpError {
   override name = "HttpTimeoutError";
 }
 
-/** One request: where to, over which client, and until when. */
+/** One request: its target, its client and its deadline. */
 export interface HttpRequest {
   readonly url: string;
   readonly client: Deno.HttpClient;
   readonly method?: "GET" | "POST";
   readonly headers?: Record<string, string>;
   readonly signal: AbortSignal;
-  /** Milliseconds until the answer's headers must be there; undefined waits as long as the signal allows. */
+  /**
+   * Milliseconds until the answer's headers must arrive; if undefined, only the signal limits the
+   * wait.
+   */
   readonly headersTimeoutMs?: number;
 }
 
 /**
- * How long a request that was given up stays open, in milliseconds. Deno 2.6 keeps the connection of an answer for ever
- * when it arrives in the very moment in which its request is aborted: one that is nearly there is awaited instead.
+ * How long an abandoned request stays open, in milliseconds. Deno 2.6 keeps the connection forever
+ * if an answer arrives at the moment its request is aborted, so an answer that is about to arrive
+ * is awaited.
  */
 const LATE_ANSWER_MS = 100;
 
 /**
- * Sends one request and returns the answer once its headers are there. Redirects are never followed: neither the kubelet
- * nor Docker needs one, and a cleaned path would be another endpoint. Throws HttpError, or the signal's reason; what the
- * headers hold is in neither. The signal also ends an answer whose body is being read.
+ * Sends one request and returns the answer once its headers have arrived. Never follows redirects:
+ * neither the kubelet nor Docker needs them, and a cleaned path would be a different endpoint.
+ * Throws HttpError, or the signal's reason; neither contains header values. Aborting the signal
+ * also ends an answer whose body is being read.
  */
 export async function send(request: HttpRequest): Promise<Response> {
   const { url, client, method = "GET", headers = {}, signal, headersTimeoutMs } = request;
@@ -73,24 +78,25 @@ export async function send(request: HttpRequest): Promise<Response> {
   throw givenUp.reason;
 }
 
-/** Most answers are smaller; a larger one doubles it as often as it must. */
+/** Enough for most answers; the buffer doubles as often as a larger one needs. */
 const FIRST_BUFFER_BYTES = 64 * 1024;
 
-/** As much as the platform reads at once. */
+/** The most that the platform reads at once. */
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * The body as bytes, read within `timeoutMs` and refused beyond `limit` bytes. The connection is let go in every case.
- * Throws HttpError, or the signal's reason.
+ * Returns the body as bytes. It must be complete within `timeoutMs` and not exceed `limit` bytes.
+ * The connection is always released. Throws HttpError, or the signal's reason.
  */
 export async function readBody(
   response: Response,
   options: { readonly limit: number; readonly timeoutMs: number; readonly signal: AbortSignal },
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (response.body === null) return new Uint8Array();
-  // Read into one small buffer again and again, and copied from there into one that grows: thousands of small ones, kept
-  // to the end or left to the collector, leave holes in the heap that nothing fills again. The large one is never read
-  // into: it would be moved with every read, so that the time would grow as a square.
+  // Every read uses the same small buffer, whose contents are copied into one that grows. Thousands
+  // of small buffers, kept to the end or left to the garbage collector, would leave holes in the
+  // heap that are never filled. Reading into the large buffer would move it with every read, which
+  // takes quadratic time.
   const reader = response.body.getReader({ mode: "byob" });
   const cancel = () => void reader.cancel().catch(() => {});
   let late = false;
@@ -126,7 +132,7 @@ export async function readBody(
   }
 }
 
-// The platform refuses such a header too (RFC 9110, 5.5), but quotes it.
+// The platform refuses such a header too (RFC 9110, 5.5), but quotes its value.
 function refuseUnsendable(headers: Readonly<Record<string, string>>): void {
   const name = Object.keys(headers).find((name) => !/^[\t\x20-\x7e]*$/.test(headers[name]!));
   if (name !== undefined) throw new HttpError(`the value of the header ${name} is not ASCII text`);
@@ -136,7 +142,7 @@ function secretsIn({ accept: _everybodys, ...headers }: Readonly<Record<string, 
   return Object.values(headers).flatMap((value) => [value, value.replace(/^\S+ /, "")]);
 }
 
-// Deno prefixes every failure with the URL; callers name their target themselves, so only the reason is kept.
+// Deno prefixes every failure with the URL. Callers name their target, so only the reason is kept.
 function failureOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replace(/^error sending request(?: from \S+)? for (?:url \(\S*\)|\S+(?: \(\S*\))?):?\s*/, "")

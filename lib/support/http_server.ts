@@ -1,41 +1,46 @@
-// A small HTTP server for a port that strangers may reach: one question a connection, few connections, little time for
-// each. Deno.serve bounds none of it, and ends with an uncaught error when the process has no descriptor left.
+// A small HTTP server for a port open to untrusted clients: one request per connection, few
+// connections, and a short time limit for each. Deno.serve bounds none of these, and throws an
+// uncaught error when the process runs out of file descriptors.
 
 import { endsWithin } from "./timeouts.ts";
 
-/** Where to listen; an IPv6 address stands without brackets. */
+/** Where to listen; an IPv6 address has no brackets. */
 export interface ListenAddress {
   readonly hostname: string;
   readonly port: number;
 }
 
-/** What was asked; the path is without its query. */
+/** A request; the path excludes the query. */
 export interface Question {
   readonly method: string;
   readonly path: string;
 }
 
-/** What is answered. */
+/** The answer to a request. */
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
-/** How a server is made. */
+/** The options of a server. */
 export interface HttpServerOptions {
   readonly hostname: string;
-  /** 0 takes any free one. */
+  /** 0 picks any free port. */
   readonly port: number;
-  /** A rejection is answered by 500 and its text must be fit for everybody. */
+  /**
+   * If it rejects, the answer is 500 with the error's text, which must be safe to show to anyone.
+   */
   readonly answer: (question: Question) => Promise<Answer>;
-  /** Connections could not be accepted for so long that the port was let go of. */
+  /** Called when accepting connections has failed for so long that the port was released. */
   readonly onEnd?: (error: unknown) => void;
-  /** Most connections at once. */
+  /** The maximum number of open connections. */
   readonly connections?: number;
-  /** Milliseconds until the whole request must be there, and again until the whole answer must be taken. */
+  /**
+   * Milliseconds for the complete request to arrive, and again for the complete answer to be sent.
+   */
   readonly requestMs?: number;
-  /** Milliseconds between two tries to accept a connection after one that failed. */
+  /** Milliseconds between a failed attempt to accept a connection and the next. */
   readonly pauseMs?: number;
 }
 
@@ -43,10 +48,15 @@ const MOST_CONNECTIONS = 32;
 const REQUEST_MS = 10_000;
 const REQUEST_LIMIT_BYTES = 16 * 1024;
 
-/** Time for a client to end its side, so that closing does not take the answer away from it (RFC 9112, 9.6). */
+/**
+ * Time for a client to close its side, so that closing does not lose the answer (RFC 9112, 9.6).
+ */
 const LINGER_MS = 1000;
 
-/** accept(2) fails for a while when the process or the host has no descriptor or memory left; this often, it is broken. */
+/**
+ * accept(2) fails temporarily when the process or the host is out of descriptors or memory. The
+ * server gives up after MOST_FAILURES in a row, PAUSE_MS apart.
+ */
 const PAUSE_MS = 1000;
 const MOST_FAILURES = 30;
 
@@ -60,12 +70,12 @@ const REASONS: Readonly<Record<number, string>> = {
   503: "Service Unavailable",
 };
 
-/** Listens at once; the constructor throws what the platform says. */
+/** Listens immediately; the constructor throws the platform's error. */
 export class HttpServer {
   readonly port: number;
   readonly #options: HttpServerOptions;
   readonly #listener: Deno.TcpListener;
-  /** Every connection, oldest first, and whether its request is whole. */
+  /** Every connection, oldest first, and whether its request is complete. */
   readonly #connections = new Map<Deno.TcpConn, { isWhole: boolean }>();
   readonly #serving = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
@@ -79,7 +89,7 @@ export class HttpServer {
     this.#accepting = this.#accept();
   }
 
-  /** Lets go of the port and of every connection at once. */
+  /** Releases the port and closes every connection immediately. */
   async close(): Promise<void> {
     this.#letGo();
     for (const connection of [...this.#connections.keys()]) this.#drop(connection);
@@ -112,8 +122,9 @@ export class HttpServer {
     }
   }
 
-  // A newcomer is let in at the cost of one that takes its time: whoever asks at once gets an answer beside any number of
-  // those who never do.
+  // When full, drops the oldest connection whose request is incomplete, or else the oldest, to admit
+  // a new one: a client that sends its request promptly is answered despite any number of clients
+  // that never do.
   #admit(connection: Deno.TcpConn): void {
     if (this.#connections.size >= (this.#options.connections ?? MOST_CONNECTIONS)) {
       const [oldest] = this.#connections.keys();
@@ -161,7 +172,7 @@ export class HttpServer {
   }
 }
 
-/** An answer of plain text that nobody keeps. */
+/** A plain-text answer that must not be cached. */
 export function plain(status: number, body: string, headers: Readonly<Record<string, string>> = {}): Answer {
   return {
     status,
@@ -170,13 +181,14 @@ export function plain(status: number, body: string, headers: Readonly<Record<str
   };
 }
 
-/** A request up to its body, which nothing here has a use for; undefined when it is too large. */
+/** Returns a request up to its body, which is never used, or undefined if it is too large. */
 async function readRequest(connection: Deno.TcpConn): Promise<string | undefined> {
   const buffer = new Uint8Array(REQUEST_LIMIT_BYTES);
   for (let size = 0; size < buffer.byteLength;) {
     const count = await connection.read(buffer.subarray(size));
     if (count === null) throw new Deno.errors.UnexpectedEof("the client left");
-    // Only what is new is looked at: a client that sends byte after byte must not cost the square of its bytes.
+    // Only the new bytes are searched: a client that sends byte by byte must not cost quadratic
+    // time.
     const news = String.fromCharCode(...buffer.subarray(Math.max(0, size - 3), size + count));
     size += count;
     if (/\n\r?\n/.test(news)) return String.fromCharCode(...buffer.subarray(0, size));
@@ -187,7 +199,8 @@ async function readRequest(connection: Deno.TcpConn): Promise<string | undefined
 function questionIn(text: string | undefined): Question | undefined {
   const [, method, target] = /^([A-Z]{1,20}) (\S+) HTTP\/1\.[0-9]\r?\n/.exec(text ?? "") ?? [];
   if (method === undefined || target === undefined) return undefined;
-  // A proxy is asked for a whole URL, and may pass it on so (RFC 9112, 3.2.2).
+  // A client sends a proxy the complete URL, which the proxy may pass on unchanged (RFC 9112,
+  // 3.2.2).
   return { method, path: target.replace(/^https?:\/\/[^/]*/i, "").replace(/[?#].*$/, "") };
 }
 

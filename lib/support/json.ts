@@ -1,9 +1,9 @@
-// What came in from outside (JSON or YAML, parsed): nothing is known of it but that it may have fields.
+// Parsed JSON or YAML from outside, of which nothing is known except that it may have fields.
 
-/** Fields of an object that somebody else wrote; each is to be looked at before it is believed. */
+/** The fields of an object from outside; each must be checked before use. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** Whether a parsed value is an object with fields, and neither a list nor null. */
+/** Reports whether a parsed value is an object with fields, not a list or null. */
 export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

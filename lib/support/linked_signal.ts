@@ -1,7 +1,8 @@
-// A signal that follows another and can let go of it again. AbortSignal.any cannot: each signal that it makes leaves a trace
-// in its sources for as long as those live (Deno 2.6), and so does each fetch; our sources live as long as the daemon.
+// A signal that follows another and can be detached. AbortSignal.any cannot: each signal it makes
+// leaves a trace in its sources for as long as they live (Deno 2.6), as does each fetch, and the
+// sources here live as long as the daemon.
 
-/** Has a signal that is aborted when `source` is, with its reason, until it is disposed of. */
+/** Has a signal that is aborted with its source, for the same reason, until it is disposed. */
 export class LinkedSignal implements Disposable {
   readonly #source: AbortSignal;
   readonly #own = new AbortController();
@@ -17,7 +18,7 @@ export class LinkedSignal implements Disposable {
     return this.#own.signal;
   }
 
-  /** Aborts the own signal alone; the source goes on. */
+  /** Aborts only the own signal, not the source. */
   abort(): void {
     this.#own.abort();
   }

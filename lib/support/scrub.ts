@@ -1,32 +1,43 @@
-// Takes secrets out of what libraries, the kubelet, the Engine and registries say: some quote what they were given, and
-// their words end in a journal that more people read than may read the secret.
+// Removes secrets from the messages of libraries, the kubelet, the Engine and registries. Some
+// quote their input, and the messages end up in a journal that more people can read than may read
+// the secret.
 
 import { describeError } from "./errors.ts";
 
-/** Shorter ones are no secrets, and taking them out would garble every text. */
+/** Shorter strings are not secrets, and removing them would garble every text. */
 const SHORTEST_SECRET = 4;
 
-/** `text` with an ellipsis in place of every secret, in each form in which it may be quoted, and of one cut off at its end. */
+/**
+ * Returns `text` with an ellipsis in place of every secret, in each form in which it may be quoted,
+ * and of a secret cut off at the end.
+ */
 export function scrub(text: string, secrets: readonly string[]): string {
   const forms = [...new Set(secrets.flatMap(formsOf))].filter((form) => form.length >= SHORTEST_SECRET)
-    // One may be the beginning of another.
+    // Longest first: one may be a prefix of another.
     .sort((left, right) => right.length - left.length);
   return forms.reduce((rest, form) => withoutCutForm(rest.replaceAll(form, "…"), form), text);
 }
 
-/** The error, or one with the same words but for the secrets where it, or a cause of it, has one. */
+/**
+ * Returns the error, or, if it or one of its causes contains a secret, a new error with the same
+ * text without the secrets.
+ */
 export function scrubError(error: unknown, secrets: readonly string[]): unknown {
   const said = describeError(error);
   const scrubbed = scrub(said, secrets);
   return said === scrubbed ? error : new Error(scrubbed);
 }
 
-/** A word longer than this tells nobody anything, and what follows would look at it from each of its letters on. */
+/**
+ * A longer word is useless to a reader, and the expressions below would try a match from each of
+ * its characters.
+ */
 const LONG_WORD = /\S{500,}/g;
 
 /**
- * `text` without what looks like a secret, where no secret is known that could be looked for: a password in a URL, a token
- * or a PEM block. The last gate before a text that quotes what somebody wrote.
+ * Returns `text` without anything that looks like a secret, for use where the secrets are not
+ * known: a password in a URL, a token or a PEM block. The last check of a text that quotes outside
+ * input.
  */
 export function scrubUnknown(text: string): string {
   return text
@@ -37,25 +48,31 @@ export function scrubUnknown(text: string): string {
     .replace(/-----BEGIN [A-Z ]+-----.*/gs, "***");
 }
 
-/** As it is, on one line, as JSON and Go quote it, in a URL, and without the padding of base64. */
+/**
+ * The secret as it is, on one line, as JSON and Go quote it, URL-encoded, and without base64
+ * padding.
+ */
 function formsOf(secret: string): string[] {
   const quoted = JSON.stringify(secret).slice(1, -1);
   return [secret, ...linesOf(secret), quoted, quoted.replaceAll("\\u00", "\\x"), encodeURIComponent(wellFormed(secret))]
     .flatMap((form) => [form, form.trim(), form.replace(/=+$/, "")]);
 }
 
-/** As errors and messages of the Engine are made one line. */
+/** The secret as errors and Engine messages are folded onto one line. */
 function linesOf(secret: string): string[] {
   // deno-lint-ignore no-control-regex
   return [secret.replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " "), secret.replace(/\s*[\r\n]+\s*/g, "; ")];
 }
 
-/** Half a surrogate pair cannot stand in a URL, and is replaced wherever a text becomes bytes. */
+/**
+ * Replaces lone surrogates, which a URL cannot contain and which are replaced whenever text is
+ * encoded as bytes.
+ */
 function wellFormed(text: string): string {
   return text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
 }
 
-// Long texts are cut, and show that by an ellipsis at their end.
+// A text that was cut ends in an ellipsis.
 function withoutCutForm(text: string, form: string): string {
   if (!text.endsWith("…")) return text;
   const kept = text.slice(0, -1);

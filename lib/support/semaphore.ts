@@ -1,12 +1,16 @@
-// A limit on how many tasks run at once. Waiters are served in order, and may give up or let others go first.
+// A limit on how many tasks run at once. Waiters are served in order, and may leave or let others
+// go first.
 
-/** Called while a task is queued: whether all others may go first. The signal is aborted when the wait is over. */
+/**
+ * Called while a task is queued: reports whether all others may go first. The signal is aborted
+ * when the wait ends.
+ */
 export type ShouldYield = (signal: AbortSignal) => Promise<boolean>;
 
 /** A task in the queue. */
 interface Waiter {
   readonly enter: () => void;
-  /** Asks, the first time it is called, whether others may go first. */
+  /** On the first call, asks whether others may go first. */
   readonly probe: () => void;
 }
 
@@ -14,19 +18,23 @@ interface Waiter {
 export class Semaphore {
   #free: number;
   readonly #queue: Waiter[] = [];
-  /** Waiters that let others go first. */
+  /** Waiters that have let others go first. */
   readonly #yielding: Waiter[] = [];
   readonly #probeAbove: number;
 
-  /** `limit` is the number of tasks that may run at once, at least 1; a queue is probed when it is longer than `probeAbove`. */
+  /**
+   * `limit` is the number of tasks that may run at once, at least 1. A queue longer than
+   * `probeAbove` is probed.
+   */
   constructor(limit: number, probeAbove = 0) {
     this.#free = limit;
     this.#probeAbove = probeAbove;
   }
 
   /**
-   * Runs `task` when a slot is free. `shouldYield` is called when the queue has become long; if it fails, the answer is no.
-   * Throws what `task` throws, or the signal's reason when aborted while waiting.
+   * Runs `task` when a slot is free. `shouldYield` is called when the queue is longer than
+   * `probeAbove`; if it throws, the task keeps its place. Throws what `task` throws, or the
+   * signal's reason if aborted while waiting.
    */
   async with<T>(signal: AbortSignal, task: () => Promise<T>, shouldYield?: ShouldYield): Promise<T> {
     await this.#acquire(signal, shouldYield);
@@ -68,12 +76,12 @@ export class Semaphore {
       };
       this.#queue.push(waiter);
       signal.addEventListener("abort", leave, { once: true });
-      // Those at the head as well: everybody behind waits for them.
+      // Probes the head of the queue too: every later waiter waits for it.
       if (this.#queue.length > this.#probeAbove) { for (const { probe } of this.#queue) probe(); }
     });
   }
 
-  // A slot goes straight to the next in the queue, so that nobody slips in between.
+  // A free slot goes directly to the next waiter, so that no other task can take it first.
   #release(): void {
     const next = this.#queue.shift() ?? this.#yielding.shift();
     if (next === undefined) this.#free++;

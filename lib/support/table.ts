@@ -1,14 +1,18 @@
-// Rows of text in columns that fit a width. Nothing is cut away: what does not fit its column goes on in the next line.
+// Rows of text in columns that fit a width. Nothing is cut: text too long for its column continues
+// on the next line.
 
 import { printable, wrap } from "./text.ts";
 
-/** One row: a text for each column, and perhaps a sentence that stands below them. */
+/** One row: a text for each column, and optionally a note below them. */
 export interface Row {
   readonly cells: readonly string[];
   readonly note?: string;
 }
 
-/** Columns with their titles; `shrinkable` names those that may be narrower than their texts, the widest of them first. */
+/**
+ * Columns with their titles. `shrinkable` lists the columns that may be narrower than their text;
+ * the widest shrinks first.
+ */
 export interface Table {
   readonly titles: readonly string[];
   readonly rows: readonly Row[];
@@ -19,15 +23,18 @@ export interface Table {
 
 const GAP = 2;
 
-/** A shrinkable column stays at least this wide. */
+/** The width below which a column is not shrunk. */
 const NARROWEST = 16;
 
-/** Characters that a line of this table takes when nothing is wrapped. */
+/** The width of a line of this table when nothing is wrapped, in characters. */
 export function naturalWidth({ titles, rows }: Table): number {
   return sum(naturalWidths(titles, rows)) + GAP * (titles.length - 1);
 }
 
-/** The lines of a table in `width` characters. Only a width that is too small for the other columns is exceeded. */
+/**
+ * Returns the lines of a table, `width` characters wide. Lines are longer only if the columns
+ * cannot shrink enough.
+ */
 export function tableLines({ titles, rows, shrinkable, noteColumn }: Table, width: number): string[] {
   const widths = naturalWidths(titles, rows);
   const widest = () =>

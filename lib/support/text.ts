@@ -1,5 +1,5 @@
-// Text for people: made harmless on a terminal and in a line of a log, where what moves the cursor, ends the line or turns
-// the reading direction is shown, not done; folded, counted, and the word that somebody meant.
+// Text for people: wrapped, counted, shortened, and made safe for terminals and log lines.
+// Characters that move the cursor, end the line or change the text direction are escaped.
 
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
 
@@ -7,8 +7,8 @@ import { levenshteinDistance } from "@std/text/levenshtein-distance";
 const LONGEST_TEXT = 2000;
 
 /**
- * JSON of the same meaning in which nothing acts on a terminal: JSON itself escapes only some of the control characters.
- * With `indent` it has line ends between its parts.
+ * Returns equivalent JSON that has no effect on a terminal; JSON.stringify escapes only some of the
+ * control characters. With `indent`, the parts are on separate lines.
  */
 export function printableJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, undefined, indent).replace(
@@ -17,7 +17,10 @@ export function printableJson(value: unknown, indent?: number): string {
   );
 }
 
-/** Control characters, and what terminals and viewers take for line ends or direction changes, made visible. */
+/**
+ * Escapes control characters and those that terminals and viewers treat as line ends or direction
+ * changes, and cuts long texts.
+ */
 export function printable(text: string): string {
   const cut = text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}… (${text.length} characters)` : text;
   // deno-lint-ignore no-control-regex
@@ -32,10 +35,16 @@ function escaped(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
-/** Nothing longer is a slip of the pen, and the distance of two texts takes the time of the product of their lengths. */
+/**
+ * Nothing longer is a typo, and the time to compare two texts is proportional to the product of
+ * their lengths.
+ */
 const LONGEST_SLIP = 300;
 
-/** The known word nearest to `written`, capitals, hyphens and underscores aside; undefined when none is near. */
+/**
+ * Returns the known word nearest to `written`, ignoring case, hyphens and underscores, or undefined
+ * if none is close.
+ */
 export function nearestWord(written: string, known: readonly string[]): string | undefined {
   const plain = (text: string) => text.slice(0, LONGEST_SLIP).toLowerCase().replace(/[-_]/g, "");
   const distances = known.map((word) => ({ word, distance: levenshteinDistance(plain(written), plain(word)) }));
@@ -43,12 +52,15 @@ export function nearestWord(written: string, known: readonly string[]): string |
   return best !== undefined && best.distance <= Math.max(2, best.word.length / 3) ? best.word : undefined;
 }
 
-/** A text in quotes, on one line, cut to `most` characters: for a sentence about what somebody wrote. */
+/** Quotes a text on one line, cut to `most` characters, for a sentence about input. */
 export function quote(text: string, most = 80): string {
   return JSON.stringify(text.length > most ? `${text.slice(0, most - 1)}…` : text);
 }
 
-/** Cuts a text into lines of at most `width` characters: between words, or behind / @ : - _ . of a long name. */
+/**
+ * Wraps a text to lines of at most `width` characters, between words, or after / @ : - _ . in a
+ * long name.
+ */
 export function wrap(text: string, width: number): string[] {
   const room = Math.max(1, width);
   const lines: string[] = [];
@@ -70,19 +82,22 @@ function cutAt(text: string, room: number): number {
   return room;
 }
 
-/** A text behind `head`, folded at `width` columns so that it hangs below itself; one line without a width. */
+/**
+ * Puts a text after `head` and wraps it at `width` columns with a hanging indent; one line if there
+ * is no width.
+ */
 export function hangingIndent(head: string, text: string, width: number | undefined): string[] {
   if (width === undefined) return [head + text];
   const [first = "", ...rest] = wrap(text, width - head.length);
   return [head + first, ...rest.map((line) => " ".repeat(head.length) + line)];
 }
 
-/** `1 pod`, `2 pods`. */
+/** A count with its noun: `1 pod`, `2 pods`. */
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** The first few of a list, and how many more there are. */
+/** The first items of a list, and how many more there are. */
 export function several(items: readonly string[], most = 3): string {
   const more = items.length - most;
   return items.slice(0, most).join(", ") + (more > 0 ? ` and ${more} more` : "");

@@ -1,4 +1,5 @@
-// Time that passes: pauses that can be cut short, work that is waited for only so long, a deadline that progress puts off.
+// Timers: a sleep that can be interrupted, a wait with a time limit, and a deadline that progress
+// postpones.
 
 import { delay } from "@std/async/delay";
 
@@ -7,7 +8,10 @@ export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, { signal }).catch(() => {});
 }
 
-/** Whether `work` ends within `ms` milliseconds; if not, it goes on by itself. Throws what it throws within that time. */
+/**
+ * Reports whether `work` ends within `ms` milliseconds; if it does not, it continues in the
+ * background. Throws what `work` throws within that time.
+ */
 export async function endsWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
   const over = new AbortController();
   try {
@@ -17,7 +21,10 @@ export async function endsWithin(ms: number, work: Promise<unknown>): Promise<bo
   }
 }
 
-/** Aborts its signal when it was not fed for `limitMs`. */
+/**
+ * Aborts its signal when `limitMs` milliseconds pass without a feed. The first feed starts the
+ * timer.
+ */
 export class Watchdog {
   readonly #controller = new AbortController();
   readonly #limitMs: number;

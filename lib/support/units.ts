@@ -1,6 +1,6 @@
-// Amounts as people read them: sizes, spans of time, and a time of this host's zone.
+// Amounts as people read them: sizes, durations, and times in this host's time zone.
 
-/** `512 B`, `12.3 MB`, `1.2 GB`: decimal units, as Docker prints sizes. */
+/** A size in decimal units, as Docker prints it: `512 B`, `12.3 MB`, `1.2 GB`. */
 export function sizeText(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let [amount, unit] = [bytes, 0];
@@ -9,7 +9,9 @@ export function sizeText(bytes: number): string {
   return `${unit === 0 ? amount : amount.toFixed(1)} ${units[unit]}`;
 }
 
-/** A span for a sentence: `3 s`, `4 min`, `5 h`, `6 days`; what is not over yet counts as 0 s. */
+/**
+ * A duration for use in a sentence: `3 s`, `4 min`, `5 h`, `6 days`. A negative one reads `0 s`.
+ */
 export function spanText(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 120) return `${whole} s`;
@@ -18,14 +20,17 @@ export function spanText(seconds: number): string {
   return `${Math.round(whole / 86_400)} days`;
 }
 
-/** How long something took: `0.4 s`, `12.3 s`, `4 min 5 s`. */
+/** An elapsed time: `0.4 s`, `12.3 s`, `4 min 5 s`. */
 export function tookText(seconds: number): string {
   if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
-/** `2026-11-01 01:11:53` in the time zone of this host; the text itself when it is no time. */
+/**
+ * Returns a time such as `2026-11-01 01:11:53` in this host's time zone, or the text unchanged if
+ * it is not a valid time.
+ */
 export function localTime(iso: string): string {
   const time = new Date(iso);
   if (Number.isNaN(time.getTime())) return iso;
