@@ -1,4 +1,4 @@
-// Opens what the config names: the only file that makes adapters, and the only one that rolls dice.
+// Opens what the config names. Only this file creates adapters and uses randomness.
 
 import type { Config } from "./config/config.ts";
 import { compileExclusions } from "./images/exclusions.ts";
@@ -25,20 +25,20 @@ import type { Runtime } from "./runtime/runtime.ts";
 import { type Clock, systemClock } from "./support/clock.ts";
 import { VERSION } from "./version.ts";
 
-/** What the runtime is asked at once, besides pulls. */
+/** Limits on concurrent runtime calls other than pulls. */
 const AT_ONCE = { calls: 16, resolves: 48 };
 
-/** The daemon's process, and one that differs from it. */
+/** Options of a process; the defaults are the daemon's. */
 export interface ProcessOptions {
   /** Ends every repair. */
   readonly signal: AbortSignal;
-  /** Who hears of everything first; the log unless others are named. */
+  /** The first observers to be notified; the log by default. */
   readonly observers?: readonly Observer[];
-  /** Who wants the images that no pod waits for, in the ledger's words. */
+  /** What requests the images that no pod waits for, as the ledger records it. */
   readonly askedBy?: string;
 }
 
-/** Makes what lives as long as the process. It knows nothing yet, and opens nothing. */
+/** Makes everything that lives as long as the process, with an empty memory. Opens nothing. */
 export function openProcess(config: Config, options: ProcessOptions): ProcessContext {
   const { signal, askedBy = "the keep list" } = options;
   const clock = systemClock;
@@ -66,7 +66,7 @@ export function openProcess(config: Config, options: ProcessOptions): ProcessCon
   };
 }
 
-/** Metrics that follow the config. Their package is loaded when a config first wants them: many never do. */
+/** Makes an exporter that follows the config. Loads prom-client when a config first needs it. */
 export function makeMetricsExporter({ clock, observe }: ProcessContext): MetricsExporter {
   const load = async () => {
     const metrics = new Metrics(await import("prom-client"), {
@@ -81,17 +81,17 @@ export function makeMetricsExporter({ clock, observe }: ProcessContext): Metrics
   return new MetricsExporter({ load, say: (level, text) => log(level, "Metrics", text), now: clock.now });
 }
 
-/** How a node is opened. */
+/** Options of `openNode`. */
 export interface NodeOptions {
-  /** The node that the old config made, whose place the new one takes. */
+  /** The node of the old config, which the new node replaces. */
   readonly before?: NodeContext<Config> | undefined;
   /** Whether the ledger is read and written. */
   readonly ledger?: boolean;
 }
 
 /**
- * Makes of a config what repairs the node. With a ledger, what it tells of earlier repairs is learnt first, and what is
- * done from now on goes into it. It connects to nothing.
+ * Makes everything that a config needs to repair the node. With a ledger, learns from its earlier
+ * repairs first and records later ones in it. Connects to nothing.
  */
 export async function openNode(
   config: Config,
@@ -130,7 +130,7 @@ export async function openNode(
   return node;
 }
 
-/** Learns from the whole ledger, and never holds more than a piece of it. */
+/** Learns from the complete ledger, one batch of lines at a time. */
 async function recall(file: string, { memory, observer }: ProcessContext): Promise<void> {
   try {
     for await (const lines of ledgerLines(file)) {
@@ -150,7 +150,10 @@ function vetoOf(config: Config, provenance: Provenance, observer: Observer): Vet
   };
 }
 
-/** A runtime keeps its store for as long as it runs, but may come back with another; asked anew after each failure. */
+/**
+ * Caches the answer for 60 s: a runtime keeps its image store while it runs, but may restart with
+ * another one. A failure clears the cache.
+ */
 function rememberedAnswer(
   runtime: Runtime,
   clock: Clock,

@@ -1,5 +1,5 @@
-// One pass: pods -> failures -> plan, and the repairs it starts. What a pass sees and decides is pure, and a value; when to
-// pass is somebody else's matter.
+// One pass: pods -> failures -> plan, and the repairs it starts. What a pass sees and decides is a
+// pure value. The caller decides when to run a pass.
 
 import type { Exclusions } from "./images/exclusions.ts";
 import type { RegistryMap } from "./images/rules.ts";
@@ -16,38 +16,38 @@ import type { Veto } from "./repair/repair.ts";
 import type { InstrumentedRuntime } from "./runtime/instrumented.ts";
 import type { Clock } from "./support/clock.ts";
 
-/** What lives as long as the process. */
+/** Everything that lives as long as the process. */
 export interface ProcessContext {
   readonly clock: Clock;
   /** A number in [0, 1). */
   readonly random: () => number;
-  /** Passes each news on to all observers. */
+  /** Forwards each notification to all observers. */
   readonly observer: Observer;
-  /** One more observer hears of what happens from now on. */
+  /** Adds an observer, which is notified of what happens from now on. */
   observe(observer: Observer): void;
   readonly repairs: Repairs;
   readonly recorder: Recorder;
   readonly activity: Activity;
   readonly memory: Memory;
-  /** Resolves when every repair under way has ended, and what was to be recorded is written. */
+  /** Resolves when every repair under way has ended and all records are written. */
   settled(): Promise<void>;
 }
 
-/** Who is asked for the pods; KubeletClient in the program. */
+/** The source of the pods; KubeletClient in the program. */
 export interface PodSource {
   readonly host: string;
   pods(signal: AbortSignal): Promise<PodList>;
 }
 
-/** What of the config decides what a pass does. */
+/** The part of the config that determines what a pass does. */
 export interface PassSettings {
   readonly repair: {
-    /** `eager` repairs containers that wait to be created before the kubelet has failed on them. */
+    /** `eager` also repairs containers that wait to be created, before the kubelet has failed. */
     readonly mode: "on-failure" | "eager";
   };
 }
 
-/** What one config makes of the node; a reload makes it anew. */
+/** What one config provides for the node; a reload creates a new one. */
 export interface NodeContext<Settings = PassSettings> {
   readonly config: Settings;
   readonly kubelet: PodSource;
@@ -56,9 +56,9 @@ export interface NodeContext<Settings = PassSettings> {
   readonly registries: RegistryMap;
   readonly exclusions: Exclusions;
   readonly veto: Veto;
-  /** Whether the runtime can give a digest a second name; undefined while it does not answer. */
+  /** Whether the runtime can give a digest a second name; undefined if it does not answer. */
   canAliasDigest(signal: AbortSignal): Promise<boolean | undefined>;
-  /** Closes connections; what is under way fails. */
+  /** Closes the connections; calls under way fail. */
   close(): void;
 }
 
@@ -66,21 +66,21 @@ export interface NodeContext<Settings = PassSettings> {
 export interface Pass {
   readonly podCount: number;
   readonly failures: readonly Failure[];
-  /** Containers that wait to be created, and may fail soon. */
+  /** Containers that wait to be created and may fail soon. */
   readonly creatingCount: number;
   readonly plan: Plan;
 }
 
-/** What holds while a pass looks, and perhaps not afterwards. */
+/** Facts that are true when a pass makes its plan, and may change afterwards. */
 export interface Moment {
   /** Milliseconds since the epoch, by Clock.now. */
   readonly now: number;
-  /** Undefined where no image goes by a digest, or the runtime does not answer. */
+  /** Undefined if no image is named by a digest, or if the runtime does not answer. */
   readonly canAliasDigest: boolean | undefined;
   readonly underWay: (name: string) => boolean;
 }
 
-/** The plan for what the pods wait for. */
+/** Returns the plan for the images that pods wait for. */
 export function look(
   { failures, creating }: Scan,
   node: Pick<NodeContext, "config" | "registries" | "exclusions">,
@@ -91,17 +91,18 @@ export function look(
   const { registries, exclusions } = node;
   const retry = (name: string) => memory.retries.get(name);
   const plan = makePlan([...failures, ...early], { registries, exclusions, retry, ...moment });
-  // What cannot be repaired early may well be pulled by the kubelet; there is nothing to say before it failed.
+  // The kubelet may still pull an image that cannot be repaired early, so report no skip before the
+  // kubelet has failed.
   return { ...plan, skips: plan.skips.filter(({ failure }) => !isCreating(failure)) };
 }
 
-/** Asks the kubelet and looks; touches nothing. Throws KubeletError, or the signal's reason. */
+/** Queries the kubelet and plans; changes nothing. Throws KubeletError or the signal's reason. */
 export async function survey(node: NodeContext, process: ProcessContext, signal: AbortSignal): Promise<Pass> {
   const { observer, repairs, memory, clock } = process;
   const list = await node.kubelet.pods(signal);
   observer.connected?.(node.kubelet.host);
   const scan = scanPods(list.pods);
-  // A pass that found no digest asks the runtime nothing.
+  // Without a digest, the runtime is not queried.
   const digests = [...scan.failures, ...scan.creating].some(({ image }) => image.includes("@"));
   const canAliasDigest = digests ? await node.canAliasDigest(signal) : undefined;
   const underWay = (name: string) => repairs.underWay(name);
@@ -110,7 +111,10 @@ export async function survey(node: NodeContext, process: ProcessContext, signal:
   return { podCount: list.pods.length, failures: scan.failures, creatingCount: scan.creating.length, plan };
 }
 
-/** One pass: looks, and starts the repairs, which go on beside later passes. Throws as `survey` does. */
+/**
+ * Runs one pass: surveys and starts the repairs, which continue during later passes. Throws what
+ * `survey` throws.
+ */
 export async function pass(node: NodeContext, process: ProcessContext, signal: AbortSignal): Promise<Pass> {
   const seen = await survey(node, process, signal);
   const { repairs, repairing, waits } = seen.plan;

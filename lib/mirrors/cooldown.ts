@@ -1,15 +1,19 @@
-// Mirrors that are down cool down, so that a dead one is not asked again for each image. Time and chance are arguments.
+// Cool-downs of mirrors that are down, so that a dead mirror is not contacted again for each image.
+// Time and randomness are arguments.
 
 import { growing, scattered } from "../support/backoff.ts";
 
-/** Pauses of a mirror that does not answer, in seconds: the first, and the longest. */
+/** The first and the longest pause of a mirror that does not answer, in seconds. */
 const FIRST_SECONDS = 5;
 const LONGEST_SECONDS = 120;
-/** The longest pause a mirror can ask for; beyond it a slip of the mirror would be our outage. */
+/**
+ * The longest pause that a mirror can request, in seconds. The limit keeps a mirror's mistake from
+ * becoming our outage.
+ */
 const LONGEST_ASKED_SECONDS = 600;
 const JITTER = 0.2;
 
-/** A pause of one mirror, and why. */
+/** A pause of one mirror, and its reason. */
 export interface Cooldown {
   /** Milliseconds since the epoch. */
   readonly until: number;
@@ -17,25 +21,28 @@ export interface Cooldown {
   readonly because: string;
 }
 
-/** Keyed by the mirror's host, since a refused connection says nothing of one path only. */
+/** Cool-downs, keyed by the mirror's host: a refused connection affects all of its paths. */
 export class Cooldowns {
   readonly #cooldowns = new Map<string, Cooldown>();
 
-  /** The cool-down a mirror is in at `now`, or undefined when it may be asked. */
+  /** Returns the mirror's cool-down at `now`, or undefined if it may be contacted. */
   current(mirror: string, now: number): Cooldown | undefined {
     const cooldown = this.#cooldowns.get(mirror);
     return cooldown !== undefined && now < cooldown.until ? cooldown : undefined;
   }
 
-  /** Every mirror that has failed and not delivered since, cooling down or not. */
+  /** All mirrors that have failed and not delivered since, whether cooling down or not. */
   all(): ReadonlyMap<string, Cooldown> {
     return this.#cooldowns;
   }
 
-  /** Starts a cool-down, longer each time; `askedSeconds` is the mirror's own Retry-After. `random` is in [0, 1). */
+  /**
+   * Starts a cool-down, longer each time. `askedSeconds` is the mirror's Retry-After; `random` is
+   * in [0, 1).
+   */
   start(mirror: string, because: string, now: number, random: number, askedSeconds?: number): Cooldown {
     const known = this.#cooldowns.get(mirror);
-    // Pulls that were under way together fail together; that is one failure of the mirror, not ten.
+    // Concurrent pulls fail together; that counts as one failure of the mirror.
     if (known !== undefined && now < known.until) return this.#prolong(mirror, known, now, askedSeconds);
     const failures = (known?.failures ?? 0) + 1;
     const own = scattered(growing(FIRST_SECONDS, LONGEST_SECONDS, failures), JITTER, random);
@@ -45,7 +52,7 @@ export class Cooldowns {
     return cooldown;
   }
 
-  // What a mirror asks for meanwhile may lengthen the cool-down, but never cut it short.
+  // A request of the mirror during the cool-down may lengthen it, but never shorten it.
   #prolong(mirror: string, known: Cooldown, now: number, askedSeconds = 0): Cooldown {
     const until = Math.max(known.until, now + 1000 * Math.min(askedSeconds, LONGEST_ASKED_SECONDS));
     const cooldown = { ...known, until };
@@ -53,7 +60,7 @@ export class Cooldowns {
     return cooldown;
   }
 
-  /** The mirror answered: its cool-down is over. */
+  /** Ends the mirror's cool-down and resets its failures. */
   end(mirror: string): void {
     this.#cooldowns.delete(mirror);
   }

@@ -1,5 +1,6 @@
-// Credentials of one mirror from a file in the format of Docker's config.json. Read again when the file changes; helpers are
-// refused by name, since no program is ever run. What stands in the file never reaches a message.
+// The credentials of one mirror, from a file in the format of Docker's config.json. The file is
+// read again when it changes. Credential helpers are refused by name, since Gilly runs no programs.
+// Messages never contain credentials.
 
 import { parseLocation } from "../images/location.ts";
 import type { RegistryAuth } from "../images/registry.ts";
@@ -11,7 +12,7 @@ import { quote } from "../support/text.ts";
 /** A mirror's credentials, or one sentence on why there are none. */
 export type AuthLookup = { readonly auth: RegistryAuth } | { readonly problem: string };
 
-/** One credentials file, seen from one mirror. */
+/** A credentials file as used for one mirror. */
 export class AuthFile {
   readonly #file: string;
   readonly #mirror: string;
@@ -23,7 +24,7 @@ export class AuthFile {
     this.#mirror = mirror;
   }
 
-  /** The credentials as the file has them now. Never throws. */
+  /** Returns the current credentials in the file. Never throws. */
   async read(): Promise<AuthLookup> {
     try {
       const fingerprint = await fingerprintOf(this.#file);
@@ -40,15 +41,16 @@ export class AuthFile {
 }
 
 /**
- * Finds a mirror's credentials in the text of a config.json (docker/cli cli/config/configfile): `auths` by host, with
- * `auth` (base64 of user:password), `username` and `password`, or `identitytoken`. `file` only names it in problems.
+ * Finds a mirror's credentials in the text of a config.json (docker/cli cli/config/configfile):
+ * `auths` by host, with `auth` (base64 of user:password), `username` and `password`, or
+ * `identitytoken`. `file` is used only in the text of problems.
  */
 export function credentialsFor(mirror: string, text: string, file: string): AuthLookup {
   let config: unknown;
   try {
     config = JSON.parse(text);
   } catch {
-    // The parser's own message would quote the file.
+    // The parser's message would quote the file.
     return { problem: `${file} is not JSON` };
   }
   if (!isFields(config)) return { problem: `${file} is not an object in the format of Docker's config.json` };
@@ -74,7 +76,7 @@ function fromEntry(entry: Fields): RegistryAuth | undefined {
   if (typeof auth !== "string") return undefined;
   const decoded = decodeBase64(auth);
   const colon = decoded.indexOf(":");
-  // docker/cli cuts trailing NULs, which some writers of this file pad with.
+  // docker/cli strips trailing NULs, with which some programs pad the password.
   return colon < 1
     ? undefined
     : { username: decoded.slice(0, colon), password: decoded.slice(colon + 1).replace(/\0+$/, "") };
@@ -86,7 +88,10 @@ function helperFor(config: Fields, mirror: string): string | undefined {
   return typeof helper === "string" && helper !== "" ? quote(helper) : undefined;
 }
 
-/** The exact name wins over other spellings of the same host (docker/cli cli/config/credentials/file_store.go). */
+/**
+ * The exact name takes precedence over other spellings of the same host
+ * (docker/cli cli/config/credentials/file_store.go).
+ */
 function valueOf(mirror: string, byServer: Fields): unknown {
   if (Object.hasOwn(byServer, mirror)) return byServer[mirror];
   return Object.entries(byServer).find(([server]) => hostOf(server) === hostOf(mirror))?.[1];

@@ -1,29 +1,29 @@
-// What a repair knows of mirrors, and what it hears of them. The pool beside it is what stands behind.
+// Mirrors as a repair sees them; MirrorPool in pool.ts implements them.
 
 import type { RegistryAuth, RegistryError } from "../images/registry.ts";
 import type { ShouldYield } from "../support/semaphore.ts";
 import type { Cooldown } from "./cooldown.ts";
 
-/** The mirror's side of a repair: may it be asked, with which credentials, and what it answered. */
+/** A repair's view of the mirrors: whether to contact one, its credentials, and its results. */
 export interface Mirrors {
-  /** Why the mirror must not be asked now, or undefined. */
+  /** Returns why the mirror must not be contacted now, or undefined. */
   coolingDown(mirror: string): string | undefined;
-  /** What to ask the mirror with for this full name. */
+  /** Returns the credentials to use at the mirror for this full name. */
   credentials(mirror: string, reference: string): Promise<RegistryAuth | undefined>;
-  /** With whose credentials the mirror was last asked for this name, for a person to whom it said no. */
+  /** Describes the credentials last used at the mirror for this name, to explain a denial. */
   credentialsInWords(mirror: string, reference: string): string;
-  /** Runs `pull` when the mirror has a free slot; while it waits, others may go first, see Semaphore. */
+  /** Runs `pull` when the mirror has a free slot; others may go first, see Semaphore. */
   withSlot<T>(mirror: string, signal: AbortSignal, pull: () => Promise<T>, shouldYield?: ShouldYield): Promise<T>;
   delivered(mirror: string): void;
   failed(mirror: string, error: RegistryError): void;
 }
 
-/** News of the mirrors. */
+/** Notifications about mirrors. */
 export interface MirrorObserver {
-  /** A mirror began to cool down, for the first time since it last delivered. */
+  /** A mirror began cooling down, for the first time since it last delivered. */
   mirrorCoolsDown?(mirror: string, cooldown: Cooldown): void;
   /** A mirror that had failed delivered. */
   mirrorRecovered?(mirror: string): void;
-  /** The credentials of a mirror cannot be used; it is asked without any. */
+  /** The credentials of a mirror cannot be used; it is contacted without any. */
   authProblem?(mirror: string, problem: string): void;
 }

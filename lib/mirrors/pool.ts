@@ -1,4 +1,4 @@
-// Everything Gilly holds about its mirrors while it runs: which cool down, how many pulls each takes, whose credentials.
+// The state of the mirrors at run time: cool-downs, limits on concurrent pulls, and credentials.
 
 import { type AuthSettings, outsideInWords, usesCredentials } from "../images/auth_paths.ts";
 import type { RegistryAuth, RegistryError, RegistryFailure } from "../images/registry.ts";
@@ -9,28 +9,28 @@ import type { Cooldowns } from "./cooldown.ts";
 import { AuthFile, type AuthLookup } from "./credentials.ts";
 import type { MirrorObserver, Mirrors } from "./mirrors.ts";
 
-/** Failures that are about the mirror and not about the image. */
+/** Failures that concern the mirror and not the image. */
 const MIRROR_FAILURES: ReadonlySet<string> = new Set<RegistryFailure>(["registry-down", "rate-limited", "stalled"]);
 
-/** A mirror with no limit of its own takes this many pulls at once. */
+/** The limit on concurrent pulls from a mirror that has no limit of its own. */
 const DEFAULT_PULLS_PER_MIRROR = 4;
 
-/** So many may wait for a mirror before it is asked, for each of them, whether it has the image at all. */
+/** If more pulls than this are queued at a mirror, each checks whether it has the image. */
 const PROBE_ABOVE = 8;
 
-/** What may be said of one mirror: besides its credentials, how many pulls it gets at once. */
+/** The settings of one mirror: its credentials and its limit on concurrent pulls. */
 export interface MirrorSettings extends AuthSettings {
   readonly maxConcurrentPulls?: number;
 }
 
-/** What the mirrors are told at the start, and whom they tell of news. */
+/** Options of a MirrorPool. */
 export interface MirrorPoolOptions {
   readonly settings: Readonly<Record<string, MirrorSettings>>;
-  /** Pulls at once over all mirrors. */
+  /** The limit on concurrent pulls across all mirrors. */
   readonly concurrency: number;
-  /** Overrides how many may wait before mirrors are asked what they have. */
+  /** Overrides PROBE_ABOVE. */
   readonly probeAbove?: number;
-  /** Which mirrors cool down, as far as it is known already. */
+  /** The cool-downs known so far. */
   readonly cooldowns: Cooldowns;
   readonly clock: Clock;
   readonly random: () => number;
@@ -44,7 +44,7 @@ export class MirrorPool implements Mirrors {
   readonly #all: Semaphore;
   readonly #perMirror = new Map<string, Semaphore>();
   readonly #authFiles = new Map<string, AuthFile>();
-  /** What the last look into each file came to. */
+  /** The result of the last read of each file, by mirror. */
   readonly #lookups = new Map<string, AuthLookup>();
 
   constructor(options: MirrorPoolOptions) {
@@ -93,7 +93,8 @@ export class MirrorPool implements Mirrors {
     pull: () => Promise<T>,
     shouldYield?: ShouldYield,
   ): Promise<T> {
-    // The mirror's own slot first: a pull that waits for a slow mirror must not hold a slot that another could use.
+    // Take the mirror's slot first: a pull that waits for a slow mirror must not hold a shared slot
+    // that another pull could use.
     return await this.#semaphoreOf(mirror).with(signal, () => this.#all.with(signal, pull, shouldYield), shouldYield);
   }
 

@@ -1,15 +1,19 @@
-// The fixed vocabulary of results: what became of a repair, and why something cannot be repaired, with what to do.
+// The fixed vocabulary of results: the outcome of a repair, why something cannot be repaired, and
+// what to do about it.
 
 import type { Candidate } from "../images/rules.ts";
 import { RUNTIME_ERROR_KINDS } from "../runtime/errors.ts";
 
-/** What only a person can help with once candidates were tried; trying goes on, ever more rarely. */
+/**
+ * Reasons that only a person can resolve once candidates were tried. Retries continue at ever
+ * longer intervals.
+ */
 export const FINAL_REASONS = ["not-in-mirror", "denied", "digest-on-classic-store"] as const;
 
 /** See FINAL_REASONS. */
 export type FinalReason = typeof FINAL_REASONS[number];
 
-/** Why a container is left as it is. The operator's next step goes with each, see adviceOn. */
+/** Why a container is left as it is. Each has a next step for the operator, see adviceOn. */
 export const UNREPAIRABLE_REASONS = [
   "policy-always",
   "invalid-reference",
@@ -21,20 +25,23 @@ export const UNREPAIRABLE_REASONS = [
 /** See UNREPAIRABLE_REASONS. */
 export type UnrepairableReason = typeof UNREPAIRABLE_REASONS[number];
 
-/** Why a candidate that was asked for did not deliver: the kinds of RuntimeError, and what Gilly itself found. */
+/**
+ * Why a candidate that was requested did not deliver: the kinds of RuntimeError, and what Gilly
+ * itself found.
+ */
 export const PULL_FAILURES = [...RUNTIME_ERROR_KINDS, "wrong-image", "digest-changed"] as const;
 
-/** Why one candidate did not deliver; one that cools down was not asked. */
+/** Why one candidate did not deliver; one whose mirror is cooling down was not requested. */
 export type CandidateFailure = typeof PULL_FAILURES[number] | "cooling-down";
 
-/** A candidate that was tried, or passed over because its mirror cools down, and what came of it. */
+/** A candidate that was tried, or skipped because its mirror is cooling down, and the result. */
 export interface CandidateAttempt {
   readonly candidate: Candidate;
   readonly failure: CandidateFailure;
   readonly message: string;
 }
 
-/** The image was pulled and stands under its original name. */
+/** The image was pulled and now has its original name. */
 export interface Repaired {
   readonly result: "repaired";
   readonly candidate: Candidate;
@@ -42,13 +49,13 @@ export interface Repaired {
   readonly tagged: string;
   /** Content address of the image in the runtime's store. */
   readonly id: string;
-  /** Digest the mirror served, when the runtime told it. */
+  /** The digest that the mirror served, if the runtime reported it. */
   readonly digest: string | undefined;
   readonly bytes: number;
   readonly attempts: readonly CandidateAttempt[];
 }
 
-/** The name was there already and was left alone. */
+/** The name already existed and was left alone. */
 export interface AlreadyPresent {
   readonly result: "already-present";
   readonly id: string;
@@ -60,17 +67,20 @@ export interface Failed {
   readonly reason: FinalReason | undefined;
   readonly message: string;
   readonly attempts: readonly CandidateAttempt[];
-  /** The runtime itself does not answer: no mirror is to blame, and no image can be pulled. */
+  /** The runtime itself does not answer: no mirror is at fault, and no image can be pulled. */
   readonly runtimeSilent?: boolean;
 }
 
-/** What became of one repair. */
+/** The outcome of one repair. */
 export type Outcome = Repaired | AlreadyPresent | Failed;
 
-/** The results that a repair can have. */
+/** The possible results of a repair. */
 export const REPAIR_RESULTS = ["repaired", "already-present", "failed"] as const satisfies readonly Outcome["result"][];
 
-/** What a set of failed attempts amounts to: an answer about the image, about credentials, or merely bad luck. */
+/**
+ * Summarizes failed attempts: as a fact about the image, as a fact about credentials, or as a
+ * failure without a final reason.
+ */
 export function failedOutcome(attempts: readonly CandidateAttempt[]): Failed {
   const every = (failure: CandidateFailure) => attempts.length > 0 && attempts.every((it) => it.failure === failure);
   const final = (it: CandidateAttempt) => it.failure === "not-found" || it.failure === "denied";
@@ -79,7 +89,7 @@ export function failedOutcome(attempts: readonly CandidateAttempt[]): Failed {
     : attempts.some((it) => it.failure === "denied") && attempts.every(final)
     ? "denied"
     : undefined;
-  const told = attempts.map((it) => it.message).join("; ") || "no mirror can hold a name like this";
+  const told = attempts.map((it) => it.message).join("; ") || "no mirror can have an image of this name";
   const tried = attempts.map((it) => it.candidate.reference);
   const message = reason === undefined ? told : adviceOn(reason, reason === "not-in-mirror" ? pushIt(tried) : told);
   return { result: "failed", reason, message, attempts };

@@ -1,5 +1,5 @@
-// What to do about each failing image, as data: repair, leave because, wait until. Nothing is touched here, so a plan can
-// be printed, compared and refused.
+// What to do about each failing image, as data: repair it, leave it alone and why, or wait and
+// until when. Nothing is changed here, so a plan can be printed, compared, and refused.
 
 import { type Exclusions } from "../images/exclusions.ts";
 import { InvalidReferenceError, isImageId, parseReference, type Reference, repositoryOf } from "../images/reference.ts";
@@ -13,9 +13,9 @@ import type { RetryRecord } from "./retries.ts";
 /** The pull policies of core/v1. */
 export type PullPolicy = "Always" | "IfNotPresent" | "Never";
 
-/** An image that the rules can bring. */
+/** An image that has candidates under the rules. */
 export interface Target {
-  /** The name the kubelet looks up, and the key of everything known about this image. */
+  /** The name that the kubelet looks up; the key of everything known about this image. */
   readonly name: string;
   /** As the manifest (or the command line) spells it. */
   readonly image: string;
@@ -24,7 +24,7 @@ export interface Target {
   readonly candidates: readonly Candidate[];
 }
 
-/** One image to make present, for every container that waits for it. */
+/** An image to pull for every container that waits for it. */
 export interface Repair extends Target {
   readonly failures: readonly Failure[];
 }
@@ -40,26 +40,29 @@ export interface Skip extends Refusal {
   readonly failure: Failure;
 }
 
-/** An image whose next try has a time, or that the kubelet is about to look at again. */
+/** An image that is not to be tried yet, or that the kubelet is about to check again. */
 export interface Wait {
   readonly repair: Repair;
   readonly record: RetryRecord;
 }
 
-/** What a pass makes of the failures; every failing container is in exactly one of these. */
+/** What a pass decides about the failures; each failing container is in exactly one list. */
 export interface Plan {
   readonly repairs: readonly Repair[];
   readonly skips: readonly Skip[];
   readonly waits: readonly Wait[];
-  /** Images whose repair is under way already. */
+  /** Images whose repair is already under way. */
   readonly repairing: readonly Repair[];
 }
 
-/** What the plan is made from besides the failures. */
+/** The inputs of a plan besides the failures. */
 export interface PlanContext {
   readonly registries: RegistryMap;
   readonly exclusions: Exclusions;
-  /** As RuntimeInfo has it. Unknown while the runtime has not answered; then no digest is refused on its account. */
+  /**
+   * See RuntimeInfo. Undefined if the runtime has not answered; then no digest is refused for this
+   * reason.
+   */
   readonly canAliasDigest: boolean | undefined;
   readonly retry: (name: string) => RetryRecord | undefined;
   readonly underWay: (name: string) => boolean;
@@ -67,7 +70,7 @@ export interface PlanContext {
   readonly now: number;
 }
 
-/** The plan for these failures. Ten containers that wait for one image are one repair. */
+/** Returns the plan for these failures. Containers that wait for one image share one repair. */
 export function makePlan(failures: readonly Failure[], context: PlanContext): Plan {
   const skips: Skip[] = [];
   const wanted = new Map<string, Repair & { failures: Failure[] }>();
@@ -84,21 +87,21 @@ export function makePlan(failures: readonly Failure[], context: PlanContext): Pl
   return { skips, ...schedule([...wanted.values()], context) };
 }
 
-/** What decides about an image, all of it from one look: the name, the exclusion, the rule, and what follows. */
+/** Everything that determines what is done about an image: its name, exclusion, and rule. */
 export interface Decision {
-  /** Undefined when no registry can have an image of this name. */
+  /** Undefined if no registry can have an image of this name. */
   readonly reference: Reference | undefined;
   /** The pattern of `exclude.images` that matches. */
   readonly excludedBy: string | undefined;
-  /** What the rules say, of an excluded image too; undefined without a reference. */
+  /** What the rules say, also for an excluded image; undefined without a reference. */
   readonly match: RuleMatch | undefined;
   readonly planned: Target | Refusal;
 }
 
-/** What of a plan's context decides about an image by itself. */
+/** The part of a plan's context that concerns an image alone. */
 export type ImageContext = Pick<PlanContext, "registries" | "exclusions" | "canAliasDigest">;
 
-/** Decides about one image, whoever waits for it. */
+/** Decides about one image, regardless of what waits for it. */
 export function decide(image: string, context: ImageContext): Decision {
   const reference = parseOrRefuse(image);
   if ("reason" in reference) {
@@ -121,17 +124,20 @@ export function decide(image: string, context: ImageContext): Decision {
   return { ...decided, planned: { name: localName(reference), image, reference, rule, candidates } };
 }
 
-/** The image as a target of the rules, or why there can be no repair. */
+/** Returns the image as a target, or the reason why it cannot be repaired. */
 export function planImage(image: string, context: ImageContext): Target | Refusal {
   return decide(image, context).planned;
 }
 
-/** Tells a refusal from a target. */
+/** Reports whether `planned` is a refusal. */
 export function isRefusal(planned: Target | Refusal): planned is Refusal {
   return "advice" in planned;
 }
 
-/** The name by which the kubelet asks the runtime: a digest wins over a tag (dockershim libdocker/helpers.go). */
+/**
+ * Returns the name by which the kubelet queries the runtime: a digest takes precedence over a tag
+ * (dockershim libdocker/helpers.go).
+ */
 export function localName(reference: Reference): string {
   return reference.digest === undefined
     ? `${repositoryOf(reference)}:${reference.tag}`
@@ -139,8 +145,8 @@ export function localName(reference: Reference): string {
 }
 
 /**
- * The policy in force: what the manifest says, else Always for `latest` and IfNotPresent for everything else
- * (kubernetes pkg/apis/core/v1/defaults.go).
+ * Returns the policy in effect: that of the manifest, or else Always for `latest` and IfNotPresent
+ * for everything else (kubernetes pkg/apis/core/v1/defaults.go).
  */
 export function effectivePolicy(policy: string | undefined, reference: Reference): PullPolicy {
   if (policy === "Always" || policy === "IfNotPresent" || policy === "Never") return policy;
@@ -148,18 +154,18 @@ export function effectivePolicy(policy: string | undefined, reference: Reference
 }
 
 function judge(failure: Failure, context: PlanContext): Target | Refusal {
-  if (failure.optedOut) return refuse("excluded", `the pod says ${REPAIR_ANNOTATION}: "false"`);
+  if (failure.optedOut) return refuse("excluded", `the pod has the annotation ${REPAIR_ANNOTATION}: "false"`);
   const namespace = context.exclusions.namespace(failure.pod.namespace);
   if (namespace !== undefined) {
     return refuse("excluded", `exclude.namespaces has ${quote(namespace)}: change that line`);
   }
-  // Ours may be the newer grammar; what the kubelet cannot parse it will never look up.
+  // Our grammar may be newer, but the kubelet never looks up a name that it cannot parse.
   if (failure.reason === INVALID_NAME_REASON) return refuse("invalid-reference", failure.message || failure.image);
   const planned = planImage(failure.image, context);
   if (isRefusal(planned)) return planned;
   const policy = effectivePolicy(failure.imagePullPolicy, planned.reference);
   if (policy !== "Always") return planned;
-  // The API server has filled in what the manifest left out, so that nobody can tell which of the two it was.
+  // The API server fills in a policy that the manifest omits, so the two cases look the same.
   return refuse(
     "policy-always",
     planned.reference.tag === "latest" ? ", or pin a tag if the manifest sets no policy" : "",
@@ -178,7 +184,7 @@ function schedule(repairs: readonly Repair[], context: PlanContext): Omit<Plan, 
 }
 
 function parseOrRefuse(image: string): Reference | Refusal {
-  // An image ID names nothing in any registry; the kubelet only ever looks it up locally.
+  // An image ID is not a name in any registry; the kubelet only looks it up locally.
   if (isImageId(image)) {
     const advice =
       "an image ID is not a name in a registry, so it cannot be pulled: name the image by its tag or digest";
@@ -194,7 +200,7 @@ function parseOrRefuse(image: string): Reference | Refusal {
 
 function adviceWithoutRule(because: "no-rule" | "is-mirror", reference: Reference): string {
   return because === "is-mirror"
-    ? `${reference.domain} is itself a mirror of the rules, so this name is never rewritten: see why the mirror fails`
+    ? `${reference.domain} is itself a mirror in the rules, so this name is never rewritten: find out why the mirror fails`
     : `no rule maps ${reference.domain}: add "${reference.domain}: MIRROR" under registries, then systemctl reload gilly`;
 }
 

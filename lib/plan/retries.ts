@@ -1,10 +1,10 @@
-// When to try which image again. Time and chance are arguments.
+// When to retry each image. Time and randomness are arguments.
 
 import type { Candidate } from "../images/rules.ts";
 import { growing, scattered } from "../support/backoff.ts";
 import type { Failed, Outcome } from "./outcome.ts";
 
-/** Pauses between tries of one image, in seconds. */
+/** The pauses between tries of one image, in seconds. */
 export interface Backoff {
   readonly initialSeconds: number;
   readonly maxSeconds: number;
@@ -17,32 +17,38 @@ export interface RetryRecord {
   readonly last: Outcome;
 }
 
-/** What more is kept, to be judged by when the config changes. */
+/** A record together with what is needed to reassess it when the config changes. */
 interface Tried {
   readonly record: RetryRecord;
-  /** What the try had to choose from, and when it ended. */
+  /** The candidates of the try, and when it ended (`at`). */
   readonly candidates: readonly Candidate[];
   readonly at: number;
-  /** The chance by which the pause was scattered, in [0, 1). */
+  /** The random number that scattered the pause, in [0, 1). */
   readonly random: number;
 }
 
-/** Answers that only a person can change are asked again up to this many times more rarely. */
+/** For failures that only a person can resolve, the longest pause is multiplied by this. */
 const FINAL_FACTOR = 6;
 
-/** After a repair the kubelet looks again within about 16 s; until then its report is old news. */
+/** After a repair the kubelet checks again within about 16 s; until then its report is outdated. */
 export const KUBELET_RETRY_SECONDS = 20;
 
-/** The pauses are scattered by up to this share, so that a fleet does not fall on a mirror that comes back. */
+/**
+ * Pauses are scattered by up to this share, so that the nodes of a fleet do not all contact a
+ * recovered mirror at once.
+ */
 const JITTER = 0.2;
 
-/** An image as a plan has it. */
+/** An image as the plan describes it. */
 interface TriedImage {
   readonly name: string;
   readonly candidates: readonly Candidate[];
 }
 
-/** Keyed by the name the kubelet looks up; entries of images that nobody waits for are dropped with `retain`. */
+/**
+ * The retries of images, keyed by the name that the kubelet looks up. `retain` drops the entries of
+ * images that are no longer wanted.
+ */
 export class RetrySchedule {
   readonly #tried = new Map<string, Tried>();
   #backoff: Backoff;
@@ -55,10 +61,7 @@ export class RetrySchedule {
     return this.#tried.get(name)?.record;
   }
 
-  /**
-   * The earliest time at which an image is to be looked at again, of those that are not being repaired; undefined when
-   * there is none.
-   */
+  /** The earliest retry among images that are not being repaired; undefined if there is none. */
   nextTryAt(underWay: (name: string) => boolean): number | undefined {
     let earliest: number | undefined;
     for (const [name, { record: { nextTryAt } }] of this.#tried) {
@@ -67,18 +70,18 @@ export class RetrySchedule {
     return earliest;
   }
 
-  /** Records what came of a try that ended at `now`; `random` is in [0, 1). */
+  /** Records the outcome of a try that ended at `now`; `random` is in [0, 1). */
   record(image: TriedImage, outcome: Outcome, now: number, random: number): RetryRecord {
     const { name, candidates } = image;
     const before = this.get(name)?.failures ?? 0;
-    // That the runtime is away says nothing of the image, which is to come soon after it is back.
+    // A silent runtime says nothing about the image, which is to be retried soon after it answers.
     const failures = outcome.result !== "failed" ? 0 : outcome.runtimeSilent ? before : before + 1;
     const record = this.#recordOf(outcome, failures, now, random);
     this.#tried.set(name, { record, candidates, at: now, random });
     return record;
   }
 
-  /** Pauses are these from now on, those that have begun too. */
+  /** Changes the pauses, including those that have already begun. */
   changeBackoff(backoff: Backoff): void {
     this.#backoff = backoff;
     for (const [name, tried] of this.#tried) {
@@ -87,14 +90,17 @@ export class RetrySchedule {
     }
   }
 
-  /** Forgets the images of which this holds: by their name, what came of the last try, and what it had to choose from. */
+  /**
+   * Forgets the images for which `isStale` returns true, given the name, the outcome of the last
+   * try, and the candidates it had.
+   */
   forgetIf(isStale: (name: string, last: Outcome, candidates: readonly Candidate[]) => boolean): void {
     for (const [name, { record, candidates }] of this.#tried) {
       if (isStale(name, record.last, candidates)) this.#tried.delete(name);
     }
   }
 
-  /** Forgets every image but these: a pod that is gone and comes back starts afresh. */
+  /** Forgets all images except these: a pod that disappears and returns starts over. */
   retain(names: ReadonlySet<string>): void {
     this.forgetIf((name) => !names.has(name));
   }

@@ -1,14 +1,14 @@
-// The observer that knows what is being done right now: which mirror is asked for which image.
+// The observer that tracks current pulls: which image is being pulled from which mirror.
 
 import type { Candidate } from "../images/rules.ts";
 import type { Target } from "../plan/plan.ts";
 import type { Observer } from "./observer.ts";
 
-/** The repairs under way, by the names that the kubelet looks up. */
+/** The mirrors being pulled from, by the names that the kubelet looks up. */
 export class Activity implements Observer {
   readonly #mirrors = new Map<string, string>();
 
-  /** The mirror that is being asked for the image of this name; undefined while none is. */
+  /** Returns the mirror that the image of this name is being pulled from, or undefined if none. */
   mirrorFor(name: string): string | undefined {
     return this.#mirrors.get(name);
   }
@@ -21,7 +21,6 @@ export class Activity implements Observer {
     this.#mirrors.delete(name);
   }
 
-  /** However it ended. */
   ended(name: string): void {
     this.#mirrors.delete(name);
   }

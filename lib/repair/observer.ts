@@ -1,5 +1,5 @@
-// What happens while Gilly works, as news for whoever wants them: the log, the metrics, the ledger, the state that `status`
-// shows, the screen of `gilly pull`. Nothing that is decided depends on an observer.
+// Notifications of what Gilly does, for the log, the metrics, the ledger, the state that `status`
+// shows, and the screen of `gilly pull`. No decision depends on an observer.
 
 import type { Candidate } from "../images/rules.ts";
 import type { Failure } from "../kubelet/failures.ts";
@@ -14,56 +14,59 @@ import type { PullProgress, RuntimeObserver } from "../runtime/runtime.ts";
 export interface RepairEnd {
   readonly repair: Repair;
   readonly outcome: Outcome;
-  /** What the try before this one came to, as long as it is remembered. */
+  /** The outcome of the previous try, if it is remembered. */
   readonly before?: Outcome | undefined;
   readonly seconds: number;
-  /** Until the image is tried again, at the earliest; undefined where nobody will. */
+  /** The time until the earliest retry; undefined if there is none. */
   readonly nextTrySeconds?: number | undefined;
 }
 
-/** Each news is a method; an observer has those that it has a use for. They return at once and never throw. */
+/**
+ * Each notification is a method; an observer implements those that it needs. They return
+ * immediately and never throw.
+ */
 export interface Observer extends RuntimeObserver, MirrorObserver {
   /** The kubelet at `host` (its URL without the path) answered. */
   connected?(host: string): void;
-  /** The kubelet gave no pods, and the pass was skipped. */
+  /** The kubelet returned no pods, and the pass was skipped. */
   kubeletFailed?(error: unknown): void;
-  /** What a pass saw and plans, before anything is touched. */
+  /** What a pass saw and plans, before anything is changed. */
   looked?(list: PodList, failures: readonly Failure[], plan: Plan): void;
-  /** A pass ended; `good` when the kubelet gave its pods. */
+  /** A pass ended; `good` if the kubelet returned its pods. */
   passed?(good: boolean, seconds: number): void;
-  /** Something went wrong that nobody foresaw; the pass or the repair is lost, the daemon is not. */
+  /** An unexpected error ended a pass or a repair; the daemon continues. */
   unexpected?(error: unknown): void;
 
-  /** A repair found its image missing, and sets to work. */
+  /** A repair found its image missing and begins. */
   started?(target: Target): void;
   pulling?(target: Target, candidate: Candidate): void;
   progress?(target: Target, candidate: Candidate, progress: PullProgress): void;
   candidateFailed?(target: Target, attempt: CandidateAttempt): void;
   tagged?(target: Target, candidate: Candidate, name: string): void;
-  /** An image that was pulled is not what the ledger leads one to expect; the sentence says why. */
+  /** A pulled image differs from what the ledger suggests; `message` is a sentence on why. */
   anomalyFound?(message: string): void;
-  /** A repair has its outcome, and when to try again is settled. */
+  /** A repair has its outcome, and the time of the next try is known. */
   finished?(end: RepairEnd): void;
-  /** The repair of this name is no longer under way, however it went. */
+  /** The repair of this name is no longer under way, whatever its outcome. */
   ended?(name: string): void;
 
-  /** An image of the `keep` list that the rules do not bring. */
+  /** An image of the `keep` list cannot be repaired. */
   cannotKeep?(image: string, refusal: Refusal): void;
   cannotLookAfterKept?(images: readonly string[], error: unknown): void;
 
-  /** The runtime tells its events from now on. */
+  /** The runtime reports its events from now on. */
   eventsArrive?(runtime: RuntimeName): void;
-  /** `wasOpen` tells whether events can have been missed. */
+  /** The event stream broke; `wasOpen` says whether events may have been missed. */
   eventsBroke?(error: unknown, wasOpen: boolean): void;
 
   ledgerFailed?(error: unknown): void;
-  /** A config was read again; `mistakes` when it was refused and the old one stays. */
+  /** A config was read again; `mistakes` is set if it was refused and the old one stays. */
   reloaded?(file: string, mistakes?: string): void;
 }
 
 /**
- * One observer that passes each news on to all on the list, those that join it later too. A news that none of them has a
- * use for is no method of it.
+ * Returns an observer that forwards each notification to all observers on the list, including those
+ * added later. It has only the methods that at least one of them has.
  */
 export function tellAll(observers: readonly Observer[]): Observer {
   return new Proxy<Observer>({}, {

@@ -1,5 +1,5 @@
-// The repairs under way. They run beside the passes, so that a long pull delays nothing; each ends in an outcome that is
-// noted, and told to the observer.
+// The repairs under way. They run concurrently with the passes, so that a long pull delays nothing.
+// Each outcome is recorded and reported to the observer.
 
 import type { Repair } from "../plan/plan.ts";
 import type { RetrySchedule } from "../plan/retries.ts";
@@ -8,7 +8,7 @@ import { LinkedSignal } from "../support/linked_signal.ts";
 import type { Observer } from "./observer.ts";
 import { repair as repairImage, type RepairContext } from "./repair.ts";
 
-/** The repairs of this process, one at a time for each image. */
+/** The repairs of this process, at most one at a time for each image. */
 export class Repairs {
   readonly #underWay = new Map<string, Promise<void>>();
   readonly #observer: Observer;
@@ -51,7 +51,10 @@ export class Repairs {
     return this.#underWay.has(name);
   }
 
-  /** Starts a repair with what is in force now, unless one of the same name is under way; notes in `retries` what comes of it. */
+  /**
+   * Starts a repair with the current context, unless one of the same name is under way. Records the
+   * outcome in `retries`.
+   */
   start(repair: Repair, context: Omit<RepairContext, "observer" | "signal">, retries: RetrySchedule): void {
     if (this.#underWay.has(repair.name)) return;
     const run = this.#run(repair, context, retries)
@@ -65,7 +68,7 @@ export class Repairs {
     this.#underWay.set(repair.name, run);
   }
 
-  /** Resolves when every repair that is under way now has ended. */
+  /** Resolves when every repair now under way has ended. */
   async drained(): Promise<void> {
     await Promise.all(this.#underWay.values());
   }

@@ -1,5 +1,5 @@
-// One repair: pull through the first mirror that delivers, tag, verify. It never moves a name that exists, and it
-// throws nothing but the stop signal's reason: every failure is an outcome.
+// One repair: pull from the first mirror that delivers, tag, verify. It never moves an existing
+// name, and throws only the stop signal's reason: every failure is an outcome.
 
 import { type Reference, repositoryOf } from "../images/reference.ts";
 import type { Candidate } from "../images/rules.ts";
@@ -13,10 +13,10 @@ import { describeError } from "../support/errors.ts";
 import type { ShouldYield } from "../support/semaphore.ts";
 import type { Observer } from "./observer.ts";
 
-/** A word against giving this digest this name, or undefined; see lib/record/provenance.ts. */
+/** Returns why this digest must not get this name, or undefined; see lib/record/provenance.ts. */
 export type Veto = (target: Target, candidate: Candidate, digest: string) => string | undefined;
 
-/** What a repair works with. */
+/** The dependencies of a repair. */
 export interface RepairContext {
   readonly runtime: Runtime;
   readonly mirrors: Mirrors;
@@ -25,7 +25,7 @@ export interface RepairContext {
   readonly signal: AbortSignal;
 }
 
-/** Makes one image present under its original name. */
+/** Makes one image available under its original name. */
 export async function repair(target: Target, context: RepairContext): Promise<Outcome> {
   const attempts: CandidateAttempt[] = [];
   try {
@@ -45,7 +45,7 @@ export async function repair(target: Target, context: RepairContext): Promise<Ou
   }
 }
 
-/** The outcome this candidate brought about, or undefined when the next one is to be tried. */
+/** Returns the outcome of this candidate, or undefined if the next one is to be tried. */
 async function tryCandidate(
   target: Target,
   candidate: Candidate,
@@ -78,7 +78,7 @@ async function tryCandidate(
   } catch (error) {
     context.signal.throwIfAborted();
     if (!(error instanceof RuntimeError)) throw error;
-    // A runtime that is gone is gone for every mirror.
+    // If the runtime is unreachable, no mirror can help.
     if (error.kind === "unreachable") throw error;
     context.mirrors.failed(candidate.mirror, error);
     const told = error.kind === "denied"
@@ -88,11 +88,11 @@ async function tryCandidate(
   }
 }
 
-/** What was pulled, or why the mirror was not asked after all. */
+/** Returns what was pulled, or why the mirror was not contacted. */
 async function pull(target: Target, candidate: Candidate, context: RepairContext): Promise<PulledImage | string> {
   const { runtime, mirrors, observer, signal } = context;
   const pulled = await mirrors.withSlot<PulledImage | string>(candidate.mirror, signal, async () => {
-    // While this one stood in line, those before it may have found the mirror down.
+    // An earlier pull in the queue may have found the mirror down.
     const coolingDown = mirrors.coolingDown(candidate.mirror);
     if (coolingDown !== undefined) return coolingDown;
     const auth = await mirrors.credentials(candidate.mirror, candidate.reference);
@@ -100,7 +100,7 @@ async function pull(target: Target, candidate: Candidate, context: RepairContext
     return await runtime.pull(candidate.reference, {
       signal,
       auth,
-      // Only for whoever looks on: without, the runtime need not add it up.
+      // Without an observer of progress, the runtime need not report it.
       onProgress: observer.progress && ((progress) => observer.progress?.(target, candidate, progress)),
     });
   }, isProbablyMissing(candidate, context));
@@ -109,8 +109,9 @@ async function pull(target: Target, candidate: Candidate, context: RepairContext
 }
 
 /**
- * Asks the mirror, while others are being pulled, whether it has the image at all: fifty that it does not have must not
- * stand in the way of the one it has. A hint: they go last, and only their pull tells what becomes of them.
+ * Checks, while other images are being pulled, whether the mirror has this image at all, so that
+ * fifty missing images do not delay one that exists. This is only a hint: missing images go last,
+ * and the pull itself decides.
  */
 function isProbablyMissing({ mirror, reference }: Candidate, { runtime, mirrors }: RepairContext): ShouldYield {
   return async (signal) => {
@@ -131,7 +132,7 @@ interface Delivery {
 async function tagAndVerify(target: Target, delivery: Delivery, context: RepairContext): Promise<Outcome> {
   const { runtime, observer, signal } = context;
   const { candidate, image, digest, bytes, attempts } = delivery;
-  // The kubelet or a person may have been quicker; the runtime would move the name without a word.
+  // The kubelet or a person may have been faster, and the runtime would silently move the name.
   const meanwhile = await runtime.inspect(target.name, signal);
   if (meanwhile !== undefined) return { result: "already-present", id: meanwhile.id };
   const name = { name: repositoryOf(target.reference), tag: tagFor(target.reference) };
@@ -147,12 +148,12 @@ function unverified(target: Target, delivery: Delivery, now: LocalImage | undefi
   const { candidate, image, attempts } = delivery;
   const seen = now === undefined ? "does not resolve" : `resolves to ${now.id}`;
   const message = `tagged ${candidate.reference} (${image.id}), but ${localName(target.reference)} ${seen}`;
-  // Only the classic store lets a digest go unresolved after the tag (facts of moby's reference store).
+  // Only the classic store leaves a digest unresolved after the tag (moby's reference store).
   const reason = target.reference.digest !== undefined && now === undefined ? "digest-on-classic-store" : undefined;
   return { result: "failed", reason, message, attempts };
 }
 
-/** A digest gets a tag of its own: moving one tag from digest to digest would unname the older one. */
+/** Each digest gets its own tag: moving a tag between digests would leave the old one unnamed. */
 function tagFor(reference: Reference): string {
   if (reference.digest === undefined) return reference.tag!;
   return `gilly-${reference.digest.slice(reference.digest.indexOf(":") + 1).slice(0, 12)}`;

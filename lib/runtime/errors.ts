@@ -1,28 +1,29 @@
-// How a call of a runtime fails, in one list of kinds. Pure.
+// The kinds of failures of a runtime call. Pure.
 
 import { REGISTRY_FAILURES, type RegistryError } from "../images/registry.ts";
 import type { Silence } from "./advice.ts";
 
 /**
- * Why a runtime call failed, as far as the answer tells: for a registry's reason, or
+ * Why a runtime call failed, as far as the answer shows: a registry's failure, or
  *
- * - `unreachable`: the runtime itself did not answer (socket missing, refused, closed mid-answer, deadline);
- * - `rejected`: the runtime called the request malformed (4xx);
- * - `failed`: anything else, disk full and corrupt blobs among them.
+ * - `unreachable`: the runtime itself did not answer (socket missing, connection refused, closed
+ *   mid-answer, deadline);
+ * - `rejected`: the request is malformed according to the runtime (usually 4xx);
+ * - `failed`: anything else, including a full disk and corrupt blobs.
  *
- * `not-found` is also what the runtime says of a name that its own store does not have.
+ * `not-found` also means a name that the runtime's own store does not have.
  */
 export const RUNTIME_ERROR_KINDS = ["unreachable", ...REGISTRY_FAILURES, "rejected", "failed"] as const;
 
 /** See RUNTIME_ERROR_KINDS. */
 export type RuntimeErrorKind = typeof RUNTIME_ERROR_KINDS[number];
 
-/** A runtime call that failed: what was attempted, on what, and why. */
+/** Thrown when a runtime call fails. The message says what was attempted, on what, and why. */
 export class RuntimeError extends Error implements RegistryError {
   override name = "RuntimeError";
   readonly kind: RuntimeErrorKind;
   readonly retryAfterSeconds: number | undefined;
-  /** Set when not this call alone failed, but the runtime does not answer. */
+  /** Set if the runtime does not answer at all, as opposed to a failure of this call alone. */
   readonly silence: Silence | undefined;
 
   constructor(

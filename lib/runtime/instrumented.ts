@@ -1,12 +1,12 @@
-// A runtime whose calls make news: what they took and why they failed, and whether the runtime answers at all. Every call
-// goes through unchanged.
+// A runtime that reports its calls to an observer: how long pulls took, why calls failed, and
+// whether the runtime answers at all. Every call passes through unchanged.
 
 import { LinkedSignal } from "../support/linked_signal.ts";
 import type { RuntimeAdvice, Silence } from "./advice.ts";
 import { RuntimeError } from "./errors.ts";
 import type { EventOptions, PullOptions, ResolveOptions, Runtime, RuntimeObserver } from "./runtime.ts";
 
-/** The same runtime to whoever uses it, and what is known of its silence to whoever asks. */
+/** Wraps a runtime, reports on its calls, and records whether it answers. */
 export class InstrumentedRuntime implements Runtime {
   readonly #runtime: Runtime;
   readonly #observer: RuntimeObserver;
@@ -25,12 +25,15 @@ export class InstrumentedRuntime implements Runtime {
     return this.#runtime.advice;
   }
 
-  /** Who gave no answer to the latest call, and why; undefined while it answers, or was not asked yet. */
+  /** Why the runtime does not answer; undefined if it does, or if it was not called yet. */
   get silence(): Silence | undefined {
     return this.#silence;
   }
 
-  /** While it is silent, asks it something small beside the caller's work: nothing else may want to. Never throws. */
+  /**
+   * If the runtime is silent, makes a small call in the background, since there may be no other
+   * call that would notice its return. Never throws.
+   */
   askAgain(signal: AbortSignal): void {
     if (this.#silence === undefined || this.#asking || signal.aborted) return;
     this.#asking = true;
@@ -80,7 +83,7 @@ export class InstrumentedRuntime implements Runtime {
     try {
       return await this.#runtime.events({ ...options, onOpen });
     } catch (error) {
-      // A stream that ends is a runtime that stops, or one that restarts: the next call tells.
+      // The runtime of a stream that ends is stopping or restarting; the next call shows which.
       this.#failed(error, { tellsSilence: !isOpen });
       throw error;
     }
@@ -101,7 +104,7 @@ export class InstrumentedRuntime implements Runtime {
     }
   }
 
-  // What our own stop ended is no RuntimeError, and no news.
+  // A call that our own stop ended is not a RuntimeError, and is not reported.
   #failed(error: unknown, { tellsSilence }: { readonly tellsSilence: boolean }): void {
     if (!(error instanceof RuntimeError)) return;
     this.#observer.callFailed?.(error.kind);
@@ -109,7 +112,7 @@ export class InstrumentedRuntime implements Runtime {
     if (error.silence !== undefined) {
       this.#silence = error.silence;
       this.#observer.runtimeSilent?.(error.silence);
-    } else if (error.kind !== "unreachable") this.#answers(); // A pull that breaks off says nothing either way.
+    } else if (error.kind !== "unreachable") this.#answers(); // A pull that is cut off says nothing either way.
   }
 
   #answers(): void {

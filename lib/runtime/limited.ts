@@ -1,17 +1,18 @@
-// A runtime that is asked only so much at once: three hundred broken images must not be three hundred connections.
+// A runtime with limits on concurrent calls: three hundred broken images must not open three
+// hundred connections.
 
 import { Semaphore } from "../support/semaphore.ts";
 import type { Runtime } from "./runtime.ts";
 
-/** How much a runtime is asked at once. */
+/** Limits on concurrent calls of a runtime. */
 export interface RuntimeLimits {
-  /** Looks into the store, and tags. */
+  /** Calls of `inspect` and `tag`. */
   readonly calls: number;
-  /** Looks at registries, apart from the others: a registry that is silent must not delay what needs none. */
+  /** Calls of `resolve`, limited separately: a silent registry must not delay other calls. */
   readonly resolves: number;
 }
 
-/** The same runtime within limits. Pulls have limits of their own, see lib/mirrors/pool.ts. */
+/** Returns the runtime with these limits. Pulls have their own limits, see lib/mirrors/pool.ts. */
 export function boundedRuntime(runtime: Runtime, limits: RuntimeLimits): Runtime {
   const calls = new Semaphore(limits.calls);
   const resolves = new Semaphore(limits.resolves);

@@ -1,9 +1,9 @@
-// Which runtime a config names: the only switch over runtimes.
+// Selects the runtime that a config names. No other file does.
 
 import { DockerRuntime } from "./docker/client.ts";
 import type { Runtime } from "./runtime.ts";
 
-/** What of a config tells the runtime. */
+/** The part of the config that determines the runtime. */
 export interface RuntimeSettings {
   readonly docker: { readonly socket: string };
   readonly repair: {
@@ -12,7 +12,7 @@ export interface RuntimeSettings {
   };
 }
 
-/** Makes the runtime of a config. It connects to nothing. */
+/** Makes the runtime of a config. Connects to nothing. */
 export function openRuntime({ docker, repair }: RuntimeSettings): Runtime {
   return new DockerRuntime({ socket: docker.socket, noProgressMs: 1000 * repair.noProgressSeconds });
 }

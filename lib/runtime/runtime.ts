@@ -1,13 +1,14 @@
-// The contract of a container runtime, in the words the repair needs: look, pull, tag. One conformance suite
-// (tests/contract/runtime_contract.ts) holds every implementation to it. Nothing here may delete or move an image.
+// The contract of a container runtime, as far as repairs need it: inspect, pull, tag. One
+// conformance suite (tests/contract/runtime_contract.ts) checks every implementation. Nothing here
+// may delete or move an image.
 
 import type { RegistryAuth, RemoteImage } from "../images/registry.ts";
 import type { RuntimeAdvice, RuntimeInfo, Silence } from "./advice.ts";
 import type { RuntimeErrorKind } from "./errors.ts";
 
-/** An image as the runtime's store knows it. */
+/** An image in the runtime's store. */
 export interface LocalImage {
-  /** Content address of the image: `sha256:…`. Two names with one id are one image. */
+  /** Content address of the image: `sha256:…`. Two names with the same id are the same image. */
   readonly id: string;
   /** Names with tags, in the runtime's familiar form. */
   readonly tags: readonly string[];
@@ -15,7 +16,7 @@ export interface LocalImage {
   readonly digests: readonly string[];
 }
 
-/** One step of a pull; `current` and `total` are bytes of one layer, when the runtime tells them. */
+/** One step of a pull; `current` and `total` are bytes of a layer, if the runtime reports them. */
 export interface PullProgress {
   readonly layer: string;
   readonly status: string;
@@ -23,45 +24,45 @@ export interface PullProgress {
   readonly total?: number;
 }
 
-/** What goes with one pull. */
+/** Options of one pull. */
 export interface PullOptions {
   readonly signal: AbortSignal;
   readonly auth?: RegistryAuth | undefined;
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
-/** What goes with one call of resolve. */
+/** Options of one call of `resolve`. */
 export type ResolveOptions = Pick<PullOptions, "signal" | "auth">;
 
-/** What a pull brought. */
+/** The result of a pull. */
 export interface PulledImage {
   /** Digest of the manifest or index that the registry served: `sha256:…`. */
   readonly digest: string | undefined;
-  /** Sum of the sizes of the layers that were downloaded, in bytes, as far as the runtime told them. */
+  /** Total size of the downloaded layers in bytes, as far as the runtime reported it. */
   readonly bytes: number;
 }
 
 /**
- * Something that may make an image wanted or absent: a pod's sandbox started, a pod's container ended (and will be started
- * again), a name or an image was removed. A hint, never the truth.
+ * An event that may make an image wanted or absent: a pod's sandbox started, a pod's container
+ * ended (and will be restarted), a name or an image was removed. A hint, not a reliable fact.
  */
 export type RuntimeEvent = "sandbox-started" | "container-died" | "image-removed";
 
-/** How to follow the events. */
+/** Options of `events`. */
 export interface EventOptions {
   readonly signal: AbortSignal;
-  /** From now on events arrive. */
+  /** Called once the stream is open: events arrive from now on. */
   readonly onOpen: () => void;
   readonly onEvent: (event: RuntimeEvent) => void;
 }
 
-/** News of a runtime, for whoever counts them or says them; see InstrumentedRuntime. What our own stop ended is none. */
+/** Notifications from InstrumentedRuntime. Calls ended by our own stop are not reported. */
 export interface RuntimeObserver {
-  /** A call was not answered, and no other would be; told for each such call. */
+  /** A call was not answered, and no other call would be; reported for each such call. */
   runtimeSilent?(silence: Silence): void;
-  /** A call was answered, well or badly; told for each. */
+  /** A call was answered, successfully or not; reported for each call. */
   runtimeAnswers?(): void;
-  /** A pull brought its image: seconds it took, bytes it downloaded. */
+  /** A pull succeeded: seconds it took, bytes it downloaded. */
   pulled?(seconds: number, bytes: number): void;
   pullFailed?(seconds: number): void;
   /** A call of any kind failed, pulls included. */
@@ -72,16 +73,25 @@ export interface RuntimeObserver {
 export interface Runtime {
   readonly advice: RuntimeAdvice;
   info(signal: AbortSignal): Promise<RuntimeInfo>;
-  /** The image a reference resolves to locally, or undefined. The reference needs an explicit tag or digest. */
+  /**
+   * Returns the image that a reference resolves to locally, or undefined. The reference needs an
+   * explicit tag or digest.
+   */
   inspect(reference: string, signal: AbortSignal): Promise<LocalImage | undefined>;
-  /** Asks a registry what it has under a reference with an explicit tag or digest; undefined when it has no such image. */
+  /**
+   * Queries the registry for a reference with an explicit tag or digest; returns undefined if it
+   * has no such image.
+   */
   resolve(reference: string, options: ResolveOptions): Promise<RemoteImage | undefined>;
-  /** Pulls one reference with an explicit tag or digest. Resolves only when the runtime said the image is complete. */
+  /**
+   * Pulls one reference with an explicit tag or digest. Resolves only after the runtime has
+   * reported the image as complete.
+   */
   pull(reference: string, options: PullOptions): Promise<PulledImage>;
   /** Gives the image `source` the additional name `name:tag`. The runtime overwrites silently: check first. */
   tag(source: string, target: { readonly name: string; readonly tag: string }, signal: AbortSignal): Promise<void>;
-  /** Hands over events as they happen. It ends only by throwing: the stream broke, or the signal was aborted. */
+  /** Delivers events until it throws: because the stream broke, or the signal was aborted. */
   events(options: EventOptions): Promise<never>;
-  /** Closes connections; later calls fail. */
+  /** Closes the connections; later calls fail. */
   close(): void;
 }

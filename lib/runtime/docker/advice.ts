@@ -1,8 +1,8 @@
-// What a person can do about a Docker Engine: its own tools, files and settings. Pure: texts in, sentences out.
+// What a person can do about a Docker Engine: its tools, files, and settings. Pure.
 
 import type { RuntimeAdvice } from "../advice.ts";
 
-/** The words for the Engine that listens at a socket. */
+/** Returns the advice for the Engine that listens on a socket. */
 export function dockerAdvice(socket: string): RuntimeAdvice {
   return {
     short: "Docker",
@@ -10,12 +10,12 @@ export function dockerAdvice(socket: string): RuntimeAdvice {
     socket,
     findings: { runtime: "docker engine", socket: "docker socket" },
     remedies: {
-      noSocket: "is docker.socket of the config right? If it is: systemctl start docker",
+      noSocket: "check docker.socket in the config; if it is correct: systemctl start docker",
       notListening: "systemctl start docker; journalctl -u docker -n 20 says why it stopped",
       failed: "systemctl status docker; journalctl -u docker -n 20 has details",
     },
     proxyRemedy:
-      "configure it for the Docker Engine, which pulls: systemctl show docker -p Environment shows what it has",
+      "configure it for the Docker Engine, which does the pulling: systemctl show docker -p Environment shows its settings",
     mirrorRemedy(mirror, text) {
       if (/HTTP response to HTTPS client/.test(text)) {
         return `the mirror speaks plain HTTP: name ${mirror} in insecure-registries of /etc/docker/daemon.json`;
@@ -26,8 +26,8 @@ export function dockerAdvice(socket: string): RuntimeAdvice {
       if (/x509|certificate/i.test(text)) return `put the mirror's CA into /etc/docker/certs.d/${mirror}/ca.crt`;
       return undefined;
     },
-    // With the containerd image store the Engine reads hosts.toml since 28.0 (moby, daemon/hosts.go); the classic store
-    // takes mirrors of docker.io alone.
+    // With the containerd image store, the Engine reads hosts.toml since 28.0 (moby,
+    // daemon/hosts.go). The classic store supports mirrors of docker.io only.
     permanentFix({ version, canAliasDigest: hasContainerdStore }) {
       if (hasContainerdStore && Number(version.split(".")[0]) >= 28) {
         return {
@@ -35,7 +35,7 @@ export function dockerAdvice(socket: string): RuntimeAdvice {
           remedy: "gilly export docker writes them",
         };
       }
-      const why = hasContainerdStore ? `${version}; mirrors come with 28.0` : "mirrors for docker.io only";
+      const why = hasContainerdStore ? `${version}; mirrors require 28.0` : "mirrors for docker.io only";
       return { message: `not possible with this Docker Engine (${why}), so keep Gilly running` };
     },
   };

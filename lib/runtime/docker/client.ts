@@ -1,5 +1,6 @@
-// The adapter for one Docker Engine, over its unix socket. It knows seven routes and no more: ping, info, events, look at
-// an image here or at its registry, pull one, tag one. It must never send anything that deletes or changes what it was not asked for.
+// The adapter for one Docker Engine, over its Unix socket. It uses only seven routes: ping, info,
+// events, inspect an image locally or at its registry, pull, and tag. It must never send a request
+// that deletes anything, or that changes anything other than what the caller asked for.
 
 import type { RegistryAuth, RemoteImage } from "../../images/registry.ts";
 import { describeError } from "../../support/errors.ts";
@@ -23,17 +24,26 @@ import { readLines } from "./lines.ts";
 import { type PullLine, PullTally, readPullLines } from "./pull_stream.ts";
 import { pathOf, pullQuery, registryAuthHeader, withoutCredentials } from "./request.ts";
 
-/** Where the Engine is and how long to wait for it. */
+/** Where the Engine listens and how long to wait for it. */
 export interface DockerOptions {
-  /** Path of the Engine's unix socket. */
+  /** Path of the Engine's Unix socket. */
   readonly socket: string;
-  /** Milliseconds a pull may take to begin its answer, and then to show any change, before it is given up as stalled. */
+  /**
+   * Milliseconds that a pull may take until its answer begins, and then between changes, before it
+   * is given up as stalled.
+   */
   readonly noProgressMs: number;
-  /** Milliseconds every other call may take until its headers are there, and again until its body is complete. */
+  /**
+   * Milliseconds that any other call may take until its headers arrive, and again until its body is
+   * complete.
+   */
   readonly callTimeoutMs?: number;
 }
 
-/** A Docker Engine as a Runtime. Needs no connection until the first call, and survives restarts of the Engine. */
+/**
+ * A Docker Engine as a Runtime. It does not connect before the first call, and survives restarts of
+ * the Engine.
+ */
 export class DockerRuntime implements Runtime {
   readonly advice: RuntimeAdvice;
   readonly #noProgressMs: number;
@@ -47,9 +57,9 @@ export class DockerRuntime implements Runtime {
     this.#connection = new DockerConnection(this.advice, callTimeoutMs);
   }
 
-  /** Asks the Engine who it is and which image store it has. */
+  /** Queries the Engine's version and image store. */
   async info(signal: AbortSignal): Promise<RuntimeInfo> {
-    const attempt = `ask the Docker Engine at ${this.#connection.socket} about itself`;
+    const attempt = `query the Docker Engine at ${this.#connection.socket}`;
     const response = await this.#connection.call(attempt, "GET", "/info", { signal });
     const info = await this.#connection.json(attempt, response, signal);
     const driverStatus = Array.isArray(info.DriverStatus) ? info.DriverStatus : [];
@@ -65,7 +75,7 @@ export class DockerRuntime implements Runtime {
     };
   }
 
-  /** `reference` needs an explicit tag or digest: Docker takes a bare `cafe` for the beginning of an image id. */
+  /** `reference` needs an explicit tag or digest: Docker takes `cafe` for an image id prefix. */
   async inspect(reference: string, signal: AbortSignal): Promise<LocalImage | undefined> {
     const attempt = `inspect ${plainText(reference)}`;
     const response = await this.#connection.call(attempt, "GET", `/images/${pathOf(attempt, reference)}/json`, {
@@ -89,7 +99,7 @@ export class DockerRuntime implements Runtime {
     signal: AbortSignal,
   ): Promise<void> {
     const attempt = plainText(`tag ${source} as ${target.name}:${target.tag}`);
-    // Engines from 26 on answer 200 to an empty name, and do nothing.
+    // Since version 26, the Engine answers 200 to an empty name and does nothing.
     if (target.name === "" || target.tag === "") {
       throw new RuntimeError("rejected", `${attempt}: the name is incomplete`);
     }
@@ -101,7 +111,7 @@ export class DockerRuntime implements Runtime {
     await response.body?.cancel();
   }
 
-  /** Reports each line that changed something to `onProgress`; a line that repeats itself is no progress. */
+  /** Reports each line that shows a change to `onProgress`; a repeated line is not progress. */
   async pull(reference: string, options: PullOptions): Promise<PulledImage> {
     const attempt = `pull ${plainText(reference)}`;
     const query = pullQuery(attempt, reference);
@@ -134,12 +144,13 @@ export class DockerRuntime implements Runtime {
         ? new RuntimeError("stalled", message)
         : new RuntimeError("failed", `${message}: ${stalledBy}`);
     } finally {
-      // Also lets go of an answer that was not read to its end: the Engine stops a pull whose client has left.
+      // Also drops an answer that was not read to its end: the Engine stops a pull whose client has
+      // disconnected.
       watchdog.end();
     }
   }
 
-  /** The Engine asks the registry, by its own proxies and authorities; nothing is downloaded. (API 1.30) */
+  /** The Engine queries the registry with its own proxies and CAs; downloads nothing (API 1.30). */
   async resolve(reference: string, options: ResolveOptions): Promise<RemoteImage | undefined> {
     const attempt = `resolve ${plainText(reference)}`;
     const path = `/distribution/${pathOf(attempt, reference)}/json`;
@@ -157,7 +168,7 @@ export class DockerRuntime implements Runtime {
     } catch (error) {
       options.signal.throwIfAborted();
       if (!watchdog.signal.aborted) throw withoutSecrets(error, options.auth);
-      // The Engine lives, as its ping has shown: it is the registry that stays silent.
+      // The Engine has already negotiated a version, so it is the registry that does not answer.
       throw new RuntimeError("stalled", `${attempt}: no answer for ${this.#callTimeoutMs / 1000} s, given up`);
     } finally {
       watchdog.end();
@@ -229,7 +240,7 @@ function pulledImage(attempt: string, reference: string, tally: PullTally): Pull
   if (tally.finalStatus === undefined) {
     throw new RuntimeError(
       "unreachable",
-      `${attempt}: the Docker Engine ended before it said that the image is complete`,
+      `${attempt}: the Docker Engine ended the stream before it reported the image as complete`,
     );
   }
   const asked = /@(.*)$/.exec(reference)?.[1];
@@ -268,7 +279,7 @@ function remoteImage(attempt: string, { Descriptor }: Fields): RemoteImage {
   throw new RuntimeError("failed", `${attempt}: the Docker Engine's answer has no digest`);
 }
 
-// Null in the answers of some Engines.
+// Some Engines answer with null here.
 function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((text) => typeof text === "string") : [];
 }

@@ -1,5 +1,5 @@
-// One HTTP connection after another to a Docker Engine: the negotiated version, deadlines, bounded bodies, and failures
-// that say what was attempted. It knows no route but the ping.
+// HTTP requests to a Docker Engine: the negotiated version, deadlines, bounded bodies, and failures
+// that say what was attempted. The only route defined here is the ping.
 
 import { HttpError, readBody, send } from "../../support/http.ts";
 import { type Fields, isFields } from "../../support/json.ts";
@@ -11,14 +11,14 @@ import { negotiatedVersion } from "./request.ts";
 const ERROR_BODY_LIMIT = 64 * 1024;
 const ANSWER_LIMIT = 8 * 1024 * 1024;
 
-/** How a call is sent; `noDeadline` ones wait for their answer as long as the signal allows. */
+/** How a call is sent; with `noDeadline` it waits for its answer until the signal is aborted. */
 export interface CallOptions {
   readonly signal: AbortSignal;
   readonly headers?: Record<string, string>;
   readonly noDeadline?: boolean;
 }
 
-/** Speaks HTTP with the Engine at a unix socket. Every method throws RuntimeError, or the signal's reason. */
+/** Speaks HTTP to the Engine on a Unix socket. Calls throw RuntimeError or the signal's reason. */
 export class DockerConnection {
   readonly socket: string;
   readonly #runtime: RuntimeName;
@@ -31,28 +31,31 @@ export class DockerConnection {
     this.#runtime = runtime;
     const socket = this.socket = runtime.socket;
     this.#callTimeoutMs = callTimeoutMs;
-    // No connection is kept: one that an Engine restart left half dead would fail the next call.
+    // No connection is kept: one left half-dead by an Engine restart would fail the next call.
     this.#client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket }, poolMaxIdlePerHost: 0 });
   }
 
-  /** The negotiated version, once there is one. */
+  /** The negotiated version, or undefined before the negotiation. */
   get apiVersion(): string | undefined {
     return this.#apiVersion;
   }
 
-  /** What answers next time may be another Engine: its version is asked for again. */
+  /** Forgets the negotiated version, since a different Engine may answer the next call. */
   forgetVersion(): void {
     this.#apiVersion = undefined;
   }
 
-  /** Lets go of the client; later calls fail. */
+  /** Closes the client; later calls fail. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#client.close();
   }
 
-  /** One request under the negotiated version, and once more when the Engine was exchanged for another under us. */
+  /**
+   * Sends one request with the negotiated version. Negotiates and sends again if the Engine rejects
+   * the version, which happens when another Engine has replaced it.
+   */
   async call(
     attempt: string,
     method: "GET" | "POST",
@@ -71,12 +74,12 @@ export class DockerConnection {
     }
   }
 
-  // GET, not HEAD: Engines answer HEAD /_ping only from API 1.40 on.
+  // GET, not HEAD: the Engine supports HEAD /_ping only since API 1.40.
   async negotiate(attempt: string, signal: AbortSignal): Promise<string> {
     if (this.#apiVersion !== undefined) return this.#apiVersion;
     const response = await this.#send(attempt, "GET", "/_ping", { signal });
     if (response.status !== 200) {
-      // Its own status must not be taken for that of an image: a 404 here is no missing image.
+      // The status of the ping is not that of an image: a 404 here does not mean a missing image.
       const { message } = await this.failure(attempt, response, signal);
       throw new RuntimeError(
         "unreachable",
@@ -130,7 +133,7 @@ export class DockerConnection {
     }
   }
 
-  // What answers next time may be another Engine, so its version is asked for again.
+  // Forgets the version, since a different Engine may answer the next call.
   unreachable(attempt: string, cause: unknown, signal: AbortSignal): unknown {
     if (signal.aborted) return signal.reason;
     this.#apiVersion = undefined;
@@ -179,13 +182,13 @@ function parseObject(text: string): Fields | undefined {
   }
 }
 
-/** What a cause says, and whom a socket lets in where it says that we are not. */
+/** The text of a cause. If permission is denied, it adds who may use the socket. */
 function reasonOf(cause: unknown): string {
   const text = causeText(cause);
   return /permission denied/i.test(text) ? `${text}; only root and the socket's group may use it` : text;
 }
 
-/** What a cause says, on one line. */
+/** Returns the text of a cause, on one line. */
 export function causeText(cause: unknown): string {
   return plainText(cause instanceof Error ? cause.message : String(cause));
 }

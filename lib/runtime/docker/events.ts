@@ -1,8 +1,8 @@
-// The Engine's event stream, reduced to what may make an image wanted or absent. Lines in, events out.
+// The Engine's event stream, reduced to events that may make an image wanted or absent.
 
 import type { RuntimeEvent } from "../runtime.ts";
 
-/** The `filters` of GET /events: what is asked for at all (moby, api/types/filters and daemon/events). */
+/** The `filters` of GET /events (moby, api/types/filters and daemon/events). */
 export const EVENT_FILTERS = JSON.stringify({
   type: ["container", "image"],
   event: ["start", "die", "untag", "delete"],
@@ -10,19 +10,22 @@ export const EVENT_FILTERS = JSON.stringify({
 
 const REMOVALS = new Set(["untag", "delete"]);
 
-/** A line longer than this is no event; labels make real ones a few kilobytes. */
+/** The maximum length of an event in bytes; with their labels, real ones have a few kilobytes. */
 export const EVENT_LINE_LIMIT = 1024 * 1024;
 
-/** dockershim and cri-dockerd label what they start: a pod's sandbox, or one of its containers. */
+/** The label by which dockershim and cri-dockerd mark a pod's sandbox or one of its containers. */
 const TYPE_LABEL = "io.kubernetes.docker.type";
 
-/** The event in a line of the stream; undefined for what does not concern a pod's images, and for what is no event. */
+/**
+ * Returns the event in a line of the stream, or undefined if it does not concern a pod's images or
+ * is not a valid event.
+ */
 export function parseEvent(text: string): RuntimeEvent | undefined {
   let event;
   try {
     event = JSON.parse(text);
   } catch {
-    // A hint that cannot be read is a hint that did not arrive; the polls do not depend on it.
+    // Events are only hints, and polling does not depend on them, so an unreadable one is ignored.
     return undefined;
   }
   if (event?.Type === "image") return REMOVALS.has(event.Action) ? "image-removed" : undefined;

@@ -1,33 +1,33 @@
-// What a failed pull means. Docker Engines answer the same registry failure with different statuses and wordings, so the
-// text decides first and the status last. Pure: a status and a text in, a kind out.
+// Classifies failed calls and pulls. Docker Engines report the same registry failure with different
+// statuses and texts, so for a pull the text decides first and the status last. Pure.
 
 import type { RuntimeErrorKind } from "../errors.ts";
 
-/** A failure as the Engine told it. */
+/** A failure as the Engine reported it. */
 export interface EngineFailure {
-  /** HTTP status of the Engine's answer; 200 when the failure came inside the progress. */
+  /** HTTP status of the Engine's answer; 200 if the failure came in the progress stream. */
   readonly status: number;
   readonly message: string;
   /** The Retry-After header of the answer, if there was one. */
   readonly retryAfter?: string | undefined;
 }
 
-/** What to make of it. */
+/** The classification of a failure. */
 export interface FailureVerdict {
   readonly kind: RuntimeErrorKind;
   /** Seconds the registry asked us to wait. */
   readonly retryAfterSeconds: number | undefined;
 }
 
-/** Some patterns take time by the square of a text, and a registry may say as much as it likes. */
+/** Characters of a message to match: it may be long, and some patterns take quadratic time. */
 const LONGEST_MESSAGE = 2000;
 
-// The first match wins. A registry's status arrives in the words "HTTP 429", "status: 503" or "status from HEAD request
-// to …: 403", according to the Engine's version and image store.
+// The first match wins. A registry's status appears as "HTTP 429", "status: 503", or "status from
+// HEAD request to …: 403", depending on the Engine's version and image store.
 const TEXTS: readonly (readonly [RuntimeErrorKind, RegExp])[] = [
   ["rate-limited", /toomanyrequests|too many requests|rate limit|\bHTTP 429\b|\bstatus\b.*?\b429\b/i],
   ["failed", /no space left on device|disk quota exceeded|read-only file system|input\/output error/i],
-  // The Engine's own containerd, or another part of it: no registry is dialed that way.
+  // The Engine's containerd or another local part: registries are not dialed over Unix sockets.
   ["failed", /dial unix/i],
   // The mirror has the image's manifest, so the image is not missing there; it is incomplete.
   ["failed", /unknown blob|could not fetch content descriptor .*not found/i],
@@ -54,11 +54,12 @@ const TEXTS: readonly (readonly [RuntimeErrorKind, RegExp])[] = [
 ];
 
 /**
- * The kind of a failed pull. `reference` is taken out of the text first, so that an image called `denied` is not.
+ * Classifies a failed pull. `reference` is removed from the text first, so that an image called
+ * `denied` does not match.
  *
- * "pull access denied for …, repository does not exist or may require 'docker login'" is `denied`: the registry answered
- * DENIED, which some also do for a repository they do not have, and Docker cannot tell the two apart. The operator gets
- * Docker's sentence, which names both.
+ * "pull access denied for …, repository does not exist or may require 'docker login'" is `denied`:
+ * the registry answered DENIED. Some registries also do so for a repository that does not exist,
+ * and Docker cannot distinguish the two. The operator gets Docker's sentence, which names both.
  */
 export function classifyPullFailure(failure: EngineFailure, reference: string): FailureVerdict {
   const text = withoutNames(failure.message.slice(0, LONGEST_MESSAGE), reference);
@@ -68,7 +69,10 @@ export function classifyPullFailure(failure: EngineFailure, reference: string): 
   };
 }
 
-/** The kind of a failed inspect, tag or info. Engine 20.10 answers 500 where later ones answer 400 to a bad name. */
+/**
+ * Classifies a failed inspect, tag, or info. To an invalid name, Engine 20.10 answers 500 and later
+ * ones 400.
+ */
 export function classifyCallFailure(failure: EngineFailure): RuntimeErrorKind {
   if (failure.status === 404) return /page not found/i.test(failure.message) ? "failed" : "not-found";
   if (failure.status >= 300 && failure.status < 500) return "rejected";
@@ -77,14 +81,17 @@ export function classifyCallFailure(failure: EngineFailure): RuntimeErrorKind {
     : "failed";
 }
 
-/** Docker's text on one line, without control characters and at most 1000 characters long: fit for a journal. */
+/** Returns Docker's text on one line, without control characters, cut to 1000 characters. */
 export function plainText(text: string): string {
   // deno-lint-ignore no-control-regex
   const line = text.replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
   return line.length > 1000 ? `${line.slice(0, 1000)}…` : line;
 }
 
-/** Seconds of a Retry-After value: whole seconds, or a duration as Go prints it (`826.926µs`, `1m30s`). */
+/**
+ * Returns the seconds of a Retry-After value: whole seconds, or a duration as Go prints it
+ * (`826.926µs`, `1m30s`). Returns undefined if it is neither.
+ */
 export function retryAfterSeconds(value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
   const text = value.trim();
@@ -114,7 +121,8 @@ function kindOfStatus(status: number): RuntimeErrorKind {
   return status >= 300 && status < 500 ? "rejected" : "failed";
 }
 
-// Go quotes the URL it asked, which contains the image's path. What a registry answered is quoted too, but is no URL.
+// Go quotes the requested URL, which contains the image's path. It also quotes the registry's
+// answer, which is not a URL.
 function withoutNames(message: string, reference: string): string {
   const name = reference.replace(/@.*$/, "").replace(/:[^:/]*$/, "");
   const path = name.slice(name.indexOf("/") + 1);

@@ -1,10 +1,12 @@
-// Bytes in, lines of text out. Both streams of the Docker Engine, a pull's progress and its events, are JSON by the line.
+// Splits a stream of bytes into lines. Both streams of the Docker Engine, a pull's progress and the
+// events, have one JSON object per line.
 
 const NEWLINE = 0x0a;
 
 /**
- * The lines of a UTF-8 stream without their line feeds, split wherever the chunks are; a last line needs none. A line of
- * more than `limit` bytes throws what `tooLong` makes; errors of `stream` pass through.
+ * Yields the lines of a UTF-8 stream without their line feeds, wherever the chunks are split; the
+ * last line needs no line feed. Throws the error from `tooLong` for a line of more than `limit`
+ * bytes; errors of `stream` pass through.
  */
 export async function* readLines(
   stream: AsyncIterable<Uint8Array>,

@@ -1,36 +1,38 @@
-// The progress of a pull as the Docker Engine streams it: one JSON object a line, ended CRLF. Bytes in, typed lines and
-// a tally out; it knows neither sockets nor clocks. (moby, pkg/jsonmessage and pkg/streamformatter)
+// The progress of a pull as the Docker Engine streams it: one JSON object per line, ended by CRLF
+// (moby, pkg/jsonmessage and pkg/streamformatter). Turns bytes into typed lines and a tally,
+// without sockets or clocks.
 
 import { type Fields, isFields } from "../../support/json.ts";
 import { quote } from "../../support/text.ts";
 import { readLines } from "./lines.ts";
 
-/** What arrived is not the progress of a pull: no JSON, an endless line, or a line that breaks off. */
+/** Thrown when the stream is not the progress of a pull: invalid JSON, or too long a line. */
 export class PullStreamError extends Error {
   override name = "PullStreamError";
 }
 
-/** One line of the stream, reduced to what is used of it. Sizes are bytes. */
+/** One line of the stream, reduced to the fields that are used. Sizes are in bytes. */
 export interface PullLine {
-  /** The layer (12 hexadecimal digits), or the tag in the opening line. */
+  /** The layer (12 hexadecimal digits), or the tag in the first line. */
   readonly id?: string;
   readonly status?: string;
   readonly current?: number;
   readonly total?: number;
-  /** The text of a failure after the answer began with 200. */
+  /** The text of a failure that occurred after the answer began with status 200. */
   readonly error?: string;
 }
 
 const LINE_LIMIT = 1024 * 1024;
 const LAYER_LIMIT = 4096;
-/** What a layer says while the registry owes it something. */
+/** The statuses of a layer that waits for the registry. */
 const DOWNLOADING: ReadonlySet<string> = new Set(["Pulling fs layer", "Downloading"]);
-/** What a layer says while the Engine's own disk owes it something. */
+/** The statuses of a layer that waits for the Engine's disk. */
 const UNPACKING: ReadonlySet<string> = new Set(["Verifying Checksum", "Extracting"]);
 
 /**
- * Reads the stream line by line; blank lines are passed over, a last line needs no line end. A line longer than
- * `lineLimit` bytes and anything that is not a JSON object throw PullStreamError; errors of `stream` pass through.
+ * Reads the stream line by line. Blank lines are skipped; the last line needs no line feed. Throws
+ * PullStreamError for a line that is longer than `lineLimit` bytes or is not a JSON object; errors
+ * of `stream` pass through.
  */
 export async function* readPullLines(
   stream: AsyncIterable<Uint8Array>,
@@ -43,7 +45,7 @@ export async function* readPullLines(
   }
 }
 
-/** One line as text; undefined for a blank one. Throws PullStreamError when it is not a JSON object. */
+/** Parses a line; returns undefined if it is blank. Throws PullStreamError if not a JSON object. */
 export function parsePullLine(text: string): PullLine | undefined {
   if (text.trim() === "") return undefined;
   let value: unknown;
@@ -59,13 +61,13 @@ export function parsePullLine(text: string): PullLine | undefined {
     ...typeof value.id === "string" && { id: value.id },
     ...typeof value.status === "string" && { status: value.status },
     ...isSize(detail.current) && { current: detail.current },
-    // While it unpacks, the containerd image store counts seconds here, and says so.
+    // While unpacking, the containerd image store counts seconds here, and sets `units`.
     ...isSize(detail.total) && detail.units === undefined && { total: detail.total },
     ...error !== undefined && { error },
   };
 }
 
-/** What the lines of one pull amount to. */
+/** The summary of the lines of one pull. */
 export class PullTally {
   readonly #last = new Map<string, PullLine>();
   readonly #sizes = new Map<string, number>();
@@ -74,8 +76,9 @@ export class PullTally {
   #error: string | undefined;
 
   /**
-   * Takes one line and tells whether it is progress: whether it differs from the last line of its layer. The
-   * containerd image store repeats unchanged lines several times a second while nothing moves.
+   * Adds one line and returns whether it is progress, that is, whether it differs from the last
+   * line of its layer. The containerd image store repeats unchanged lines several times a second
+   * during a stall.
    */
   add(line: PullLine): boolean {
     this.#error ??= line.error;
@@ -96,9 +99,10 @@ export class PullTally {
   }
 
   /**
-   * What the Engine itself holds the layers up with, in words, or undefined when it is the registry's turn. Layers that
-   * unpack wait for a disk, and layers that wait while none is under way wait for slots that other pulls have: neither
-   * says anything of the registry. (moby, distribution/xfer: a layer beyond max-concurrent-downloads is `Waiting`)
+   * Describes what holds up the layers in the Engine itself, or undefined if they wait for the
+   * registry. Layers being unpacked wait for the disk. If none is downloading, waiting layers wait
+   * for slots that other pulls hold (moby, distribution/xfer: a layer beyond
+   * max-concurrent-downloads is `Waiting`). Neither is the registry's fault.
    */
   get stalledBy(): string | undefined {
     const statuses = new Set(this.#last.values().map((line) => line.status ?? ""));
@@ -107,22 +111,22 @@ export class PullTally {
     return statuses.has("Waiting") ? "its layers are waiting for a Docker download slot" : undefined;
   }
 
-  /** `sha256:…` of the manifest or index that was served. */
+  /** The digest of the manifest or index that was served: `sha256:…`. */
   get digest(): string | undefined {
     return this.#digest;
   }
 
-  /** The text after `Status: `, which only a complete pull ends in. */
+  /** The text after `Status: `, which only a complete pull has. */
   get finalStatus(): string | undefined {
     return this.#finalStatus;
   }
 
-  /** The first failure that the stream told. */
+  /** The first failure that the stream reported. */
   get error(): string | undefined {
     return this.#error;
   }
 
-  /** Sum of the sizes of the layers that were downloaded; a layer that was there already has none. */
+  /** Total size of the downloaded layers in bytes; a layer that already existed has none. */
   get bytes(): number {
     return this.#sizes.values().reduce((sum, size) => sum + size, 0);
   }

@@ -1,38 +1,40 @@
-// How a request to the Docker Engine is spelled: version, path, query, credentials. Pure: it sends nothing.
+// The parts of a request to the Docker Engine: version, path, query, credentials. Pure.
 
 import type { RegistryAuth } from "../../images/registry.ts";
 import { scrub } from "../../support/scrub.ts";
 import { RuntimeError } from "../errors.ts";
 
-/** The oldest API that is spoken: Engine 17.06. (moby, api/common.go at v17.06.0-ce) */
+/** The oldest supported API version: Engine 17.06 (moby, api/common.go at v17.06.0-ce). */
 export const OLDEST_API = "1.30";
-/** The newest API that is spoken, that of Engine 28.5; newer Engines still serve it. */
+/** The newest API version used, that of Engine 28.5; newer Engines still support it. */
 export const NEWEST_API = "1.51";
 
 /**
- * The API version to speak with an Engine that offers `offered` (its Api-Version header), such as `1.41`; undefined when
- * that is no version. An Engine older than OLDEST_API throws RuntimeError.
+ * Returns the API version to use with an Engine that offers `offered` (its Api-Version header),
+ * such as `1.41`; undefined if that is not a version. Throws RuntimeError if it is older than
+ * OLDEST_API.
  */
 export function negotiatedVersion(attempt: string, offered: string): string | undefined {
   if (!/^\d{1,3}\.\d{1,4}$/.test(offered)) return undefined;
   if (compareVersions(offered, OLDEST_API) < 0) {
-    const needed = `API ${OLDEST_API} (Docker Engine 17.06) or newer is needed`;
+    const needed = `but API ${OLDEST_API} (Docker Engine 17.06) or newer is required`;
     throw new RuntimeError("failed", `${attempt}: the Docker Engine offers API ${offered}, ${needed}`);
   }
   return compareVersions(offered, NEWEST_API) < 0 ? offered : NEWEST_API;
 }
 
 /**
- * Docker's X-Registry-Auth: base64url of UTF-8 JSON, padding included. Anything else is silently taken for anonymous,
- * and a `serveraddress` that differs from the registry drops the credentials on the containerd image store.
+ * Returns the value of Docker's X-Registry-Auth: base64url of UTF-8 JSON, with padding. Docker
+ * silently treats anything else as anonymous. With the containerd image store, a `serveraddress`
+ * that differs from the registry makes it drop the credentials.
  */
 export function registryAuthHeader(auth: RegistryAuth): string {
   return base64Of(JSON.stringify(auth)).replaceAll("+", "-").replaceAll("/", "_");
 }
 
 /**
- * What an Engine or a registry says, without the credentials that it was given, in any form in which they were sent: some
- * repeat them in their errors, and those end in a journal.
+ * Returns a text from an Engine or a registry without the credentials, in any form in which they
+ * were sent. Some repeat them in their errors, which are logged.
  */
 export function withoutCredentials(text: string, auth: RegistryAuth): string {
   const header = registryAuthHeader(auth);
@@ -48,27 +50,29 @@ function base64Of(text: string): string {
 }
 
 /**
- * The query of POST /images/create for one image. With a digest the tag is left out: Docker ignores it, and some stores
- * would keep it as part of a name. Throws RuntimeError when the reference has neither: Docker would pull every tag.
+ * Returns the query of POST /images/create for one image. With a digest, the tag is omitted: Docker
+ * ignores it, and some stores would keep it as part of a name. Throws RuntimeError if the reference
+ * has neither, since Docker would pull every tag.
  */
 export function pullQuery(attempt: string, reference: string): URLSearchParams {
   pathOf(attempt, reference);
   const [, named = "", digest] = /^([^@]*)(?:@(.*))?$/.exec(reference) ?? [];
   const [, name = "", tag] = /^(.*?)(?::([^:/]*))?$/.exec(named) ?? [];
   const suffix = digest ?? tag ?? "";
-  if (name === "" || suffix === "") throw new RuntimeError("rejected", `${attempt}: a tag or a digest is needed`);
+  if (name === "" || suffix === "") throw new RuntimeError("rejected", `${attempt}: a tag or a digest is required`);
   return new URLSearchParams({ fromImage: name, tag: suffix });
 }
 
 /**
- * A reference as part of a URL path. Throws RuntimeError for what cannot be one: the Engine answers `..` and `//` with a
- * redirect to another endpoint, and a URL would resolve `..` even before that.
+ * Returns a reference as part of a URL path. Throws RuntimeError if it cannot be one: the Engine
+ * answers `..` and `//` with a redirect to another endpoint, and a URL resolves `..` even before
+ * that.
  */
 export function pathOf(attempt: string, reference: string): string {
   const segments = reference.split("/");
   const isUsable = reference.length <= 1024 && /^[\x21-\x7e]+$/.test(reference) &&
     segments.every((segment) => segment !== "" && segment !== "." && segment !== "..");
-  if (!isUsable) throw new RuntimeError("rejected", `${attempt}: not a reference that can be asked for`);
+  if (!isUsable) throw new RuntimeError("rejected", `${attempt}: not a usable image reference`);
   return segments.map((segment) => encodeURIComponent(segment).replaceAll("%3A", ":").replaceAll("%40", "@")).join("/");
 }
 
