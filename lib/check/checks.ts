@@ -1,4 +1,4 @@
-// The checks of a node, one file each, in the order in which their findings are told.
+// The checks of a node, in the order in which their findings are reported.
 
 import { describeError } from "../support/errors.ts";
 import type { Check, CheckContext } from "./context.ts";
@@ -11,7 +11,7 @@ import { permanentFixCheck, runtimeCheck } from "./runtime.ts";
 import { unrepairableCheck } from "./unrepairable.ts";
 import { waitingCheck } from "./waiting.ts";
 
-/** Name of the check -> the check. They run at once, and one that breaks costs its own findings alone. */
+/** The checks by name. They run concurrently; one that fails loses only its own findings. */
 const NODE_CHECKS: Readonly<Record<string, Check>> = {
   proxies: proxiesCheck,
   kubelet: kubeletCheck,
@@ -24,8 +24,8 @@ const NODE_CHECKS: Readonly<Record<string, Check>> = {
 };
 
 /**
- * Checks everything that a repair depends on. It changes nothing: no image is pulled, no name is given, nothing is
- * written. Throws only the signal's reason.
+ * Checks everything that a repair depends on. It changes nothing: it pulls and tags no image and
+ * writes nothing. Throws only the signal's reason.
  */
 export async function checkNode(
   context: CheckContext,

@@ -1,4 +1,5 @@
-// What the checks of a node are handed: the node, and what its kubelet and its runtime answered, each asked once.
+// The input of a node's checks: the node, and the answers of its kubelet and its runtime, each
+// queried at most once.
 
 import type { Config } from "../config/config.ts";
 import { KubeletError } from "../kubelet/errors.ts";
@@ -10,37 +11,37 @@ import { describeError } from "../support/errors.ts";
 import type { Failed, Finding } from "./finding.ts";
 import type { LentFile } from "./unit_file.ts";
 
-/** One check. Throws the signal's reason, or what nobody foresaw. */
+/** One check. Throws the signal's reason, or an unexpected error. */
 export type Check = (context: CheckContext) => Promise<readonly Finding[]>;
 
-/** What somebody answered who was asked. */
+/** The result of a query: a value, a failure, or none because nothing was queried. */
 export type Answer<Value, Problem> =
   | { readonly result: "answered"; readonly value: Value }
   | { readonly result: "failed"; readonly error: Problem }
   | { readonly result: "unasked" };
 
-/** What is known before anybody is asked. */
+/** What is known before the kubelet and the runtime are queried. */
 export interface CheckOptions {
   readonly signal: AbortSignal;
-  /** The kubelet's files can be used; otherwise it is not asked. */
+  /** Whether the kubelet's files can be used; if not, the kubelet is not queried. */
   readonly usable: boolean;
-  /** What is known of kubelet.caFile when systemd lends it. */
+  /** What is known about kubelet.caFile if systemd loads it as a credential. */
   readonly lentCa?: LentFile | undefined;
-  /** Names of the variables of the environment that name a proxy. */
+  /** Names of the environment variables that name a proxy. */
   readonly proxies: readonly string[];
 }
 
-/** What a check works with. */
+/** The input of a check. */
 export interface CheckContext extends CheckOptions {
   readonly node: NodeContext<Config>;
   readonly process: ProcessContext;
-  /** What the kubelet answered. Throws the signal's reason. */
+  /** Returns the kubelet's answer. Throws the signal's reason. */
   pods(): Promise<Answer<PodList, KubeletError>>;
-  /** What the runtime says of itself. Throws the signal's reason. */
+  /** Returns the runtime's description of itself. Throws the signal's reason. */
   info(): Promise<Answer<RuntimeInfo, RuntimeError>>;
 }
 
-/** Makes the context of a node; asks nobody yet. */
+/** Makes the context of a node. It contacts nothing yet. */
 export function openContext(node: NodeContext<Config>, process: ProcessContext, options: CheckOptions): CheckContext {
   const { signal, usable } = options;
   let pods: Promise<Answer<PodList, KubeletError>> | undefined;
@@ -54,11 +55,14 @@ export function openContext(node: NodeContext<Config>, process: ProcessContext, 
   };
 }
 
-/** How a call of the runtime failed, in words; throws the signal's reason, and what is no RuntimeError. */
+/**
+ * Describes a failed call of the runtime. Throws the signal's reason, or the error itself if it is
+ * not a RuntimeError.
+ */
 export function runtimeFailure(error: unknown, signal: AbortSignal): Failed {
   signal.throwIfAborted();
   if (!(error instanceof RuntimeError)) throw error;
-  // What was attempted on what stands in the finding's name.
+  // The finding's name already says what was attempted, and on what.
   return { kind: error.kind, text: describeError(error).replace(/^(?:resolve|inspect) \S+: /, "") };
 }
 

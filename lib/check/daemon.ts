@@ -1,4 +1,4 @@
-// Checks the daemon of this host by the state that it leaves: does it run, and what troubles it.
+// Checks this host's daemon by its state file: whether it runs, and which problems it reports.
 
 import { type MirrorState, type NodeState, statusLine } from "../status/node_state.ts";
 import { type NoDaemon, RESTART, START } from "../status/read_state.ts";
@@ -8,7 +8,7 @@ import { fail, type Finding, ok, warn } from "./finding.ts";
 import { installed, type LentOptions } from "./lent_files.ts";
 import type { Installed } from "./unit_file.ts";
 
-/** Asks the daemon's state file how the daemon fares; `now` is milliseconds since the epoch. */
+/** Checks the daemon by its state file; `now` is milliseconds since the epoch. */
 export async function checkDaemon(stateFile: string, now: number, options: LentOptions = {}): Promise<Finding[]> {
   const none = async (why: NoDaemon) => [checkNoDaemon(why, await installed("gilly.service", options))];
   try {
@@ -19,7 +19,10 @@ export async function checkDaemon(stateFile: string, now: number, options: LentO
   }
 }
 
-/** What the running daemon says of itself, and the mirrors that it passes over; `now` is milliseconds since the epoch. */
+/**
+ * Returns the findings for a running daemon and for the mirrors that failed; `now` is milliseconds
+ * since the epoch.
+ */
 export function checkState(state: NodeState, now: number): Finding[] {
   const { trouble: { pass, config, engine }, mirrors, configFile } = state;
   const line = statusLine(state, now);
@@ -33,13 +36,13 @@ export function checkState(state: NodeState, now: number): Finding[] {
   return [itself, ...mirrors.filter(hasFailed).map((mirror) => checkCooldown(mirror, now))];
 }
 
-/** No daemon: how one knows, how gilly.service stands, and whether its process is there and says nothing. */
+/** Returns the finding for a daemon that does not run, or that runs but is `silent`. */
 export function checkNoDaemon({ because, silent }: NoDaemon, service: Installed): Finding {
   const message = `not running: ${because}`;
   if (service === "masked") {
     return fail("daemon", `${message}; gilly.service is masked`, "systemctl unmask gilly; systemctl start gilly");
   }
-  // Nobody meant one to run here.
+  // No daemon is expected to run here.
   if (service === "absent" && !silent) {
     return warn("daemon", `${message}; gilly.service is not installed`, "install.sh puts it there, or: gilly run");
   }
@@ -52,7 +55,7 @@ function hasFailed({ state }: MirrorState): boolean {
 
 function checkCooldown({ mirror, coolingDownUntil, because }: MirrorState, now: number): Finding {
   const seconds = coolingDownUntil === null ? 0 : Math.ceil((Date.parse(coolingDownUntil) - now) / 1000);
-  const when = seconds > 0 ? `is not asked for another ${seconds} s` : "failed, and will be asked again";
+  const when = seconds > 0 ? `is not used for another ${seconds} s` : "failed, and will be retried";
   const message = `${when}: ${because ?? "no reason is known"}`;
   return warn(`cool-down of ${mirror}`, message, "the daemon retries it automatically; see the mirror above");
 }

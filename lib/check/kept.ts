@@ -1,11 +1,11 @@
-// Checks the images of the `keep` list: are they here, or at a mirror at least.
+// Checks whether the images of the `keep` list are present, or at least available at a mirror.
 
 import { isRefusal, planImage, type Refusal, type Target } from "../plan/plan.ts";
 import { type Check, type CheckContext, runtimeFailure } from "./context.ts";
 import { fail, type Finding, ok, warn } from "./finding.ts";
 import { credentialsFor } from "./mirrors.ts";
 
-/** See above. */
+/** Checks the images of the `keep` list. */
 export const keptCheck: Check = async ({ node, info, signal }) => {
   const runtime = await info();
   if (runtime.result !== "answered") return [];
@@ -19,8 +19,9 @@ export const keptCheck: Check = async ({ node, info, signal }) => {
 };
 
 /**
- * How an image of the `keep` list stands: present, absent but there at a mirror, `lost` when every mirror says that it has
- * no such image, `unanswered` when some did not say, `unknown` when the runtime did not.
+ * The state of an image of the `keep` list: `absent` if a mirror has it, `lost` if every mirror
+ * answers that it has no such image, `unanswered` if a mirror did not answer, `unknown` if the
+ * runtime could not inspect it, and `refused` if the plan refuses it.
  */
 export type Kept =
   | { readonly state: "present" }
@@ -30,7 +31,7 @@ export type Kept =
   | { readonly state: "unknown"; readonly because: string }
   | { readonly state: "refused"; readonly refusal: Refusal };
 
-/** One image that is to be kept present. */
+/** Returns the finding for one image that is to be kept present. */
 export function checkKept(image: string, kept: Kept): Finding {
   const name = `keep ${image}`;
   switch (kept.state) {

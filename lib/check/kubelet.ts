@@ -1,4 +1,5 @@
-// Checks the kubelet: does it answer, is it who it should be, does it let us in, and are its answers pods.
+// Checks the kubelet: whether it answers, whether its certificate is trusted, whether it grants
+// Gilly access, and whether its answer is a list of pods.
 
 import { type PodList } from "../kubelet/pods.ts";
 import { grantAfter, ROLES } from "../kubelet/rights.ts";
@@ -9,7 +10,7 @@ import { fail, type Failed, type Finding, notAsked, ok, warn } from "./finding.t
 import { renewalOf } from "./lent_files.ts";
 import type { LentFile } from "./unit_file.ts";
 
-/** See above. */
+/** Checks the kubelet. */
 export const kubeletCheck: Check = async ({ node, pods, lentCa }) => {
   const { url, caFile } = node.config.kubelet;
   const answer = await pods();
@@ -20,19 +21,21 @@ export const kubeletCheck: Check = async ({ node, pods, lentCa }) => {
       return checkPods(url, answer.value);
     case "failed": {
       const { error } = answer;
-      // Where it happened is said already; what is left is why.
+      // The finding already names the kubelet or the file, so only the cause is reported.
       const text = describeError(error.kind === "unreachable" || error.kind === "credentials" ? error.cause : error);
       return checkKubeletFailure(url, { kind: error.kind, text }, caFile, lentCa);
     }
   }
 };
 
-/** What a kubelet accepts (kubernetes.io, "Kubelet authentication/authorization"). */
+/**
+ * The credentials that a kubelet accepts (kubernetes.io, "Kubelet authentication/authorization").
+ */
 const CREDENTIALS_ADVICE =
   "use a client certificate signed by the CA of the kubelet's --client-ca-file, or a service " +
   "account's token, if the kubelet runs with --authentication-token-webhook";
 
-/** A kubelet that answered: reached, trusted, understood. */
+/** Returns the findings for a kubelet that answered. */
 export function checkPods(url: string, { pods, malformed }: PodList): Finding[] {
   const answered = [ok("kubelet", `${url} answers`)];
   if (url.startsWith("https:")) {
@@ -44,7 +47,10 @@ export function checkPods(url: string, { pods, malformed }: PodList): Finding[] 
   return [...answered, warn("kubelet pods", message, "these pods are skipped; the others are repaired")];
 }
 
-/** A kubelet that gave no pods; `caFile` is where its authorities are, `failure.text` what TLS, HTTP or we said of it. */
+/**
+ * Returns the findings for a kubelet that returned no pods. `caFile` is the path of its CAs, and
+ * `failure.text` is the message from TLS, HTTP or Gilly.
+ */
 export function checkKubeletFailure(
   url: string,
   failure: Failed,
@@ -73,7 +79,9 @@ export function checkKubeletFailure(
   ];
 }
 
-/** What is wrong with the certificate that the kubelet shows; `flaw` is rustls's word for it. */
+/**
+ * Returns what is wrong with the kubelet's serving certificate; `flaw` is the error from rustls.
+ */
 function checkServingCertificate(
   url: string,
   flaw: string,
@@ -85,7 +93,7 @@ function checkServingCertificate(
   if (/UnknownIssuer/.test(flaw)) {
     const message = `${host} presents a certificate that ${
       lent?.source ?? caFile ?? "the system's list of authorities"
-    } does not vouch for`;
+    } does not verify`;
     const which = "the cluster's CA, or /var/lib/kubelet/pki/kubelet.crt where the kubelet made its own";
     if (lent?.source !== undefined) {
       return fail(name, message, renewalOf(lent, `${lent.source} with its CA (${which})`));

@@ -1,5 +1,5 @@
-// Checks the files by which Gilly and the kubelet know each other: are they usable, do they belong together, how long do
-// they last, and do they open more than Gilly needs.
+// Checks the files with which Gilly and the kubelet authenticate each other: whether they are
+// usable and belong together, when they expire, and whether they grant more than Gilly needs.
 
 import type { Config, ConfigMistake } from "../config/config.ts";
 import { KUBELET_FILES } from "../config/keys.ts";
@@ -14,29 +14,37 @@ import type { LentFile } from "./unit_file.ts";
 
 const DAY_MS = 86_400_000;
 
-/** A certificate that lasts no longer than this is a warning. */
+/** A certificate that expires in fewer days than this is a warning. */
 export const FEW_DAYS = 14;
 
-/** Groups whose members may do everything in the cluster (kubeadm, certlist.go and its ClusterRoleBindings). */
+/**
+ * Groups whose members may do everything in the cluster (kubeadm, certlist.go and its
+ * ClusterRoleBindings).
+ */
 const ADMINISTRATORS: ReadonlySet<string> = new Set(["system:masters", "kubeadm:cluster-admins"]);
 
-/** kubeadm's certificate of the API server, which system:kubelet-api-admin lets do anything with every kubelet. */
+/**
+ * The common name of the API server's client certificate from kubeadm, to which
+ * system:kubelet-api-admin grants everything on every kubelet.
+ */
 const API_SERVER = "kube-apiserver-kubelet-client";
 
-/** The kubelet's files, as a config whose text is in order names them. */
+/** The kubelet's files, as a config with valid text names them. */
 export interface KubeletFiles {
   readonly named: Config["kubelet"];
-  /** Where each is to be read, if anywhere. */
+  /** Returns where to read a file, or undefined if nowhere. */
   readonly readAt: (path: string) => string | undefined;
-  /** What is known of those that systemd lends, by path. */
+  /** What is known about those that systemd loads as credentials, by path. */
   readonly lent: ReadonlyMap<string, LentFile>;
-  /** Files that cannot be used, the kubelet's and others. */
+  /** The mistakes in files that cannot be used, the kubelet's and others. */
   readonly mistakes: readonly ConfigMistake[];
 }
 
 type KubeletFile = keyof typeof KUBELET_FILES;
 
-/** Checks the files at `now` (milliseconds since the epoch). They are `usable` when TLS can try them. */
+/**
+ * Checks the files at `now` (milliseconds since the epoch). They are `usable` if TLS can try them.
+ */
 export async function checkKubeletFiles(
   { named, readAt, lent, mistakes }: KubeletFiles,
   now: number,
@@ -55,7 +63,7 @@ export async function checkKubeletFiles(
     broken.add(`kubelet.${key}`);
     found.push(checkOutOfReach(`kubelet.${key}`, named[key]!, it));
   }
-  /** Where a file is to be read that can be used. */
+  /** Returns where to read a file, or undefined if it cannot be used. */
   const soundFile = (key: KubeletFile) => {
     const path = named[key];
     return path === undefined || broken.has(`kubelet.${key}`) ? undefined : readAt(path);
@@ -93,14 +101,17 @@ async function certificatesIn(
     return undefined;
   }
 }
-/** A file that the config names and that cannot be used; what the mistake says stands under its key. */
+/**
+ * Returns the finding, named after the key, for a file that the config names and that cannot be
+ * used.
+ */
 export function checkFileMistake({ file, line, key, message }: ConfigMistake, lent?: LentFile): Finding {
   if (message.includes(DENIED)) return fail(key, message, AS_ROOT);
   const change = `change ${line === undefined ? file : `${file}:${line}`}`;
   return fail(key, message, lent?.source === undefined ? `fix the file, or ${change}` : renewalOf(lent));
 }
 
-/** The authorities that the kubelet's certificate is checked against. One that still lasts is enough. */
+/** Checks the CAs for the kubelet's certificate. One that has not expired is enough. */
 export function checkAuthorities(
   file: string,
   certificates: readonly CertificateFacts[],
@@ -119,7 +130,7 @@ export function checkAuthorities(
   return isSoon(last, now) ? warn(name, message, remedy) : ok(name, message);
 }
 
-/** The certificate by which Gilly proves itself to the kubelet. */
+/** Checks Gilly's client certificate for the kubelet. */
 export function checkClientCertificate(file: string, leaf: CertificateFacts, now: number, lent?: LentFile): Finding {
   const name = "kubelet.certFile";
   const message = `${file} is ${subjectOf(leaf)}, ${expiry(leaf.notAfter, now)}`;
@@ -134,9 +145,10 @@ export function checkClientCertificate(file: string, leaf: CertificateFacts, now
 }
 
 /**
- * Whether the certificate opens more than the list of this node's pods, as far as its subject tells. What the cluster
- * grants to the subject is not known here: to try it would be a request that a node with the least rights refuses, and
- * that its audit log holds against Gilly.
+ * Checks whether the certificate grants more than the list of this node's pods, judged by its
+ * subject alone. The subject's rights in the cluster are not known here. Testing them would take a
+ * request that is refused where Gilly has the least rights, and that would be in the audit log as a
+ * violation.
  */
 export function checkRights(leaf: CertificateFacts): Finding {
   const name = "kubelet rights";
@@ -158,7 +170,7 @@ export function checkRights(leaf: CertificateFacts): Finding {
   );
 }
 
-/** `expires in 9 days (2026-12-02)`. */
+/** Returns the time to expiry, such as `expires in 9 days (2026-12-02)`. */
 export function expiry(notAfter: number, now: number): string {
   const days = Math.floor(Math.abs(notAfter - now) / DAY_MS);
   const span = days === 0 ? "less than a day" : counted(days, "day");

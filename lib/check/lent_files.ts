@@ -1,5 +1,6 @@
-// The files that systemd lends to a service: the copies under /run/credentials, which are there only while the service
-// runs, and the files that they are copies of, which the unit's LoadCredential= lines name; read, and checked.
+// Reads and checks the files that systemd loads as credentials for a service: the copies under
+// /run/credentials, which exist only while the service runs, and their sources, which the
+// LoadCredential= lines of the unit name.
 
 import { reasonOf } from "../config/files.ts";
 import { KUBELET_FILES } from "../config/keys.ts";
@@ -7,7 +8,10 @@ import { DENIED } from "../support/errors.ts";
 import { AS_ROOT, fail, type Finding, ok, warn } from "./finding.ts";
 import { type Installed, type LentFile, originOf, watchedBy } from "./unit_file.ts";
 
-/** Where systemd has units, the first to hide the others (systemd.unit(5)). */
+/**
+ * The folders of systemd's units. A unit in an earlier folder hides one in a later
+ * (systemd.unit(5)).
+ */
 const UNIT_FOLDERS = [
   "/etc/systemd/system",
   "/run/systemd/system",
@@ -16,23 +20,29 @@ const UNIT_FOLDERS = [
   "/lib/systemd/system",
 ];
 
-/** What restarts the service when one of its files was renewed; install.sh puts it there. */
+/** The unit that restarts the service after one of its files is renewed; install.sh installs it. */
 const RENEWAL = "gilly-renew.path";
 
 const LARGEST_FILE = 1024 * 1024;
 
-/** Where the host's tree begins, for tests; and whether the next start of the service counts, not the one that runs. */
+/**
+ * `root` is the root of the host's file tree, for tests. With `nextStart` the next start of the
+ * service is checked, not the running service.
+ */
 export interface LentOptions {
   readonly root?: string;
   readonly nextStart?: boolean;
 }
 
-/** Whether systemd lends the file of that path to a service. */
+/** Whether systemd loads the file at this path as a credential for a service. */
 export function isLent(path: string, { root = "" }: LentOptions = {}): boolean {
   return path.startsWith(`${root}/run/credentials/`);
 }
 
-/** What is known of a lent file; undefined when the path is not below /run/credentials. Never throws. */
+/**
+ * Returns what is known about a file that systemd loads as a credential, or undefined if the path
+ * is not below /run/credentials. Never throws.
+ */
 export async function lentFile(path: string, options: LentOptions = {}): Promise<LentFile | undefined> {
   const { root = "", nextStart = false } = options;
   const folder = `${root}/run/credentials/`;
@@ -56,7 +66,10 @@ export async function lentFile(path: string, options: LentOptions = {}): Promise
   };
 }
 
-/** The lent ones among the kubelet's files that a config names, by the paths that it has for them. */
+/**
+ * Returns those of the kubelet's files in a config that systemd loads as credentials, by their path
+ * in the config.
+ */
 export async function lentFilesOf(
   kubelet: { readonly [key in keyof typeof KUBELET_FILES]?: string },
   options: LentOptions = {},
@@ -69,7 +82,7 @@ export async function lentFilesOf(
   return new Map(found.flat());
 }
 
-/** How a service stands among the units of this host. */
+/** Returns whether a unit is installed or masked on this host. */
 export async function installed(unit: string, { root = "" }: LentOptions = {}): Promise<Installed> {
   for (const folder of UNIT_FOLDERS) {
     const path = `${root}${folder}/${unit}`;
@@ -79,7 +92,7 @@ export async function installed(unit: string, { root = "" }: LentOptions = {}): 
   return "absent";
 }
 
-/** A file that systemd lends to the service and that nobody could read here. */
+/** Returns the finding for a file that systemd loads as a credential and that could not be read. */
 export function checkOutOfReach(key: string, path: string, { unit, problem = "", unknown }: LentFile): Finding {
   if (unknown) {
     return fail(
@@ -92,7 +105,7 @@ export function checkOutOfReach(key: string, path: string, { unit, problem = "",
   return warn(key, `${path} was not checked: ${problem}`, remedy);
 }
 
-/** Whether the service runs with what its files hold now. */
+/** Checks whether the service runs with the current contents of its files. */
 export function checkDrift(key: string, { unit, source, drift, watched }: LentFile): Finding[] {
   const restart = `systemctl restart ${nameOf(unit)}`;
   if (drift === undefined) return [];
@@ -104,7 +117,7 @@ export function checkDrift(key: string, { unit, source, drift, watched }: LentFi
   return [warn(key, message, watched ? `${restart}; journalctl -u gilly-renew -n 20 says why it was not` : restart)];
 }
 
-/** Whether the next start of the service would bring other files into use. */
+/** Checks whether the next start of the service would load other contents. */
 export function checkRenewal(renewed: boolean): Finding {
   const name = "renewal";
   return renewed
@@ -112,7 +125,7 @@ export function checkRenewal(renewed: boolean): Finding {
     : fail(name, "the service already runs with these files", "nothing to do");
 }
 
-/** What a person does to put another file there: systemd copies those that it lends when the service starts. */
+/** Returns how to replace a file: systemd copies credentials only when the service starts. */
 export function renewalOf({ unit, source, watched, at }: LentFile, what = source): string {
   return watched && at !== source
     ? `replace ${what}; gilly-renew.path then restarts the service`
@@ -128,7 +141,7 @@ type Contents = { readonly bytes: Uint8Array } | { readonly missing: true } | { 
 async function contentsOf(path: string): Promise<Contents> {
   try {
     const { isFile, size } = await Deno.stat(path);
-    // What is no file, or too large for one, is said when it is read for what it should be.
+    // Anything that is not a file, or is too large, is reported when its contents are checked.
     return { bytes: isFile && size <= LARGEST_FILE ? await Deno.readFile(path) : new Uint8Array() };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return { missing: true };
@@ -166,7 +179,9 @@ async function watches(unit: string, source: string, root: string): Promise<bool
   return enabled && watchedBy(await textsOf(RENEWAL, root)).includes(source);
 }
 
-/** The unit file and its drop-ins, in the order in which systemd reads them; none when there is no unit. */
+/**
+ * Returns the texts of the unit file and its drop-ins, in the order in which systemd reads them.
+ */
 async function textsOf(unit: string, root: string): Promise<string[]> {
   const folders = UNIT_FOLDERS.map((folder) => `${root}${folder}/${unit}`);
   const main = (await Promise.all(folders.map(textOf))).find((text) => text !== undefined);
@@ -197,7 +212,7 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** `systemctl mask` makes a link to /dev/null; an empty file does the same. */
+/** `systemctl mask` makes a symbolic link to /dev/null; an empty file also masks a unit. */
 async function isMask(path: string): Promise<boolean> {
   try {
     const { isFile, size } = await Deno.stat(path);

@@ -1,4 +1,4 @@
-// Checks the mirrors: are they reachable by way of the runtime, and do they take the credentials.
+// Checks the mirrors: whether the runtime can reach them, and whether they accept the credentials.
 
 import type { Config } from "../config/config.ts";
 import { type AuthSettings, outsideInWords, usesCredentials } from "../images/auth_paths.ts";
@@ -10,7 +10,7 @@ import type { RuntimeAdvice } from "../runtime/advice.ts";
 import { type Check, runtimeFailure } from "./context.ts";
 import { fail, type Failed, type Finding, notAsked, ok, warn } from "./finding.ts";
 
-/** See above; each mirror once. */
+/** Checks each mirror once. */
 export const mirrorsCheck: Check = async ({ node: { config, runtime }, info, signal }) => {
   const probes = probesOf(config.registries, config.mirrors);
   if ((await info()).result !== "answered") {
@@ -28,20 +28,23 @@ export const mirrorsCheck: Check = async ({ node: { config, runtime }, info, sig
   }));
 };
 
-/** A question to one mirror. */
+/** A query to one mirror. */
 export interface Probe {
   /** The mirror's host, as candidates carry it. */
   readonly mirror: string;
-  /** A name at that mirror, below the path of the first rule that uses it, which no image has. */
+  /** A reference at that mirror, below a path that a rule uses, to an image that does not exist. */
   readonly reference: string;
 }
 
-/** What stands behind a mirror's path in a probe. A healthy mirror answers that it has no such image. */
+/**
+ * The name below a mirror's path in a probe. A healthy mirror answers that it has no such image.
+ */
 const NOBODYS_IMAGE = "gilly-check/no-such-image:none";
 
 /**
- * One probe for each mirror of the rules, in their order, below the first of its paths. `settings` are the mirrors' own, by
- * host: where credentials are bounded to some paths, a path that is asked with them is preferred.
+ * Returns one probe for each mirror of the rules, in their order, below the mirror's first path.
+ * `settings` are the settings of the mirrors, by host: if credentials are limited to some paths, a
+ * path that uses them is preferred.
  */
 export function probesOf(
   rules: readonly RegistryRule[],
@@ -50,12 +53,12 @@ export function probesOf(
   const isGuarded = ({ mirror, reference }: Probe) => usesCredentials(mirror, settings[mirror], reference);
   const probes = new Map<string, Probe>();
   for (const { origin, mirrors } of rules) {
-    // A registry that the rule stands for.
+    // A registry that the rule matches.
     const registry = parseLocation(origin).host.replace(/^\*\./, "gilly-check.").replace("*", "docker.io");
     for (const location of mirrors.map((mirror) => locationAt(mirror, registry))) {
       const mirror = location.host;
       const below = [`${formatLocation(location)}/${NOBODYS_IMAGE}`];
-      // A rule that leads to the host alone leads to each of its paths.
+      // A mirror without a path can be asked for any path.
       if (location.path === "") {
         below.push(...(settings[mirror]?.authPaths ?? []).map((path) => `${mirror}/${within(path)}`));
       }
@@ -68,22 +71,22 @@ export function probesOf(
   return [...probes.values()];
 }
 
-/** A name that a pattern of paths matches, and that no image has. */
+/** Returns a name that a path pattern matches, and that no image has. */
 function within(pattern: string): string {
   const path = pattern.replace(/:[^/]*$/, "").replace(/\/$/, "/**").replaceAll("**", "gilly-check/no-such-image");
   return `${path.replaceAll("*", "gilly-check")}:none`;
 }
 
-/** Credentials that a mirror was asked with. */
+/** The credentials configured for a mirror. */
 export interface Credentials {
   readonly file: string;
-  /** Why there are none in the file. */
+  /** Why the file provides none. */
   readonly problem?: string | undefined;
-  /** Why they were not used, and the file was not even read. */
+  /** Why they were not used; the file was not read. */
   readonly unused?: string | undefined;
 }
 
-/** What a mirror is to be asked with for a reference, by the config alone. */
+/** Returns the credentials that the config specifies for a reference at a mirror. */
 export async function credentialsFor(
   config: Config,
   mirror: string,
@@ -100,7 +103,7 @@ export async function credentialsFor(
     : { credentials: { file, problem: found.problem } };
 }
 
-/** A mirror that answered the probe: it has no such image, as it should. */
+/** Returns the finding for a mirror that answered the probe. */
 export function checkMirror(mirror: string, credentials: Credentials | undefined): Finding {
   const name = nameOf(mirror);
   if (credentials === undefined) return ok(name, "reachable, and answers without credentials");
@@ -116,7 +119,7 @@ export function checkMirror(mirror: string, credentials: Credentials | undefined
   return warn(name, `reachable, but asked without credentials: ${credentials.problem}`, `fix ${credentials.file}`);
 }
 
-/** A mirror that did not. */
+/** Returns the finding for a mirror that failed the probe. */
 export function checkMirrorFailure(
   mirror: string,
   failure: Failed,
@@ -151,7 +154,7 @@ function checkDenial(mirror: string, text: string, credentials: Credentials | un
     : credentials.unused !== undefined
     ? `add the paths that pods need to mirrors."${mirror}".authPaths`
     : `check the entry for ${mirror} in ${credentials.file}`;
-  // Some registries say "denied" of every name that they do not have, to whoever asks.
+  // Some registries answer "denied" for every name that they do not have, whatever the credentials.
   if (credentials?.unused !== undefined) return warn(name, `reachable, but requires credentials: ${text}`, remedy);
   if (/\bdenied\b/i.test(text)) return warn(name, `reachable, but denies every name it does not have: ${text}`, remedy);
   const refused = credentials !== undefined && credentials.problem === undefined;
@@ -162,12 +165,13 @@ function checkDenial(mirror: string, text: string, credentials: Credentials | un
   );
 }
 
-/** Where to look when the runtime cannot reach a mirror, by what it says. */
+/** Returns what to check if the runtime cannot reach a mirror, based on its error message. */
 function adviceOn(mirror: string, text: string, advice: RuntimeAdvice): string {
   if (/certificate has expired|not yet valid/i.test(text)) {
     return `check this host's clock; if it is right, the mirror needs a new certificate`;
   }
-  // Go: "certificate is valid for A, not B", "certificate is not valid for any names", and IP or legacy Common Name ones.
+  // Go: "certificate is valid for A, not B", "certificate is not valid for any names", and the
+  // messages about IP SANs and the legacy Common Name field.
   if (/certificate is (?:not )?valid for|legacy Common Name|doesn't contain any IP SANs/i.test(text)) {
     return `replace ${mirror} in the config with a name from the mirror's certificate`;
   }

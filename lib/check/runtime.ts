@@ -1,11 +1,12 @@
-// Checks the container runtime: does it answer, what is it, and could it ask the mirrors itself.
+// Checks the container runtime: whether it answers, which one it is, and whether it could use the
+// mirrors itself.
 
 import type { RuntimeAdvice, RuntimeInfo } from "../runtime/advice.ts";
 import type { Check } from "./context.ts";
 import { runtimeFailure } from "./context.ts";
 import { AS_ROOT, fail, type Failed, type Finding, ok } from "./finding.ts";
 
-/** Does it answer, and what is it. */
+/** Checks whether the runtime answers, and which one it is. */
 export const runtimeCheck: Check = async ({ node: { runtime: { advice } }, info, signal }) => {
   const answer = await info();
   if (answer.result === "answered") return checkInfo(advice, answer.value);
@@ -13,7 +14,7 @@ export const runtimeCheck: Check = async ({ node: { runtime: { advice } }, info,
   return checkRuntimeFailure(advice, runtimeFailure(answer.error, signal), await groupOf(advice.socket));
 };
 
-/** Could it ask the mirrors itself, so that Gilly were not needed. */
+/** Checks whether the runtime could use the mirrors itself, so that Gilly is not needed. */
 export const permanentFixCheck: Check = async ({ node: { runtime: { advice } }, info }) => {
   const answer = await info();
   if (answer.result !== "answered") return [];
@@ -21,7 +22,7 @@ export const permanentFixCheck: Check = async ({ node: { runtime: { advice } }, 
   return [ok("permanent fix", message, remedy)];
 };
 
-/** A runtime that answered. */
+/** Returns the findings for a runtime that answered. */
 export function checkInfo({ findings, socket }: RuntimeAdvice, info: RuntimeInfo): Finding[] {
   return [
     ok(findings.socket, `${socket} answers`),
@@ -30,7 +31,10 @@ export function checkInfo({ findings, socket }: RuntimeAdvice, info: RuntimeInfo
   ];
 }
 
-/** A runtime that did not; `group` is the group of its socket, by name if it has one. */
+/**
+ * Returns the findings for a runtime that did not answer. `group` is the group of its socket: the
+ * name, or the number if it has no name.
+ */
 export function checkRuntimeFailure(advice: RuntimeAdvice, { text }: Failed, group: string | undefined): Finding[] {
   const { findings, remedies, socket } = advice;
   if (/permission denied/i.test(text)) {
@@ -47,7 +51,7 @@ export function checkRuntimeFailure(advice: RuntimeAdvice, { text }: Failed, gro
   return [fail(findings.runtime, text, remedies.failed)];
 }
 
-/** The socket's group: its name, or its number where it has none. */
+/** Returns the name of the socket's group, or its number if it has no name. */
 async function groupOf(socket: string): Promise<string | undefined> {
   try {
     const { gid } = await Deno.stat(socket);

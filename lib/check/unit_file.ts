@@ -1,32 +1,38 @@
-// What a systemd unit and its drop-ins say, as far as credentials go: which file is lent under which name
+// Parses a systemd unit and its drop-ins for credentials: which file is loaded under which name
 // (systemd.syntax(7), systemd.exec(5)). Pure: the texts are read elsewhere.
 
 /** A file below /run/credentials, as a config names it. */
 export interface LentFile {
-  /** The service that it is lent to, such as `gilly.service`. */
+  /** The service for which it is loaded, such as `gilly.service`. */
   readonly unit: string;
-  /** Path of the file that it is a copy of; undefined when no file is known to be. */
+  /** Path of the file that it is a copy of; undefined if no such file is known. */
   readonly source: string | undefined;
-  /** Where its contents can be read now: the copy while the service runs, else the source. */
+  /**
+   * Where its contents can be read: the copy if it is readable, else the source. If the next start
+   * of the service is checked, the source if it is known. Undefined if neither is readable.
+   */
   readonly at: string | undefined;
-  /** Why they cannot, as one sentence; there exactly when `at` is not. */
+  /** Why the contents cannot be read, as one sentence; defined exactly when `at` is not. */
   readonly problem: string | undefined;
-  /** That nothing lends it, so that the service could not read it either. */
+  /** Whether the unit does not provide it, so that the service could not read it either. */
   readonly unknown: boolean;
   /** Whether the service runs with a copy of it now. */
   readonly inUse: boolean;
-  /** What is wrong with the source while the copy is in use: it holds something else now, or it is not there. */
+  /**
+   * How the source differs from the copy in use: it has other contents (`replaced`) or does not
+   * exist (`gone`).
+   */
   readonly drift: "replaced" | "gone" | undefined;
-  /** Whether the service is restarted by itself when the source is replaced. */
+  /** Whether the service restarts automatically when the source is replaced. */
   readonly watched: boolean;
 }
 
-/** How a service stands among systemd's units. */
+/** Whether a unit is installed or masked in systemd. */
 export type Installed = "installed" | "masked" | "absent";
 
 /**
- * The values of a setting of a section, over a unit file and its drop-ins in the order in which systemd reads them. An
- * empty value takes back those before it.
+ * Returns the values of a setting in a section, from a unit file and its drop-ins in the order in
+ * which systemd reads them. An empty value resets the list.
  */
 export function valuesOf(texts: readonly string[], section: string, setting: string): string[] {
   const values: string[] = [];
@@ -44,20 +50,22 @@ export function valuesOf(texts: readonly string[], section: string, setting: str
   return values;
 }
 
-/** Where a credential comes from: a file to be read, or some way in which no file holds it in clear. */
+/** The source of a credential: a file, or something other than a known plain file. */
 export type Origin = { readonly file: string } | { readonly hidden: true };
 
-/** Where the unit of these texts has the credential of that name from; undefined when it has none. */
+/**
+ * Returns the source of a credential in these unit texts, or undefined if they do not provide it.
+ */
 export function originOf(name: string, texts: readonly string[]): Origin | undefined {
   const [exact] = valuesOf(texts, "Service", "LoadCredential").toReversed().flatMap((value) => {
     const [id, path] = split(value);
     if (id === name) return [path];
-    // A folder lends each of its files, as ID_FILE.
+    // A folder provides each of its files as ID_FILE.
     return name.startsWith(`${id}_`) && path !== undefined ? [`${path}/${name.slice(id.length + 1)}`] : [];
   });
   if (exact !== undefined) {
     const path = exact.replaceAll("%%", "\0");
-    // Other specifiers, and names that systemd looks for in its own stores.
+    // Hidden: other specifiers, and names that systemd looks up in its own stores.
     return path.startsWith("/") && !path.includes("%") ? { file: path.replaceAll("\0", "%") } : { hidden: true };
   }
   const others = ["LoadCredential", "LoadCredentialEncrypted", "SetCredential", "SetCredentialEncrypted"];
@@ -67,7 +75,7 @@ export function originOf(name: string, texts: readonly string[]): Origin | undef
   return lent || valuesOf(texts, "Service", "ImportCredential").length > 0 ? { hidden: true } : undefined;
 }
 
-/** The files and folders at which a path unit of these texts looks. */
+/** Returns the files and folders that a path unit with these texts watches. */
 export function watchedBy(texts: readonly string[]): string[] {
   return ["PathChanged", "PathModified"].flatMap((setting) => valuesOf(texts, "Path", setting));
 }
@@ -77,7 +85,7 @@ function split(value: string): [id: string, path: string | undefined] {
   return colon < 0 ? [value, undefined] : [value.slice(0, colon), value.slice(colon + 1)];
 }
 
-/** Lines without comments; one that ends in a backslash goes on in the next. */
+/** Returns the lines without comments; a line that ends in a backslash continues on the next. */
 function linesOf(text: string): string[] {
   const lines: string[] = [];
   let open = "";

@@ -1,4 +1,5 @@
-// Checks what no local image can cure: containers with the policy Always, and digests that can have no second name.
+// Checks for containers that a local image cannot repair: those with imagePullPolicy Always, and
+// those with a digest on an image store that cannot give a digest a second name.
 
 import { type Pod, podName } from "../kubelet/pods.ts";
 import { effectivePolicy, type ImageContext, isRefusal, planImage } from "../plan/plan.ts";
@@ -6,7 +7,7 @@ import { counted, several } from "../support/text.ts";
 import type { Check } from "./context.ts";
 import { type Finding, ok, warn } from "./finding.ts";
 
-/** See above. */
+/** Checks for containers that cannot be repaired. */
 export const unrepairableCheck: Check = async ({ node, pods, info }) => {
   const [list, runtime] = await Promise.all([pods(), info()]);
   if (list.result !== "answered") return [];
@@ -14,13 +15,13 @@ export const unrepairableCheck: Check = async ({ node, pods, info }) => {
   return checkUnrepairable(list.value.pods, { ...node, canAliasDigest });
 };
 
-/** The same of these pods. */
+/** Returns the findings for these pods. */
 export function checkUnrepairable(pods: readonly Pod[], context: ImageContext): Finding[] {
   const always: string[] = [];
   const digests: string[] = [];
   for (const { pod, image, policy } of containersOf(pods)) {
     const planned = planImage(image, { ...context, canAliasDigest: undefined });
-    // What no rule covers is pulled from where it comes from, and needs no repair.
+    // An image that no rule covers is pulled from its origin and needs no repair.
     if (isRefusal(planned)) continue;
     if (effectivePolicy(policy, planned.reference) === "Always") always.push(pod);
     else if (planned.reference.digest !== undefined) digests.push(pod);

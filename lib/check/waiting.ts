@@ -1,4 +1,4 @@
-// Checks what the pods wait for now, and whether it can be repaired.
+// Checks which images the pods wait for now, and whether they can be repaired.
 
 import { scanPods } from "../kubelet/failures.ts";
 import { podName } from "../kubelet/pods.ts";
@@ -8,7 +8,7 @@ import { counted, several } from "../support/text.ts";
 import type { Check } from "./context.ts";
 import { type Finding, ok, warn } from "./finding.ts";
 
-/** See above. */
+/** Checks the waiting pods. */
 export const waitingCheck: Check = async ({ node, process: { clock, memory }, pods, info }) => {
   const [list, runtime] = await Promise.all([pods(), info()]);
   if (list.result !== "answered") return [];
@@ -19,7 +19,7 @@ export const waitingCheck: Check = async ({ node, process: { clock, memory }, po
   return [checkWaiting(list.value.pods.length, scan.failures.length, leftAlone)];
 };
 
-/** A container that is left alone, as the plan has it. */
+/** A container that the plan skips. */
 export interface LeftAlone {
   /** `namespace/name` of its pod. */
   readonly pod: string;
@@ -27,12 +27,12 @@ export interface LeftAlone {
   readonly advice: string;
 }
 
-/** What the pods wait for now, and whether it can be repaired. */
+/** Returns the finding on whether the waiting pods can be repaired. */
 export function checkWaiting(pods: number, waiting: number, leftAlone: readonly LeftAlone[]): Finding {
   const name = "waiting pods";
   if (waiting === 0) return ok(name, `no container of ${counted(pods, "pod")} waits for an image`);
   const subject = `${counted(waiting, "container")} of ${counted(pods, "pod")} ${waiting === 1 ? "waits" : "wait"}`;
-  // The operator who excluded it knows.
+  // An excluded image is the operator's choice, so it is not a warning.
   const lost = leftAlone.filter(({ reason }) => reason !== "excluded");
   const excluded = leftAlone.length - lost.length;
   const message = `${subject} for an image${excluded > 0 ? `, ${excluded} of them excluded` : ""}`;

@@ -1,5 +1,5 @@
-// The config file as the program sees it: read, checked, refused whole with every mistake, file:line:key.
-// No secret is ever held here, only the paths of the files that hold them.
+// Reads and checks the config file. A config with mistakes is refused, and every mistake is listed
+// with file, line and key. Secrets are never kept here, only the paths of their files.
 
 import type { PollSettings } from "../daemon/schedule.ts";
 import type { ExclusionPatterns } from "../images/exclusions.ts";
@@ -26,11 +26,11 @@ import { HOSTNAME, resolveHostname } from "./values.ts";
 import { readYamlMapping } from "./yaml.ts";
 
 /**
- * The checked configuration: the settings of all who use one. Every default is filled in and every path is resolved
- * against the config file's folder.
+ * The checked configuration. Every default is filled in, and every path is resolved against the
+ * config file's folder.
  */
 export interface Config {
-  /** Path of the file as it was given. */
+  /** Path of the config file, as given. */
   readonly file: string;
   readonly kubelet: KubeletSettings;
   readonly docker: RuntimeSettings["docker"];
@@ -38,10 +38,10 @@ export interface Config {
   /** The key is the mirror's host, with its port if it has one. */
   readonly mirrors: Readonly<Record<string, MirrorSettings>>;
   readonly exclude: ExclusionPatterns;
-  /** References of images to hold present always. */
+  /** References of images to keep present at all times. */
   readonly keep: readonly string[];
   readonly repair: PassSettings["repair"] & RuntimeSettings["repair"] & {
-    /** Pulls at once over all mirrors. */
+    /** Concurrent pulls over all mirrors. */
     readonly concurrency: number;
     readonly backoff: Backoff;
     readonly onDigestChange: "warn" | "refuse";
@@ -52,17 +52,23 @@ export interface Config {
   readonly logging: LogSettings;
 }
 
-/** One mistake of the config. */
+/** One mistake in the config. */
 export interface ConfigMistake {
   readonly file: string;
-  /** 1-based; undefined when the mistake is that something is not there at all. */
+  /**
+   * 1-based; undefined if no line belongs to the mistake, for instance because a key is missing.
+   */
   readonly line: number | undefined;
-  /** Dotted path, such as `registries."gcr.io"[1]`; empty when it concerns the whole file. */
+  /**
+   * Dotted path, such as `registries."gcr.io"[1]`; empty if the mistake concerns the whole file.
+   */
   readonly key: string;
   readonly message: string;
 }
 
-/** A config that is refused whole. The message is the list of mistakes, one a line, ready to print. */
+/**
+ * Thrown when a config is refused. The message lists the mistakes, one per line, ready to print.
+ */
 export class ConfigError extends Error {
   override name = "ConfigError";
   readonly mistakes: readonly ConfigMistake[];
@@ -78,23 +84,30 @@ export class ConfigError extends Error {
   }
 }
 
-/** Checks the text of a config file. Touches nothing, and asks for this host's name at most; throws ConfigError. */
+/**
+ * Checks the text of a config file. It reads no files; the only outside value that it may use is
+ * this host's name. Throws ConfigError.
+ */
 export function parseConfig(text: string, file: string): Config {
   const { config, mistakes } = examine(text, file);
   if (config === undefined) throw new ConfigError(mistakes);
   return config;
 }
 
-/** Reads and checks the text of a config file, and none of the files that it names. Throws ConfigError. */
+/**
+ * Reads and checks the text of a config file, but none of the files that it names. Throws
+ * ConfigError.
+ */
 export async function loadConfigText(file: string): Promise<Config> {
   return parseConfig(await readConfigText(file), file);
 }
 
 /**
- * Reads and checks a config file, and every certificate, key, token and credentials file that it names, and whether the
- * files to be written lie where they may. The contents are looked at and forgotten. Credentials of a mirror may be
- * missing, because they may be handed out later. `readAt` says where a file that the config names is to be read instead;
- * where it answers undefined the file is not read. Throws ConfigError with all mistakes of the config and of those files.
+ * Reads and checks a config file and every certificate, key, token and credentials file that it
+ * names, and checks that the files to be written are in allowed places. Contents are not kept. A
+ * mirror's credentials file may be missing, because it may be created later. `readAt` returns where
+ * to read a file that the config names, or undefined if it is not to be read. Throws ConfigError
+ * with every mistake in the config and in those files.
  */
 export async function loadConfig(
   file: string,
@@ -104,7 +117,7 @@ export async function loadConfig(
   const found = await Promise.all(namedFiles.map(async ({ path, kind, mistakeHere }) => {
     const readable = readAt(path);
     const message = readable === undefined ? undefined : await mistakeInFile(readable, kind);
-    return message === undefined ? [] : [mistakeHere(readable === path ? message : `${message} (lent as ${path})`)];
+    return message === undefined ? [] : [mistakeHere(readable === path ? message : `${message} (loaded as ${path})`)];
   }));
   const all = [...mistakes, ...found.flat()];
   if (config === undefined || all.length > 0) throw new ConfigError(inFileOrder(all));
@@ -119,7 +132,7 @@ export async function loadConfig(
   return { ...config, kubelet };
 }
 
-/** The files of the kubelet's settings that are to be read elsewhere than where they are named. */
+/** The files of the kubelet's settings, each with the path at which it is read. */
 function filesReadAt(
   kubelet: Config["kubelet"],
   readAt: (path: string) => string | undefined,
@@ -131,7 +144,7 @@ function filesReadAt(
   }));
 }
 
-/** A file named by the config, whose name is right as far as the text tells. */
+/** A file named in the config, whose name passed the checks of the text. */
 interface NamedFile {
   readonly path: string;
   readonly kind: FileKind;
@@ -139,7 +152,7 @@ interface NamedFile {
 }
 
 interface Examination {
-  /** There exactly when there are no mistakes. */
+  /** Defined exactly when there are no mistakes. */
   readonly config: Config | undefined;
   readonly mistakes: readonly ConfigMistake[];
   readonly namedFiles: readonly NamedFile[];
@@ -161,7 +174,7 @@ function examine(text: string, file: string): Examination {
     return { config: undefined, mistakes: [at(["kubelet", "url"], message)], namedFiles: [] };
   }
   const named = filesNamedIn(document).map((it) => ({ ...it, resolved: resolvePath(it.value, file) }));
-  // A relative path begins at the config's own folder, which is most often /etc/gilly.
+  // A relative path starts at the config's own folder, which is usually /etc/gilly.
   const misplaced = named.filter(({ kind }) => kind === "written").flatMap(({ path, resolved }) => {
     const message = mistakeInWrittenPath(resolved);
     return message === undefined ? [] : [{ path, message }];
@@ -177,7 +190,10 @@ function examine(text: string, file: string): Examination {
   };
 }
 
-/** Settings in which this host's name stands where `{hostname}` stood; undefined where it makes no host of a URL. */
+/**
+ * Returns the settings with `{hostname}` replaced by this host's name, or undefined if that name is
+ * not a valid host in a URL.
+ */
 function withHostname(settings: Settings): Settings | undefined {
   const { url } = settings.kubelet;
   if (!url.includes(HOSTNAME)) return settings;
@@ -224,13 +240,15 @@ function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyS
   };
 }
 
-/** The entries that are there: what is optional in YAML may also be written with nothing behind it. */
+/**
+ * Drops the entries without a value: an optional key in YAML may be written with nothing after it.
+ */
 function given<Values extends object>(values: Values): { [Key in keyof Values]?: NonNullable<Values[Key]> } {
   const entries = Object.entries(values).filter(([, value]) => value !== undefined && value !== null);
   return Object.fromEntries(entries) as { [Key in keyof Values]?: NonNullable<Values[Key]> };
 }
 
-/** A path, seen from the folder of the config file. */
+/** Resolves a path against the folder of the config file. */
 function resolvePath(path: string, file: string): string {
   return path.startsWith("/") ? path : file.replace(/[^/]*$/, "") + path.replace(/^(?:\.\/+)+/, "");
 }
@@ -251,7 +269,7 @@ function mistake(file: string, line: number | undefined, key: string, message: s
   return { file, line, key: scrubUnknown(key), message: scrubUnknown(message) };
 }
 
-/** The dotted name of a key: `registries."gcr.io"[1]`. */
+/** Returns the dotted name of a key, such as `registries."gcr.io"[1]`. */
 function nameOfKey(path: readonly KeyStep[]): string {
   return path.map((step, index) => {
     if (typeof step === "number") return `[${step}]`;

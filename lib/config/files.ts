@@ -1,5 +1,6 @@
-// The files that the config names, looked at once at load: readable, of the kind they should be, or where they may be.
-// An adapter for the file system. Contents are judged and forgotten; no sentence repeats any of them.
+// Checks the files that the config names, once, at load: readable and of the expected kind, or in a
+// place where Gilly may write. An adapter for the file system. Contents are not kept, and no
+// message repeats them.
 
 import { mistakeInToken } from "../kubelet/bearer_token.ts";
 import { checkClientCertificate, ClientCertificateError } from "../support/certificates.ts";
@@ -12,10 +13,10 @@ type ReadKind = Exclude<FileKind, "written">;
 const LARGEST_FILE = 1024 * 1024;
 
 /**
- * What is wrong with a file, as one sentence that begins with its path; undefined when it is fine. A certificate and a
- * key must be PEM (RFC 7468), the key not encrypted, a token one word. Credentials may be missing, and their contents
- * are not judged. Of a file that is to be written only the way to it is looked at: it must not lead into the system's
- * folders.
+ * Returns what is wrong with a file, as one sentence that begins with its path, or undefined if it
+ * is valid. A certificate and a key must be PEM (RFC 7468), the key must not be encrypted, and a
+ * token must be one word. A credentials file may be missing, and its contents are not checked. For
+ * a `written` file only the path is checked: it must not lead into the system's folders.
  */
 export async function mistakeInFile(path: string, kind: FileKind): Promise<string | undefined> {
   if (kind === "written") return await mistakeInWayTo(path);
@@ -38,11 +39,14 @@ async function mistakeInWayTo(path: string): Promise<string | undefined> {
   } catch (error) {
     if (error instanceof ProtectedPathError) return error.message;
   }
-  // A folder may be made later, and whoever writes says what is wrong with it.
+  // The folder may be created later; any other problem is reported when the file is written.
   return undefined;
 }
 
-/** Why TLS could not use this certificate with this key, both of them PEM, as one sentence; undefined when it can. */
+/**
+ * Returns why TLS cannot use this certificate with this key (both PEM files), as one sentence, or
+ * undefined if it can.
+ */
 export async function mistakeInPair(certFile: string, keyFile: string): Promise<string | undefined> {
   try {
     checkClientCertificate(await Deno.readTextFile(certFile), await Deno.readTextFile(keyFile));
@@ -53,7 +57,7 @@ export async function mistakeInPair(certFile: string, keyFile: string): Promise<
   }
 }
 
-/** Why a file could not be read, to be said after its path. */
+/** Returns why a file could not be read, worded to follow its path. */
 export function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "does not exist";
   if (error instanceof Deno.errors.PermissionDenied) return DENIED;

@@ -1,5 +1,5 @@
-// Rules that join several keys of the config file. They look at the unchecked values: zod skips the rules of a section in
-// which a key is wrong, and the operator is to see every mistake at once. Pure.
+// Rules that involve several keys of the config file. Pure. They read the unchecked values, because
+// zod skips the rules of a section in which a key is wrong, and every mistake is to be reported.
 
 import { formatLocation, parseLocation } from "../images/location.ts";
 import { mistakeInMirror, mistakeInOrigin } from "../images/rules.ts";
@@ -8,7 +8,7 @@ import { quote } from "../support/text.ts";
 import { type SettingMistake, suggestion, valueAt } from "./schema.ts";
 import { secondsOf } from "./values.ts";
 
-/** Mistakes that only show when keys are seen together; `filled` is the document with its defaults. */
+/** Returns the mistakes that involve several keys; `filled` is the document with its defaults. */
 export function mistakesAcrossKeys(filled: unknown): readonly SettingMistake[] {
   return [
     ...mistakesInCredentials(valueAt(filled, "kubelet")),

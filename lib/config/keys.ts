@@ -1,14 +1,15 @@
-// Every key of the config file, declared once: the values that it takes, its default, the file that it names, and what it
-// is for. Defaults, checks, the page of all keys and the manual follow from here. Pure.
+// Declares every key of the config file once: the values that it accepts, its default, the kind of
+// file that it names, and its purpose. The defaults, the checks, the page of all keys and the
+// manual are derived from this. Pure.
 
 import * as z from "zod/mini";
 import { choice, duration, key, list, mapping, number, section, size, text } from "./schema.ts";
 import * as values from "./values.ts";
 
-/** Where the ledger is unless the config says otherwise. */
+/** The default path of the ledger. */
 export const DEFAULT_LEDGER = "/var/lib/gilly/ledger.jsonl";
 
-/** The kubelet's settings that name files, and what each of those holds. */
+/** The kubelet settings that name files, and what each file contains. */
 export const KUBELET_FILES = {
   caFile: "certificate",
   certFile: "certificate",
@@ -100,7 +101,7 @@ const REPAIR = section({
       fallback: "5m",
       purpose:
         "The longest pause. Images that no mirror has, and mirrors that reject the credentials, are retried up to six times " +
-        "more rarely.",
+        "less often.",
     }),
   }),
   noProgress: key(duration("1s", "1h"), {
@@ -143,7 +144,7 @@ const METRICS = section({
   ),
 });
 
-/** The whole file. */
+/** The schema of the complete file. */
 export const SETTINGS = section({
   kubelet: KUBELET,
   docker: section({
@@ -221,5 +222,8 @@ export const SETTINGS = section({
   }),
 });
 
-/** The checked values of the file, with defaults, in YAML's spelling; durations are seconds, sizes bytes. */
+/**
+ * The checked values of the file, with defaults, in YAML's spelling. Durations are in seconds,
+ * sizes in bytes.
+ */
 export type Settings = z.output<typeof SETTINGS>;

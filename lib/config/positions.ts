@@ -1,14 +1,15 @@
-// Finds the line of a key in YAML text, because the parser keeps no positions. It expects text that parsed well,
-// bears with any other, and never throws. It reads no values: what a key means is the parser's business.
+// Finds the line of a key in YAML text, because the parser keeps no positions. It expects valid
+// YAML, tolerates any other text, and never throws. It interprets no values.
 
 /** One step of a key path: a mapping's key, or the index (0-based) of a sequence's item. */
 export type KeyStep = string | number;
 
 /**
- * Reads the text once and answers with a function that tells the line (1-based) where the key at a path stands: its name
- * in a mapping, its first character or its dash in a sequence. Block and flow collections, quoted keys, comments, block
- * scalars and strings of several lines are understood; aliases, merge keys and `?` keys are not followed. A key that
- * cannot be found has the line of the nearest enclosing key, or none when not even the first step can be found.
+ * Reads the text once and returns a function that returns the line (1-based) of the key at a path:
+ * the line of its name in a mapping, or of its dash or first character in a sequence. It
+ * understands block and flow collections, quoted keys, comments, block scalars and multi-line
+ * strings; it does not follow aliases, merge keys or `?` keys. If a key cannot be found, the line
+ * is that of the nearest enclosing key, or undefined if even the first step cannot be found.
  */
 export function locateKeys(text: string): (path: readonly KeyStep[]) => number | undefined {
   const root = new Reader(text).read();
@@ -24,23 +25,27 @@ export function locateKeys(text: string): (path: readonly KeyStep[]) => number |
   };
 }
 
-/** Where a key stands, and the keys below it. */
+/** The line of a key, and the keys below it. */
 interface Place {
   readonly line: number;
   readonly children: Map<string, Place>;
 }
 
-/** No config is nested this deeply; beyond it the reader stops looking, so that it cannot run out of stack. */
+/** At this nesting depth the reader stops, so that it cannot overflow the stack. */
 const DEPTH_LIMIT = 64;
 
 const BLANKS = /(?:\s|(?<!\S)#[^\n]*)+/y;
 const LINE = /[^\n]*/y;
-/** A comment is taken to its end or not at all: in pieces, a line of forty `#` could be cut in more ways than can be tried. */
+/**
+ * Matches a comment to its end or not at all. Otherwise a line of forty `#` could be split in
+ * exponentially many ways.
+ */
 const DIRECTIVES = /(?:(?:\s|[#%][^\n]*(?![^\n]))*---(?=\s|$))?/y;
 const QUOTED = /"(?:[^"\\]|\\[^])*"|'(?:[^']|'')*'/y;
 /**
- * Anchors and tags, the name (captured, with the blanks behind it), the colon. A plain name holds neither `: ` nor ` #`;
- * blanks may only be matched in one way, or a long line of them would be tried in as many as there are.
+ * Anchors and tags, the name (captured, with the blanks after it), and the colon. A plain name
+ * contains neither `: ` nor ` #`. Blanks must match in only one way, or a long run of them would
+ * cause backtracking.
  */
 const BLOCK_KEY =
   /(?:[&!]\S*[ \t]+)*((?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*')[ \t]*|(?![\s"'[\]{}#|>,&!*%@`]|[-?](?:\s|$))(?:[^\n:#]|:(?=\S)|(?<=\S)#)+):(?=\s|$)/y;
@@ -50,7 +55,7 @@ const PROPERTY = /[&!][^\s,[\]{}]*/y;
 const DASH = /-(?=\s|$)/y;
 const INDENTATION = / *(?=\S)/y;
 
-/** Walks the text once, from the top. Every step moves forward or ends its loop. */
+/** Walks the text once, from the top. Every step advances or ends its loop. */
 class Reader {
   readonly #text: string;
   #at = 0;
@@ -72,8 +77,9 @@ class Reader {
   }
 
   /**
-   * Reads the node at the cursor, whose further lines are indented deeper than the column `parent`. A node `inline` with
-   * its key cannot be a block collection, unless an anchor or a tag alone stands beside the key.
+   * Reads the node at the cursor, whose other lines are indented deeper than the column `parent`. A
+   * node that starts on its key's line (`inline`) cannot be a block collection, unless only an
+   * anchor or a tag follows the key on that line.
    */
   #readNode(place: Place, parent: number, inline: boolean): void {
     if (++this.#depth > DEPTH_LIMIT) this.#at = this.#text.length;
@@ -133,7 +139,10 @@ class Reader {
     this.#depth--;
   }
 
-  /** Reads `key: value`, `key` or a value. Answers the key or the value's text; undefined where there is neither. */
+  /**
+   * Reads `key: value`, `key` or a value. Returns the key or the value's text, or undefined if
+   * there is neither.
+   */
   #readFlowEntry(child: Place): string | undefined {
     const name = this.#readFlowValue(child);
     this.#skip(BLANKS);
@@ -169,7 +178,7 @@ class Reader {
     }
   }
 
-  /** Passes over the lines of a block scalar, which may look like keys and comments but are neither. */
+  /** Skips the lines of a block scalar, which may look like keys or comments but are neither. */
   #skipLinesDeeperThan(parent: number): void {
     while (this.#at < this.#text.length) {
       const indentation = this.#ahead(INDENTATION);
@@ -205,7 +214,7 @@ class Reader {
     return pattern.exec(this.#text) ?? undefined;
   }
 
-  /** Passes over what the pattern matches here; false when that is nothing. */
+  /** Skips what the pattern matches here. Returns false if it matches nothing. */
   #skip(pattern: RegExp): boolean {
     const length = this.#ahead(pattern)?.[0].length ?? 0;
     this.#advance(length);
@@ -222,14 +231,15 @@ class Reader {
   }
 }
 
-/** A key's name without its quotes. */
+/** Returns a key's name without quotes. */
 function nameOf(text: string): string {
   if (text.startsWith("'")) return text.slice(1, -1).replaceAll("''", "'");
   if (!text.startsWith('"')) return text.trim();
   try {
     return String(JSON.parse(text));
   } catch {
-    // An escape that only YAML knows; a name is never written like that, and the enclosing key is near enough.
+    // An escape that only YAML has. Keys are not written like that in practice, and the line of the
+    // enclosing key is close enough.
     return text;
   }
 }

@@ -1,30 +1,31 @@
-// What the value of a key of the config file can be, and one plain sentence for a value that is something else. Pure.
+// The types of values that a key of the config file can have, each with one plain sentence for a
+// value of another type. Pure.
 
 import * as z from "zod/mini";
 import { nearestWord, quote } from "../support/text.ts";
 import { bytesOf, secondsOf } from "./values.ts";
 
-/** A mistake and where it is; a path that ends in a key which does not exist says that it is missing. */
+/** A mistake and its location. If the last key of the path does not exist, the key is missing. */
 export interface SettingMistake {
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
-/** What a file that a key names should hold; a `written` one is Gilly's own. */
+/** The expected contents of a file that a key names; Gilly itself writes a `written` file. */
 export type FileKind = "certificate" | "key" | "token" | "credentials" | "written";
 
-/** What is known of a key besides the values that it takes. */
+/** The properties of a key besides its schema. */
 export interface KeyFacts {
-  /** What the key is for, in Markdown, for the page of all keys. */
+  /** The purpose of the key, in Markdown, for the page of all keys. */
   readonly purpose: string;
-  /** The value, in YAML, when the key is left out; without one it has none, or has to be there. */
+  /** The default, in YAML. Without one, the key is either optional or required. */
   readonly fallback?: unknown;
   readonly file?: FileKind;
 }
 
 const FACTS = z.registry<KeyFacts>();
 
-/** Declares a key: the values that it takes, and what else is known of it. */
+/** Declares a key: the values that it accepts, and its other properties. */
 export function key<Schema extends z.core.$ZodType>(schema: Schema, facts: KeyFacts): Schema {
   FACTS.add(schema, facts);
   return schema;
@@ -42,7 +43,7 @@ export function* keysOf(schema: z.core.$ZodType, path: readonly string[] = []): 
   else for (const [name, below] of Object.entries(shapeOf(schema))) yield* keysOf(below, [...path, name]);
 }
 
-/** The names of the keys that a section has, which stands at `path` below `schema`. */
+/** Returns the names of the keys of the section at `path` below `schema`. */
 export function namesAt(schema: z.core.$ZodType, path: readonly (string | number)[]): readonly string[] {
   const section = path.reduce<z.core.$ZodType | undefined>((at, step) => {
     const shape = at === undefined ? {} : shapeOf(at);
@@ -65,7 +66,7 @@ function shapeOf(schema: z.core.$ZodType): Readonly<Record<string, z.core.$ZodTy
   }
 }
 
-/** The value below `key`, if there is a mapping and it has the key itself. */
+/** Returns the value of the own property `key`, or undefined if there is none. */
 export function valueAt(value: unknown, key: string | number): unknown {
   return typeof value === "object" && value !== null && Object.hasOwn(value, key)
     ? (value as Record<string | number, unknown>)[key]
@@ -77,23 +78,23 @@ export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.strictObject(shape, { error: (issue) => otherShape(issue, "a mapping of keys to values") });
 }
 
-/** A mapping whose keys are free. */
+/** A mapping with arbitrary keys. */
 export function mapping<Value extends z.core.SomeType>(value: Value, expected: string) {
   return z.record(z.string(), value, { error: (issue) => otherShape(issue, expected) });
 }
 
-/** A list of values of one kind. */
+/** A list of values of one type. */
 export function list<Item extends z.core.SomeType>(item: Item, expected: string) {
   return z.array(item, { error: (issue) => otherShape(issue, expected) });
 }
 
-// A text in the place of a whole section may be anything, a password too: it is not repeated.
+// A string in place of a section may be anything, even a password, so it is not repeated.
 function otherShape({ code, input }: { readonly code: string; readonly input?: unknown }, expected: string) {
   if (code !== "invalid_type") return undefined;
   return typeof input === "string" ? `expected ${expected}, got a string` : unexpected(expected, input);
 }
 
-/** A text in which `mistakeIn` finds nothing wrong. */
+/** A string in which `mistakeIn` finds no mistake. */
 export function text(expected: string, mistakeIn: (text: string) => string | undefined) {
   const mistakeInValue = (value: unknown) => {
     if (typeof value === "string") return mistakeIn(value);
@@ -111,7 +112,7 @@ export function choice<const Values extends readonly string[]>(values: Values) {
   return z.enum(values, { error: ({ input }) => unexpected(expected, input) });
 }
 
-/** A number within bounds, both included. */
+/** A number within inclusive bounds. */
 export function number(lowest: number, highest: number, kind: "a number" | "a whole number") {
   const fits = (value: unknown) =>
     typeof value === "number" && value >= lowest && value <= highest &&
@@ -120,7 +121,7 @@ export function number(lowest: number, highest: number, kind: "a number" | "a wh
   return z.custom<number>(fits, { error: ({ input }) => unexpected(expected, input) });
 }
 
-/** A duration within bounds, which are written as durations; its value is in seconds. */
+/** A duration within inclusive bounds, such as `1s` and `24h`; its value is in seconds. */
 export function duration(shortest: string, longest: string) {
   const [lowest = 0, highest = 0] = [shortest, longest].map(secondsOf);
   const fits = (value: unknown) => {
@@ -133,7 +134,7 @@ export function duration(shortest: string, longest: string) {
   return z.pipe(value, z.transform((value) => secondsOf(value) ?? 0));
 }
 
-/** A size within bounds, which are written as sizes; its value is in bytes. */
+/** A size within inclusive bounds, such as `4KiB` and `1GiB`; its value is in bytes. */
 export function size(smallest: string, largest: string) {
   const [lowest = 0, highest = 0] = [smallest, largest].map(bytesOf);
   const fits = (value: unknown) => {
@@ -145,7 +146,7 @@ export function size(smallest: string, largest: string) {
   return z.pipe(value, z.transform((value) => bytesOf(value) ?? 0));
 }
 
-/** What to write instead of a word that is not known. */
+/** Suggests what to write instead of an unknown word. */
 export function suggestion(wrong: string, known: readonly string[]): string {
   const meant = nearestWord(wrong, known);
   return meant === undefined ? `expected one of ${known.join(", ")}` : `did you mean ${meant}?`;

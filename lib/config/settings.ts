@@ -1,5 +1,5 @@
-// The config file as settings: defaults filled in, checked key by key and across keys. Pure: parsed YAML in, settings and
-// mistakes out. It knows no lines and no files.
+// Turns a parsed config file into settings: fills in the defaults, then checks each key and the
+// rules across keys. Pure: it reads no files and knows no line numbers.
 
 import * as z from "zod/mini";
 import { type Fields, isFields } from "../support/json.ts";
@@ -8,10 +8,13 @@ import { SETTINGS, type Settings } from "./keys.ts";
 import { type FileKind, keysOf, namesAt, type SettingMistake, suggestion, valueAt } from "./schema.ts";
 import { OFF } from "./values.ts";
 
-/** Every key of the file, in YAML's spelling, with its default; undefined where there is none. */
+/**
+ * The default of every key, in YAML's spelling; undefined if a key has none. Keys below a mirror's
+ * host are not included.
+ */
 export const DEFAULTS: Fields = defaultsOf();
 
-/** Checks a parsed YAML mapping. There are settings exactly when there is no mistake. */
+/** Checks a parsed YAML mapping. `settings` is defined exactly when there are no mistakes. */
 export function checkSettings(
   document: Fields,
 ): { readonly settings: Settings | undefined; readonly mistakes: readonly SettingMistake[] } {
@@ -22,25 +25,28 @@ export function checkSettings(
   return { settings: mistakes.length === 0 ? data : undefined, mistakes };
 }
 
-/** A file that a config names: the path of the key, its value, and what the file should hold. */
+/** A file named in a config: the path of the key, its value, and what the file should contain. */
 export interface FileSetting {
   readonly path: readonly string[];
   readonly value: string;
   readonly kind: FileKind;
 }
 
-/** Every text in the document that names a file, to be read or written, whatever else is wrong with the document. */
+/**
+ * Returns every string in the document that names a file to read or write, even if other parts of
+ * the document are wrong.
+ */
 export function filesNamedIn(document: unknown): readonly FileSetting[] {
   return [...keysOf(SETTINGS)].flatMap(({ path, file: kind, fallback }) =>
     kind === undefined ? [] : concrete(path, document).flatMap((path) => {
       const value = path.reduce<unknown>(valueAt, document);
-      // What names no file when it is left out does not when it says so.
+      // Where `off` is the default, `off` names no file.
       return typeof value === "string" && (value !== OFF || fallback !== OFF) ? [{ path, value, kind }] : [];
     })
   );
 }
 
-/** The paths that a key has in a document: one, or one for each key of the mapping that it is in. */
+/** The paths of a key in a document: one, or one for each key of the mapping in place of HOST. */
 function concrete(path: readonly string[], document: unknown): readonly (readonly string[])[] {
   const free = path.indexOf("HOST");
   if (free < 0) return [path];
@@ -70,7 +76,7 @@ function withDefaults(value: unknown, defaults: unknown): unknown {
 
 function mistakesOf(issue: z.core.$ZodIssue, filled: unknown): readonly SettingMistake[] {
   const steps = issue.path.map((step) => typeof step === "number" ? step : String(step));
-  // The only mirror of an origin may stand without a list, and then has no index.
+  // An origin's only mirror may be written without a list; its path then has no index.
   const path = steps.filter((step, index) =>
     typeof step === "string" || Array.isArray(steps.slice(0, index).reduce(valueAt, filled))
   );

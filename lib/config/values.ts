@@ -1,5 +1,5 @@
-// What single values of the config file may be: each rule answers with one sentence about a value that breaks it.
-// Pure: text in, sentence out. No sentence repeats a value that may be a secret.
+// The rules for single values of the config file. Each returns one sentence about a value that
+// breaks it, or undefined. Pure. No message repeats a value that may be a secret.
 
 import { regexes } from "zod/mini";
 import { mistakeInAuthPath } from "../images/auth_paths.ts";
@@ -9,12 +9,12 @@ import { mistakeInMirror } from "../images/rules.ts";
 import type { ListenAddress } from "../support/http_server.ts";
 import { quote } from "../support/text.ts";
 
-/** What is wrong with the path of a file, as far as the text alone tells. */
+/** Returns what is wrong with the path of a file, judged by its text alone. */
 export function mistakeInPath(value: string): string | undefined {
   if (value.trim() === "") return "is empty; expected the path of a file";
   if (looksSecret(value)) return "holds the secret itself; expected the path of a file that holds it";
   if (/[\0\n]/.test(value)) return "has several lines; expected the path of a file";
-  if (value.startsWith("~")) return `${quote(value)} begins with ~, which is not expanded here; write the whole path`;
+  if (value.startsWith("~")) return `${quote(value)} begins with ~, which is not expanded here; write the full path`;
   return undefined;
 }
 
@@ -22,12 +22,15 @@ function looksSecret(value: string): boolean {
   return /-----BEGIN |^eyJ[\w-]+\.[\w-]+\.|^[a-z0-9]{6}\.[a-z0-9]{16}$/.test(value);
 }
 
-/** What stands for this host's own name in `kubelet.url`, so that one config serves a whole fleet. */
+/**
+ * The placeholder for this host's name in `kubelet.url`, so that one config serves a whole fleet.
+ */
 export const HOSTNAME = "{hostname}";
 
 /**
- * What is wrong with the address of a kubelet, in which `{hostname}` stands for a name that is not known yet. The port is required, because 443, which is what a URL without one means,
- * is never the kubelet's. A slash at the end is harmless.
+ * Returns what is wrong with the URL of a kubelet, which may contain `{hostname}`. The port is
+ * required, because the default port of a URL, such as 443, is never the kubelet's. A trailing
+ * slash is allowed.
  */
 export function mistakeInKubeletUrl(value: string): string | undefined {
   const expected = "expected https://HOST:PORT, such as https://worker-1:10250";
@@ -46,9 +49,9 @@ export function mistakeInKubeletUrl(value: string): string | undefined {
 }
 
 /**
- * The address of a kubelet with this host's name, as gethostname(2) has it, in the place of `{hostname}`: in lower case,
- * as the kubelet registers its node (k8s.io/kubernetes, pkg/util/node, GetHostname). Undefined where the name makes no
- * host of a URL.
+ * Returns the URL of a kubelet with `{hostname}` replaced by this host's name (gethostname(2)) in
+ * lower case, as the kubelet registers its node (k8s.io/kubernetes, pkg/util/node, GetHostname).
+ * Returns undefined if the name is not a valid host in a URL.
  */
 export function resolveHostname(url: string, hostname: string): string | undefined {
   const name = hostname.trim().toLowerCase();
@@ -56,13 +59,14 @@ export function resolveHostname(url: string, hostname: string): string | undefin
   return !name.includes(HOSTNAME) && mistakeInKubeletUrl(resolved) === undefined ? resolved : undefined;
 }
 
-// A host whose last label is a number is taken for an IPv4 address by everybody (URL Standard, "ends in a number").
+// A host whose last label is a number is parsed as an IPv4 address (URL Standard, "ends in a
+// number").
 function isHost(host: string): boolean {
   if (host.startsWith("[")) return regexes.ipv6.test(host.slice(1, -1));
   return /(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$/i.test(host) ? regexes.ipv4.test(host) : regexes.hostname.test(host);
 }
 
-/** What is wrong with the path of Docker's socket, with or without a leading `unix://`. */
+/** Returns what is wrong with the path of Docker's socket, with or without a leading `unix://`. */
 export function mistakeInSocket(value: string): string | undefined {
   const expected = "expected the absolute path of a unix socket, such as /var/run/docker.sock";
   if (/^(?!unix:)[a-z]+:/i.test(value)) {
@@ -73,12 +77,13 @@ export function mistakeInSocket(value: string): string | undefined {
   return mistakeInPath(path);
 }
 
-/** What stands for a feature that is not wanted. */
+/** The value that turns a feature off. */
 export const OFF = "off";
 
 /**
- * The address of `9464`, `:9464`, `127.0.0.1:9464`, `[::1]:9464` or `localhost:9464`. A port alone is one of the loopback
- * address, so that opening it to others takes writing their address out. Undefined for anything else, `off` among it.
+ * Parses `9464`, `:9464`, `127.0.0.1:9464`, `[::1]:9464` or `localhost:9464`. A port alone means
+ * the loopback address, so that serving other hosts requires an explicit address. Returns undefined
+ * for anything else, including `off`.
  */
 export function listenAddressOf(value: unknown): ListenAddress | undefined {
   if (typeof value !== "string" && typeof value !== "number") return undefined;
@@ -91,7 +96,7 @@ export function listenAddressOf(value: unknown): ListenAddress | undefined {
   return known && port >= 1 && port <= 65535 ? { hostname, port } : undefined;
 }
 
-/** What is wrong with the address at which metrics are served. */
+/** Returns what is wrong with the address at which metrics are served. */
 export function mistakeInListen(value: unknown): string | undefined {
   if (value === OFF || listenAddressOf(value) !== undefined) return undefined;
   const expected =
@@ -104,7 +109,10 @@ export function mistakeInListen(value: unknown): string | undefined {
     : `${expected}, got ${quote(value)}`;
 }
 
-/** What is wrong with a file for node_exporter's textfile collector, which reads nothing but *.prom. */
+/**
+ * Returns what is wrong with the path of a file for node_exporter's textfile collector, which reads
+ * only *.prom.
+ */
 export function mistakeInTextfile(value: string): string | undefined {
   if (value === OFF) return undefined;
   const mistake = mistakeInPath(value);
@@ -114,31 +122,34 @@ export function mistakeInTextfile(value: string): string | undefined {
     : `${quote(value)} does not end in .prom, which is all node_exporter reads`;
 }
 
-/** What is wrong with a mirror (see mistakeInMirror), with the value. */
+/** Returns what is wrong with a mirror (see mistakeInMirror), including the value. */
 export function mistakeInMirrorName(value: string): string | undefined {
   const mistake = mistakeInMirror(value);
   return mistake === undefined ? undefined : `${quote(value)} is not a valid mirror: ${mistake}`;
 }
 
-/** What is wrong with a pattern of images (see mistakeInImagePattern), with the value. */
+/** Returns what is wrong with an image pattern (see mistakeInImagePattern), including the value. */
 export function mistakeInPattern(value: string): string | undefined {
   const mistake = mistakeInImagePattern(value);
   return mistake === undefined ? undefined : `${quote(value)} is not a valid image pattern: ${mistake}`;
 }
 
-/** What is wrong with a pattern of a mirror's paths (see mistakeInAuthPath), with the value. */
+/** Returns what is wrong with a path pattern (see mistakeInAuthPath), including the value. */
 export function mistakeInPathPattern(value: string): string | undefined {
   const mistake = mistakeInAuthPath(value);
   return mistake === undefined ? undefined : `${quote(value)} is not a valid path pattern: ${mistake}`;
 }
 
-/** What is wrong with a namespace: a label of RFC 1123, as Kubernetes demands, in which `*` stands for anything. */
+/**
+ * Returns what is wrong with a namespace: a label as in RFC 1123, which Kubernetes requires, in
+ * which `*` matches any run of characters.
+ */
 export function mistakeInNamespace(value: string): string | undefined {
   if (/^[a-z0-9*](?:[a-z0-9*-]{0,61}[a-z0-9*])?$/.test(value)) return undefined;
   return `${quote(value)} is not a valid namespace: expected one such as kube-system, or a pattern such as team-*`;
 }
 
-/** What is wrong with an image reference (see parseReference), with the value. */
+/** Returns what is wrong with an image reference (see parseReference). */
 export function mistakeInReference(value: string): string | undefined {
   try {
     parseReference(value);
@@ -148,7 +159,10 @@ export function mistakeInReference(value: string): string | undefined {
   }
 }
 
-/** Seconds of a duration: `500ms`, `5s`, `5m`, `1h`, or a number that is seconds already; undefined for anything else. */
+/**
+ * Returns the seconds of a duration such as `500ms`, `5s`, `5m` or `1h`. A number without a unit is
+ * in seconds. Returns undefined for anything else.
+ */
 export function secondsOf(value: unknown): number | undefined {
   if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
   const [, amount, unit] = /^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?$/.exec(String(value)) ?? [];
@@ -157,7 +171,10 @@ export function secondsOf(value: unknown): number | undefined {
   return Number(amount) * (secondsIn[unit ?? "s"] ?? 1);
 }
 
-/** Bytes of a size: `512KiB`, `10MiB` or `1GiB`; undefined for anything else, a bare number too. */
+/**
+ * Returns the bytes of a size such as `512KiB`, `10MiB` or `1GiB`. Returns undefined for anything
+ * else, including a bare number.
+ */
 export function bytesOf(value: unknown): number | undefined {
   const [, amount, unit] = /^([0-9]+(?:\.[0-9]+)?)(KiB|MiB|GiB)$/.exec(String(value)) ?? [];
   if (typeof value !== "string" || unit === undefined) return undefined;
@@ -165,7 +182,7 @@ export function bytesOf(value: unknown): number | undefined {
   return Math.round(Number(amount) * bytesIn[unit]!);
 }
 
-/** The path of a socket that may have been written as a URL. */
+/** Returns the path of a socket that may be written as a `unix://` URL. */
 export function withoutUnixScheme(socket: string): string {
   return socket.replace(/^unix:\/\//, "");
 }

@@ -1,27 +1,30 @@
-// YAML text in, one mapping out, or one sentence about why not, in the operator's words.
-// Pure; it knows nothing of Gilly's keys. No sentence repeats the text, which may hold a secret.
+// Reads YAML text as one mapping, or explains in one plain sentence why it cannot.
+// Pure; it knows nothing about Gilly's keys. No message repeats a value, which may be a secret.
 
 import { parse, YamlSyntaxError } from "@std/yaml";
 import { type Fields, isFields } from "../support/json.ts";
 
-/** A text that was read, or the first thing that is wrong with it; the parser stops there. */
+/** A parsed text, or the first mistake in it, at which the parser stops. */
 export type YamlReading =
   | { readonly document: Fields; readonly line?: never; readonly key?: never; readonly message?: never }
   | {
     readonly document: undefined;
-    /** 1-based; undefined when it concerns the whole text. */
+    /** 1-based; undefined if the mistake concerns the whole text. */
     readonly line: number | undefined;
-    /** The key that is wrong, where it is known, else empty. */
+    /** The wrong key if it is known, else empty. */
     readonly key: string;
     readonly message: string;
   };
 
 const EXPECTED = "expected a mapping of keys to values, such as registries: and kubelet:";
 
-/** Reads a text that holds one YAML document: a mapping, of values of YAML's core schema. Never throws. */
+/**
+ * Reads a text with one YAML document: a mapping with values of YAML's core schema. Never throws.
+ */
 export function readYamlMapping(text: string): YamlReading {
   const lines = text.split(/\r\n?|\n/);
-  // The parser takes a tab for no indentation at all, so that nested keys would silently rise to the top.
+  // The parser treats a tab as no indentation, so that nested keys would silently become top-level
+  // keys.
   const tab = lines.findIndex((line) => /^ *\t\s*[^\s#]/.test(line));
   if (tab >= 0) return refusal("is indented with a tab; expected spaces", tab + 1);
   try {
@@ -44,7 +47,7 @@ const KEY_OF_LINE = /^\s*(?:- +)*("[^"]*"|'[^']*'|[^\s"'#:{}[\]][^:{}[\]]*?)\s*:
 function explain(error: YamlSyntaxError, lines: readonly string[]): YamlReading {
   const { message, column } = error;
   const reason = message.slice(0, message.indexOf(` at line ${error.line}, column ${column}`));
-  // An end that came too early is reported behind the last line.
+  // The parser reports an unexpected end of the text after the last line.
   const line = Math.min(error.line, lines.length);
   const source = lines[line - 1] ?? "";
   if (reason.includes("duplicated key")) {

@@ -1,5 +1,6 @@
-// hosts.toml, one file a registry, as containerd reads it (containerd, docs/hosts.md) and Docker's Engine with the
-// containerd image store since 28.0 (moby, daemon/hosts.go). Pure. The format knows hosts and `_default`, no paths.
+// hosts.toml, one file per registry, for containerd (containerd, docs/hosts.md) and for Docker
+// Engine 28.0 or later with the containerd image store (moby, daemon/hosts.go). The format supports
+// hosts and `_default`, but not paths. Pure.
 
 import { formatLocation, type Location } from "../images/location.ts";
 import {
@@ -20,10 +21,10 @@ import {
   urlOf,
 } from "./model.ts";
 
-/** Who reads the files. */
+/** The program that reads the files. */
 interface Reader {
   readonly command: string;
-  /** The folder of the registries' folders. */
+  /** The folder that contains a folder for each registry. */
   readonly root: string;
   readonly next: (live: readonly ExportRule[]) => readonly string[];
   readonly credentials: (mirrors: string) => string;
@@ -54,12 +55,12 @@ const DOCKER: Reader = {
     `the Engine asks mirrors without credentials: ${mirrors} must allow anonymous pulls, or its images still need Gilly`,
 };
 
-/** The rules as containerd's files. */
+/** Exports the rules as files for containerd. */
 export function exportContainerd(input: ExportInput): Exported {
   return exportHosts(input, CONTAINERD);
 }
 
-/** The rules as files of a Docker Engine with the containerd image store. */
+/** Exports the rules as files for a Docker Engine with the containerd image store. */
 export function exportDocker(input: ExportInput): Exported {
   return exportHosts(input, DOCKER);
 }
@@ -108,7 +109,10 @@ function pathOf({ root }: Reader, host: string): string {
   return `${root}/${host === "" ? "_default" : host}/hosts.toml`;
 }
 
-/** Without a server `_default` falls back to the registry that the image names; with one, to that one for all. */
+/**
+ * Returns the `server` line. `_default` has none, so that it falls back to the registry that the
+ * image names.
+ */
 function serverOf({ kind, host }: ExportRule): string {
   return kind === "every" ? "" : `server = ${quote(urlOf(host))}\n`;
 }
@@ -120,13 +124,16 @@ function mirrorEntry({ host, path }: Location, { authorities }: ExportInput): st
     `[host.${quote(path === "" ? urlOf(host) : `${urlOf(host)}/v2/${path}`)}]`,
     '  capabilities = ["pull", "resolve"]',
     ...(files.length === 0 ? [] : [`  ca = [${files.map(quote).join(", ")}]`]),
-    // Without it containerd would append a second /v2.
+    // Without this, containerd would append a second /v2.
     ...(path === "" ? [] : ["  override_path = true"]),
     "",
   ].join("\n");
 }
 
-/** Mirrors that `_default` would send elsewhere first. One that asks only itself, under the same name, is no trouble. */
+/**
+ * Returns the mirrors whose own images `_default` would redirect. A mirror that is the only one of
+ * `_default`, without a path, is not affected.
+ */
 function guardedHosts(expressed: readonly ExportRule[], mirrorLocations: readonly Location[]): string[] {
   const fallback = expressed.find(({ kind }) => kind === "every");
   if (fallback === undefined) return [];
@@ -141,7 +148,7 @@ function guardedHosts(expressed: readonly ExportRule[], mirrorLocations: readonl
 function guard(beginning: string, host: string, { authorities }: ExportInput): string {
   const files = authorities[host] ?? [];
   const why = `${host} is a mirror: its own images come from itself, whatever _default says. Beside this file ` +
-    'certificate files in this folder are no longer looked at: name them in a line ca = "/path/of/ca.crt".';
+    'certificate files in this folder are no longer read: name them in a line ca = "/path/of/ca.crt".';
   return [
     `${beginning}${comment(why)}server = ${quote(urlOf(host))}`,
     "",
@@ -160,7 +167,10 @@ function reasonFor({ kind, path, rule }: ExportRule): string {
   return "_default is the same for every registry and cannot fill in {registry}: write a rule for each registry";
 }
 
-/** The classic store can have mirrors of Docker Hub alone, and none with a path (dockerd, --registry-mirror). */
+/**
+ * The classic image store supports only mirrors of Docker Hub, and none with a path (dockerd,
+ * --registry-mirror).
+ */
 function classicStore(expressed: readonly ExportRule[]): string[] {
   const hub = expressed.find(({ host }) => host === "docker.io") ?? expressed.find(({ kind }) => kind === "every");
   const mirrors = hub?.mirrors.filter(({ path }) => path === "").map(({ host }) => urlOf(host)) ?? [];
@@ -173,7 +183,7 @@ function hasHost(locations: readonly Location[], host: string): boolean {
   return locations.some((location) => location.host === host);
 }
 
-/** A TOML basic string; what stands in it is as plain in JSON. */
+/** Returns a TOML basic string; for these texts its syntax is the same as JSON's. */
 function quote(text: string): string {
   return JSON.stringify(text);
 }

@@ -1,5 +1,6 @@
-// registries.yaml as k3s and RKE2 read it (docs.k3s.io, Private Registry Configuration). Pure. The format knows
-// hosts and `*`, an endpoint with a path, and rewrites of repository names that all endpoints of a host share.
+// registries.yaml for k3s and RKE2 (docs.k3s.io, Private Registry Configuration). The format
+// supports hosts and `*`, endpoints with a path, and rewrites of repository names that all
+// endpoints of a host share. Pure.
 
 import { formatLocation, isWithin, type Location } from "../images/location.ts";
 import {
@@ -29,7 +30,7 @@ interface Entry {
   readonly rewritten: readonly ExportRule[];
 }
 
-/** The rules as the one file that k3s has. */
+/** Exports the rules as the one file that k3s reads. */
 export function exportK3s(input: ExportInput): Exported {
   const { live, dead, mirrorLocations } = prepareRules(input.rules);
   const whole = live.filter((rule) => rule.path === "" && rule.kind !== "suffix" && !isOpen(rule));
@@ -67,8 +68,8 @@ const TRUST = "Mirrors are assumed to use HTTPS with a certificate that this hos
   "its own needs configs.HOST.tls.ca_file; for plain HTTP write http:// instead.";
 
 /**
- * Rules for paths on the rule's host that rewrites express exactly. Of several rewrites that match k3s takes any, so
- * none may overlap with another, nor with the host's own.
+ * Returns the rules for paths on the rule's host that rewrites express exactly. If several rewrites
+ * match, k3s uses any of them, so none may overlap with another or with the host's own.
  */
 function rewritable(rule: ExportRule, live: readonly ExportRule[]): ExportRule[] {
   if (rule.kind !== "host" || rule.mirrors.some(({ path }) => path !== "")) return [];
@@ -84,7 +85,7 @@ function hostsOf({ mirrors }: ExportRule): string {
   return mirrors.map(({ host }) => host).join(" ");
 }
 
-/** The path that all mirrors of a rule have; undefined when they differ. */
+/** Returns the path that all mirrors of a rule share, or undefined if they differ. */
 function commonPath({ mirrors }: ExportRule): string | undefined {
   const [first, ...rest] = mirrors;
   return first !== undefined && rest.every(({ path }) => path === first.path) ? first.path : undefined;
@@ -132,7 +133,10 @@ function reasonFor(rule: ExportRule, live: readonly ExportRule[]): string {
     "that is within no other";
 }
 
-/** Mirrors whose own images are asked of other mirrors first: an endpoint that is the registry itself does not count. */
+/**
+ * Returns a note for each mirror whose own images are requested from other mirrors first. A `*`
+ * whose only endpoint is the mirror itself does not count.
+ */
 function misrouted(whole: readonly ExportRule[], mirrorLocations: readonly Location[]): string[] {
   const every = whole.find(({ kind }) => kind === "every");
   const [only, second] = every?.mirrors ?? [];
@@ -149,7 +153,7 @@ function escape(path: string): string {
   return path.replaceAll(".", "\\.");
 }
 
-/** A double-quoted YAML scalar, which has JSON's escapes. */
+/** Returns a double-quoted YAML scalar, which supports JSON's escapes. */
 function quote(text: string): string {
   return JSON.stringify(text);
 }

@@ -1,73 +1,76 @@
-// What an export is made of and what comes out of it: rules in, files for another runtime out, and an honest list of
-// what that runtime cannot be told. Pure: it writes nothing.
+// The input and output of an export: rules in, files for another runtime out, with a list of the
+// rules that its format cannot express. Pure: it writes nothing.
 
 import { formatLocation, isWithin, type Location } from "../images/location.ts";
 import { compileRules, locationAt, type Origin, PLACEHOLDER, type RegistryRule } from "../images/rules.ts";
 
-/** What the formats are made from. */
+/** The input of every format. */
 export interface ExportInput {
   readonly rules: readonly RegistryRule[];
-  /** Path of the config that the rules are from. */
+  /** Path of the config that contains the rules. */
   readonly source: string;
-  /** Hosts of mirrors that want credentials. */
+  /** Hosts of mirrors that have credentials. */
   readonly withCredentials: readonly string[];
-  /** Patterns of images that Gilly leaves alone. */
+  /** Patterns of images that Gilly skips. */
   readonly excluded: readonly string[];
-  /** Files with the certificate authorities of mirrors that need one of their own, by host. */
+  /** CA files of mirrors that have their own CA, by host. */
   readonly authorities: Readonly<Record<string, readonly string[]>>;
 }
 
 /** A complete file. */
 export interface ExportedFile {
-  /** Where the runtime looks for it: an absolute path. */
+  /** The absolute path at which the runtime reads it. */
   readonly path: string;
   readonly content: string;
 }
 
-/** A rule that the format cannot express, and so does not hold. */
+/** A rule that is left out of the export. */
 export interface Unsupported {
   readonly origin: string;
-  /** Line of the config, from 1. */
+  /** Line in the config, 1-based. */
   readonly line?: number | undefined;
-  /** A sentence without its full stop: the reason, and what happens to the rule's images instead. */
+  /** A sentence without its period: the reason, and what happens to the rule's images instead. */
   readonly why: string;
 }
 
-/** What an export brings. */
+/** The result of an export. */
 export interface Exported {
   readonly files: readonly ExportedFile[];
   readonly leftOut: readonly Unsupported[];
-  /** Where the runtime will behave otherwise than Gilly; each a sentence without its full stop. */
+  /** How the runtime will behave differently from Gilly; each a sentence without its period. */
   readonly notes: readonly string[];
-  /** What is left to do once the files are placed; each a sentence without its full stop. */
+  /** What to do or know once the files are in place; each a sentence without its period. */
   readonly next: readonly string[];
 }
 
-/** A rule taken apart. */
+/** A parsed rule. */
 export interface ExportRule extends Origin {
-  /** Each once. `{registry}` is filled in where the rule stands for one host alone. */
+  /** Without duplicates. `{registry}` is filled in if the rule is for a single host. */
   readonly mirrors: readonly Location[];
 }
 
-/** Rules that count, in the order of the config, and those that never match. */
+/** The rules that can match, in the order of the config, and those that never match. */
 export interface ExportRules {
   readonly live: readonly ExportRule[];
   readonly dead: readonly Unsupported[];
-  /** Where mirrors keep their images: what lies there is never rewritten. A path ends before `{registry}`. */
+  /**
+   * The locations of the mirrors' own images, which are never rewritten. A path ends before
+   * `{registry}`.
+   */
   readonly mirrorLocations: readonly Location[];
 }
 
-/** Whether a mirror of the rule has a name that depends on the registry that an image is from. */
+/** Whether the path of one of the rule's mirrors depends on the image's registry (`{registry}`). */
 export function isOpen({ mirrors }: ExportRule): boolean {
   return mirrors.some(({ path }) => path.includes(PLACEHOLDER));
 }
 
-/** Where a registry answers over HTTPS. Docker Hub answers elsewhere than its name says. */
+/** Returns the HTTPS URL of a registry. Docker Hub is served by another host than its name. */
 export function urlOf(host: string): string {
   return `https://${host === "docker.io" ? "registry-1.docker.io" : host}`;
 }
 
-/** Takes rules apart. Throws TypeError on a rule that the config would have refused. */
+/** Parses rules. Throws TypeError on a rule that the config would have refused. */
 export function prepareRules(rules: readonly RegistryRule[]): ExportRules {
   const { origins, mirrors: mirrorLocations } = compileRules(rules);
   const live: ExportRule[] = [];
@@ -87,14 +90,14 @@ export function prepareRules(rules: readonly RegistryRule[]): ExportRules {
   return { live, dead, mirrorLocations };
 }
 
-/** A rule that is left out, for that reason. */
+/** Returns the entry for a rule that is left out, with the reason. */
 export function unsupported({ origin, line }: RegistryRule, why: string): Unsupported {
   return { origin, ...(line === undefined ? {} : { line }), why };
 }
 
 /**
- * The rule of `expressed` that catches the images of a rule that is left out, and how to say so: `its images follow the
- * rule gcr.io`.
+ * Returns the rule of `expressed` that matches the images of a rule that is left out, and a
+ * description such as `its images follow the rule gcr.io`.
  */
 export function fallbackFor(
   rule: ExportRule,
@@ -109,21 +112,21 @@ export function fallbackFor(
   return { catcher, words };
 }
 
-/** Whether a rule for a path says no more than the rule that catches its images without it. */
+/** Whether a rule for a path is redundant: its images get the same mirrors from `catcher`. */
 export function followsFrom(rule: ExportRule, catcher: ExportRule): boolean {
   const names = (locations: readonly Location[]) => locations.map(formatLocation).join(" ");
   return rule.kind !== "suffix" && isWithin(rule.path, catcher.path) &&
     names(rule.mirrors) === names(catcher.mirrors.map((mirror) => ({ host: mirror.host, path: below(mirror, rule) })));
 }
 
-/** The notes that hold for every format. */
+/** Returns the notes that apply to every format. */
 export function commonNotes({ excluded }: ExportInput): string[] {
   return excluded.length === 0
     ? []
-    : [`exclude.images has no counterpart: mirrors are asked for ${excluded.join(", ")} too`];
+    : [`exclude.images has no counterpart: mirrors are queried for ${excluded.join(", ")} too`];
 }
 
-/** Comment lines of at most 80 characters, each with a leading `# `. */
+/** Returns comment lines of at most 80 characters, each with a leading `# `. */
 export function comment(...sentences: readonly string[]): string {
   return sentences.map((sentence) => {
     const lines: string[] = [];
@@ -136,19 +139,22 @@ export function comment(...sentences: readonly string[]): string {
   }).join("");
 }
 
-/** The beginning of every file: where it belongs, and where it is from. */
+/** Returns the header of every file: its path, and how it was generated. */
 export function header(path: string, command: string, { source }: ExportInput): string {
   return comment(path, `Generated by ${command} from ${source}: change the rules there and export them again.`);
 }
 
-/** As a comment or a line of a terminal says it: `gcr.io/a (line 7) is left out: …`. */
+/**
+ * Describes a rule that is left out, for a comment or a terminal: `gcr.io/a (line 7) is left out:
+ * …`.
+ */
 export function describeUnsupported({ origin, line, why }: Unsupported): string {
   return `${origin}${line === undefined ? "" : ` (line ${line})`} is left out: ${why}`;
 }
 
-/** The note that a mirror's own images, which Gilly leaves alone, are sent elsewhere by a rule. */
+/** Returns the note that a rule redirects a mirror's own images, which Gilly never rewrites. */
 export function describeMisrouted(mirror: string, { rule }: ExportRule): string {
-  return `${mirror} is a mirror, but its own images are asked of the mirrors of ${rule.origin} first`;
+  return `${mirror} is a mirror, but its own images are requested from the mirrors of ${rule.origin} first`;
 }
 
 function below({ path }: Location, rule: ExportRule): string {

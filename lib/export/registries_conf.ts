@@ -1,5 +1,6 @@
-// registries.conf as podman, skopeo and CRI-O read it (containers-registries.conf(5), version 2), as one drop-in file
-// that leaves the distribution's own settings alone. Pure. The format knows paths and `*.host`, but not `*`.
+// registries.conf for podman, skopeo and CRI-O (containers-registries.conf(5), version 2), as one
+// drop-in file that leaves the distribution's settings alone. The format supports paths and
+// `*.host`, but not `*`. Pure.
 
 import { formatLocation, isWithin, type Location } from "../images/location.ts";
 import {
@@ -18,7 +19,7 @@ import {
 
 const PATH = "/etc/containers/registries.conf.d/50-gilly.conf";
 
-/** The rules as one file of registries.conf.d. */
+/** Exports the rules as one file of registries.conf.d. */
 export function exportRegistriesConf(input: ExportInput): Exported {
   const { live, dead, mirrorLocations } = prepareRules(input.rules);
   const expressed = live.filter((rule) => reasonAgainst(rule) === undefined);
@@ -65,14 +66,14 @@ function entry({ kind, host, path, mirrors }: ExportRule): string {
     "",
     "[[registry]]",
     `prefix = ${quote(prefix)}`,
-    // A wildcard's own location is the registry that the image names.
+    // Without a location, a wildcard uses the registry that the image names.
     ...(kind === "suffix" ? [] : [`location = ${quote(prefix)}`]),
     ...mirrors.flatMap((mirror) => ["", "[[registry.mirror]]", `location = ${quote(formatLocation(mirror))}`]),
     "",
   ].join("\n");
 }
 
-/** Where mirrors keep their images, as far as an entry would send those elsewhere. */
+/** Returns the locations of mirrors whose own images an entry would redirect. */
 function guards(expressed: readonly ExportRule[], mirrorLocations: readonly Location[]): string[] {
   const names = mirrorLocations.flatMap((mirror) => {
     const ofHost = expressed.filter(({ kind, host }) => kind === "host" && host === mirror.host);
@@ -90,7 +91,10 @@ function guard(name: string): string {
   return `\n${comment(why)}[[registry]]\nprefix = ${quote(name)}\nlocation = ${quote(name)}\n`;
 }
 
-/** The longest prefix wins, and of two as long as each other the wildcard: `*.pkg.dev` before `x.pkg.dev`. */
+/**
+ * Returns a note for each host rule that loses to a wildcard. The longest prefix wins; if two are
+ * equally long, the wildcard wins: `*.pkg.dev` before `x.pkg.dev`.
+ */
 function ties(expressed: readonly ExportRule[]): string[] {
   return expressed.filter(({ kind, path }) => kind === "host" && path === "").flatMap(({ host }) =>
     expressed.filter((other) => other.kind === "suffix" && host.endsWith(other.host))
@@ -99,7 +103,7 @@ function ties(expressed: readonly ExportRule[]): string[] {
   );
 }
 
-/** A TOML basic string; what stands in it is as plain in JSON. */
+/** Returns a TOML basic string; for these texts its syntax is the same as JSON's. */
 function quote(text: string): string {
   return JSON.stringify(text);
 }

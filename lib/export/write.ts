@@ -1,24 +1,27 @@
-// Exported files and the disk: what is there already is never overwritten unasked, and nothing is ever deleted.
+// Writes exported files. Existing files are overwritten only with `force`, and nothing is deleted.
 // An adapter for the file system.
 
 import { makeFolders, ProtectedPathError, writeAtomically } from "../support/files.ts";
 import type { ExportedFile } from "./model.ts";
 
-/** A file that lies where it was asked for. */
+/** A file that is in place. */
 export interface WrittenFile {
-  /** Its path under the folder. */
+  /** Its path, including the folder. */
   readonly path: string;
   readonly state: "written" | "overwritten" | "unchanged";
 }
 
-/** Files could not be placed; what the message says was attempted. Nothing was written when they exist already. */
+/**
+ * Thrown when files could not be written. The message says what was attempted. If existing files
+ * were the reason, nothing was written.
+ */
 export class ExportWriteError extends Error {
   override name = "ExportWriteError";
 }
 
 /**
- * Writes files under a folder as under the root: `/etc/a` becomes `FOLDER/etc/a`. A file with other contents is refused
- * unless `force`, and then none is written. Throws ExportWriteError.
+ * Writes files under a folder in place of the root: `/etc/a` becomes `FOLDER/etc/a`. Without
+ * `force`, writes nothing if an existing file has other contents. Throws ExportWriteError.
  */
 export async function writeFiles(
   files: readonly ExportedFile[],
@@ -44,8 +47,9 @@ export async function writeFiles(
 }
 
 /**
- * The certificate authorities that registries have in folders such as `/etc/docker/certs.d/HOST` (Docker's pattern:
- * `*.crt`), sorted by name; of several folders the first that has any counts. What cannot be read counts as none.
+ * Returns the CA files of registries in folders such as `/etc/docker/certs.d/HOST` (Docker's
+ * pattern: `*.crt`), sorted by name. If several folders have some, the first one is used. A folder
+ * that cannot be read counts as empty.
  */
 export async function findAuthorities(
   hosts: Iterable<string>,
@@ -80,7 +84,7 @@ async function read(path: string): Promise<string | undefined> {
   }
 }
 
-// A runtime may look at any moment, so a file is there whole or not at all.
+// A runtime may read the file at any time, so it must be either complete or absent.
 async function write(path: string, content: string): Promise<void> {
   try {
     await makeFolders(path.slice(0, path.lastIndexOf("/")));
