@@ -1,4 +1,4 @@
-// A switch with one exit: argv picks a command, and every failure passes the one place that prints it.
+// Runs the command that argv names, and prints every failure in one place.
 
 import { readCommandLine } from "./lib/commands/command_line.ts";
 import { ignoreProxies } from "./lib/commands/environment.ts";
@@ -36,7 +36,7 @@ function fail(error: unknown): number {
   try {
     Deno.stderr.writeSync(new TextEncoder().encode(text));
   } catch {
-    // Nobody reads it any more; the exit code still tells.
+    // No one reads standard error anymore; the exit code still reports the failure.
   }
   if (error instanceof ConfigError) return EXIT.config;
   return error instanceof UsageError ? EXIT.usage : EXIT.failure;

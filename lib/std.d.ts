@@ -1,5 +1,5 @@
-// Types of the few functions used from Deno's standard library, whose npm build (deno-std) ships none.
-// Signatures follow the library's own documentation at the version pinned in deno.json.
+// Types of the functions used from Deno's standard library, whose npm build (deno-std) has none.
+// Signatures follow the library's documentation at the version pinned in deno.json.
 
 declare module "@std/assert" {
   export class AssertionError extends Error {}
@@ -64,7 +64,10 @@ declare module "@std/text/levenshtein-distance" {
 }
 
 declare module "@std/yaml" {
-  /** `message` is REASON, " at line L, column C" and a piece of the source; lines and columns are counted from 1. */
+  /**
+   * `message` is REASON, " at line L, column C" and an excerpt of the source; lines and columns are
+   * counted from 1.
+   */
   export class YamlSyntaxError extends SyntaxError {
     readonly line: number;
     readonly column: number;

@@ -1,4 +1,4 @@
-// What this build calls itself. deno.json holds the version; a compiled binary carries it inside.
+// The version of this build, from deno.json; a compiled binary has it built in.
 
 import manifest from "../deno.json" with { type: "json" };
 

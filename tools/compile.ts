@@ -1,5 +1,6 @@
-// Makes dist/gilly: bundles main.ts, so that the binary holds what main.ts reaches and no package besides, and compiles the
-// bundle with the permissions below. The same sources make the same bytes, wherever and whenever it runs.
+// Builds dist/gilly: bundles main.ts, so that the binary contains only what main.ts imports, and
+// compiles the bundle with the permissions below. The build is reproducible: the same sources
+// always produce the same bytes.
 
 import { PROXY_VARIABLES } from "../lib/commands/environment.ts";
 import { PROTECTED_FOLDERS } from "../lib/support/files.ts";
@@ -11,7 +12,7 @@ import { findRuntime } from "./runtime.ts";
 const BUNDLE = "dist/gilly.js";
 const BINARY = "dist/gilly";
 
-/** What the program may do; nothing else, whatever its config says. */
+/** All permissions of the program, whatever its config says. */
 export const PERMISSIONS: readonly string[] = [
   "--no-prompt",
   "--allow-net",
@@ -22,19 +23,21 @@ export const PERMISSIONS: readonly string[] = [
   `--allow-env=NOTIFY_SOCKET,RUNTIME_DIRECTORY,JOURNAL_STREAM,SUDO_USER,${PROXY_VARIABLES}`,
 ];
 
-/** V8 without its JIT needs no page that is both written and executed, which the unit forbids. */
+/**
+ * V8 without its JIT needs no memory that is both writable and executable, which the unit forbids.
+ */
 export const V8_FLAGS = "--v8-flags=--jitless,--optimize-for-size,--single-threaded";
 
 /**
- * How the program is run besides. Without --no-code-cache it would keep compiled code under a fixed name in a folder where
- * everybody may write, and run what it finds there, as root too.
+ * All flags that the program runs with. Without --no-code-cache, Deno would keep compiled code
+ * under a fixed name in a world-writable folder, and run what it finds there, even as root.
  */
 const RUN_FLAGS = ["--no-config", "--no-code-cache", "--unstable-net", ...PERMISSIONS, V8_FLAGS];
 
-/** prom-client asks for Node's modules that way. */
+/** prom-client loads Node's modules with require(). */
 const PREAMBLE = 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);\n';
 
-/** Compiles dist/gilly. Throws PinError when a part is not the pinned one, or cannot be had. */
+/** Compiles dist/gilly. Throws PinError if a part is not the pinned one or cannot be obtained. */
 async function compile(): Promise<void> {
   await checkPin("deno", Deno.execPath());
   const runtime = await findRuntime(Deno.env.get("DENORT_BIN") || undefined, `${PROJECT}.deno`);
@@ -43,7 +46,10 @@ async function compile(): Promise<void> {
   await deno(["compile", "--quiet", ...RUN_FLAGS, "--output", BINARY, BUNDLE], { DENORT_BIN: runtime });
 }
 
-/** Compiles dist/gilly, or makes it a script that runs the same bundle with the same permissions: for tests alone. */
+/**
+ * Compiles dist/gilly or, for tests only, makes it a script that runs the same bundle with the same
+ * permissions.
+ */
 async function compileForTests(): Promise<void> {
   try {
     await compile();
@@ -55,11 +61,14 @@ async function compileForTests(): Promise<void> {
   }
 }
 
-/** Writes a script that runs the bundle as the binary would; install.sh and the release know it by its second line. */
+/**
+ * Writes a script that runs the bundle as the binary would; install.sh and the release recognize it
+ * by its second line.
+ */
 export async function writeStandIn(path: string): Promise<void> {
   const command = [Deno.execPath(), "run", "--quiet", "--no-lock", ...RUN_FLAGS, PROJECT + BUNDLE];
   const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-  // A new file, since an old one may be running.
+  // The file is replaced, since the old one may be running.
   await Deno.remove(path).catch(() => {});
   await Deno.writeTextFile(path, `#!/bin/sh\n# Not the program: for tests.\nexec ${quoted} "$@"\n`, { mode: 0o755 });
 }
@@ -68,7 +77,7 @@ async function bundle(): Promise<void> {
   await Deno.mkdir(`${PROJECT}dist`, { recursive: true });
   const code = await deno(["bundle", "--quiet", "--minify", "main.ts"]);
   await Deno.writeTextFile(PROJECT + BUNDLE, PREAMBLE + code);
-  // The binary keeps the bundle's time.
+  // The bundle's modification time ends up in the binary.
   await Deno.utime(PROJECT + BUNDLE, buildEpoch(), buildEpoch());
 }
 

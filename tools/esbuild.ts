@@ -1,13 +1,13 @@
-// Puts the pinned esbuild where `deno bundle` looks for it. By itself it would fetch and run whatever the registry has under
-// that version.
+// Puts the pinned esbuild where `deno bundle` looks for it. Otherwise Deno would fetch and run
+// whatever the registry has under that version.
 
 import { deno } from "./deno.ts";
 import { checkPin, PartMissingError, versionOf } from "./pins.ts";
 
-/** npm's words for this machine. */
+/** npm's names for machine architectures. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x86_64: "x64", aarch64: "arm64" };
 
-/** Makes sure that Deno's cache has the pinned esbuild and no other. Throws PinError. */
+/** Ensures that Deno's cache has the pinned esbuild. Throws PinError if it has another. */
 export async function provideEsbuild(): Promise<void> {
   const version = versionOf("esbuild");
   const platform = `${Deno.build.os}-${ARCHITECTURES[Deno.build.arch]}`;
@@ -25,8 +25,9 @@ export async function provideEsbuild(): Promise<void> {
 }
 
 /**
- * The path of `NAME/VERSION/FILE` in Deno's cache of npm packages. It has a folder for each registry; where npm is reached
- * through a proxy it is not npm's own, and may be several folders deep. Throws PartMissingError.
+ * Returns the path of `NAME/VERSION/FILE` in Deno's cache of npm packages. The cache has a folder
+ * for each registry; if npm is reached through a proxy, that folder is the proxy's and may be
+ * several levels deep. Throws PartMissingError.
  */
 export async function packageFile(cache: string, file: string): Promise<string> {
   let folders = [cache];

@@ -1,9 +1,10 @@
-// A plugin for `deno lint`, in editors too: what touches the world outside, and the names of one runtime, each only where the
-// table allows it. Of lib/ and main.ts alone; tests/repo/lint_plugin_test.ts has an example of each.
+// A plugin for `deno lint`, also in editors: in lib/ and main.ts, access to the outside world and
+// the names of a runtime are allowed only where the tables say so. tests/repo/lint_plugin_test.ts
+// has an example of each.
 
 const ROOT = new URL("..", import.meta.url).pathname;
 
-/** Files and folders (which end in a slash), as paths from the root. */
+/** Files and folders (with a trailing slash), as paths from the root. */
 type Allowed = readonly string[];
 
 const COMMANDS: Allowed = ["lib/commands/"];
@@ -11,7 +12,7 @@ const CLOCK: Allowed = ["lib/support/clock.ts"];
 const APP: Allowed = ["lib/app.ts"];
 const NOWHERE: Allowed = [];
 
-/** A member of a global, as `OBJECT.PROPERTY`, or a global. */
+/** Members of globals, as `OBJECT.PROPERTY`, and globals. */
 const NAMES: Readonly<Record<string, Allowed>> = {
   "Deno.args": ["main.ts"],
   "Deno.exit": ["main.ts"],
@@ -33,11 +34,12 @@ const NAMES: Readonly<Record<string, Allowed>> = {
   console: NOWHERE,
 };
 
-/** Texts, in quotes of any kind. */
+/** Patterns of string literals and templates. */
 const TEXTS: readonly { readonly name: string; readonly pattern: RegExp; readonly allowed: Allowed }[] = [
-  // The Engine's events call a removal by the same word.
+  // The Engine's events use the same word for a removal.
   { name: "a DELETE request", pattern: /^DELETE\b/i, allowed: ["lib/runtime/docker/events.ts"] },
-  // The config has a section of that name, and others write files in the form of its config.json.
+  // The config has a section of that name, and other tools write files in the format of its
+  // config.json.
   {
     name: "Docker",
     pattern: /\bDocker\b(?!'s config\.json)|\bdockerd\b|\bEngine\b/,
@@ -64,7 +66,7 @@ const plugin: Deno.lint.Plugin = {
         return {
           Identifier(node) {
             for (const name of namesOf(node)) if (Object.hasOwn(NAMES, name)) forbid(node, name, NAMES[name]!);
-            // By another name it could not be followed.
+            // Under another name its uses could not be tracked.
             if (namesOf(node).join() === "Deno") forbid(node, "Deno without a member", NOWHERE);
           },
           NewExpression(node) {
@@ -81,7 +83,10 @@ const plugin: Deno.lint.Plugin = {
 
 export default plugin;
 
-/** What an identifier may stand for: a global, and `GLOBAL.MEMBER` where that is what follows; nothing for a mere key. */
+/**
+ * Returns the names that an identifier may refer to: a global, and `GLOBAL.MEMBER` if a member
+ * follows; none for a mere key.
+ */
 function namesOf(node: Deno.lint.Identifier): readonly string[] {
   const { name, parent } = node;
   switch (parent?.type) {

@@ -1,12 +1,13 @@
-// What the binary is made of besides Gilly itself: the npm packages that main.ts reaches, and the runtime. As an SBOM in
-// CycloneDX's JSON, and as the notices that their licenses ask for. The same lock file makes the same texts.
+// The parts of the binary besides Gilly itself: the npm packages that main.ts reaches, and the
+// runtime. Written as a CycloneDX JSON SBOM, and as the notices that their licenses require. The
+// same lock file produces the same texts.
 
 import manifest from "../deno.json" with { type: "json" };
 import { deno, PROJECT } from "./deno.ts";
 import { packageFile } from "./esbuild.ts";
 import { sumOf, versionOf } from "./pins.ts";
 
-/** One part, as its maker describes it. */
+/** One part, as its publisher describes it. */
 export interface Part {
   readonly name: string;
   readonly version: string;
@@ -14,9 +15,9 @@ export interface Part {
   readonly license: string;
   /** Package URL (github.com/package-url/purl-spec). */
   readonly purl: string;
-  /** In hex; of npm's archive, or of the runtime's file. */
+  /** In hex, of npm's archive or the runtime's file. */
   readonly hash: { readonly alg: "SHA-256" | "SHA-512"; readonly content: string };
-  /** The text of its license file; undefined when it comes without one. */
+  /** The text of its license file; undefined if it has none. */
   readonly notice?: string;
 }
 
@@ -25,7 +26,10 @@ interface Graph {
   readonly npmPackages: Readonly<Record<string, { name: string; version: string; dependencies: readonly string[] }>>;
 }
 
-/** Every part, sorted by name: what `deno info` says that main.ts reaches, with the hashes of deno.lock. */
+/**
+ * Returns every part, sorted by name: what main.ts reaches according to `deno info`, with the
+ * hashes of deno.lock.
+ */
 export async function partsOf(): Promise<Part[]> {
   const { npmCache } = JSON.parse(await deno(["info", "--json"])) as { npmCache: string };
   const { modules, npmPackages } = JSON.parse(await deno(["info", "--json", "main.ts"])) as Graph;
@@ -58,7 +62,10 @@ function runtime(): Part {
   return { name: "denort", version, license: "MIT", purl: `pkg:github/denoland/deno@v${version}`, hash, notice: DENO };
 }
 
-/** The parts as CycloneDX 1.5 JSON (cyclonedx.org), without anything that differs from build to build. */
+/**
+ * Returns the parts as CycloneDX 1.5 JSON (cyclonedx.org), without anything that differs between
+ * builds.
+ */
 export function sbomOf(parts: readonly Part[]): string {
   const component = ({ name, version, license, purl, hash }: Part, type = "library") => (
     { type, "bom-ref": purl, name, version, licenses: [{ expression: license }], purl, hashes: [hash] }
@@ -77,7 +84,7 @@ export function sbomOf(parts: readonly Part[]): string {
   return `${JSON.stringify(sbom, undefined, 2)}\n`;
 }
 
-/** The parts with their licenses, as a text file. */
+/** Returns the parts with their licenses, as a text file. */
 export function noticesOf(parts: readonly Part[]): string {
   const sections = parts.map(({ name, version, license, purl, notice = NO_FILE }) => (
     `${"=".repeat(78)}\n${name} ${version} (${license})\n${purl}\n\n${notice.trim()}\n`

@@ -1,12 +1,12 @@
-// Makes the release archive from dist/gilly: dist/gilly-VERSION-linux-x64.tar.gz and its .sha256. The same inputs make
-// the same bytes, wherever and whenever it runs.
+// Builds the release archive from dist/gilly: dist/gilly-VERSION-linux-x64.tar.gz and its .sha256.
+// The build is reproducible: the same inputs always produce the same bytes.
 
 import manifest from "../deno.json" with { type: "json" };
 import { buildEpoch, PROJECT } from "./deno.ts";
 import { noticesOf, partsOf, sbomOf } from "./parts.ts";
 import { sha256Of } from "./pins.ts";
 
-/** What is in the archive besides the binary, under the same names as in the repository. */
+/** The files in the archive besides the binary, under the same names as in the repository. */
 export const FILES = [
   "CHANGELOG.md",
   "LICENSE",
@@ -30,20 +30,21 @@ export const FILES = [
 ];
 
 export interface ReleaseOptions {
-  /** Path of the compiled program. */
+  /** The path of the compiled program. */
   readonly binary: string;
   readonly version: string;
-  /** Where the archive is put; must exist. */
+  /** Where the archive is written; must exist. */
   readonly directory: string;
 }
 
-/** What is made of the binary's parts, and lies beside the files: see parts.ts. */
+/** Files generated from the binary's parts, next to FILES; see parts.ts. */
 const SBOM = "sbom.cdx.json";
 const NOTICES = "THIRD-PARTY-NOTICES";
 
 /**
- * Makes the archive and its checksum file, in the form that `sha256sum -c` reads, and returns the archive's path. Throws
- * when the binary is none: what stands in for it in tests is no release.
+ * Builds the archive and its checksum file, in the format that `sha256sum -c` reads, and returns
+ * the archive's path. Throws Error if `binary` is not a compiled binary, such as the script that
+ * replaces it in tests.
  */
 export async function makeRelease({ binary, version, directory }: ReleaseOptions): Promise<string> {
   if (!isBinary(binary)) {
@@ -58,7 +59,7 @@ export async function makeRelease({ binary, version, directory }: ReleaseOptions
       ...["--sort=name", `--mtime=@${buildEpoch()}`, "--owner=0", "--group=0", "--numeric-owner", "--format=ustar"],
       ...["-C", staging, "-cf", `${staging}/release.tar`, name],
     ]);
-    // -n leaves out the name and the time that gzip would note.
+    // -n omits the name and the time that gzip would record.
     await run("gzip", ["-n", `${staging}/release.tar`]);
     await Deno.copyFile(`${staging}/release.tar.gz`, archive);
   } finally {
@@ -68,7 +69,7 @@ export async function makeRelease({ binary, version, directory }: ReleaseOptions
   return archive;
 }
 
-// Modes are set here, so that the umask of whoever builds is not in the archive.
+// Modes are set explicitly, so that the builder's umask does not affect the archive.
 async function stage(folder: string, binary: string): Promise<void> {
   for (const directory of new Set(["x", ...FILES].map((file) => `${folder}/${file}`.replace(/\/[^/]*$/, "")))) {
     await Deno.mkdir(directory, { recursive: true });
@@ -89,7 +90,10 @@ async function stage(folder: string, binary: string): Promise<void> {
   }
 }
 
-/** Whether a file is a program for Linux (elf(5)), and not the script that stands in for it in tests. */
+/**
+ * Returns whether a file is a Linux executable (elf(5)), and not the script that replaces it in
+ * tests.
+ */
 export function isBinary(path: string): boolean {
   using file = Deno.openSync(path);
   const beginning = new Uint8Array(4);

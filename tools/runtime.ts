@@ -1,24 +1,28 @@
-// The runtime of the compiled program (denort), pinned in pins.json: named by DENORT_BIN, kept under .deno/, or downloaded
-// from where Deno's releases are.
+// The runtime of the compiled program (denort), pinned in pins.json: named by DENORT_BIN, kept in
+// .deno/, or downloaded from Deno's releases.
 
 import { unzipSync } from "fflate";
 import { checkPin, PartMissingError, PinError, sha256, sumOf, versionOf } from "./pins.ts";
 
-/** Where Deno publishes its releases; tests name another. */
+/** Where Deno publishes its releases; tests use another URL. */
 const RELEASES = "https://dl.deno.land/release";
 
-/** For the whole download of some 40 MB. A host that lets nobody out mostly answers, or refuses, at once. */
+/**
+ * The limit for the complete download of about 40 MB. A host without Internet access usually fails
+ * at once.
+ */
 const DOWNLOAD_TIMEOUT_MS = 120_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Where the pinned runtime of this platform can be downloaded. */
+/** Returns the download URL of the pinned runtime for this platform. */
 export function runtimeUrl(releases: string = RELEASES): string {
   return `${releases}/v${versionOf("denort")}/denort-${Deno.build.target}.zip`;
 }
 
 /**
- * The path of the pinned runtime: `named` (DENORT_BIN) if it is given, else `folder`/denort-VERSION, which is downloaded
- * first when it is not there. Throws PinError when it is another runtime, PartMissingError when it cannot be had.
+ * Returns the path of the pinned runtime: `named` (DENORT_BIN) if given, else
+ * `folder`/denort-VERSION, which is downloaded if missing. Throws PinError if it is another
+ * runtime, PartMissingError if it cannot be obtained.
  */
 export async function findRuntime(named: string | undefined, folder: string, releases?: string): Promise<string> {
   if (named !== undefined) {
@@ -61,7 +65,8 @@ async function fetchWhole(url: string): Promise<Uint8Array> {
   }
 }
 
-// Under its name only when it is whole, so that a build that is interrupted leaves nothing to be taken for it.
+// The file gets its name only when it is complete, so that an interrupted build leaves nothing that
+// could be taken for it.
 async function keep(path: string, runtime: Uint8Array): Promise<void> {
   await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
   const draft = `${path}.${Deno.pid}`;
@@ -70,7 +75,7 @@ async function keep(path: string, runtime: Uint8Array): Promise<void> {
 }
 
 function remedy(url: string): string {
-  return `unpack denort of ${url} somewhere and name it: DENORT_BIN=/path/to/denort`;
+  return `unpack denort from ${url} and set DENORT_BIN=/path/to/denort`;
 }
 
 function reasonOf(error: unknown): string {

@@ -35,7 +35,7 @@ export const checkCommand: Command = {
   example: "gilly check --config /etc/gilly/config.yaml",
   flags: [
     CONFIG_FLAG,
-    { name: "syntax-only", help: "the text of the config alone: no other file, no node" },
+    { name: "syntax-only", help: "check only the text of the config: no other file, no node" },
     { name: "state-file", value: "FILE", help: `the daemon's state file (default ${stateFileIn(undefined)})` },
     { name: "files", help: "only the config and its files, as the service's next start reads them" },
     { name: "renewed", help: "the same, and fail if the service already runs with them" },
@@ -59,7 +59,7 @@ export const checkCommand: Command = {
         typeof stateFile === "string" ? stateFile : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY")),
         systemClock.wallTime(),
       );
-      // A daemon that is down is why nothing is repaired, whatever else there is to say.
+      // A stopped daemon comes first: nothing is repaired until it runs, whatever else is wrong.
       if (worstOf(daemon) === "fail") findings.unshift(...daemon);
       else findings.push(...daemon);
     }
@@ -73,7 +73,7 @@ export const checkCommand: Command = {
 
 async function checkThisNode({ config, ...options }: ConfigCheck & { readonly config: Config }): Promise<Finding[]> {
   const { signal } = new AbortController();
-  // The log would say what the findings say already.
+  // The findings already report what the log would.
   const process = openProcess(config, { signal, observers: [] });
   const node = await openNode(config, process, { ledger: false });
   try {

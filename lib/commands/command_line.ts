@@ -1,51 +1,53 @@
-// The command line: argv in, a command and its flags out, help where it is asked for. It runs nothing itself.
+// Parses the command line: argv to a command and its flags, or to help. Runs nothing.
 
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../support/errors.ts";
 import { nearestWord, quote, wrap } from "../support/text.ts";
 
-/** One flag of a command; `value` names what it takes, and a flag without it is a switch. */
+/** A flag of a command. `value` names its argument; a flag without it is a switch. */
 export interface Flag {
   readonly name: string;
   readonly value?: string;
   readonly help: string;
 }
 
-/** What a command gets: flags by name, and the words that are no flags. */
+/** The arguments of a command: flags by name, and the remaining words. */
 export interface Arguments {
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
   readonly words: readonly string[];
 }
 
-/** One command: its words in the help, and what it does. */
+/** A command: its help and what it runs. */
 export interface Command {
   readonly name: string;
   /** One line, for the list of commands. */
   readonly summary: string;
-  /** What stands behind the name in the usage line, such as `IMAGE…`. */
+  /** The operands in the usage line, such as `IMAGE…`. */
   readonly operands?: string;
   /** A few sentences, for the command's own help. */
   readonly description: string;
   readonly example: string;
   readonly flags: readonly Flag[];
-  /** Runs the command; answers the exit code. */
+  /** Runs the command; returns the exit code. */
   run(args: Arguments, output: Output): Promise<number>;
 }
 
-/** Where results go: standard output. Log lines go elsewhere, see lib/log/log.ts. */
+/** Standard output, for results. For log lines see lib/log/log.ts. */
 export interface Output {
   write(text: string): void;
 }
 
-/** What argv asks for: a command, or a text to print. */
+/** What argv requests: a command, or a text to print. */
 export type Request = { readonly command: Command; readonly args: Arguments } | { readonly help: string };
 
-/** Columns of the narrowest terminal that the help is for; the command texts are written to fit it. */
+/**
+ * Columns of the narrowest terminal that the help supports; command texts are written to fit it.
+ */
 const HELP_WIDTH = 80;
 
 const HELP: Flag = { name: "help", help: "print this help" };
 
-/** Reads argv. Throws UsageError that names the nearest command or flag. */
+/** Parses argv. Throws UsageError, which names the nearest command or flag. */
 export function readCommandLine(argv: readonly string[], commands: readonly Command[]): Request {
   const [name, ...rest] = argv;
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
@@ -89,12 +91,14 @@ function readArguments(command: Command, rest: readonly string[]): Arguments {
     }
   }
   if (command.operands === undefined && words.length > 0) {
-    throw new UsageError(`gilly ${command.name} takes no ${quote(String(words[0]))}; see gilly ${command.name} --help`);
+    throw new UsageError(
+      `gilly ${command.name}: unexpected argument ${quote(String(words[0]))}; see gilly ${command.name} --help`,
+    );
   }
   return { flags: flags as Arguments["flags"], words: words.map(String) };
 }
 
-// The parser takes any text behind a switch's "=" for yes.
+// The parser accepts any text after a switch's "=" as true.
 function refuseValues(command: Command, switches: readonly string[], rest: readonly string[]): void {
   const end = rest.indexOf("--");
   for (const word of end < 0 ? rest : rest.slice(0, end)) {
@@ -134,7 +138,7 @@ function commandHelp({ name, operands, description, example, flags }: Command): 
   ].join("\n");
 }
 
-/** Names, and beside each its text, folded so that it hangs below itself. */
+/** Formats names and texts in two columns, with the texts wrapped in theirs. */
 function inTwoColumns(rows: readonly (readonly [name: string, text: string])[]): string[] {
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.flatMap(([name, text]) =>

@@ -1,11 +1,13 @@
-// What a command finds around it: the terminal it writes to, the user who runs it, and the environment's proxies.
+// The environment of a command: its terminal, its user, and the proxy variables.
 
-/** Columns and rows of a stream that is a terminal; undefined when it is a pipe or a file. */
+/**
+ * Returns the columns and rows of a stream that is a terminal; undefined if it is a pipe or a file.
+ */
 export function sizeOf(stream: { isTerminal(): boolean }): { columns: number; rows: number } | undefined {
   if (!stream.isTerminal()) return undefined;
   try {
     const { columns, rows } = Deno.consoleSize();
-    // A terminal that does not know its size says 0.
+    // A terminal of unknown size reports 0.
     return { columns: columns || 80, rows: rows || 24 };
   } catch {
     return { columns: 80, rows: 24 };
@@ -13,8 +15,9 @@ export function sizeOf(stream: { isTerminal(): boolean }): { columns: number; ro
 }
 
 /**
- * The name of the user who runs this process, of the one behind sudo where there is one, `uid N` where the number has no
- * name in /etc/passwd; undefined when /proc does not tell.
+ * Returns the name of the user who runs this process, or of the user behind sudo if there is one;
+ * `uid N` if /etc/passwd has no name for the number, and undefined if /proc does not tell the
+ * number.
  */
 export async function userName(): Promise<string | undefined> {
   try {
@@ -30,25 +33,34 @@ export async function userName(): Promise<string | undefined> {
   }
 }
 
-// The kubelet and the sockets are on this host, and no variable may send what is said to them elsewhere. Deno reads these
-// variables whenever it makes a client, so they are taken out before anything connects.
+// The kubelet and the sockets are on this host, and no variable may redirect requests to them. Deno
+// reads these variables whenever it creates a client, so they are unset before anything connects.
 const PROXIES = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy"] as const;
 
-/** A host of NO_PROXY is connected to by its name, and so is the Engine's socket when it is `*`: its calls would leave. */
+/**
+ * Deno connects to a host in NO_PROXY by name. With `*` that includes the Engine's host, whose
+ * calls would then bypass the socket.
+ */
 const EXCEPTIONS = ["NO_PROXY", "no_proxy"] as const;
 
-/** Every variable that Deno's clients obey (deno ext/fetch/proxy.rs); the binary may read and unset these. */
+/**
+ * Every variable that Deno's clients obey (deno ext/fetch/proxy.rs). The binary may read and unset
+ * them.
+ */
 export const PROXY_VARIABLES: readonly string[] = [...PROXIES, ...EXCEPTIONS];
 
 let ignored: readonly string[] = [];
 
-/** Takes every one of PROXY_VARIABLES out of this process. */
+/** Unsets all PROXY_VARIABLES in this process. */
 export function ignoreProxies(): void {
   ignored = PROXIES.filter((name) => Deno.env.get(name));
   for (const name of PROXY_VARIABLES) Deno.env.delete(name);
 }
 
-/** The variables that named a proxy before `ignoreProxies`; their values may hold a password and are not kept. */
+/**
+ * Returns the variables that named a proxy before `ignoreProxies`. Their values may contain a
+ * password and are not kept.
+ */
 export function ignoredProxies(): readonly string[] {
   return ignored;
 }

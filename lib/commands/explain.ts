@@ -1,5 +1,5 @@
-// `gilly explain`: what becomes of an image, and why: the line of the config that decides, the candidates, what is local
-// and what the ledger knows. It pulls nothing and asks no mirror.
+// `gilly explain`: what Gilly does with an image, and why: the line of the config that decides, the
+// candidates, the local image, and what the ledger has. Pulls nothing and contacts no mirror.
 
 import { openNode, openProcess } from "../app.ts";
 import type { Config } from "../config/config.ts";
@@ -18,32 +18,35 @@ import type { Command, Output } from "./command_line.ts";
 import { sizeOf } from "./environment.ts";
 import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 
-/** What `explain --json` prints of each image. */
+/** What `explain --json` prints for each image. */
 export interface Explanation {
-  /** As it was given. */
+  /** The image as given. */
   readonly image: string;
-  /** Normalized, or null when no registry can have an image of this name. */
+  /** The normalized reference, or null if no registry can have an image of this name. */
   readonly reference: string | null;
-  /** The origin of the rule that matches, or null. */
+  /** The origin of the matching rule, or null. */
   readonly rule: string | null;
-  /** Line of that rule in the config. */
+  /** The line of that rule in the config. */
   readonly line: number | null;
-  /** The key of the config that decides what becomes of the image, and its line; null when no key does. */
+  /** The key of the config that decides, and its line; null if no key does. */
   readonly decides: { readonly key: string; readonly line: number | null } | null;
-  /** Full references at the mirrors, in order. */
+  /** The full references at the mirrors, in order. */
   readonly candidates: readonly string[];
-  /** How each of them would be asked: with the credentials of which file, or why without; null without an authFile. */
+  /**
+   * How each would be pulled: with the credentials of which file, or why without any; null without
+   * an authFile.
+   */
   readonly credentials: readonly (string | null)[];
-  /** Set when it cannot be repaired. */
+  /** Set if the image cannot be repaired. */
   readonly reason?: string;
   readonly advice?: string;
   /** What the Docker Engine has under this name; null without a reference. */
   readonly local: Local | null;
-  /** What was done about it before; null without a reference. */
+  /** What the ledger has about it; null without a reference. */
   readonly ledger: Remembered | null;
 }
 
-/** What the Engine has under a name; `names` are all of its image's names, tags first. */
+/** What the Engine has under a name. `names` are all names of the image, tags first. */
 type Local =
   | { readonly state: "present"; readonly id: string; readonly names: readonly string[] }
   | { readonly state: "absent" }

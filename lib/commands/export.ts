@@ -1,4 +1,4 @@
-// `gilly export`: the rules as the permanent fix of another runtime.
+// `gilly export`: the rules as the permanent configuration of another runtime.
 
 import type { Config } from "../config/config.ts";
 import { type Format, FORMATS, isFormat } from "../export/formats.ts";
@@ -13,15 +13,15 @@ import { CONFIG_FLAG, JSON_FLAG, readConfigText, warn } from "./flags.ts";
 /** What `export --json` prints. */
 export interface ExportReport extends Exported {
   readonly format: Format;
-  /** Where the files were written; left out without --output. */
+  /** Where the files were written; omitted without --output. */
   readonly placed?: readonly WrittenFile[];
 }
 
-/** Where registries have their authorities, the format's own folder first. */
+/** The folders with the CAs of registries, the format's own first. */
 const CERTIFICATE_FOLDERS: Readonly<Record<Format, readonly string[]>> = {
   containerd: ["/etc/containerd/certs.d", "/etc/docker/certs.d"],
   docker: ["/etc/docker/certs.d"],
-  // Its readers look into their own folder and Docker's by themselves.
+  // Its readers search their own folder and Docker's automatically.
   "registries.conf": [],
   k3s: ["/etc/docker/certs.d"],
 };
@@ -86,7 +86,7 @@ function formatOf(words: readonly string[]): Format {
     throw new UsageError(`unknown format ${quote(word)}${hint || ";"} expected one of ${list}`);
   }
   if (second !== undefined) {
-    throw new UsageError(`gilly export takes one FORMAT; unexpected argument ${quote(second)}`);
+    throw new UsageError(`gilly export: unexpected argument ${quote(second)}`);
   }
   return word;
 }

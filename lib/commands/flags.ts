@@ -1,4 +1,4 @@
-// Flags and first steps that several commands share.
+// Flags and setup that several commands share.
 
 import { lentFilesOf } from "../check/lent_files.ts";
 import { type Config, ConfigError, loadConfig, loadConfigText } from "../config/config.ts";
@@ -7,16 +7,16 @@ import { DENIED } from "../support/errors.ts";
 import { printable } from "../support/text.ts";
 import type { Arguments, Flag } from "./command_line.ts";
 
-/** Where the config is when nobody says otherwise. */
+/** The default path of the config. */
 export const DEFAULT_CONFIG_FILE = "/etc/gilly/config.yaml";
 
-/** `--config FILE`, which every command that reads the config has. */
+/** `--config FILE`, for every command that reads the config. */
 export const CONFIG_FLAG: Flag = { name: "config", value: "FILE", help: `the config (default ${DEFAULT_CONFIG_FILE})` };
 
-/** `--json`, wherever a person might script it. */
+/** `--json`, for commands that may be used in scripts. */
 export const JSON_FLAG: Flag = { name: "json", help: "print JSON for scripts" };
 
-/** The path that `--config` names. */
+/** Returns the path that `--config` names, or the default. */
 export function configFileOf({ flags }: Arguments): string {
   return typeof flags.config === "string" ? flags.config : DEFAULT_CONFIG_FILE;
 }
@@ -29,8 +29,8 @@ export async function loadConfigAndLog(args: Arguments): Promise<Config> {
 }
 
 /**
- * The config by its text alone, for a command of that name that can do without the kubelet's files: they may be there
- * for the daemon only, and only while it runs. Throws ConfigError.
+ * Loads the config from its text alone, for a command `name` that works without the kubelet's
+ * files: they may exist only for the daemon, and only while it runs. Throws ConfigError.
  */
 export async function readConfigText(args: Arguments, name: string): Promise<Config> {
   try {
@@ -46,8 +46,9 @@ export async function readConfigText(args: Arguments, name: string): Promise<Con
 }
 
 /**
- * Loads the config for a command of that name and puts its logging in force. Files that systemd lends to the daemon are
- * read where they come from while it does not run. Throws ConfigError; Error when such a file is out of reach.
+ * Loads the config for the command `name` and puts its logging in force. Files that systemd loads
+ * as credentials for the daemon are read from their source while the daemon is not running. Throws
+ * ConfigError, or Error if such a file cannot be used.
  */
 export async function loadConfigHere(args: Arguments, name: string): Promise<Config> {
   const { file, kubelet } = await readConfigText(args, name);
@@ -62,17 +63,20 @@ export async function loadConfigHere(args: Arguments, name: string): Promise<Con
   return config;
 }
 
-/** Logs to standard error, as a terminal or journald wants it. */
+/** Starts logging to standard error, in the form for a terminal or for journald. */
 export function startLog({ logging }: Pick<Config, "logging">): void {
   configureLog({ ...logging, journald: underJournald(), write: writeToStandardError });
 }
 
-/** Whether standard error is journald's (systemd.exec(5), JOURNAL_STREAM); a terminal that inherited the name is not. */
+/**
+ * Returns whether standard error goes to journald (systemd.exec(5), JOURNAL_STREAM); a terminal may
+ * have inherited the variable.
+ */
 export function underJournald(): boolean {
   return Deno.env.get("JOURNAL_STREAM") !== undefined && !Deno.stderr.isTerminal();
 }
 
-/** Says on standard error what is odd about a result that is printed all the same. */
+/** Prints a warning about a result on standard error; the result is printed regardless. */
 export function warn(text: string): void {
   writeToStandardError(new TextEncoder().encode(`gilly: ${printable(text)}\n`));
 }
@@ -81,6 +85,6 @@ function writeToStandardError(line: Uint8Array): void {
   try {
     for (let written = 0; written < line.byteLength;) written += Deno.stderr.writeSync(line.subarray(written));
   } catch {
-    // A reader that went away must not stop repairs; there is nowhere left to say so.
+    // A closed standard error must not stop repairs, and there is nowhere left to report it.
   }
 }

@@ -25,7 +25,7 @@ export const historyCommand: Command = {
   flags: [
     CONFIG_FLAG,
     { name: "ledger", value: "FILE", help: "the ledger (default: the one that the config names)" },
-    { name: "since", value: "TIME", help: "only what came later: 30m, 2h, 7d, 2026-11-01, 2026-11-01T12:00:00Z" },
+    { name: "since", value: "TIME", help: "only entries after TIME: 30m, 2h, 7d, 2026-11-01, 2026-11-01T12:00:00Z" },
     { name: "pod", value: "POD", help: "only entries of this pod: NAME or NAMESPACE/NAME" },
     { name: "image", value: "IMAGE", help: "only entries of images with this in their name" },
     JSON_FLAG,
@@ -54,7 +54,8 @@ function queryOf({ flags }: Arguments): HistoryQuery {
   return { since: time, pod: text("pod"), image: text("image") };
 }
 
-// Only the ledger's place is wanted: missing certificates, and even a missing config, are no reason to show nothing.
+// Only the path of the ledger is needed: missing certificates, or a missing default config, must
+// not prevent showing it.
 async function ledgerFileOf(args: Arguments): Promise<string> {
   if (typeof args.flags.ledger === "string") return args.flags.ledger;
   const file = configFileOf(args);
@@ -71,7 +72,7 @@ function refuseStranger(error: unknown): never {
     it instanceof Deno.errors.PermissionDenied
   );
   if (!denied) throw error;
-  throw new Error(`${describeError(error)}; root may: sudo gilly history`, {
+  throw new Error(`${describeError(error)}; run it as root: sudo gilly history`, {
     cause: error,
   });
 }

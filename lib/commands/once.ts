@@ -1,4 +1,4 @@
-// `gilly once`: a single pass and its repairs, or the plan alone.
+// `gilly once`: a single pass and its repairs, or only the plan.
 
 import { openNode, openProcess } from "../app.ts";
 import { namePods } from "../log/messages.ts";
@@ -22,7 +22,7 @@ export const onceCommand: Command = {
     "repair failed.",
   ].join("\n"),
   example: "gilly once --dry-run",
-  flags: [CONFIG_FLAG, { name: "dry-run", help: "print the plan and touch nothing" }, JSON_FLAG],
+  flags: [CONFIG_FLAG, { name: "dry-run", help: "print the plan; change nothing" }, JSON_FLAG],
   async run(args, output) {
     const config = await loadConfigHere(args, "once");
     using stop = new ShutdownSignal();

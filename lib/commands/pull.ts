@@ -1,4 +1,4 @@
-// `gilly pull`: the same repair as the daemon's, for images that a person names, with its progress.
+// `gilly pull`: the daemon's repair for images named on the command line, with progress.
 
 import { openNode, openProcess } from "../app.ts";
 import type { Config } from "../config/config.ts";
@@ -17,12 +17,12 @@ import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 import { PullScreen } from "./pull_screen.ts";
 import { ShutdownSignal } from "./signals.ts";
 
-/** What `pull --json` prints of each image. */
+/** What `pull --json` prints for each image. */
 export interface PullResult {
-  /** As it was given. */
+  /** The image as given. */
   readonly image: string;
   readonly result: "repaired" | "already-present" | "failed" | "refused";
-  /** Normalized, or null when it does not parse or no rule has it. */
+  /** The normalized reference, or null if the image was refused. */
   readonly reference: string | null;
   readonly reason?: string;
   readonly message?: string;
@@ -56,7 +56,7 @@ export const pullCommand: Command = {
     const config = await readConfigText(args, "pull");
     using stop = new ShutdownSignal();
     const screen = new PullScreen(Deno.stderr, { plain: args.flags.plain === true, quiet: json });
-    // What the log says of these is what becomes of each image, and is printed as its result.
+    // Entries with these tags report the outcome of an image, which is printed as its result.
     const toldAsResult = new Set(["Repair"]);
     const messages = new LogMessages((level, tag, text) => {
       if (!toldAsResult.has(tag) && (level === "warning" || level === "error")) screen.note(`${level}: ${text}`);
@@ -92,7 +92,7 @@ export const pullCommand: Command = {
   },
 };
 
-/** An output whose reader may go away in the middle: the pulls go on, and the error waits for their end. */
+/** An output whose reader may go away: pulls continue, and the error is kept until they end. */
 class LastingOutput implements Output {
   readonly #output: Output;
   gone: ReaderGoneError | undefined;

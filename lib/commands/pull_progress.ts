@@ -1,10 +1,14 @@
-// The progress of pulls, for whoever pulls by hand: a board with a bar for each layer, the region of a terminal that it
-// is drawn into, and plain lines where there is no terminal. Pure: it says what to write, and writes nothing.
+// The progress of pulls: a board with a bar for each layer, the region of a terminal where it is
+// drawn, and plain lines where there is no terminal. Pure: it returns what to write, and writes
+// nothing.
 
 import type { PullProgress } from "../runtime/runtime.ts";
 import { sizeText } from "../support/units.ts";
 
-/** A layer's state in a word; Docker has more of them (moby, distribution/pull_v2.go), and each store its own. */
+/**
+ * The state of a layer, in one word. Docker has more states (moby, distribution/pull_v2.go), and
+ * they differ between its image stores.
+ */
 type LayerState = "waiting" | "retrying" | "downloading" | "downloaded" | "extracting" | "done" | "here";
 
 const STATES: readonly (readonly [RegExp, LayerState])[] = [
@@ -18,12 +22,15 @@ const STATES: readonly (readonly [RegExp, LayerState])[] = [
 
 interface Layer {
   readonly state: LayerState;
-  /** Bytes that came, and of how many; the store that extracts counts otherwise, so only downloads count here. */
+  /**
+   * Bytes downloaded, and the total. Extraction is counted differently, so only downloads count
+   * here.
+   */
   readonly current: number;
   readonly total: number;
 }
 
-/** The layer after one more line of progress. */
+/** Returns the layer after one more line of progress. */
 function advanced(before: Layer | undefined, { status, current, total }: PullProgress): Layer {
   const state = STATES.find(([pattern]) => pattern.test(status))?.[1] ?? "waiting";
   const known = before ?? { current: 0, total: 0 };
@@ -32,19 +39,21 @@ function advanced(before: Layer | undefined, { status, current, total }: PullPro
   return { state, total: known.total, current: isWhole ? known.total : known.current };
 }
 
-/** A line is no wider than this, however wide the terminal. */
+/** The widest line, however wide the terminal. */
 const WIDEST = 100;
 
-/** The pulls that are under way, each with its layers. */
+/** The running pulls and their layers. */
 export class PullBoard {
   readonly #pulls = new Map<string, { title: string; layers: Map<string, Layer> }>();
 
-  /** A pull of `image` begins, or begins again at another mirror; `title` is the line above its layers. */
+  /**
+   * Adds a pull of `image`, or restarts it at another mirror. `title` is the line above its layers.
+   */
   begin(image: string, title: string): void {
     this.#pulls.set(image, { title, layers: new Map() });
   }
 
-  /** One line of progress; for an image that was not begun it is nothing. */
+  /** Applies one line of progress; ignores it if no pull of the image has begun. */
   advance(image: string, progress: PullProgress): void {
     const layers = this.#pulls.get(image)?.layers;
     layers?.set(progress.layer, advanced(layers.get(progress.layer), progress));
@@ -54,7 +63,10 @@ export class PullBoard {
     this.#pulls.delete(image);
   }
 
-  /** The board for a terminal of this size. When it is too high, layers that are done go first. */
+  /**
+   * Returns the board for a terminal of this size. If it is too high, completed layers are dropped
+   * first.
+   */
   lines({ columns, rows }: { readonly columns: number; readonly rows: number }): string[] {
     const width = Math.min(columns - 1, WIDEST);
     const room = Math.max(1, rows - 2);
@@ -91,35 +103,41 @@ function cut(line: string, width: number): string {
 }
 
 /**
- * The last lines of a terminal, written again and again in place. No mode of the terminal is ever changed, so there is
- * nothing to restore: the cursor waits below the last line, whatever happens. (ECMA-48: CUU, ED)
+ * The last lines of a terminal, redrawn in place. The terminal's mode is never changed, so there is
+ * nothing to restore: the cursor always stays below the last line. (ECMA-48: CUU, ED)
  */
 export class LiveRegion {
   #shown: readonly string[] = [];
 
-  /** What to write so that `lines` stand where the region's lines stood; with none the region is gone. */
+  /**
+   * Returns what to write to replace the region's lines with `lines`; with none, the region is
+   * gone.
+   */
   redraw(lines: readonly string[], columns: number): string {
-    // A terminal that became narrower has folded what it shows.
+    // A terminal that became narrower has wrapped the lines it shows.
     const rows = this.#shown.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0);
     this.#shown = lines;
     const back = rows === 0 ? "" : `\r\x1b[${rows}A\x1b[J`;
     return back + lines.map((line) => `${line}\n`).join("");
   }
 
-  /** Whether the region shows these very lines. */
+  /** Returns whether the region shows exactly these lines. */
   shows(lines: readonly string[]): boolean {
     return lines.length === this.#shown.length && lines.every((line, index) => line === this.#shown[index]);
   }
 }
 
-/** A layer at least as large as this is told of at each quarter. */
+/** The size from which a layer is also reported at each quarter. */
 const LARGE_BYTES = 50_000_000;
 
-/** Progress as lines for a pipe or a file: a layer when it is there, a large one also at each quarter. */
+/**
+ * Progress as lines, for a pipe or a file: one when a layer is present, and for a large layer one
+ * at each quarter.
+ */
 export class PlainProgress {
   readonly #layers = new Map<string, Layer & { readonly quarter: number }>();
 
-  /** The line that this progress deserves, if any. */
+  /** Returns the line for this progress, if any. */
   line(image: string, progress: PullProgress): string | undefined {
     const key = `${image} ${progress.layer}`;
     const before = this.#layers.get(key);

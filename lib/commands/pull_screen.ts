@@ -1,5 +1,5 @@
-// Where `gilly pull` shows its progress: bars in place on a terminal, lines elsewhere. It observes repairs and writes to
-// one stream; results go elsewhere, and are printed above the bars.
+// Shows the progress of `gilly pull`: bars in place on a terminal, lines elsewhere. It observes
+// repairs and writes to one stream; results are printed by the caller, above the bars.
 
 import type { Candidate } from "../images/rules.ts";
 import type { CandidateAttempt } from "../plan/outcome.ts";
@@ -10,16 +10,16 @@ import { hangingIndent, printable } from "../support/text.ts";
 import { sizeOf } from "./environment.ts";
 import { LiveRegion, PlainProgress, PullBoard } from "./pull_progress.ts";
 
-/** Milliseconds between two drawings: often enough to see it move, too seldom to cost anything. */
+/** Milliseconds between redraws: often enough to show motion, and cheap. */
 const FRAME_MS = 100;
 
-/** What of a terminal, a pipe or a file is needed. */
+/** The part of a terminal, a pipe or a file that is used. */
 export interface Stream {
   isTerminal(): boolean;
   writeSync(bytes: Uint8Array): number;
 }
 
-/** Shows repairs as they go on. */
+/** Shows the progress of repairs. */
 export class PullScreen implements Observer {
   readonly #stream: Stream;
   readonly #quiet: boolean;
@@ -29,7 +29,7 @@ export class PullScreen implements Observer {
   readonly #plain = new PlainProgress();
   readonly #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** `plain` writes lines on a terminal too; `quiet` leaves out progress where there is no terminal. */
+  /** `plain` writes lines even on a terminal; `quiet` omits progress where there are no bars. */
   constructor(stream: Stream, options: { readonly plain: boolean; readonly quiet: boolean }) {
     this.#stream = stream;
     this.#isLive = stream.isTerminal() && !options.plain;
@@ -57,37 +57,37 @@ export class PullScreen implements Observer {
     this.#board.end(image);
   }
 
-  /** A sentence that stays; on a terminal it is folded so that it hangs behind `head`. */
+  /** Prints a permanent line; on a terminal it is wrapped with a hanging indent behind `head`. */
   note(text: string, head = ""): void {
     const width = this.#isLive ? this.#size().columns : undefined;
     const lines = hangingIndent(head, printable(text), width);
     this.above(() => this.write(lines.map((line) => `${line}\n`).join("")));
   }
 
-  /** Lets `print` write whole lines, to whatever ends up on the same terminal, above the bars. */
+  /** Calls `print`, which may write complete lines to the same terminal, above the bars. */
   above(print: () => void): void {
     if (this.#isLive) this.write(this.#region.redraw([], this.#size().columns));
     print();
     if (this.#isLive) this.#draw();
   }
 
-  /** Writes as it is. A reader that went away does not end the pulls. */
+  /** Writes text unchanged. A reader that went away does not end the pulls. */
   write(text: string): void {
     const bytes = new TextEncoder().encode(text);
     try {
       for (let written = 0; written < bytes.byteLength;) written += this.#stream.writeSync(bytes.subarray(written));
     } catch {
-      // There is nowhere left to say so.
+      // There is nowhere left to report it.
     }
   }
 
-  /** Takes the bars away. */
+  /** Removes the bars. */
   close(): void {
     clearInterval(this.#timer);
     if (this.#isLive) this.write(this.#region.redraw([], this.#size().columns));
   }
 
-  /** Progress that only matters where no bar shows it. */
+  /** Writes a line of progress if no bar shows it. */
   #step(line: string): void {
     if (!this.#isLive && !this.#quiet) this.write(`${printable(line)}\n`);
   }

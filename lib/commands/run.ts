@@ -28,7 +28,8 @@ export const runCommand: Command = {
   example: "gilly run --config /etc/gilly/config.yaml",
   flags: [CONFIG_FLAG],
   async run(args) {
-    // Heard from the first moment: a reload that is asked for before the daemon is there must not end the process.
+    // SIGHUP is handled from the start: a reload requested before the daemon exists must not end
+    // the process.
     let reload = () => {};
     using stop = new ShutdownSignal(() => reload());
     const config = await loadConfigAndLog(args);

@@ -1,8 +1,8 @@
-// What a command does when somebody asks it to end, or to read its config again.
+// How a command handles the signals that stop it or reload its config.
 
 /**
- * Ends its `signal` at the first SIGTERM or SIGINT, and calls `reload` at SIGHUP, from now until it is disposed of. A second
- * signal ends the process as if nobody listened.
+ * Aborts its `signal` on the first SIGTERM or SIGINT, and calls `reload` on SIGHUP, until it is
+ * disposed of. A second signal ends the process as if it were not handled.
  */
 export class ShutdownSignal implements Disposable {
   readonly #controller = new AbortController();
@@ -22,7 +22,7 @@ export class ShutdownSignal implements Disposable {
     return this.#controller.signal;
   }
 
-  /** Once stopped, 128 and the number of the signal, as shells count. */
+  /** The exit code after a stop, as in shells: 128 plus the number of the signal. */
   get code(): number | undefined {
     return this.#code;
   }

@@ -1,4 +1,4 @@
-// `gilly status`: what the running daemon knows, from its state file; nobody is asked.
+// `gilly status`: what the running daemon knows, read from its state file; it contacts nothing.
 
 import { RESTART, START } from "../status/read_state.ts";
 import { statusLines } from "../status/render.ts";
@@ -12,10 +12,15 @@ import { sizeOf } from "./environment.ts";
 import { JSON_FLAG, warn } from "./flags.ts";
 import { ShutdownSignal } from "./signals.ts";
 
-/** The exit code when no daemon runs, as `systemctl status` has it (LSB, "program is not running"). */
+/**
+ * The exit code if no daemon is running, as of `systemctl status` (LSB, "program is not running").
+ */
 const NOT_RUNNING = 3;
 
-/** Ages and times of next tries move on by themselves. */
+/**
+ * The interval of redraws, since ages and the times of next tries change even if the state does
+ * not.
+ */
 const REDRAW_MS = 2000;
 
 export const statusCommand: Command = {
@@ -83,7 +88,7 @@ async function watch(file: string, json: boolean, output: Output): Promise<numbe
   return EXIT.ok;
 }
 
-/** Draws over what was drawn before, as much of it as there are lines on the terminal. */
+/** Returns a function that redraws the screen, with as many lines as fit the terminal. */
 function onScreen(output: Output): (seen: SeenDaemon) => void {
   output.write("\x1b[2J");
   return (seen) => {
@@ -97,7 +102,7 @@ function onScreen(output: Output): (seen: SeenDaemon) => void {
   };
 }
 
-/** Writes what is new below what was written before; ages alone are no news. */
+/** Returns a function that appends changed states; a change of ages alone is ignored. */
 function inLines(json: boolean, output: Output): (seen: SeenDaemon) => void {
   let last: string | undefined;
   return (seen) => {

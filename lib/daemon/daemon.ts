@@ -1,4 +1,5 @@
-// When to pass, when to stop, what to tell systemd. The passes themselves are lib/pass.ts; the repairs run beside them.
+// Decides when to pass, when to reload and when to stop, and notifies systemd. lib/pass.ts has the
+// passes; repairs run concurrently with them.
 
 import { KubeletError } from "../kubelet/errors.ts";
 import { type NodeContext, type Pass, pass, type PassSettings, type ProcessContext } from "../pass.ts";
@@ -11,7 +12,7 @@ import { KeptImages } from "./kept_images.ts";
 import { type PassResult, PassSchedule, type PollSettings, type Urgency } from "./schedule.ts";
 import { watchEvents } from "./watch_events.ts";
 
-/** Tells the service manager; a no-op where there is none. */
+/** The service manager; a no-op if there is none. */
 export interface ServiceManager {
   send(fields: {
     readonly ready?: true;
@@ -22,54 +23,58 @@ export interface ServiceManager {
   }): Promise<void>;
 }
 
-/** What of the config the daemon goes by. */
+/** The part of the config that the daemon uses. */
 export interface DaemonSettings extends PassSettings {
   readonly file: string;
   readonly poll: PollSettings;
   readonly keep: readonly string[];
 }
 
-/** Where the state goes that others may read; nothing in it throws. */
+/** Publishes the state for other processes to read; never throws. */
 export interface StateSink {
   publish(state: NodeState): void;
 }
 
-/** What came of reading the config again: the node that takes the place of the one in force, or all mistakes on one line. */
+/**
+ * The result of reading the config again: the node that replaces the current one, or all mistakes
+ * on one line.
+ */
 export type Reloaded =
   | { readonly result: "reloaded"; readonly node: NodeContext<DaemonSettings> }
   | { readonly result: "refused"; readonly mistakes: string };
 
-/** What the daemon is made of. */
+/** The dependencies of the daemon. */
 export interface DaemonOptions {
   readonly process: ProcessContext;
   readonly node: NodeContext<DaemonSettings>;
   readonly serviceManager: ServiceManager;
-  /** Reads the config again. What it throws refuses the config as well. */
+  /** Reads the config again. An error that it throws also refuses the config. */
   readonly reload: () => Promise<Reloaded>;
-  /** The version of the program, the number of its process, and when it began (milliseconds, by Clock.now). */
+  /** The program version, the process ID, and the start time (milliseconds, by Clock.now). */
   readonly identity: { readonly gilly: string; readonly pid: number; readonly startedAt: number };
   readonly stateFile: StateSink;
   readonly signal: AbortSignal;
 }
 
 /**
- * A pause is cut into slices, so that the status line has a true age and the watchdog is fed. They double from the first
- * to the longest: an idle node is not woken for a second more or less of an age of half a minute.
+ * A pause is split into slices, so that the age in the status line stays true and the watchdog is
+ * fed. Slices double from the first to the longest: an idle node is not woken to correct an age of
+ * half a minute by a second.
  */
 const FIRST_SLICE_MS = 2000;
 const LONGEST_SLICE_MS = 15_000;
 
-/** How long ended repairs may take to write their last lines. */
+/** How long ended repairs may take to write their last ledger lines. */
 const DRAIN_TIMEOUT_MS = 1000;
 
-/** The schedule: passes, pauses, reloads, and the stop. */
+/** Runs passes, pauses and reloads until it is stopped. */
 export class Daemon implements Observer {
   readonly #options: DaemonOptions;
   readonly #process: ProcessContext;
   readonly #kept: KeptImages;
   readonly #schedule = new PassSchedule();
   #node: NodeContext<DaemonSettings>;
-  /** Ends the event stream of the node in force. */
+  /** Ends the event stream of the current node. */
   #unwatch = new AbortController();
   #listening = false;
   #reloadAsked = false;
@@ -85,7 +90,7 @@ export class Daemon implements Observer {
     this.#node = options.node;
   }
 
-  /** Passes until the signal is aborted. Never throws: what fails costs one pass. */
+  /** Runs passes until the signal is aborted. Never throws: a failure costs one pass. */
   async run(): Promise<void> {
     const { signal, serviceManager } = this.#options;
     await serviceManager.send({ ready: true, status: "Asking the kubelet for its pods" });
@@ -101,23 +106,24 @@ export class Daemon implements Observer {
     this.#unwatch.abort();
     await serviceManager.send({ stopping: true, status: "Stopping" });
     await this.#kept.settled();
-    // The signal has ended every repair; a disk that hangs under the ledger must not keep the process.
+    // The signal has ended every repair; a disk that hangs under the ledger must not keep the
+    // process alive.
     await endsWithin(DRAIN_TIMEOUT_MS, this.#process.settled());
     this.#node.close();
   }
 
-  /** A repair ended: when to pass next is to be decided anew. */
+  /** Called when a repair ends, which may change when the next pass is due. */
   ended(): void {
     this.#wake();
   }
 
-  /** Asks for the config to be read again, before the next pass. */
+  /** Requests a reload of the config before the next pass. */
   askReload(): void {
     this.#reloadAsked = true;
     this.#wake();
   }
 
-  // Events are a hint, never the truth: they bring a pass forward, and nothing depends on their arriving.
+  // Events are only hints: they bring a pass forward, and nothing depends on their arrival.
   #watch(): void {
     const { signal, process } = this.#options;
     const { runtime } = this.#node;
@@ -137,7 +143,7 @@ export class Daemon implements Observer {
         this.#listening = false;
         process.observer.eventsBroke?.(error, wasOpen);
         if (wasOpen) hint("urgent");
-        // What is known of the runtime may have changed, and is to be shown.
+        // The state of the runtime may have changed and must be published.
         else this.#wake();
       },
       happened: (event) => {
@@ -218,7 +224,7 @@ export class Daemon implements Observer {
       this.#watch();
       this.#configTrouble = undefined;
       this.#process.observer.reloaded?.(this.#node.config.file);
-      // Repairs that the old config began end with it.
+      // The old node stays open until the repairs that use it have ended.
       void this.#process.repairs.drained().then(() => old.close());
     } else {
       const { file } = this.#node.config;
@@ -228,7 +234,10 @@ export class Daemon implements Observer {
     await serviceManager.send({ ready: true, status: this.status() });
   }
 
-  /** One line of state: `Checked 12 pods 3 s ago: 1 repairing, 0 unrepairable; 41 repaired since start`. */
+  /**
+   * Returns one line of state: `Checked 12 pods 3 s ago: 1 repairing, 0 unrepairable; 41 repaired
+   * since start`.
+   */
   status(): string {
     return statusLine(this.#state(), this.#process.clock.wallTime());
   }

@@ -1,29 +1,33 @@
-// Images that are held present whatever the pods say: the sandbox image is the reason, whose absence shows only as a pod
-// that stays in ContainerCreating. Pulled by the same rules and the same repair as any other.
+// Keeps images present regardless of the pods. The sandbox image is the reason: its absence shows
+// only as a pod that stays in ContainerCreating. They are pulled by the same rules and the same
+// repair as any other image.
 
 import type { NodeContext, ProcessContext } from "../pass.ts";
 import { isRefusal, planImage, type Target } from "../plan/plan.ts";
 import { LinkedSignal } from "../support/linked_signal.ts";
 
-/** How often images that were all there are checked again, in milliseconds. */
+/** The interval between checks while every image is present, in milliseconds. */
 const INTERVAL_MS = 5 * 60_000;
 
-/** The node as a config that may name images to hold present makes it. */
+/** A node whose config may name images to keep. */
 type KeepingNode = NodeContext<{ readonly keep: readonly string[] }>;
 
-/** Checks the `keep` list at start, when asked to check soon, and every few minutes. */
+/** Checks the `keep` list at start, on request, and every few minutes. */
 export class KeptImages {
   readonly #process: ProcessContext;
   #nextCheckAt = -Infinity;
   #checking: Promise<void> | undefined;
-  /** Whether the last check ended and found images missing. */
+  /** Whether the last check completed and found images missing. */
   #isAnyMissing = false;
 
   constructor(process: ProcessContext) {
     this.#process = process;
   }
 
-  /** Checks, when it is time to, beside the passes. Resolves when the check has ended, at once when none is due. */
+  /**
+   * Checks if a check is due, concurrently with the passes. Resolves when the check has ended, or
+   * at once if none is due.
+   */
   async check(node: KeepingNode, signal: AbortSignal): Promise<void> {
     const { clock } = this.#process;
     if (node.config.keep.length === 0 || this.#checking !== undefined || clock.now() < this.#nextCheckAt) return;
@@ -32,8 +36,8 @@ export class KeptImages {
   }
 
   /**
-   * The earliest time at which a kept image is to be tried again. Undefined while nothing is known to be missing: the
-   * next pass then begins no repair.
+   * Returns the earliest time to retry a kept image. Returns undefined while a check runs or no
+   * image is known to be missing, because the next pass then starts no repair.
    */
   nextTryAt(): number | undefined {
     const { memory, repairs } = this.#process;
@@ -41,12 +45,12 @@ export class KeptImages {
     return memory.keptRetries.nextTryAt((name) => repairs.underWay(name));
   }
 
-  /** An image was removed, or the runtime came back: the next call checks. */
+  /** Makes the next call of check() check: an image was removed, or the runtime came back. */
   checkSoon(): void {
     this.#nextCheckAt = -Infinity;
   }
 
-  /** Resolves when no check is under way. */
+  /** Resolves when no check is running. */
   async settled(): Promise<void> {
     await this.#checking;
   }
@@ -63,7 +67,7 @@ export class KeptImages {
         const waits = record?.last.result === "failed" && clock.now() < record.nextTryAt;
         if (!waits) repairs.start({ ...target, failures: [] }, node, keptRetries);
       }
-      // What is missing is looked for with every pass, until it is there.
+      // While an image is missing, every pass checks again.
       if (missing.length === 0) this.#nextCheckAt = clock.now() + INTERVAL_MS;
     } catch (error) {
       this.#isAnyMissing = false;

@@ -1,41 +1,55 @@
-// When the next pass is due. Events bring it forward, containers that are about to start keep it quick, and a slow safety
-// poll remains. Time and chance are handed in; all times are milliseconds.
+// Decides when the next pass is due. Events bring it forward, containers that are about to start
+// keep passes frequent, and a slow safety poll remains. Time and randomness are arguments; all
+// times are in milliseconds.
 
-/** Seconds between passes: without events, and with them; `jitter` is the share by which a pause may differ. */
+/**
+ * Seconds between passes: `intervalSeconds` without events, `safetySeconds` with them. `jitter` is
+ * the share by which a pause may vary.
+ */
 export interface PollSettings {
   readonly intervalSeconds: number;
   readonly safetySeconds: number;
   readonly jitter: number;
 }
 
-/** What a pass left behind that decides about the next. */
+/** The result of a pass, as far as it affects the next one. */
 export interface PassResult {
-  /** Containers wait to be created: if their image fails, it will be soon. */
+  /** Containers are waiting to be created; if their image fails, it fails soon. */
   readonly creating: boolean;
-  /** The kubelet gave no pods. */
+  /** The kubelet did not list its pods. */
   readonly failed: boolean;
 }
 
 /**
- * What brought a pass forward. A sandbox that starts is `urgent`: the kubelet tries the pod's images within the next
- * second. A container that ended, or an image that went away, may matter, and mostly does not.
+ * How soon a pass must follow an event. A started sandbox is `urgent`: the kubelet tries the pod's
+ * images within the next second. An ended container or a removed image is `lazy`: it may matter,
+ * but mostly does not.
  */
 export type Urgency = "urgent" | "lazy";
 
-/** So many passes may follow urgent events at once; one more may each second. A storm of events costs a handful. */
+/**
+ * This many passes may follow urgent events at once, and one more each second. A storm of events
+ * costs a handful of passes.
+ */
 const MOST_TOKENS = 5;
 const TOKEN_MS = 1000;
-/** A lazy event has this time to be joined by others. */
+/** How long a lazy event waits for others to join it. */
 const LAZY_MS = 300;
-/** After an urgent event passes follow at this gap, and then at this share of the time since: failures show soon after. */
+/**
+ * After an urgent event, passes follow at this gap, and later at this share of the time since the
+ * event: failures show soon after it.
+ */
 const BURST_GAP_MS = 200;
 const BURST_SHARE = 0.15;
-/** The kubelet shows a new pod's containers within this time; until then nothing tells whether one is creating. */
+/**
+ * The kubelet lists a new pod's containers within this time; until then nothing shows whether one
+ * is being created.
+ */
 const BURST_MS = 2000;
-/** No pass follows another sooner, whatever there is to try again. */
+/** The minimum gap between passes when an image is due for a retry. */
 const RETRY_GAP_MS = 500;
 
-/** Keeps the time of the passes. */
+/** The schedule of the passes. */
 export class PassSchedule {
   #passedAt = -Infinity;
   #result: PassResult = { creating: false, failed: true };
@@ -47,7 +61,7 @@ export class PassSchedule {
   /** As of #passedAt. */
   #tokens = MOST_TOKENS;
 
-  /** An event arrived. */
+  /** Records an event. */
   hint(now: number, urgency: Urgency): void {
     if (urgency === "lazy") {
       this.#lazyAt = Math.min(this.#lazyAt, now + LAZY_MS);
@@ -57,11 +71,11 @@ export class PassSchedule {
     this.#hinted = true;
   }
 
-  /** A pass ended; `listening` tells whether events arrive, `random` is in [0, 1). */
+  /** Records the end of a pass. `listening` is whether events arrive; `random` is in [0, 1). */
   passed(now: number, result: PassResult, poll: PollSettings, listening: boolean, random: number): void {
     const earned = this.#passedAt === -Infinity ? MOST_TOKENS : (now - this.#passedAt) / TOKEN_MS;
     this.#tokens = Math.min(MOST_TOKENS, this.#tokens + earned) - (this.#hinted ? 1 : 0);
-    // What ended is about to be started again: from here on it is as with a pod that is new.
+    // A container that ended is about to start again: treat it like one in a new pod.
     if (this.#lazyAt <= now && result.creating) this.#hintedAt = now;
     if (this.#lazyAt <= now) this.#lazyAt = Infinity;
     this.#hinted = false;
@@ -75,8 +89,8 @@ export class PassSchedule {
   }
 
   /**
-   * The time at which the next pass is due. `nextTryAt` is the earliest time at which an image is to be tried again; it is
-   * asked for each time, since repairs end between passes.
+   * Returns the time at which the next pass is due. `nextTryAt` is the earliest time to retry an
+   * image; it is passed on each call because repairs end between passes.
    */
   dueAt(nextTryAt?: number): number {
     const due = [this.#pollAt, this.#lazyAt];
@@ -86,7 +100,8 @@ export class PassSchedule {
     if (this.#result.creating || sinceHint < BURST_MS) {
       due.push(this.#passedAt + Math.max(BURST_GAP_MS, tokenWait, BURST_SHARE * sinceHint));
     }
-    // Without pods nothing is tried again: that waits for a kubelet that answers, at the poll interval.
+    // Without pods nothing is retried: retries wait, at the poll interval, for a kubelet that
+    // answers.
     if (nextTryAt !== undefined && !this.#result.failed) {
       due.push(Math.max(nextTryAt, this.#passedAt + RETRY_GAP_MS));
     }

@@ -1,52 +1,63 @@
-// The adapter for systemd's notify socket (sd_notify(3)): what the service manager is told of readiness, reloads, progress
-// and state. It must never stop or delay the daemon: without a socket it does nothing, a failure is told once.
+// The adapter for systemd's notify socket (sd_notify(3)): reports readiness, reloads, progress and
+// state. It never stops or delays the daemon: without a socket it does nothing, and only the first
+// failure is reported.
 
 import { realPathForWritingSync } from "../support/files.ts";
 import { endsWithin } from "../support/timeouts.ts";
 
-/** What can be said in one message; fields left out are not sent. */
+/** The fields of one message; omitted fields are not sent. */
 export interface Notification {
-  /** The config is in force and the loop runs; also ends a reload. */
+  /** The config is in force and the loop is running; also ends a reload. */
   readonly ready?: true;
   /** A reload begins; `ready` must follow. */
   readonly reloading?: true;
-  /** The daemon is on its way out. */
+  /** The daemon is stopping. */
   readonly stopping?: true;
-  /** The loop made progress; must come more often than WatchdogSec= of the unit. */
+  /** The loop made progress; must be sent more often than the unit's WatchdogSec=. */
   readonly watchdog?: true;
-  /** State for `systemctl status`; made one line here. */
+  /** State for `systemctl status`; reduced to one line before it is sent. */
   readonly status?: string;
 }
 
-/** The way to the service manager. */
+/** Sends notifications to the service manager. */
 export interface Notifier {
   /**
-   * Sends one message after those before it. Resolves when systemd has it, when it failed, or after a second without
-   * either: it never rejects. Of messages that cannot leave at once only the latest status and progress are kept.
+   * Sends a message after all earlier ones. Resolves when systemd has it, when sending failed, or
+   * after a second; never rejects. Of the messages that cannot be sent at once, only the latest
+   * status and progress are kept.
    */
   send(notification: Notification): Promise<void>;
-  /** Lets go of the socket; messages still waiting are dropped, later ones go nowhere. */
+  /** Closes the socket; queued messages are dropped and later ones ignored. */
   close(): void;
 }
 
-/** Where the service manager listens, and who hears of failures. */
+/** Where the service manager listens, and what to call on failure. */
 export interface NotifierOptions {
-  /** NOTIFY_SOCKET of the environment; undefined when not started by systemd. A leading `@` is an abstract socket. */
+  /**
+   * NOTIFY_SOCKET from the environment; undefined if not started by systemd. A leading `@` means an
+   * abstract socket.
+   */
   readonly socketPath: string | undefined;
-  /** RUNTIME_DIRECTORY of the environment, where the sender's own socket is bound: Deno cannot send unbound. */
+  /**
+   * RUNTIME_DIRECTORY from the environment, where the sender's own socket is bound: Deno cannot
+   * send from an unbound socket.
+   */
   readonly runtimeDirectory: string | undefined;
-  /** Told of the first failure, with its cause; never called again. */
+  /** Called once, with the first failure and its cause. */
   readonly onFailure?: (error: NotifyError) => void;
 }
 
-/** A message that did not reach systemd. */
+/** Reports a message that did not reach systemd. */
 export class NotifyError extends Error {
   override name = "NotifyError";
 }
 
 const SEND_TIMEOUT_MS = 1000;
 
-/** Opens the socket named by the environment; a no-op notifier when there is none. Never throws. */
+/**
+ * Opens the socket that the environment names; returns a no-op notifier if there is none. Never
+ * throws.
+ */
 export function openNotifier(options: NotifierOptions): Notifier {
   const { socketPath, runtimeDirectory, onFailure = () => {} } = options;
   if (socketPath === undefined || socketPath === "") return new SilentNotifier();
@@ -58,7 +69,10 @@ export function openNotifier(options: NotifierOptions): Notifier {
   }
 }
 
-/** The message in the protocol's form: `KEY=value` lines. The status becomes one line without control characters. */
+/**
+ * Formats a message as the protocol's `KEY=value` lines. The status becomes one line without
+ * control characters.
+ */
 export function formatNotification(notification: Notification): string {
   const lines: string[] = [];
   if (notification.ready) lines.push("READY=1");
@@ -109,7 +123,7 @@ class SocketNotifier implements Notifier {
     removeLeftover((this.#socket.addr as Deno.UnixAddr).path);
   }
 
-  // Two changes of state must both arrive, in their order; status and progress are worth only their latest.
+  // State changes must all arrive, in order; of status and progress only the latest matters.
   #enqueue(notification: Notification): void {
     const last = this.#waiting.at(-1);
     if (last !== undefined && !(changesState(last) && changesState(notification))) {
@@ -119,7 +133,8 @@ class SocketNotifier implements Notifier {
     }
   }
 
-  // One at a time: Deno refuses a second send while one waits for room in systemd's queue.
+  // Sends one message at a time: Deno refuses a second send while one waits for room in systemd's
+  // queue.
   async #sendWaiting(): Promise<void> {
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
       try {
@@ -148,7 +163,7 @@ function changesState(notification: Notification): boolean {
 }
 
 function bindOwnSocket(runtimeDirectory: string | undefined): Deno.DatagramConn {
-  // systemd separates several directories by colons; the unit has one.
+  // systemd separates directories with colons; the unit has one.
   const directory = runtimeDirectory?.split(":")[0];
   if (!directory) throw new Error("RUNTIME_DIRECTORY is not set: the unit needs RuntimeDirectory=");
   const path = realPathForWritingSync(`${directory}/notify.sock`);
@@ -160,7 +175,7 @@ function removeLeftover(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // Nothing was there; whatever else it is, binding says it better.
+    // There was nothing to remove, or binding reports the problem better.
   }
 }
 

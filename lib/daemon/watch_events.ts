@@ -1,24 +1,24 @@
-// Follows the runtime's events for as long as the daemon runs. When the stream breaks it says so and tries again; nobody
-// depends on an event arriving.
+// Follows the runtime's events while the daemon runs. A broken stream is reported and reopened;
+// nothing depends on an event arriving.
 
 import type { EventOptions, RuntimeEvent } from "../runtime/runtime.ts";
 import { growing } from "../support/backoff.ts";
 import { LinkedSignal } from "../support/linked_signal.ts";
 import { sleep } from "../support/timeouts.ts";
 
-/** Pauses before the stream is opened again, in milliseconds: the first, and the longest. */
+/** The first and the longest pause before the stream is reopened, in milliseconds. */
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 
-/** Who hears of the stream and its events. */
+/** Receives the events and changes of the stream. */
 export interface EventListener {
   opened(): void;
-  /** `wasOpen` tells whether events can have been missed; a stream that is still gone has nothing new to tell. */
+  /** The stream failed. `wasOpen` is whether it was open, so that events may have been missed. */
   broke(error: unknown, wasOpen: boolean): void;
   happened(event: RuntimeEvent): void;
 }
 
-/** Follows `events` until the signal is aborted; resolves then, and never throws. */
+/** Follows `events` until the signal is aborted, then resolves. Never throws. */
 export async function watchEvents(
   events: (options: EventOptions) => Promise<never>,
   listener: EventListener,

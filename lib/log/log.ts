@@ -1,33 +1,36 @@
-// The one way out for log lines: LogTape behind it, text or JSON, one entry a line whatever the text holds.
-// Nothing else writes to standard error but main.ts.
+// Writes log lines, as text or JSON, with LogTape: one entry a line, whatever the text contains. In
+// the daemon nothing else writes to standard error except main.ts.
 
 import { configureSync, getLogger, type LogLevel, type LogRecord } from "@logtape/logtape";
 import { printable } from "../support/text.ts";
 
-/** Levels of the config, least severe first; each has its syslog priority. */
+/** The levels of the config, least severe first. */
 export type Level = "debug" | "info" | "warning" | "error";
 
-/** Fields of an entry; in JSON they stand beside `message`, in text the message says it all. */
+/**
+ * The fields of an entry: in JSON they are next to `message`; in text the message already contains
+ * them.
+ */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** Which entries are written, and how they look. */
+/** Which entries are written, and in which format. */
 export interface LogSettings {
   readonly level: Level;
   readonly format: "text" | "json";
 }
 
-/** What the log is told besides. */
+/** The settings of the log, and where it writes. */
 export interface LogOptions extends LogSettings {
-  /** Under journald entries carry a syslog priority and no time; journald has its own. */
+  /** Under journald entries have a syslog priority and no time, since journald adds its own. */
   readonly journald: boolean;
-  /** Takes one whole line, with its newline. */
+  /** Writes one complete line, newline included. */
   readonly write: (line: Uint8Array) => void;
 }
 
 /** sd-daemon(3): a line that begins with <N> has syslog priority N. */
 const PRIORITY: Record<LogLevel, number> = { trace: 7, debug: 7, info: 6, warning: 4, error: 3, fatal: 2 };
 
-/** Puts these options in force for every later entry; called again on reload. */
+/** Puts these options in force for all later entries; called again on reload. */
 export function configureLog(options: LogOptions): void {
   const encoder = new TextEncoder();
   const format = options.format === "json" ? jsonLine : textLine;
@@ -43,13 +46,13 @@ export function configureLog(options: LogOptions): void {
 
 /** Writes one entry under a tag such as `PullImage`. */
 export function log(level: Level, tag: string, text: string, fields: Fields = {}): void {
-  // LogTape fills {placeholders} in messages; a name from a pod must not become one.
+  // LogTape expands {placeholders} in messages; a pod's name must not become one.
   getLogger(["gilly", tag])[level]("{text}", { text, fields });
 }
 
 function textLine(record: LogRecord, journald: boolean): string {
   const { tag, text } = contentOf(record);
-  // Operators grep for these lines as they always were, and this one always had a single space.
+  // Operators grep for these lines in their historical form; this tag always had a single space.
   const gap = tag === "TagImage" ? " " : "  ";
   const head = journald ? `<${PRIORITY[record.level]}>` : `${stamp(record.timestamp)} `;
   return `${head}[${tag}]${gap}${printable(text)}\n`;
@@ -59,7 +62,8 @@ function jsonLine(record: LogRecord, journald: boolean): string {
   const { tag, text, fields } = contentOf(record);
   const head = journald ? `<${PRIORITY[record.level]}>` : "";
   const time = new Date(record.timestamp).toISOString();
-  // The replacer makes every text printable, this one too: twice would cut it twice.
+  // The replacer makes every text printable, this one included; doing it twice would truncate it
+  // twice.
   const entry = { time, level: record.level, tag, message: text, ...fields };
   return `${head}${JSON.stringify(entry, (_key, value) => typeof value === "string" ? printable(value) : value)}\n`;
 }
@@ -73,7 +77,7 @@ function contentOf(record: LogRecord): { tag: string; text: string; fields: Fiel
   };
 }
 
-/** Local time as `2020/05/16 01:11:53`. */
+/** Returns local time in the form `2020/05/16 01:11:53`. */
 function stamp(timestamp: number): string {
   const time = new Date(timestamp);
   const two = (part: number) => String(part).padStart(2, "0");

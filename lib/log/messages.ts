@@ -1,5 +1,5 @@
-// Every sentence the daemon says about its work, in one place. A steady node is quiet: what is unchanged goes to debug,
-// changes are info, what needs a person is warning, and is said again only after growing intervals.
+// All log messages about the daemon's work. A steady node is quiet: unchanged facts are logged at
+// debug, changes at info, and what needs a person at warning, repeated only at growing intervals.
 
 import type { Candidate } from "../images/rules.ts";
 import { type Failure, isCreating, podNames } from "../kubelet/failures.ts";
@@ -14,19 +14,19 @@ import { describeError } from "../support/errors.ts";
 import type { Fields, Level } from "./log.ts";
 import { Throttle } from "./throttle.ts";
 
-/** Takes one entry; `log` of lib/log/log.ts in the program. */
+/** Writes one entry; the program passes `log` of lib/log/log.ts. */
 export type WriteLog = (level: Level, tag: string, text: string, fields?: Fields) => void;
 
-/** How many pods a sentence names before it only counts them. */
+/** How many pods a message names before it only counts them. */
 const PODS_NAMED = 3;
 
-/** Puts what happens into words; each change once, what lasts ever more rarely. */
+/** Logs what happens: each change once, and lasting conditions at growing intervals. */
 export class LogMessages implements Observer {
   readonly #log: WriteLog;
   readonly #now: () => number;
   readonly #throttle = new Throttle();
   #connectedTo: string | undefined;
-  /** The runtime that does not answer. */
+  /** The runtime that is not answering. */
   #silent: RuntimeName | undefined;
   #podCount: number | undefined;
   #waiting = new Map<string, Failure>();
@@ -45,13 +45,13 @@ export class LogMessages implements Observer {
     this.#log("info", "Main", `host: ${host}`);
   }
 
-  /** A pass was skipped since the kubelet gave no pods. */
+  /** A pass was skipped because the kubelet did not list its pods. */
   kubeletFailed(error: unknown): void {
     this.#connectedTo = undefined;
     this.#logThrottled("warning", "kubelet", "GetPods", `skipped this pass: ${describeError(error)}`);
   }
 
-  /** What a pass saw and plans, before anything is touched. */
+  /** A pass read the pods and made its plan; nothing has been changed yet. */
   looked(list: PodList, failures: readonly Failure[], plan: Plan): void {
     const seen = new Map(failures.map((failure) => [keyOf(failure), failure]));
     const appeared = [...seen].filter(([key]) => !this.#waiting.has(key));
@@ -81,11 +81,11 @@ export class LogMessages implements Observer {
     this.#throttle.retain("candidate", new Set(repairs.flatMap(candidateKeys)));
   }
 
-  /** A list of broken images may not fill the journal: ten containers of one pod and image are one line. */
+  /** Skips must not fill the journal: ten containers of one pod and image are one line. */
   #skipped(skip: Skip): void {
     const { failure: { pod, image }, reason, advice } = skip;
     const text = `cannot repair ${image} for pod ${podName(pod)}: ${reason}: ${advice}`;
-    // The operator who excluded it knows.
+    // The operator excluded it on purpose.
     const level = reason === "excluded" ? "info" : "warning";
     this.#logThrottled(level, skipKey(skip), "Plan", text, { image, pod: podName(pod), reason });
   }
@@ -153,13 +153,13 @@ export class LogMessages implements Observer {
     const text = `cannot repair ${repair.image} for ${pods}: ${reason === undefined ? "" : `${reason}: `}${message}`;
     const next = nextTrySeconds === undefined ? "" : `; next try in ${Math.ceil(nextTrySeconds)} s`;
     const fields = { image: repair.image, result: "failed", ...(reason === undefined ? {} : { reason }) };
-    // Two failures in a row seldom read the same to the letter, so what is news is the reason, not the text.
+    // Consecutive failures seldom have the same text, so a new reason is news, not a new text.
     const news = this.#throttle.shouldLog(
       repairKey(repair),
       reason ?? (runtimeSilent ? "silent" : "failed"),
       this.#now(),
     );
-    // Of a runtime that is away one line is the worklist, not one for each image.
+    // A silent runtime gets one warning, not one for each image.
     this.#log(
       !news ? "debug" : runtimeSilent ? "info" : "warning",
       "Repair",
@@ -168,7 +168,7 @@ export class LogMessages implements Observer {
     );
   }
 
-  /** A mirror that failed is passed over for a while. */
+  /** A mirror failed and is cooling down. */
   mirrorCoolsDown(mirror: string, cooldown: Cooldown): void {
     const seconds = Math.ceil((cooldown.until - this.#now()) / 1000);
     this.#log(
@@ -186,7 +186,7 @@ export class LogMessages implements Observer {
   }
 
   authProblem(mirror: string, problem: string): void {
-    this.#logThrottled("warning", `auth:${mirror}`, "Mirror", `${mirror} is asked without credentials: ${problem}`, {
+    this.#logThrottled("warning", `auth:${mirror}`, "Mirror", `${mirror} is used without credentials: ${problem}`, {
       mirror,
     });
   }
@@ -195,7 +195,10 @@ export class LogMessages implements Observer {
     this.#logThrottled("warning", `anomaly:${message}`, "Provenance", message);
   }
 
-  /** The runtime does not answer; `because` differs from call to call, and is no news. */
+  /**
+   * The runtime does not answer. `because` differs from call to call, so a change of it is not
+   * news.
+   */
   runtimeSilent(silence: Silence): void {
     const text = `${silenceText(silence)}: no image can be pulled until it does`;
     const { short } = this.#silent = silence.runtime;
@@ -218,8 +221,9 @@ export class LogMessages implements Observer {
   }
 
   /**
-   * The runtime's events do not arrive; passes follow the poll interval until they do. A stream that was open is opened
-   * again first, and of a runtime that does not answer that is said, not what follows from it.
+   * The runtime's events do not arrive; passes follow the poll interval until they do. There is no
+   * warning if the stream was open, since it is reopened first, or if the runtime does not answer,
+   * which is reported elsewhere.
    */
   eventsBroke(error: unknown, wasOpen: boolean): void {
     const text = `polling until the events are back: ${describeError(error)}`;
@@ -227,7 +231,7 @@ export class LogMessages implements Observer {
     else this.#logThrottled("warning", "events", "Events", text);
   }
 
-  /** An image of the `keep` list that the rules do not bring. */
+  /** The rules cannot provide an image of the `keep` list. */
   cannotKeep(image: string, { reason, advice }: Refusal): void {
     this.#logThrottled("warning", `keep:${image}`, "Keep", `cannot keep ${image}: ${reason}: ${advice}`, {
       image,
@@ -236,7 +240,7 @@ export class LogMessages implements Observer {
   }
 
   cannotLookAfterKept(images: readonly string[], error: unknown): void {
-    const text = `cannot look after ${images.join(", ")}: ${describeError(error)}`;
+    const text = `cannot check ${images.join(", ")} of the keep list: ${describeError(error)}`;
     if (isSilence(error)) this.#log("debug", "Keep", text);
     else this.#logThrottled("warning", "keep", "Keep", text);
   }
@@ -245,18 +249,20 @@ export class LogMessages implements Observer {
     this.#logThrottled("warning", "ledger", "Ledger", `${describeError(error)}; repairs continue`);
   }
 
-  /** A config that was read again; `mistakes` when it was refused and the old one stays. */
+  /**
+   * The config was read again. `mistakes` is set if it was refused and the old one stays in force.
+   */
   reloaded(file: string, mistakes?: string): void {
     if (mistakes === undefined) this.#log("info", "Config", `${file} is in force`);
     else this.#log("error", "Config", `refused ${file}, the old config stays in force: ${mistakes}`);
   }
 
-  /** A pass ended; `good` when the kubelet gave its pods. */
+  /** A pass ended; `good` if the kubelet listed its pods. */
   passed(good: boolean, seconds: number): void {
     this.#log("debug", "Main", `this pass ${good ? "took" : "failed after"} ${seconds.toFixed(2)} s`);
   }
 
-  /** Something went wrong that nothing expected; the pass is lost, the daemon is not. */
+  /** An unexpected error: the pass is lost, the daemon continues. */
   unexpected(error: unknown): void {
     this.#logThrottled("error", "unexpected", "Main", `this pass failed: ${describeError(error)}`);
   }
@@ -270,7 +276,7 @@ function isSilence(error: unknown): boolean {
   return error instanceof RuntimeError && error.silence !== undefined;
 }
 
-/** `default/a, default/b and 8 more`, each pod once. */
+/** Returns a list such as `default/a, default/b and 8 more`, with each pod once. */
 export function namePods(failures: readonly Failure[]): string {
   const pods = podNames(failures);
   const more = pods.length > PODS_NAMED ? ` and ${pods.length - PODS_NAMED} more` : "";

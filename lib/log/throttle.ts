@@ -1,16 +1,19 @@
-// Lets a message through once, and again only after growing intervals. Time is an argument.
+// Passes a message once, and again only after growing intervals. Time is an argument.
 
-/** Minutes after which an unchanged thing is said again; the last one repeats. */
+/** Minutes until an unchanged message is logged again; the last one repeats. */
 const INTERVALS_MINUTES = [10, 30, 60, 360];
 
-/** Hostile or merely busy nodes must not grow this without end; the oldest are forgotten first. */
+/**
+ * The most keys kept, so that hostile or busy nodes cannot grow memory without limit; the oldest
+ * are forgotten first.
+ */
 const MOST_KEYS = 5000;
 
-/** Keyed by what the message is about; a message that changed is let through at once. */
+/** Keyed by the subject of the message; a changed message passes at once. */
 export class Throttle {
   readonly #said = new Map<string, { text: string; times: number; nextAt: number }>();
 
-  /** Whether to log `text` about `key` at `now` (milliseconds); remembers that it was. */
+  /** Returns whether to log `text` about `key` at `now` (milliseconds), and records it if so. */
   shouldLog(key: string, text: string, now: number): boolean {
     const known = this.#said.get(key);
     const news = known === undefined || known.text !== text;
@@ -23,12 +26,15 @@ export class Throttle {
     return true;
   }
 
-  /** Forgets a key; answers whether anything had been said about it. */
+  /** Forgets a key; returns whether anything had been logged about it. */
   forget(key: string): boolean {
     return this.#said.delete(key);
   }
 
-  /** Forgets every key of this kind (`kind:…`) but these, so that what comes back is news. */
+  /**
+   * Forgets all keys of this kind (`kind:…`) except these, so that a condition that returns is
+   * news.
+   */
   retain(kind: string, keys: ReadonlySet<string>): void {
     for (const key of this.#said.keys()) {
       if (key.startsWith(`${kind}:`) && !keys.has(key)) this.#said.delete(key);

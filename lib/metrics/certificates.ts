@@ -1,5 +1,5 @@
-// When the certificates that the config names expire. They are read each time they are asked for, because whoever renews
-// them tells nobody; a file that cannot be read right now is left out.
+// The expiry times of the certificates that the config names. They are read on every call, since no
+// one announces a renewal; a file that cannot be read is left out.
 
 import { readCertificates } from "../support/certificates.ts";
 import type { CertificateName } from "./metrics.ts";
@@ -11,8 +11,9 @@ export interface CertificateFiles {
 }
 
 /**
- * Seconds since the epoch at which each certificate expires. Our own fails with the first of its chain. Of several
- * authorities any one may be the right one, so only the end of the last is certain to be the end.
+ * Returns when each certificate expires, in seconds since the epoch. The client certificate expires
+ * with the first of its chain. Any of several CAs may be the one in use, so they count as expired
+ * only when the last one is.
  */
 export async function certificateExpiries(files: CertificateFiles): Promise<ReadonlyMap<CertificateName, number>> {
   const own = await endsIn(files.certFile);

@@ -1,5 +1,5 @@
-// Shows the metrics where the config in force wants them seen: on a port, in a file, or nowhere. Whatever goes wrong here
-// costs a warning and never a repair.
+// Exports the metrics where the config says: on a port, to a file, or nowhere. A failure here costs
+// a warning, never a repair.
 
 import type { Level } from "../log/log.ts";
 import type { NodeState } from "../status/node_state.ts";
@@ -9,33 +9,39 @@ import type { CertificateClock, Metrics } from "./metrics.ts";
 import { type MetricsServer, serveMetrics } from "./server.ts";
 import { removeTextfile, writeTextfile } from "./textfile.ts";
 
-/** Where metrics are shown; nowhere when both are left out. */
+/** Where metrics are exported; nowhere if both are omitted. */
 export interface MetricsSettings {
   readonly listen?: ListenAddress;
-  /** Path of a file for node_exporter's textfile collector; it ends in .prom. */
+  /** The path of a file for node_exporter's textfile collector; it ends in .prom. */
   readonly textfile?: string;
 }
 
-/** What an exporter works with. */
+/** The dependencies of an exporter. */
 export interface MetricsExporterOptions {
-  /** Makes the metrics, when the first config asks for them. */
+  /** Creates the metrics, when the first config enables them. */
   readonly load: () => Promise<Metrics>;
   readonly say: (level: Level, text: string) => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Milliseconds between two writes of the file, and between two tries at a port that is taken. */
+  /**
+   * Milliseconds between writes of the file, and between attempts to listen on a port that is
+   * taken.
+   */
   readonly intervalMs?: number;
 }
 
-/** Prometheus asks every 15 s to 60 s as a rule. */
+/** Prometheus usually scrapes every 15 s to 60 s. */
 const INTERVAL_MS = 15_000;
 
 const LISTEN_AGAIN = "retrying until it works";
 
-/** A loop without progress for this long is unhealthy: the unit's WatchdogSec, after which systemd kills it. */
+/**
+ * After this long without progress the loop is unhealthy: the unit's WatchdogSec, after which
+ * systemd kills it.
+ */
 const UNHEALTHY_AFTER_MS = 60_000;
 
-/** The metrics of a daemon and whoever may see them; follows the config from reload to reload. */
+/** Exports the metrics of a daemon; follows the config across reloads. */
 export class MetricsExporter {
   readonly #options: MetricsExporterOptions;
   #metrics: Metrics | undefined;
@@ -45,7 +51,7 @@ export class MetricsExporter {
   #beatAt: number;
   #writes: Promise<void> = Promise.resolve();
   #writesWaiting = 0;
-  /** The last thing that went wrong with each, so that it is said once. */
+  /** The last failure of each, so that it is reported once. */
   readonly #troubles = new Map<"load" | "listen" | "textfile", string>();
 
   constructor(options: MetricsExporterOptions) {
@@ -58,13 +64,15 @@ export class MetricsExporter {
     return this.#server?.url;
   }
 
-  /** The daemon's loop made progress, and this is how its node is. */
+  /** Records that the daemon's loop made progress, and the state of its node. */
   publish(state: NodeState): void {
     this.#beatAt = this.#options.now();
     this.#metrics?.publish(state);
   }
 
-  /** Whether the loop made progress lately. A clock that was set back counts as progress. */
+  /**
+   * Returns whether the loop made progress recently. A clock that was set back counts as progress.
+   */
   health(): { readonly healthy: boolean; readonly sentence: string } {
     const age = Math.max(0, this.#options.now() - this.#beatAt);
     const seconds = Math.round(age / 1000);
@@ -74,8 +82,8 @@ export class MetricsExporter {
   }
 
   /**
-   * Puts settings in force, with the certificates of the same config. Never throws; the file is written beside the
-   * caller's work.
+   * Puts settings in force, with the certificates of the same config. Never throws; the file is
+   * written in the background.
    */
   async follow(settings: MetricsSettings, certificates: CertificateClock): Promise<void> {
     const wanted = settings.listen !== undefined || settings.textfile !== undefined;
@@ -98,7 +106,10 @@ export class MetricsExporter {
     void this.show();
   }
 
-  /** Opens the port if it is not open yet, and writes the file; resolves when it is written. Never throws. */
+  /**
+   * Opens the port if it is not open, and writes the file; resolves when it is written. Never
+   * throws.
+   */
   async show(): Promise<void> {
     const { listen, textfile } = this.#settings;
     const metrics = this.#metrics;
@@ -111,14 +122,14 @@ export class MetricsExporter {
     });
   }
 
-  // One after the other: two writes at once would take each other's draft away.
+  // Runs one after another: concurrent writes would remove each other's draft.
   async #afterWrites(work: () => Promise<void>): Promise<void> {
     this.#writesWaiting++;
     this.#writes = this.#writes.then(work).finally(() => this.#writesWaiting--);
     await this.#writes;
   }
 
-  /** Lets go of the port. The file stays: that its numbers grow old is what tells that the daemon is gone. */
+  /** Closes the port. The file stays: its aging values show that the daemon is gone. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#settings = {};
@@ -149,7 +160,7 @@ export class MetricsExporter {
     try {
       await work();
       if (this.#troubles.delete(what) && what === "textfile") {
-        this.#options.say("info", "the metrics are written again");
+        this.#options.say("info", "writing the metrics again");
       }
     } catch (error) {
       const trouble = describeError(error);

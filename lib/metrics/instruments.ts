@@ -1,5 +1,5 @@
-// The instruments Gilly is measured with: names, units, labels, and the zeros they start from. Labels are short fixed lists
-// and the config's own mirrors, never an image, a pod or a namespace, so that the number of series cannot grow.
+// The instruments: names, units, labels, and initial zeros. Labels are short fixed lists and the
+// mirrors of the config, never an image, a pod or a namespace, so the number of series cannot grow.
 
 import type * as prometheus from "prom-client";
 import { KUBELET_ERROR_KINDS } from "../kubelet/errors.ts";
@@ -14,29 +14,32 @@ import {
 import { RUNTIME_ERROR_KINDS } from "../runtime/errors.ts";
 import { CONTAINER_STATES, type ContainerStateName } from "../status/node_state.ts";
 
-/** The package that knows the exposition format; loaded only where somebody wants metrics. */
+/** The package that implements the exposition format; loaded only if metrics are enabled. */
 export type Library = typeof prometheus;
 
-/** Everything that is measured. */
+/** All instruments. */
 export type Instruments = ReturnType<typeof makeInstruments>;
 
-/** Bucket bounds in seconds: a pass is one answer of the kubelet, a pull anything up to gigabytes over a slow line. */
+/**
+ * Bucket bounds in seconds: a pass takes one answer of the kubelet, a pull up to gigabytes over a
+ * slow line.
+ */
 const PASS_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40];
 const PULL_SECONDS = [0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800];
 
-/** What a pull from a mirror came to; one that cools down is not asked. */
+/** The results of a pull from a mirror; a mirror that is cooling down is not tried. */
 export const PULL_RESULTS = ["delivered", ...PULL_FAILURES] as const;
 
 /** See PULL_RESULTS. */
 export type PullResult = typeof PULL_RESULTS[number];
 
-/** What becomes of a failing container; the reason is empty but for the unrepairable. */
+/** The labels of a failing container; the reason is empty unless it is unrepairable. */
 export interface ContainerLabels {
   readonly state: ContainerStateName;
   readonly reason: UnrepairableReason | "";
 }
 
-/** Everything that can become of one. */
+/** All possible labels of a failing container. */
 export const CONTAINER_LABELS: readonly ContainerLabels[] = [
   ...CONTAINER_STATES.filter((state) => state !== "unrepairable").map((state) => ({ state, reason: "" as const })),
   ...UNREPAIRABLE_REASONS.map((reason) => ({ state: "unrepairable" as const, reason })),
@@ -47,7 +50,7 @@ const REPAIR_LABELS: readonly { readonly result: Outcome["result"]; readonly rea
   ...FINAL_REASONS.map((reason) => ({ result: "failed" as const, reason })),
 ];
 
-/** Makes the instruments in a registry of their own, with a zero for every series that is known beforehand. */
+/** Creates the instruments in their own registry, with a zero for every series known in advance. */
 export function makeInstruments(library: Library) {
   const registry = new library.Registry();
   const common = { registers: [registry] };
@@ -60,7 +63,7 @@ export function makeInstruments(library: Library) {
   const instruments = {
     registry,
     build: gauge("build_info", "Always 1; the labels tell which build this is.", ["version", "deno"]),
-    started: gauge("start_time_seconds", "When the daemon began to count, in Unix time."),
+    started: gauge("start_time_seconds", "When the daemon started, in Unix time."),
     memory: gauge("resident_memory_bytes", "Memory of the process that is resident."),
     passes: seconds("pass", "Passes over the node's pods: how long each took, and how it ended.", PASS_SECONDS),
     lastGoodPass: gauge(
@@ -76,9 +79,12 @@ export function makeInstruments(library: Library) {
     repairs: counter("repairs", "Repairs of images that have ended, by result.", ["result", "reason"]),
     repairsUnderWay: gauge("repairs_under_way", "Repairs of images that are under way."),
     pulls: seconds("pull", "Pulls by the runtime: how long each took, and how it ended.", PULL_SECONDS),
-    pulledBytes: counter("pulled_bytes", "Bytes of the layers that pulls downloaded, as far as the runtime told them."),
-    mirrorPulls: counter("mirror_pulls", "Images asked of a mirror, by what came of it.", ["mirror", "result"]),
-    mirrorUp: gauge("mirror_up", "Whether the mirror delivered when last asked; 1 before it is asked.", ["mirror"]),
+    pulledBytes: counter(
+      "pulled_bytes",
+      "Bytes of the layers that pulls downloaded, as far as the runtime reported them.",
+    ),
+    mirrorPulls: counter("mirror_pulls", "Images requested from a mirror, by result.", ["mirror", "result"]),
+    mirrorUp: gauge("mirror_up", "Whether the mirror delivered when last used; 1 before its first use.", ["mirror"]),
     mirrorCoolingDown: gauge("mirror_cooling_down", "Whether the mirror is cooling down after a failure.", [
       "mirror",
     ]),
@@ -98,7 +104,7 @@ export function makeInstruments(library: Library) {
   return instruments;
 }
 
-// A series that begins at its first event has no increase there, and no alert would see it.
+// A series that begins with its first event shows no increase, so no alert would see that event.
 function startFromZero({ repairs, containers, kubeletErrors, dockerErrors, passes, pulls }: Instruments): void {
   for (const labels of REPAIR_LABELS) repairs.inc(labels, 0);
   for (const labels of CONTAINER_LABELS) containers.set({ ...labels }, 0);

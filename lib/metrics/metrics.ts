@@ -1,5 +1,5 @@
-// The observer that counts, and renders what it counted for Prometheus. It opens nothing and reads no clock; who wants to
-// read the text is somebody else's matter.
+// The observer that counts events, and renders the counts for Prometheus. It opens nothing and
+// reads no clock; lib/metrics/exporter.ts serves the text.
 
 import type { Candidate } from "../images/rules.ts";
 import { KubeletError } from "../kubelet/errors.ts";
@@ -17,23 +17,29 @@ import {
   type PullResult,
 } from "./instruments.ts";
 
-/** Certificates whose end is told: our own to the kubelet, and the authority we trust it by. */
+/**
+ * The certificates whose expiry is exported: our own for the kubelet, and the CA that verifies the
+ * kubelet's.
+ */
 export type CertificateName = "kubelet-client" | "kubelet-ca";
 
-/** Answers the seconds since the epoch at which each certificate expires; one that cannot be read is left out. */
+/**
+ * Returns when each certificate expires, in seconds since the epoch; one that cannot be read is
+ * left out.
+ */
 export type CertificateClock = () => Promise<ReadonlyMap<CertificateName, number>>;
 
-/** What the metrics are told of the process they are in. */
+/** Facts about the process. */
 export interface MetricsOptions {
   readonly version: string;
-  /** Version of the Deno runtime inside. */
+  /** The version of the Deno runtime. */
   readonly deno: string;
-  /** When the process began, in milliseconds since the epoch. */
+  /** When the process started, in milliseconds since the epoch. */
   readonly startedAt: number;
   readonly residentBytes: () => number;
 }
 
-/** Everything counted since it was made. Nothing here throws for what it is told. */
+/** All counts since it was created. Its observer methods never throw. */
 export class Metrics implements Observer {
   readonly #is: Instruments;
   readonly #options: MetricsOptions;
@@ -48,12 +54,12 @@ export class Metrics implements Observer {
     this.#is.configAccepted.set(1);
   }
 
-  /** The media type of what `render` answers. */
+  /** The media type of what `render` returns. */
   get contentType(): string {
     return this.#is.registry.contentType;
   }
 
-  /** Everything in the text format of Prometheus (exposition format 0.0.4). */
+  /** Returns all metrics in the text format of Prometheus (exposition format 0.0.4). */
   async render(): Promise<string> {
     this.#is.memory.set(this.#options.residentBytes());
     const expiries = await this.#certificates();
@@ -62,12 +68,12 @@ export class Metrics implements Observer {
     return await this.#is.registry.metrics();
   }
 
-  /** Tells of these certificates from now on: those of the config in force. */
+  /** Exports these certificates from now on: those of the current config. */
   watchCertificates(certificates: CertificateClock): void {
     this.#certificates = certificates;
   }
 
-  /** The node is in this state now. */
+  /** Records the current state of the node. */
   publish(state: NodeState): void {
     if (state.lastGoodPassAt !== null) this.#is.lastGoodPass.set(Date.parse(state.lastGoodPassAt) / 1000);
     if (state.podCount !== null) this.#is.pods.set(state.podCount);
@@ -120,12 +126,13 @@ export class Metrics implements Observer {
     this.#is.ledgerErrors.inc();
   }
 
-  // A mirror was asked for an image. One that the config no longer has may still be: it is not counted.
+  // Counts a mirror's answer. A pull from a mirror that was removed from the config may still end;
+  // it is not counted.
   #mirrorAnswered(mirror: string, result: PullResult): void {
     if (this.#mirrors.includes(mirror)) this.#is.mirrorPulls.inc({ mirror, result });
   }
 
-  // Mirrors come and go with the config; series of those that went would stay for ever.
+  // Mirrors change with the config; the series of removed ones would otherwise stay forever.
   #showMirrors(mirrors: readonly MirrorState[]): void {
     const hosts = mirrors.map(({ mirror }) => mirror);
     for (const mirror of this.#mirrors.filter((mirror) => !hosts.includes(mirror))) {

@@ -1,5 +1,5 @@
-// The one port Gilly opens, and only where the config says so: /metrics for Prometheus, /healthz for whoever watches the
-// process. GET and HEAD, nothing else; nothing that is asked here changes anything.
+// The only port that Gilly opens, and only if the config says so: /metrics for Prometheus, /healthz
+// for monitoring. It accepts only GET and HEAD, and no request changes anything.
 
 import { describeError } from "../support/errors.ts";
 import {
@@ -11,30 +11,30 @@ import {
   type Question,
 } from "../support/http_server.ts";
 
-/** What the two paths answer. */
+/** Answers the two paths. */
 export interface MetricsHandler {
   readonly contentType: string;
   render(): Promise<string>;
-  /** Whether the daemon's loop makes progress, in a sentence. */
+  /** Returns whether the daemon's loop makes progress, and a sentence about it. */
   health(): { readonly healthy: boolean; readonly sentence: string };
 }
 
-/** The port cannot be had; the message names the address. */
+/** Reports that the port cannot be served; the message names the address. */
 export class MetricsServerError extends Error {
   override name = "MetricsServerError";
 }
 
 /** A server that answers until it is closed. */
 export interface MetricsServer {
-  /** `http://ADDRESS:PORT`, with the port that was really taken. */
+  /** `http://ADDRESS:PORT`, with the actual port. */
   readonly url: string;
-  /** Lets go of the port at once, whoever is still connected. */
+  /** Closes the port at once, even if clients are connected. */
   close(): Promise<void>;
 }
 
 /**
- * Listens and answers. `onEnd` hears when the port was lost, with a MetricsServerError. Throws MetricsServerError when the
- * address is taken or is not of this host.
+ * Listens and answers requests. `onEnd` is called with a MetricsServerError if the port is lost.
+ * Throws MetricsServerError if the address is taken or does not belong to this host.
  */
 export function serveMetrics(
   address: ListenAddress,

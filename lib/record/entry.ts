@@ -1,9 +1,13 @@
-// What the ledger keeps of one image, and what it takes. Pure: modules that touch no disk use entries too.
+// The entries of the ledger, and its interface. Pure: modules that do not touch the disk use
+// entries too.
 
 import { podNames } from "../kubelet/failures.ts";
 import type { RepairEnd } from "../repair/observer.ts";
 
-/** What happened to one image. Times are ISO 8601, durations seconds, sizes bytes. No secret ever stands here. */
+/**
+ * What happened to one image. Times are ISO 8601, durations seconds, sizes bytes. An entry never
+ * contains a secret.
+ */
 export interface LedgerEntry {
   readonly time: string;
   readonly result: "repaired" | "already-present" | "failed" | "unrepairable";
@@ -11,7 +15,7 @@ export interface LedgerEntry {
   /** The normalized name that the kubelet looks up. */
   readonly reference?: string;
   readonly pods: readonly string[];
-  /** Who wanted the image where no pod did; older entries do not tell. */
+  /** What requested the image if no pod did; absent in older entries. */
   readonly askedBy?: string;
   readonly reason?: string;
   /** What a person can do about it. */
@@ -27,13 +31,16 @@ export interface LedgerEntry {
   readonly seconds?: number;
 }
 
-/** Where outcomes are written down. */
+/** Records outcomes. */
 export interface Ledger {
-  /** Adds one line. Throws LedgerError of lib/record/ledger.ts. */
+  /** Appends one line. Throws LedgerError of lib/record/ledger.ts. */
   append(entry: LedgerEntry): Promise<void>;
 }
 
-/** The line about the end of a repair at `time` (milliseconds by the wall clock); `askedBy` wanted it where no pod did. */
+/**
+ * Returns the entry for a repair that ended at `time` (wall clock, in milliseconds). `askedBy` is
+ * what requested the image if no pod did.
+ */
 export function repairEntry({ repair, outcome, seconds }: RepairEnd, time: number, askedBy: string): LedgerEntry {
   const common = {
     time: new Date(time).toISOString(),

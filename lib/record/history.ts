@@ -1,16 +1,16 @@
-// The ledger as a person asks for it: since when, of which pod or image, as a table.
+// Filters the ledger by time, pod and image, and formats it as a table.
 
 import { naturalWidth, type Table, tableLines } from "../support/table.ts";
 import { localTime, sizeText, tookText } from "../support/units.ts";
 import type { LedgerEntry } from "./entry.ts";
 
-/** What is asked for; what is left out lets everything pass. */
+/** The filters of a query; an omitted filter matches everything. */
 export interface HistoryQuery {
   /** Milliseconds since the epoch. */
   readonly since?: number | undefined;
-  /** `NAME` or `NAMESPACE/NAME`; `*` stands for anything. */
+  /** `NAME` or `NAMESPACE/NAME`; `*` matches anything. */
   readonly pod?: string | undefined;
-  /** A part of the image's name, or a pattern of the whole in which `*` stands for anything. */
+  /** A part of the image's name, or a pattern for all of it in which `*` matches anything. */
   readonly image?: string | undefined;
 }
 
@@ -20,8 +20,9 @@ const PODS_NAMED = 3;
 const SECONDS_IN: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 
 /**
- * The time that `--since` means at `now`, in milliseconds since the epoch: a span such as 30m, 2h or 7d, a date, or a date
- * and time of ISO 8601, which is local without a zone. Undefined for anything else.
+ * Returns the time that `--since` means at `now`, in milliseconds since the epoch: a span such as
+ * 30m, 2h or 7d, a date, or an ISO 8601 date and time, which is local without a zone. Returns
+ * undefined for anything else.
  */
 export function sinceTime(text: string, now: number): number | undefined {
   const [, amount, unit] = /^([0-9]{1,9})([smhdw])$/.exec(text) ?? [];
@@ -34,11 +35,11 @@ export function sinceTime(text: string, now: number): number | undefined {
   return Number.isNaN(found) ? undefined : found;
 }
 
-/** A test of entries against a query. */
+/** Returns a predicate that tests entries against a query. */
 export function historyFilter({ since, pod, image }: HistoryQuery): (entry: LedgerEntry) => boolean {
   const isImage = image === undefined ? undefined : textTest(image);
   return (entry) => {
-    // A time that cannot be read is no reason to hide what happened.
+    // An entry with an unreadable time is shown.
     if (since !== undefined && Date.parse(entry.time) < since) return false;
     if (pod !== undefined && !entry.pods.some((name) => isPod(name, pod))) return false;
     const { image: asked, reference, candidate } = entry;
@@ -46,7 +47,7 @@ export function historyFilter({ since, pod, image }: HistoryQuery): (entry: Ledg
   };
 }
 
-/** The lines of the table; pods that the query names stand first in their rows. */
+/** Returns the lines of the table. Pods that match the query come first in their rows. */
 export function historyLines(entries: readonly LedgerEntry[], { pod }: HistoryQuery, width: number): string[] {
   const wide: Table = {
     titles: ["WHEN", "RESULT", "IMAGE", "PODS", "FROM", "DIGEST", "SIZE", "TOOK", "WHY"],
@@ -96,7 +97,10 @@ function why({ reason, advice, message }: LedgerEntry): string {
   return [reason, advice ?? message].filter((part) => part !== undefined).join(": ");
 }
 
-/** Pods, or who else asked. The keep list and `gilly pull` were not told apart before they were recorded. */
+/**
+ * The pods, or what else requested the image. Older entries do not distinguish the keep list from
+ * `gilly pull`.
+ */
 function podsText({ pods, askedBy = "keep list or gilly pull" }: LedgerEntry, wanted: string | undefined): string {
   const asked = (name: string) => wanted !== undefined && isPod(name, wanted) ? 0 : 1;
   const sorted = pods.toSorted((left, right) => asked(left) - asked(right));
@@ -112,7 +116,10 @@ function textTest(wanted: string): (text: string) => boolean {
   return wanted.includes("*") ? wildcard(wanted) : (text) => text.includes(wanted);
 }
 
-/** Whether a text is the pattern from end to end; its time grows with both lengths, never faster. */
+/**
+ * Returns a predicate for texts that match the complete pattern; its time is at most proportional
+ * to the product of both lengths.
+ */
 function wildcard(pattern: string): (text: string) => boolean {
   const [first = "", ...others] = pattern.split("*");
   const last = others.pop();

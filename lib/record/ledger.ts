@@ -1,5 +1,5 @@
-// The ledger: one JSON object a line for everything that was done or refused, in files that follow each other. Only ever
-// appended to; whatever happens to it, repairs go on.
+// The ledger: one JSON object per line for everything that was repaired or refused, in a sequence
+// of rotated files. It is append-only, and repairs continue if it fails.
 
 import type { FileHandle } from "node:fs/promises";
 import { describeError } from "../support/errors.ts";
@@ -8,29 +8,31 @@ import { printableJson } from "../support/text.ts";
 import type { Ledger, LedgerEntry } from "./entry.ts";
 import { makeRoom, openSequence } from "./rotation.ts";
 
-/** The ledger cannot be read or written; the message names the file. */
+/** Thrown when the ledger cannot be read or written; the message names the file. */
 export class LedgerError extends Error {
   override name = "LedgerError";
 }
 
-/** How large the file grows before it is moved aside, and how many that were moved aside stay. */
+/** The size at which the file is rotated, and how many rotated files are kept. */
 export interface LedgerLimits {
   readonly maxBytes: number;
   readonly keep: number;
 }
 
-/** A ledger that keeps nothing, for passes that only look. */
+/** A ledger that records nothing, for commands that only inspect. */
 export const noLedger: Ledger = { append: () => Promise.resolve() };
 
-/** The version of the lines; a line without one is of this version too. */
+/** The version of the lines; a line without a version has this one. */
 export const LEDGER_VERSION = 1;
 
-/** A line longer than this is none of ours, and reading it must not cost memory without end. */
+/**
+ * The longest line. A longer one is not an entry, and reading it must not take unlimited memory.
+ */
 const LONGEST_LINE = 1 << 20;
 
 const USUAL_LIMITS: LedgerLimits = { maxBytes: 10 * 1024 * 1024, keep: 5 };
 
-/** Appends to `file`, which is made (0640) on the first line; its folder must exist. */
+/** Appends to `file`, which is created (0640) with the first line; its folder must exist. */
 export class LedgerFile implements Ledger {
   readonly file: string;
   readonly #limits: LedgerLimits;
@@ -43,7 +45,7 @@ export class LedgerFile implements Ledger {
 
   append(entry: LedgerEntry): Promise<void> {
     const line = `${printableJson({ version: LEDGER_VERSION, ...entry })}\n`;
-    // One after the other: two writes at once could tear each other's line.
+    // Writes run one after another: concurrent writes could garble each other's lines.
     const written = this.#tail.then(() => this.#write(new TextEncoder().encode(line)));
     this.#tail = written.catch(() => {});
     return written;
@@ -62,15 +64,18 @@ export class LedgerFile implements Ledger {
   }
 }
 
-/** What stands in a line: an entry, `newer` when a later version wrote it, or undefined when it cannot be read. */
+/**
+ * The content of a line: `entry` is undefined if it cannot be read; `newer` is set if a later
+ * version wrote it.
+ */
 export interface LedgerLine {
   readonly entry: LedgerEntry | undefined;
   readonly newer: boolean;
 }
 
 /**
- * Every line of the whole sequence, oldest first, in batches so that no more than one of them is held at once. Throws
- * LedgerError; a ledger that is not there is an empty one.
+ * Yields every line of the complete sequence, oldest first, in batches of which only one is held at
+ * a time. Throws LedgerError; a missing ledger is empty.
  */
 export async function* ledgerLines(file: string): AsyncGenerator<readonly LedgerLine[], void, undefined> {
   let files: Deno.FsFile[] = [];
@@ -84,7 +89,10 @@ export async function* ledgerLines(file: string): AsyncGenerator<readonly Ledger
   }
 }
 
-/** Every entry of the whole sequence, oldest first; lines that are torn or not ours are counted, not hidden. */
+/**
+ * Returns every entry of the complete sequence, oldest first, and counts truncated and foreign
+ * lines.
+ */
 export async function readLedger(
   file: string,
 ): Promise<{ entries: LedgerEntry[]; unreadable: number; newer: number }> {
@@ -106,7 +114,7 @@ async function* linesOf(file: Deno.FsFile): AsyncGenerator<readonly LedgerLine[]
   for (let size = await file.read(buffer); size !== null; size = await file.read(buffer)) {
     const texts = (rest + decoder.decode(buffer.subarray(0, size), { stream: true })).split("\n");
     rest = texts.pop()!;
-    // What was cut cannot be whole again, so that the line will count as unreadable.
+    // A line that was cut stays incomplete, so it counts as unreadable.
     if (rest.length > LONGEST_LINE) rest = rest.slice(0, LONGEST_LINE);
     yield texts.filter((text) => text.trim() !== "").map(readLine);
   }
@@ -118,7 +126,7 @@ const TEXTS = [
 ];
 const NUMBERS = ["bytes", "seconds"] as const;
 
-// People edit ledgers, and later versions write them: each field is taken when it is what it should be.
+// People edit ledgers and later versions write them, so each field is taken only if it is valid.
 function readLine(line: string): LedgerLine {
   try {
     const found = JSON.parse(line);
@@ -139,23 +147,23 @@ async function appendLine(path: string, line: Uint8Array): Promise<void> {
   await using file = await openForAppending(path, 0o640);
   const { size } = await file.stat();
   if (size === 0) await giveToOwnerOfFolder(file, path);
-  // A crash or a full disk may have left half a line; it must not swallow this one.
+  // A crash or a full disk may have left a truncated line; this one must not be joined to it.
   if (size > 0 && await endsTorn(file, size)) await writeAll(file, new Uint8Array([0x0a, ...line]));
   else await writeAll(file, line);
 }
 
-// A `gilly once` by root may be who makes the file, and the daemon must be able to go on with it.
-// The open file is given away, not its name: the owner of the folder could have put another file there meanwhile.
+// `gilly once` run by root may create the file, and the daemon must be able to append to it.
+// The open file is changed, not its name: the owner of the folder could have replaced the file.
 async function giveToOwnerOfFolder(file: FileHandle, path: string): Promise<void> {
   try {
     const folder = await Deno.stat(path.includes("/") ? path.replace(/[^/]+$/, "") : ".");
-    // With a second name it may be a file of root's that somebody has linked into a folder of their own.
+    // A file with a second hard link may be one of root's that a user linked into their own folder.
     const { uid, nlink } = await file.stat();
     if (uid === 0 && nlink === 1 && folder.uid !== null && folder.gid !== null && folder.uid !== uid) {
       await file.chown(folder.uid, folder.gid);
     }
   } catch {
-    // Then it stays whose it is, and the daemon will say what it cannot write.
+    // The owner stays the same, and the daemon reports what it cannot write.
   }
 }
 

@@ -1,5 +1,5 @@
-// What was learnt while the process runs. It outlives the config in force: a reload forgets only what the new config makes
-// untrue.
+// What the process has learned. It outlives a config: a reload forgets only what the new config
+// invalidates.
 
 import { parseReference } from "../images/reference.ts";
 import { type Candidate, matchRule, type RegistryMap } from "../images/rules.ts";
@@ -10,28 +10,28 @@ import type { LedgerEntry } from "./entry.ts";
 import { Provenance } from "./provenance.ts";
 import { Refusals } from "./refusals.ts";
 
-/** Filled by repairs and mirrors as they go, and by what the ledger tells of earlier days. */
+/** Filled by repairs and mirrors as they run, and from earlier entries of the ledger. */
 export interface Memory {
-  /** When to try which image again that pods wait for. */
+  /** When to retry images that pods wait for. */
   readonly retries: RetrySchedule;
-  /** The same for images of the `keep` list. */
+  /** When to retry images of the `keep` list. */
   readonly keptRetries: RetrySchedule;
   readonly cooldowns: Cooldowns;
   readonly provenance: Provenance;
   readonly refusals: Refusals;
 }
 
-/** What of a config the memory goes by. */
+/** The part of a config that the memory depends on. */
 export interface MemoryTerms {
   readonly registries: RegistryMap;
   readonly config: {
-    /** Settings of mirrors, by host. */
+    /** The settings of mirrors, by host. */
     readonly mirrors: Readonly<Record<string, unknown>>;
     readonly repair: { readonly backoff: Backoff };
   };
 }
 
-/** A memory of nothing. */
+/** Returns an empty memory. */
 export function emptyMemory(backoff: Backoff): Memory {
   return {
     retries: new RetrySchedule(backoff),
@@ -42,7 +42,7 @@ export function emptyMemory(backoff: Backoff): Memory {
   };
 }
 
-/** Learns from one line of the ledger. */
+/** Learns from one entry of the ledger. */
 export function learn({ provenance, refusals }: Pick<Memory, "provenance" | "refusals">, entry: LedgerEntry): void {
   const { result, reference, candidate, digest } = entry;
   if (result === "repaired" && reference && candidate && digest) provenance.learn({ reference, candidate, digest });
@@ -50,9 +50,9 @@ export function learn({ provenance, refusals }: Pick<Memory, "provenance" | "ref
 }
 
 /**
- * Lets a new config take effect. Back-off and cool-downs stay, but for mirrors whose settings changed or that are gone, and
- * for images that other candidates stand for now. Images that were denied are tried at once: whoever reloads has most
- * often just mended a mirror's credentials, whose file may have kept its name.
+ * Applies a new config. Back-off and cool-downs are kept, except for mirrors that are gone or whose
+ * settings changed, and for images whose candidates changed. Images that were denied are retried at
+ * once: a reload often follows a fix of a mirror's credentials, whose file may have kept its name.
  */
 export function carryOver(memory: Memory, before: MemoryTerms, after: MemoryTerms): void {
   const hosts = new Set(after.registries.mirrors.map(({ host }) => host));

@@ -1,7 +1,8 @@
-// Where each local name's image came from, and which anomalies it has: one mirror merges several origins, so a name can
-// silently get another image than before, or one that belongs to another origin.
+// Where the image of each local name came from, and its anomalies: a mirror may merge several
+// origins, so a name can silently get a different image than before, or one that belongs to another
+// origin.
 
-/** A repair as the ledger keeps it. */
+/** A repair, as recorded in the ledger. */
 export interface Origin {
   /** The name the kubelet looks up. */
   readonly reference: string;
@@ -10,22 +11,25 @@ export interface Origin {
   readonly digest: string;
 }
 
-/** `digest-changed`: this tag had another digest before. `shared-image`: another origin got this very image. */
+/**
+ * `digest-changed`: this tag had another digest before. `shared-image`: another origin got the same
+ * image.
+ */
 export interface Anomaly {
   readonly kind: "digest-changed" | "shared-image";
   readonly message: string;
 }
 
-/** Names that are remembered; beyond that the half that was given an image longest ago is forgotten. */
+/** The most names kept; beyond it, the older half is forgotten. */
 const MOST_NAMES = 10_000;
 
-/** What this node was given so far, by name and by image. */
+/** What this node has pulled so far, by name and by image. */
 export class Provenance {
   readonly #byReference = new Map<string, Origin>();
-  /** `repository@digest` of the mirror, and the reference that was given it first. */
+  /** `repository@digest` of the mirror -> the first reference that got it. */
   readonly #byImage = new Map<string, string>();
 
-  /** Notes a repair; the newest one about a reference counts. */
+  /** Records a repair; it replaces an earlier one of the same reference. */
   learn(origin: Origin): void {
     this.#byReference.delete(origin.reference);
     this.#byReference.set(origin.reference, origin);
@@ -35,7 +39,7 @@ export class Provenance {
     forgetOldest(this.#byImage);
   }
 
-  /** The anomalies in giving `origin.reference` this image; asked before it is learnt. */
+  /** Returns the anomalies of giving `origin.reference` this image; call it before learn(). */
   anomalies(origin: Origin): Anomaly[] {
     const { reference, candidate, digest } = origin;
     const found: Anomaly[] = [];
@@ -59,7 +63,7 @@ export class Provenance {
   }
 }
 
-// Many at once: to find the first of a map is slow after each deletion at its front.
+// Deletes many keys at once: finding the first key of a Map is slow after deletions at its front.
 function forgetOldest(map: Map<string, unknown>): void {
   if (map.size <= MOST_NAMES) return;
   for (const key of map.keys()) {
@@ -72,7 +76,10 @@ function imageOf({ candidate, digest }: Origin): string {
   return `${repositoryOf(candidate)}@${digest}`;
 }
 
-/** The ledger is text that people may edit, so this parses nothing and throws nothing. */
+/**
+ * Returns the reference without tag and digest. People may edit the ledger, so this does not parse
+ * strictly and never throws.
+ */
 function repositoryOf(reference: string): string {
   const name = reference.split("@")[0]!;
   return name.lastIndexOf(":") > name.lastIndexOf("/") ? name.slice(0, name.lastIndexOf(":")) : name;

@@ -1,5 +1,5 @@
-// The observer that writes the ledger: each refusal that a pass comes to and each end of a repair becomes a line, unless it
-// is no news. What is written is learnt as well, so that the next repair knows of it.
+// The observer that writes the ledger: each refusal of a pass and each end of a repair becomes a
+// line, unless it is not news. Written entries are also learned, so that later repairs know them.
 
 import { type Failure, isCreating } from "../kubelet/failures.ts";
 import type { PodList } from "../kubelet/pods.ts";
@@ -10,18 +10,21 @@ import type { Clock } from "../support/clock.ts";
 import { type Ledger, type LedgerEntry, repairEntry } from "./entry.ts";
 import { learn, type Memory } from "./memory.ts";
 
-/** What a recorder works with. */
+/** The dependencies of a recorder. */
 export interface RecorderOptions {
-  /** Hears of lines that could not be written. */
+  /** Notified of lines that could not be written. */
   readonly observer: Observer;
   readonly clock: Clock;
-  /** Learns what is written. */
+  /** Learns the written entries. */
   readonly memory: Pick<Memory, "provenance" | "refusals">;
-  /** Who wants an image that no pod waits for, such as `the keep list`. */
+  /** What requests an image that no pod waits for, such as `the keep list`. */
   readonly askedBy: string;
 }
 
-/** Writes one line after the other, beside the work; until it follows a ledger it writes none. */
+/**
+ * Writes lines one after another, concurrently with other work; writes none until it follows a
+ * ledger.
+ */
 export class Recorder implements Observer {
   readonly #options: RecorderOptions;
   #ledger: Ledger | undefined;
@@ -31,7 +34,7 @@ export class Recorder implements Observer {
     this.#options = options;
   }
 
-  /** Writes into this ledger from now on. */
+  /** Writes to this ledger from now on. */
   follow(ledger: Ledger): void {
     this.#ledger = ledger;
   }
@@ -46,7 +49,7 @@ export class Recorder implements Observer {
     if (isNews(end)) this.#write(repairEntry(end, this.#options.clock.wallTime(), this.#options.askedBy));
   }
 
-  /** Resolves when every line so far is written, or could not be. */
+  /** Resolves when every line so far is written or has failed. */
   async settled(): Promise<void> {
     await this.#written;
   }
@@ -60,9 +63,9 @@ export class Recorder implements Observer {
 }
 
 function isNews({ repair, outcome, before }: RepairEnd): boolean {
-  // An eager repair that found the image there is no news at all: most containers start so.
+  // An eager repair that found the image present is never news: most containers start that way.
   if (outcome.result === "already-present" && repair.failures.every(isCreating)) return false;
-  // A name that stays present, or an image that stays missing, is one line and not one a try.
+  // A name that stays present, or an image that stays missing, gets one line, not one for each try.
   return before?.result !== outcome.result || reasonOf(before) !== reasonOf(outcome);
 }
 

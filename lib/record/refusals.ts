@@ -1,20 +1,21 @@
-// Which refusals the ledger knows already, so that one that lasts is not written down with every pass. Time is handed in.
+// Tracks the refusals that the ledger already has, so that a lasting one is not recorded on every
+// pass. Time is an argument.
 
 import { podName } from "../kubelet/pods.ts";
 import type { Skip } from "../plan/plan.ts";
 import type { LedgerEntry } from "./entry.ts";
 
-/** A refusal that lasts is written down again after this long, so that a ledger that rotates still knows it. */
+/** A lasting refusal is recorded again after this long, so that a rotated ledger still has it. */
 const AGAIN_MS = 24 * 3600 * 1000;
 
-/** Beyond this many the oldest are forgotten, unless they last. */
+/** The most keys kept; beyond it, the oldest are forgotten unless they are current. */
 const MOST_KEYS = 5000;
 
-/** Keyed by pod and image; another reason than before is news. */
+/** Keyed by pod and image; a different reason is news. */
 export class Refusals {
   readonly #written = new Map<string, { readonly reason: string; readonly at: number }>();
 
-  /** Notes what the ledger holds already; entries other than refusals are none of our business. */
+  /** Records an entry that the ledger already has; ignores entries that are not refusals. */
   learn({ result, reason, image, pods, time }: LedgerEntry): void {
     const at = Date.parse(time);
     if (result !== "unrepairable" || reason === undefined || Number.isNaN(at)) return;
@@ -22,7 +23,10 @@ export class Refusals {
     this.#forgetOldest([]);
   }
 
-  /** The entries that these skips deserve at `now` (milliseconds), one for each image and reason; notes them. */
+  /**
+   * Returns the entries to write for these skips at `now` (milliseconds), one for each image and
+   * reason, and records them.
+   */
   fresh(skips: readonly Skip[], now: number): LedgerEntry[] {
     const entries = new Map<string, LedgerEntry & { pods: string[] }>();
     for (const { failure, reason, advice } of skips) {
@@ -49,7 +53,7 @@ export class Refusals {
     this.#written.set(key, { reason, at });
   }
 
-  // To forget one that lasts would write it down again, and so make a line of every pass.
+  // Forgetting a current refusal would record it again, and so add a line on every pass.
   #forgetOldest(skips: readonly Skip[]): void {
     if (this.#written.size <= MOST_KEYS) return;
     const lasting = new Set(skips.map(({ failure: { pod, image } }) => keyOf(podName(pod), image)));

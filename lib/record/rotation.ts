@@ -1,19 +1,22 @@
-// A file and those it was before: FILE, then FILE.1 up to the oldest, FILE.N. The adapter for their names only; what stands
-// in them is the ledger's matter.
+// Rotates a file: FILE, then FILE.1 up to the oldest, FILE.N. Handles only the names;
+// lib/record/ledger.ts handles the contents.
 
 import { realPathForWriting } from "../support/files.ts";
 import { endsWithin } from "../support/timeouts.ts";
 
-/** How long a rotation waits for another process that rotates; the file may grow a little beyond its size meanwhile. */
+/**
+ * How long a rotation waits for another process that rotates; the file may exceed its size a little
+ * in the meantime.
+ */
 const LOCK_MS = 1000;
 
-/** Higher numbers are somebody else's files. */
+/** The highest number of a rotated file; files with higher numbers are not touched. */
 const HIGHEST_NUMBER = 999;
 
 /**
- * Moves `file` to `file.1`, and every older one up by one, when it has no room for `bytes` more below `maxBytes`; at most
- * `keep` older ones stay. Safe to be killed at any instant, and beside another process that does the same: it holds a
- * lock on the file meanwhile. Throws what the file system says.
+ * Moves `file` to `file.1`, and every older one up by one, if `bytes` more would exceed `maxBytes`;
+ * keeps at most `keep` older ones. May be killed at any instant. A lock on the file allows another
+ * process to do the same concurrently. Throws file system errors.
  */
 export async function makeRoom(
   file: string,
@@ -23,13 +26,13 @@ export async function makeRoom(
   const open = await openIfThere(file);
   if (open === undefined) return;
   const { isFile, size, ino } = await open.stat();
-  // A single entry larger than the whole file has room in an empty one.
+  // An empty file always has room, even for an entry larger than `maxBytes`.
   const hasRoom = !isFile || size === 0 || size + bytes <= maxBytes;
   if (hasRoom) return open.close();
   if (!await lockWithin(open, LOCK_MS)) return;
   try {
-    // Another process may have been quicker: then the name is a new file's by now.
-    // Nor is a link moved aside, which is not written to either.
+    // Another process may have rotated first; the name then belongs to a new file.
+    // A symbolic link is not moved, because it is not written to either.
     const real = await realPathForWriting(file);
     if ((await Deno.lstat(real)).ino === ino) await shift(real, keep);
   } catch (error) {
@@ -40,14 +43,16 @@ export async function makeRoom(
 }
 
 /**
- * Opens the whole sequence, oldest first; the caller closes the files. A rotation meanwhile neither hides a file nor shows
- * one twice. Throws what the file system says; what is not there is left out.
+ * Opens the complete sequence, oldest first; the caller closes the files. A concurrent rotation
+ * neither hides a file nor returns one twice. Missing files are left out. Throws other file system
+ * errors.
  */
 export async function openSequence(file: string): Promise<Deno.FsFile[]> {
   const files: Deno.FsFile[] = [];
   const seen = new Set<string>();
   try {
-    // A rotation only ever moves a file up, so who walks up meets each, and some of them perhaps twice.
+    // A rotation only moves files to higher numbers, so walking up finds every file, some possibly
+    // twice.
     for (let number = 0, highest = 0; number <= highest; number++) {
       if (number === highest) highest = Math.max(0, ...await numbersOf(file)) + 1;
       const open = await openIfThere(nameOf(file, number));
@@ -64,7 +69,10 @@ export async function openSequence(file: string): Promise<Deno.FsFile[]> {
   }
 }
 
-/** Every step leaves each file under some name of the sequence; a gap that a killed rotation left is filled. */
+/**
+ * Moves the files up. Every step leaves each file under some name of the sequence; a gap left by a
+ * killed rotation is filled.
+ */
 async function shift(file: string, keep: number): Promise<void> {
   const numbers = await numbersOf(file);
   for (const number of numbers) if (number > keep) await Deno.remove(nameOf(file, number));
@@ -101,7 +109,10 @@ async function openIfThere(file: string): Promise<Deno.FsFile | undefined> {
   }
 }
 
-/** Whether the lock was had in time. If not, the file is closed as soon as the lock comes, since nothing takes it back. */
+/**
+ * Returns whether the lock was acquired in time. If not, the file is closed as soon as the lock is
+ * acquired, because a pending lock cannot be canceled.
+ */
 async function lockWithin(file: Deno.FsFile, ms: number): Promise<boolean> {
   const locked = file.lock(true);
   try {

@@ -1,5 +1,6 @@
-// What the daemon knows of its node, as one plain value that others may read: every failing container in exactly one
-// state, the mirrors and their cool-downs, and how the daemon itself fares.
+// What the daemon knows about its node, as one plain value for other processes: every failing
+// container in exactly one state, the mirrors and their cool-downs, and the condition of the daemon
+// itself.
 
 import { type Failure, isCreating } from "../kubelet/failures.ts";
 import type { Cooldown } from "../mirrors/cooldown.ts";
@@ -10,10 +11,10 @@ import type { RetryRecord } from "../plan/retries.ts";
 import { type Silence, silenceText } from "../runtime/advice.ts";
 import { spanText } from "../support/units.ts";
 
-/** The version of the shape below; a field that is added does not change it. */
+/** The version of the format below; adding a field does not change it. */
 export const STATE_VERSION = 1;
 
-/** Times are ISO 8601; null stands for what is not known or does not apply. */
+/** The state of a node. Times are ISO 8601; null means unknown or not applicable. */
 export interface NodeState {
   readonly version: typeof STATE_VERSION;
   /** The version of the program. */
@@ -22,30 +23,34 @@ export interface NodeState {
   readonly configFile: string;
   readonly startedAt: string;
   readonly writtenAt: string;
-  /** The end of the last pass in which the kubelet gave its pods. */
+  /** The end of the last pass in which the kubelet listed its pods. */
   readonly lastGoodPassAt: string | null;
   readonly podCount: number | null;
   readonly trouble: {
     /** Why the last pass failed. */
     readonly pass: string | null;
-    /** That the config on disk was refused. */
+    /** Set if the config on disk was refused. */
     readonly config: string | null;
-    /** That the runtime does not answer, and why; until it does nothing can be repaired. */
+    /**
+     * Set if the runtime does not answer, with the cause; until it does, nothing can be repaired.
+     */
     readonly engine: string | null;
   };
   readonly totals: {
-    /** Images repaired since the start. */
+    /** Images repaired since the daemon started. */
     readonly repaired: number;
-    /** Tries that failed since the start. */
+    /** Tries that failed since the daemon started. */
     readonly failed: number;
   };
-  /** Images, not containers; those of the keep list that are being pulled count too. */
+  /**
+   * Counts of images, not containers; images of the keep list that are being pulled are included.
+   */
   readonly images: { readonly repairing: number; readonly waiting: number; readonly unrepairable: number };
   readonly containers: readonly ContainerState[];
   readonly mirrors: readonly MirrorState[];
 }
 
-/** What becomes of a failing container; each is in exactly one. */
+/** The states of a failing container; each is in exactly one. */
 export const CONTAINER_STATES = ["repaired", "repairing", "waiting", "unrepairable"] as const;
 
 /** See CONTAINER_STATES. */
@@ -56,25 +61,26 @@ export interface ContainerState {
   readonly namespace: string;
   readonly pod: string;
   readonly container: string;
-  /** The reference as the manifest spells it. */
+  /** The reference as written in the manifest. */
   readonly image: string;
-  /** Why it waits, in the kubelet's word. */
+  /** The kubelet's waiting reason. */
   readonly waitingReason: string;
   readonly state: ContainerStateName;
   /** Why it is unrepairable or waits; see UnrepairableReason and CandidateFailure. */
   readonly reason: string | null;
-  /** What a person can do, where only a person can. */
+  /** What a person can do, if only a person can. */
   readonly advice: string | null;
-  /** What the last try came to. */
+  /** The result of the last try. */
   readonly message: string | null;
   readonly nextTryAt: string | null;
-  /** The mirror that delivered, is being asked, or was asked last. */
+  /** The mirror that delivered, is being tried, or was tried last. */
   readonly mirror: string | null;
 }
 
 /**
- * A mirror of the rules. One that failed stays so until it delivers; while it cools down it is not asked. Of one that did not
- * fail nothing is known while the runtime, which does the asking, does not answer.
+ * A mirror of the rules. After a failure it stays failed until it delivers; while it is cooling
+ * down it is not tried. A mirror that did not fail is `unknown` while the runtime, which does the
+ * pulling, does not answer.
  */
 export interface MirrorState {
   readonly mirror: string;
@@ -83,10 +89,13 @@ export interface MirrorState {
   readonly because: string | null;
 }
 
-/** What a state is made from. Times are milliseconds since the epoch, by the clock that decisions go by. */
+/**
+ * The facts that a state is made from. Times are milliseconds since the epoch, by the clock used
+ * for decisions.
+ */
 export interface NodeFacts {
   readonly now: number;
-  /** The same moment by the clock on the wall, which is what a state tells. */
+  /** Converts a time to the wall clock, which states use. */
   readonly toWallTime: (at: number) => number;
   readonly gilly: string;
   readonly pid: number;
@@ -105,15 +114,15 @@ export interface NodeFacts {
     underWay(name: string): boolean;
   };
   readonly retry: (name: string) => RetryRecord | undefined;
-  /** Hosts of the mirrors of the config in force, each once. */
+  /** The hosts of the mirrors of the current config, each once. */
   readonly mirrors: readonly string[];
   /** Every mirror that failed and has not delivered since. */
   readonly cooldowns: ReadonlyMap<string, Cooldown>;
-  /** The mirror that is asked for an image now. */
+  /** Returns the mirror that an image is being pulled from now. */
   readonly mirrorFor: (name: string) => string | undefined;
 }
 
-/** Puts together what is known. */
+/** Returns the state for these facts. */
 export function nodeState(facts: NodeFacts): NodeState {
   const { last, trouble, repairs } = facts;
   const containers = last === undefined ? [] : containerStates(last.pass, facts);
@@ -141,7 +150,10 @@ export function nodeState(facts: NodeFacts): NodeState {
   };
 }
 
-/** One line at `now`, by the clock on the wall: `Checked 12 pods 3 s ago: 1 repairing, 0 unrepairable; 41 repaired since start`, troubles first. */
+/**
+ * Returns one line at `now`, by the wall clock, troubles first: `Checked 12 pods 3 s ago: 1
+ * repairing, 0 unrepairable; 41 repaired since start`.
+ */
 export function statusLine(
   { trouble, lastGoodPassAt, podCount, images, totals }: Omit<NodeState, "version">,
   now: number,
@@ -164,7 +176,8 @@ function containerStates({ plan }: Pass, facts: NodeFacts): ContainerState[] {
     const standing = underWay
       ? standingOf(repair, facts)
       : standingAfter(facts.retry(repair.name) ?? waiting.get(repair), facts);
-    // A container that merely waits to be created fails nothing; only the work that is done for it is worth a line.
+    // A container that only waits to be created is not failing; it is listed only while its image
+    // is being repaired.
     const failures = repair.failures.filter((failure) => underWay || !isCreating(failure));
     return failures.map((failure) => ({ ...named(failure), ...standing }));
   });
@@ -203,7 +216,7 @@ function standingAfterFailure(failed: Failed): Omit<Standing, "nextTryAt"> {
   if (reason === undefined) {
     return { state: "waiting", reason: last?.failure ?? "failed", advice: null, message, mirror };
   }
-  // The message about what mirrors said is the advice already; see failedOutcome.
+  // The message about the mirrors' answers already is the advice; see failedOutcome.
   const advice = reason === "digest-on-classic-store" ? adviceOn(reason) : message;
   return { state: "unrepairable", reason, advice, message, mirror };
 }
@@ -221,7 +234,7 @@ function mirrorStates(facts: NodeFacts): MirrorState[] {
         mirror,
         state: "unknown",
         coolingDownUntil: null,
-        because: `not asked while ${trouble.engine.runtime.called} does not answer`,
+        because: `not used while ${trouble.engine.runtime.called} does not answer`,
       };
     }
     const state = now < cooldown.until ? "cooling-down" : "failed";

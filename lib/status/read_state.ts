@@ -1,35 +1,35 @@
-// The text of a state file back into a state. Another version of the program may have written it, so each part is taken
-// when it is what it should be, and what is missing is said.
+// Parses the text of a state file. Another version of the program may have written it, so each part
+// is taken only if it is valid, and what is missing is reported.
 
 import * as z from "zod/mini";
 import { isFields } from "../support/json.ts";
 import { type ContainerStateName, type MirrorState, type NodeState, STATE_VERSION } from "./node_state.ts";
 
-/** What a state file holds, and what of it could not be understood, in sentences. */
+/** The contents of a state file, and what could not be understood, in sentences. */
 export interface ReadState {
-  /** Undefined when nothing of it is of use. */
+  /** Undefined if nothing in it is usable. */
   readonly state: NodeState | undefined;
   readonly problems: readonly string[];
 }
 
-/** Why no daemon stands behind a state file. */
+/** Why no running daemon belongs to a state file. */
 export interface NoDaemon {
   readonly because: string;
-  /** Its process is there and has said nothing for long. */
+  /** Its process exists but has written nothing for long. */
   readonly silent: boolean;
 }
 
-/** What to do about a daemon that does not run, and about one that says nothing. */
+/** What to do about a daemon that is not running, and (RESTART) about one that is silent. */
 export const START = "systemctl start gilly; journalctl -u gilly -n 20 says why it stopped";
 /** See START. */
 export const RESTART = "systemctl restart gilly; journalctl -u gilly -n 20 says what it did last";
 
-// What is not as it should be counts as unknown, but for what makes a container or a mirror that one.
+// Invalid values count as unknown, except for the fields that identify a container or a mirror.
 const textOr = (unknown: string) => z.catch(z.string(), unknown);
 const note = z.catch(z.nullable(z.string()), null);
 const time = z.catch(z.nullable(z.string().check(z.refine((text) => !Number.isNaN(Date.parse(text))))), null);
 const count = z.catch(z.number(), 0);
-/** A word of a list that a newer version may have made longer. */
+/** A word from a list that a newer version may have extended. */
 const word = <Word extends string>() => z.custom<Word>((value) => typeof value === "string");
 
 const CONTAINER = z.object({
@@ -69,12 +69,12 @@ const STATE = z.object({
   mirrors: z.catch(z.array(z.unknown()), []),
 });
 
-/** An object of which nothing has to be there, not even itself. */
+/** An object that may be missing, as may each of its fields. */
 function partly<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.pipe(z.transform((value) => isFields(value) ? value : {}), z.object(shape));
 }
 
-/** Reads the text of a state file. Never throws. */
+/** Parses the text of a state file. Never throws. */
 export function readNodeState(text: string): ReadState {
   let parsed: unknown;
   try {

@@ -1,4 +1,4 @@
-// The state of a node as a person reads it, in as many characters a line as there are.
+// Formats the state of a node for people, for a given line width.
 
 import { naturalWidth, type Table, tableLines } from "../support/table.ts";
 import { printable, wrap } from "../support/text.ts";
@@ -6,10 +6,13 @@ import { spanText } from "../support/units.ts";
 import type { ContainerState, ContainerStateName, NodeState } from "./node_state.ts";
 import { statusLine } from "./node_state.ts";
 
-/** What needs a person stands first. */
+/** The order of states; those that need a person come first. */
 const ORDER: readonly ContainerStateName[] = ["unrepairable", "waiting", "repairing", "repaired"];
 
-/** The lines of `gilly status`: the daemon's own status line, failing containers, mirrors, and the daemon itself. */
+/**
+ * Returns the lines of `gilly status`: the daemon's own status line, failing containers, mirrors,
+ * and the daemon itself.
+ */
 export function statusLines(state: NodeState, now: number, width: number): string[] {
   return [
     ...wrap(printable(statusLine(state, now)), width),
@@ -73,7 +76,7 @@ function mirrorLines({ mirrors }: NodeState, now: number, width: number): string
     state === "cooling-down" && coolingDownUntil !== null
       ? `cooling down, ${spanText((Date.parse(coolingDownUntil) - now) / 1000)} left`
       : state === "failed"
-      ? "failed last time, may be asked again"
+      ? "failed last time, may be retried"
       : state;
   const wide: Table = {
     titles: ["MIRROR", "STATE", "WHY"],
@@ -106,7 +109,7 @@ function rank({ state }: ContainerState): number {
   return place < 0 ? ORDER.length : place;
 }
 
-/** The first twelve digits tell digests apart on one screen. */
+/** Shortens a digest; twelve digits are enough to distinguish digests on one screen. */
 function shortDigest(image: string): string {
   return image.replace(/(@sha256:[0-9a-f]{12})[0-9a-f]{52}$/, "$1…");
 }

@@ -1,5 +1,5 @@
-// The adapter for the daemon's state file in its runtime directory: written whole or not at all, readable by everybody, gone
-// when the daemon is. It never stops or delays the daemon.
+// The adapter for the daemon's state file in its runtime directory: written atomically, readable by
+// everyone, removed when the daemon stops. It never stops or delays the daemon.
 
 import { removeFile, writeAtomically } from "../support/files.ts";
 import { printableJson } from "../support/text.ts";
@@ -7,22 +7,24 @@ import { spanText } from "../support/units.ts";
 import type { NodeState } from "./node_state.ts";
 import { type NoDaemon, readNodeState } from "./read_state.ts";
 
-/** Where the runtime directory is when the environment does not say so. */
+/** The runtime directory if the environment does not name one. */
 export const DEFAULT_RUNTIME_DIRECTORY = "/run/gilly";
 
-/** A daemon writes every fifteen seconds at the latest, and systemd kills one whose loop hangs for sixty. */
+/** A daemon writes at least every 15 s, and systemd kills one whose loop hangs for 60 s. */
 const STALE_AFTER_SECONDS = 90;
 
-/** A state that did not change is written again after this long, for the ages in it. */
+/** An unchanged state is written again after this long, for the ages in it. */
 const AGAIN_MS = 10_000;
 
-/** The path of the state file; `runtimeDirectory` is RUNTIME_DIRECTORY of the environment. */
+/**
+ * Returns the path of the state file; `runtimeDirectory` is RUNTIME_DIRECTORY from the environment.
+ */
 export function stateFileIn(runtimeDirectory: string | undefined): string {
-  // systemd separates several directories by colons; the unit has one.
+  // systemd separates directories with colons; the unit has one.
   return `${runtimeDirectory?.split(":")[0] || DEFAULT_RUNTIME_DIRECTORY}/state.json`;
 }
 
-/** Writes states to a file. Nothing here throws; the first failure is told once, until a write succeeds. */
+/** Writes states to a file. Never throws; a failure is reported once, until a write succeeds. */
 export class StateFile {
   readonly #path: string;
   readonly #onFailure: (error: unknown) => void;
@@ -37,14 +39,17 @@ export class StateFile {
     this.#onFailure = onFailure;
   }
 
-  /** Writes the state beside the caller's work, if it says anything new; of states that come meanwhile only the last. */
+  /**
+   * Writes the state in the background if anything in it is new; of states published during a
+   * write, only the last is kept.
+   */
   publish(state: NodeState): void {
     if (this.#closed) return;
     this.#next = state;
     this.#writing ??= this.#writeNext().finally(() => this.#writing = undefined);
   }
 
-  /** Takes the file away, unless another daemon has put its own in its place. */
+  /** Removes the file, unless another daemon has replaced it with its own. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#next = undefined;
@@ -54,7 +59,7 @@ export class StateFile {
       const { pid } = JSON.parse(await Deno.readTextFile(this.#path));
       if (pid === Deno.pid) await removeFile(this.#path);
     } catch {
-      // It is gone already, or whoever reads it will see that its daemon is.
+      // It is already gone, or its readers will find that its daemon is.
     }
   }
 
@@ -82,7 +87,9 @@ export class StateFile {
   }
 }
 
-/** The text of a state file, or undefined when there is none. Throws what the file system says. */
+/**
+ * Returns the text of a state file; undefined if there is none. Throws other file system errors.
+ */
 export async function readStateText(path: string): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(path);
@@ -92,12 +99,15 @@ export async function readStateText(path: string): Promise<string | undefined> {
   }
 }
 
-/** What a state file says, if a daemon stands behind it; else why none does. */
+/** The contents of a state file if its daemon is running; otherwise why it is not. */
 export type SeenDaemon =
   & { readonly problems: readonly string[] }
   & ({ readonly state: NodeState } | { readonly state: undefined } & NoDaemon);
 
-/** Looks for the daemon behind a state file, at `now` (milliseconds since the epoch). Throws what the file system says. */
+/**
+ * Reads a state file and checks its daemon at `now` (milliseconds since the epoch). Throws file
+ * system errors.
+ */
 export async function seeDaemon(file: string, now: number): Promise<SeenDaemon> {
   const none = (because: string, problems: readonly string[] = [], silent = false) => (
     { state: undefined, because, problems, silent }
@@ -116,7 +126,7 @@ export async function seeDaemon(file: string, now: number): Promise<SeenDaemon> 
   return { state, problems };
 }
 
-/** Whether a process is there; undefined when /proc does not tell (proc(5), hidepid). */
+/** Returns whether a process exists; undefined if /proc does not show it (proc(5), hidepid). */
 export async function isAlive(pid: number): Promise<boolean | undefined> {
   const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
   if (await exists(`/proc/${pid}`)) return true;
@@ -124,8 +134,8 @@ export async function isAlive(pid: number): Promise<boolean | undefined> {
 }
 
 /**
- * Calls back whenever the file may have changed, until its folder goes away or the signal is aborted; at once when it
- * cannot be watched. Never throws.
+ * Calls `onChange` whenever the file may have changed. Resolves when its folder is removed or the
+ * signal is aborted, or at once if it cannot be watched. Never throws.
  */
 export async function watchStateFile(path: string, onChange: () => void, signal: AbortSignal): Promise<void> {
   const [folder, name] = /^(.*)\/([^/]*)$/s.exec(path)?.slice(1) ?? [".", path];
@@ -140,11 +150,12 @@ export async function watchStateFile(path: string, onChange: () => void, signal:
     }
     signal.removeEventListener("abort", stop);
   } catch {
-    // No folder, or no watches left on this host: whoever asks looks now and then anyway.
+    // There is no folder, or this host has no watches left: the caller also polls.
   }
 }
 
-// What a reader would call the same; the time of the last pass moves with every pass.
+// Equal for states that readers consider the same; the time of the last pass changes with every
+// pass.
 function fingerprintOf(state: NodeState): string {
   return JSON.stringify({ ...state, writtenAt: "", lastGoodPassAt: state.lastGoodPassAt === null });
 }
