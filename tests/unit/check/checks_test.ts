@@ -1,4 +1,4 @@
-// Holds lib/check/checks.ts to its order, and to a check that breaks costing its own findings alone.
+// Tests lib/check/checks.ts: the order of findings, and that a check that throws fails alone.
 
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { checkNode } from "../../../lib/check/checks.ts";
@@ -12,7 +12,7 @@ function contextWith(signal: AbortSignal): CheckContext {
 
 const never = new AbortController().signal;
 
-Deno.test("findings stand in the order of the checks, and a check that breaks costs its own alone", async () => {
+Deno.test("findings follow the order of the checks, and a check that throws fails alone", async () => {
   const slow = Promise.withResolvers<Finding[]>();
   const found = checkNode(contextWith(never), {
     slow: () => slow.promise,

@@ -1,4 +1,5 @@
-// Holds lib/check/credentials.ts: files with secrets that every user may open. Open mirrors: auth_paths_test.ts.
+// Tests lib/check/credentials.ts: secret files that every user may open. Open mirrors are in
+// auth_paths_test.ts.
 
 import { assertEquals } from "@std/assert";
 import { checkSecretFile } from "../../../lib/check/credentials.ts";

@@ -1,4 +1,4 @@
-// Holds lib/check/daemon.ts to the troubles that a state tells of.
+// Tests lib/check/daemon.ts: the findings about trouble that a state reports.
 
 import { assertEquals } from "@std/assert";
 import { checkState } from "../../../lib/check/daemon.ts";
@@ -6,7 +6,7 @@ import { readNodeState } from "../../../lib/status/read_state.ts";
 
 const NOW = Date.UTC(2026, 10, 1, 12);
 
-Deno.test("a daemon in trouble and a mirror that cools down are warnings", () => {
+Deno.test("a daemon in trouble and a mirror that is cooling down are warnings", () => {
   const at = new Date(NOW).toISOString();
   const mirrors = [
     { mirror: "up.example", state: "up", coolingDownUntil: null, because: null },
@@ -28,7 +28,7 @@ Deno.test("a daemon in trouble and a mirror that cools down are warnings", () =>
     ["cool-down of tired.example", "warn"],
     ["cool-down of down.example", "warn"],
   ]);
-  assertEquals(findings[1]!.message, "is not asked for another 3 s: 503");
+  assertEquals(findings[1]!.message, "is not used for another 3 s: 503");
   const withoutEngine = readNodeState(JSON.stringify({ version: 1, pid: 1, writtenAt: at, trouble: away })).state!;
   const [{ verdict, message, remedy } = { verdict: "ok", message: "", remedy: "" }] = checkState(withoutEngine, NOW);
   assertEquals([verdict, remedy], ["warn", "see the runtime above; the daemon resumes automatically"]);

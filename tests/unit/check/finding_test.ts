@@ -1,9 +1,9 @@
-// Holds lib/check/finding.ts: findings as lines, and the worst of them.
+// Tests lib/check/finding.ts: findings as lines, and the worst verdict among them.
 
 import { assertEquals } from "@std/assert";
 import { fail, ok, renderFindings, warn, worstOf } from "../../../lib/check/finding.ts";
 
-Deno.test("findings are one line each for grep, and folded for a terminal, with the sum below", () => {
+Deno.test("findings are printed unwrapped for grep and wrapped for a terminal, with the totals below", () => {
   const findings = [ok("a", "fine"), warn("b", "it is not quite as it should be", "do this and that"), fail("c", "no")];
   assertEquals(
     renderFindings(findings, undefined),

@@ -1,9 +1,9 @@
-// Holds lib/check/kept.ts to saying of a kept image no more than is known.
+// Tests lib/check/kept.ts: a finding about a kept image states only what is known.
 
 import { assertEquals } from "@std/assert";
 import { checkKept } from "../../../lib/check/kept.ts";
 
-Deno.test("a mirror that does not answer is not said to lack an image that is to be kept", () => {
+Deno.test("a mirror that does not answer is not reported as lacking a kept image", () => {
   const of = (state: "lost" | "unanswered" | "unknown") => {
     const { verdict, message, remedy } = checkKept("gcr.io/pause:3", { state, because: "B" });
     return [verdict, message, remedy];

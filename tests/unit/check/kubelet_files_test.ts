@@ -1,4 +1,4 @@
-// Holds lib/check/kubelet_files.ts: how long certificates last, and whom they name.
+// Tests lib/check/kubelet_files.ts: when certificates expire, and whom they name.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { checkAuthorities, checkClientCertificate, checkRights, expiry } from "../../../lib/check/kubelet_files.ts";
@@ -13,7 +13,7 @@ const facts = (days: number, rest: Partial<CertificateFacts> = {}): CertificateF
   { commonName: "gilly", organizations: [], notBefore: NOW - DAY, notAfter: NOW + days * DAY, ...rest }
 );
 
-Deno.test("a certificate's facts are those that it was issued with", () => {
+Deno.test("the facts read from a certificate are those that it was issued with", () => {
   const authority = makeAuthority("cluster");
   const notAfter = new Date(Date.UTC(2030, 0, 2, 3, 4, 5));
   const { certificatePem } = authority.issueClient({ commonName: "a, b=c", organization: "system:masters", notAfter });
@@ -43,13 +43,13 @@ for (
   });
 }
 
-Deno.test("of several authorities the one that lasts longest counts, and expired ones are counted", () => {
+Deno.test("of several CAs, the one that expires last decides, and the message counts the expired ones", () => {
   const { verdict, message } = checkAuthorities("ca.crt", [facts(-3), facts(300)], NOW);
   assertEquals(verdict, "ok");
   assertStringIncludes(message, "2 certificates, 1 of them expired");
 });
 
-Deno.test("a certificate that is not valid yet points at the clock", () => {
+Deno.test("a certificate that is not yet valid suggests checking the clock", () => {
   const early = checkClientCertificate("client.crt", facts(300, { notBefore: NOW + DAY }), NOW);
   assertEquals([early.verdict, early.remedy], ["fail", "check this host's clock"]);
 });
@@ -59,7 +59,7 @@ for (
     ["an administrator of every cluster", { organizations: ["system:masters"] }, "warn"],
     ["kubeadm's administrators since 1.29", { organizations: ["x", "kubeadm:cluster-admins"] }, "warn"],
     ["the API server itself", { commonName: "kube-apiserver-kubelet-client" }, "warn"],
-    ["a user of its own", { organizations: ["operators"] }, "ok"],
+    ["a dedicated user", { organizations: ["operators"] }, "ok"],
   ] as const
 ) {
   Deno.test(`a certificate of ${subject} is ${verdict}`, () => {

@@ -1,4 +1,4 @@
-// Holds lib/check/kubelet.ts to a next step for every way in which a kubelet fails.
+// Tests lib/check/kubelet.ts: every way in which a kubelet fails comes with a remedy.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { checkKubeletFailure, checkPods } from "../../../lib/check/kubelet.ts";
@@ -12,7 +12,7 @@ for (
       "unreachable",
       "invalid peer certificate: UnknownIssuer",
       "kubelet certificate",
-      "does not vouch for",
+      "does not verify",
       "put its CA into /etc/gilly/ca.crt",
     ],
     [
@@ -57,7 +57,7 @@ for (
     ["unexpected", "answered 200, but not with pods", "kubelet pods", "not with pods", "10250"],
   ] as const
 ) {
-  Deno.test(`a kubelet with "${text.slice(0, 60)}" fails as ${name}, with what to do`, () => {
+  Deno.test(`a kubelet error "${text.slice(0, 60)}" fails "${name}" with a remedy`, () => {
     const finding = checkKubeletFailure(URL_OF_KUBELET, { kind, text }, "/etc/gilly/ca.crt").at(-1)!;
     assertEquals([finding.verdict, finding.name], ["fail", name]);
     assertStringIncludes(finding.message, message);
@@ -65,7 +65,7 @@ for (
   });
 }
 
-Deno.test("a kubelet on the read-only port has no certificate to judge, and a malformed pod is a warning", () => {
+Deno.test("a kubelet on the read-only port has no certificate to check, and a malformed pod is a warning", () => {
   const findings = checkPods("http://worker-10:10255", readPodList({ items: [{ metadata: {} }] }));
   assertEquals(findings.map(({ name, verdict }) => [name, verdict]), [["kubelet", "ok"], ["kubelet pods", "warn"]]);
 });

@@ -1,4 +1,4 @@
-// Holds lib/check/mirrors.ts: what is asked of a mirror, and what is made of its answer.
+// Tests lib/check/mirrors.ts: how a mirror is probed, and the finding for its answer.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { checkMirrorFailure, probesOf } from "../../../lib/check/mirrors.ts";
@@ -30,7 +30,7 @@ for (
   });
 }
 
-Deno.test("every mirror is asked once, below the path of its first rule, for a name that no image has", () => {
+Deno.test("every mirror is probed once, below the path of its first rule, for an image that does not exist", () => {
   const rules = [
     { origin: "gcr.io", mirrors: ["Mirror.example", "m2.example:5000/quay"] },
     { origin: "quay.io:443", mirrors: ["mirror.example/other", "h.example/{registry}"] },

@@ -1,4 +1,4 @@
-// Holds lib/check/runtime.ts to a next step for every way in which a runtime fails.
+// Tests lib/check/runtime.ts: every way in which a runtime fails comes with a remedy.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { checkRuntimeFailure } from "../../../lib/check/runtime.ts";
@@ -16,12 +16,12 @@ for (
     [
       "No such file or directory (os error 2)",
       "does not exist",
-      "docker.socket of the config right? If it is: systemctl start docker",
+      "check docker.socket in the config; if it is correct: systemctl start docker",
     ],
     ["Connection refused (os error 111)", "nothing listens", "systemctl start docker; journalctl -u docker -n 20"],
   ] as const
 ) {
-  Deno.test(`a Docker socket that says "${text}" comes with the next step`, () => {
+  Deno.test(`a Docker socket error "${text}" comes with a remedy`, () => {
     const [finding] = checkRuntimeFailure(DOCKER, { kind: "unreachable", text }, "docker");
     assertEquals(finding!.verdict, "fail");
     assertStringIncludes(finding!.message, message);

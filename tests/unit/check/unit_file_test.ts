@@ -21,7 +21,7 @@ LoadCredential=of-host:/etc/%H.pem
 LoadCredential=percent:/etc/50%%.pem
 `;
 
-Deno.test("values come from their own section, over all texts, and an empty one takes back those before it", () => {
+Deno.test("values come from their own section across all texts, and an empty value resets those before it", () => {
   assertEquals(valuesOf([UNIT], "Service", "Type"), ["notify"]);
   assertEquals(valuesOf([UNIT, "[Service]\nType=\nType=simple\n"], "Service", "Type"), ["simple"]);
   assertEquals(valuesOf(["Type=outside\n[Service]\n"], "Service", "Type"), []);
@@ -46,13 +46,13 @@ for (
   });
 }
 
-Deno.test("a drop-in names another file for a credential, or takes all of them back", () => {
+Deno.test("a drop-in replaces the file of a credential, or resets all credentials", () => {
   const other = "[Service]\nLoadCredential=client.crt:/etc/gilly/client.crt\n";
   assertEquals(originOf("client.crt", [UNIT, other]), { file: "/etc/gilly/client.crt" });
   assertEquals(originOf("old", [UNIT, `[Service]\nLoadCredential=\n${other}`]), undefined);
 });
 
-Deno.test("a path unit's files are those that it watches for a change", () => {
+Deno.test("a path unit's files are those that it watches for changes", () => {
   const unit = "[Path]\nPathExists=/no\nPathChanged=/a\nPathModified=/b\n";
   assertEquals(watchedBy([unit, "[Path]\nPathChanged=/c\n"]), ["/a", "/c", "/b"]);
 });

@@ -1,4 +1,4 @@
-// Holds lib/check/unrepairable.ts to the containers that count.
+// Tests lib/check/unrepairable.ts: which containers count.
 
 import { assertEquals } from "@std/assert";
 import { checkUnrepairable } from "../../../lib/check/unrepairable.ts";
@@ -6,7 +6,7 @@ import { compileExclusions } from "../../../lib/images/exclusions.ts";
 import { compileRules } from "../../../lib/images/rules.ts";
 import { readPodList } from "../../../lib/kubelet/pods.ts";
 
-Deno.test("what cannot be repaired counts only where a rule applies and the pod may still start", () => {
+Deno.test("an unrepairable container counts only if a rule applies and the pod may still start", () => {
   const digest = `sha256:${"a".repeat(64)}`;
   const pod = (name: string, image: string, more: object = {}) => (
     { metadata: { name, ...more }, spec: { containers: [{ name: "app", image }] } }

@@ -1,9 +1,9 @@
-// Holds lib/check/waiting.ts: what of the waiting pods is worth a warning.
+// Tests lib/check/waiting.ts: which waiting pods are worth a warning.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { checkWaiting } from "../../../lib/check/waiting.ts";
 
-Deno.test("pods that wait are a warning only when nobody excluded them and nothing brings their image", () => {
+Deno.test("waiting pods are a warning only if one of them is neither excluded nor repairable", () => {
   const left = (reason: "excluded" | "no-rule", podName: string) => ({ pod: podName, reason, advice: `do ${reason}` });
   assertEquals(checkWaiting(3, 0, []).verdict, "ok");
   assertEquals(checkWaiting(3, 2, [left("excluded", "a/b")]).verdict, "ok");

@@ -1,4 +1,4 @@
-// Holds lib/commands/command_line.ts to understanding argv as people type it, and to saying what to type instead.
+// Tests lib/commands/command_line.ts: accepted command lines, and what a refusal suggests.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { type Arguments, type Command, readCommandLine } from "../../../lib/commands/command_line.ts";
@@ -33,7 +33,7 @@ function help(argv: readonly string[], commands: readonly Command[] = SAMPLE): s
   return request.help;
 }
 
-/** Argv, and the flags that differ from none at all, and the operands. */
+/** Argv, the flags that differ from their defaults, and the operands. */
 const UNDERSTOOD: readonly (readonly [readonly string[], Arguments["flags"], readonly string[]])[] = [
   [["run"], {}, []],
   [["run", "--config", "a.yaml"], { config: "a.yaml" }, []],
@@ -64,7 +64,7 @@ for (const [argv, flags, words] of UNDERSTOOD) {
   });
 }
 
-/** Argv, and what the message says. */
+/** Argv, and a part of the message. */
 const REFUSED: readonly (readonly [readonly string[], string])[] = [
   [["rnu"], 'unknown command "rnu", did you mean run?; see gilly --help'],
   [["Run"], 'unknown command "Run", did you mean run?; see gilly --help'],
@@ -94,9 +94,9 @@ const REFUSED: readonly (readonly [readonly string[], string])[] = [
   [["run", "--json=maybe"], "--json takes no value; see gilly run --help"],
   [["run", "--json=false"], "--json takes no value"],
   [["run", "--json="], "--json takes no value"],
-  [["run", "fast"], 'gilly run takes no "fast"; see gilly run --help'],
-  [["run", "5"], 'gilly run takes no "5"'],
-  [["run", "--", "--json"], 'gilly run takes no "--json"'],
+  [["run", "fast"], 'gilly run: unexpected argument "fast"; see gilly run --help'],
+  [["run", "5"], 'gilly run: unexpected argument "5"'],
+  [["run", "--", "--json"], 'gilly run: unexpected argument "--json"'],
 ];
 
 for (const [argv, message] of REFUSED) {
@@ -106,27 +106,27 @@ for (const [argv, message] of REFUSED) {
   });
 }
 
-Deno.test("a hint is given only where there is one: a word that resembles nothing gets none", () => {
+Deno.test("a word that resembles no command gets no hint", () => {
   for (const name of ["foo", "status", "x", "kubectl", "9".repeat(500)]) {
     const error = assertThrows(() => readCommandLine([name], SAMPLE), UsageError);
     assert(!error.message.includes("did you mean"), error.message);
   }
 });
 
-Deno.test("a word of a megabyte is not repeated whole", () => {
+Deno.test("a word of a megabyte is shortened in the error", () => {
   const word = "x".repeat(2 ** 20);
   for (const argv of [["run", word], ["run", `--${word}`]]) {
     assert(assertThrows(() => readCommandLine(argv, SAMPLE), UsageError).message.length < 300);
   }
 });
 
-Deno.test("the overview is printed where no command is given, or help is asked", () => {
+Deno.test("the overview is printed if no command is given or help is requested", () => {
   const overview = help([]);
   for (const argv of [["--help"], ["-h"], ["help"]]) assertEquals(help(argv), overview);
   for (const { name, summary } of SAMPLE) assertMatch(overview, new RegExp(`^  ${name} .*${summary}$`, "m"));
 });
 
-Deno.test("a command's help is printed in each of the ways people ask for it", () => {
+Deno.test("a command's help is the same however it is requested", () => {
   const text = help(["explain", "--help"]);
   for (const argv of [["help", "explain"], ["explain", "-h"], ["explain", "a", "--json", "--help"]]) {
     assertEquals(help(argv), text);
@@ -149,7 +149,7 @@ Deno.test("a command's help is printed in each of the ways people ask for it", (
   );
 });
 
-Deno.test("help behind -- is an operand", () => {
+Deno.test("--help after -- is an operand", () => {
   assertEquals(read("explain", "--", "--help").words, ["--help"]);
 });
 
@@ -158,7 +158,7 @@ Deno.test("--version is the version command", () => {
   assertEquals([name, words], ["version", []]);
 });
 
-Deno.test("every command of the program is in the overview, each once", () => {
+Deno.test("the overview lists every command exactly once", () => {
   const overview = help([], COMMANDS);
   for (const { name, summary } of COMMANDS) {
     assertEquals(overview.split("\n").filter((line) => new RegExp(`^  ${name}\\b`).test(line)).length, 1, name);
@@ -168,7 +168,7 @@ Deno.test("every command of the program is in the overview, each once", () => {
 });
 
 for (const { name, example, summary, description, flags, operands } of COMMANDS) {
-  Deno.test(`the help of gilly ${name} is whole, fits a terminal, and its example is understood`, () => {
+  Deno.test(`the help of gilly ${name} is complete, fits a terminal, and has a valid example`, () => {
     const text = help([name, "--help"], COMMANDS);
     for (const part of [description, `Example:\n  ${example}\n`]) assertStringIncludes(text, part);
     for (const flag of flags) {

@@ -3,7 +3,7 @@ import { LiveRegion, PlainProgress, PullBoard } from "../../../lib/commands/pull
 
 const SIZE = { columns: 80, rows: 24 };
 
-/** A board with one pull, whose layers went through these lines of progress. */
+/** Returns a board with one pull whose layers went through these steps. */
 function boardWith(
   ...steps: readonly (readonly [layer: string, status: string, current?: number, total?: number])[]
 ): PullBoard {
@@ -41,7 +41,7 @@ Deno.test("every layer has a line with its state, a bar and its size", () => {
   ]);
 });
 
-Deno.test("a pull that begins again at another mirror begins with no layers, and one that ends is gone", () => {
+Deno.test("a pull that restarts at another mirror has no layers, and one that ends disappears", () => {
   const board = boardWith(["aaaaaaaaaaaa", "Downloading", 1, 2]);
   board.begin("gcr.io/a/b:1", "gcr.io/a/b:1 from mirror-2.example/a/b:1");
   assertEquals(board.lines(SIZE), ["gcr.io/a/b:1 from mirror-2.example/a/b:1"]);
@@ -50,7 +50,7 @@ Deno.test("a pull that begins again at another mirror begins with no layers, and
   assertEquals(board.lines(SIZE), []);
 });
 
-Deno.test("no line is wider than the terminal, nor the board higher, and what is done goes first", () => {
+Deno.test("the board fits the terminal, and finished layers are dropped first", () => {
   const layers = Array.from({ length: 30 }, (_, index) => index.toString(16).padStart(12, "0"));
   const board = boardWith(
     ...layers.map((layer) => [layer, "Downloading", 999.94e6, 999.94e6] as const),
@@ -66,7 +66,7 @@ Deno.test("no line is wider than the terminal, nor the board higher, and what is
   assertEquals(board.lines({ columns: 80, rows: 6 }).at(-1), "… and 8 more lines");
 });
 
-Deno.test("a region is drawn in place, also in a terminal that became narrower, and leaves nothing", () => {
+Deno.test("a region is redrawn in place, even in a terminal that became narrower, and leaves nothing behind", () => {
   const region = new LiveRegion();
   assertEquals(region.redraw(["one", "two"], 80), "one\ntwo\n");
   assert(region.shows(["one", "two"]) && !region.shows(["one"]));
@@ -75,7 +75,7 @@ Deno.test("a region is drawn in place, also in a terminal that became narrower, 
   assertEquals(region.redraw([], 20), "");
 });
 
-Deno.test("in plain lines a layer is told once when it is there, a large one also at each quarter", () => {
+Deno.test("plain progress reports a layer once when it is complete, and a large layer also at quarters", () => {
   const plain = new PlainProgress();
   const tell = (layer: string, status: string, current?: number, total?: number) =>
     plain.line("a:1", { layer, status, ...(total !== undefined && { current: current ?? 0, total }) });

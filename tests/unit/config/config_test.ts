@@ -1,4 +1,4 @@
-// Holds lib/config/config.ts to what operators read: every mistake, where it is, and what to write instead.
+// Tests lib/config/config.ts: every mistake has its place and what to write instead.
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { parse } from "@std/yaml";
@@ -18,12 +18,12 @@ function mistakesIn(text: string, file = "c.yaml"): string[] {
   return assertThrows(() => parseConfig(text, file), ConfigError).message.split("\n");
 }
 
-/** The settings of a config that has, beside what must be there, these lines. */
+/** Returns a config with the required keys and these lines. */
 function withLines(...lines: string[]): Config {
   return parseConfig([KUBELET, REGISTRIES, ...lines].join("\n"), EXAMPLE_FILE);
 }
 
-/** The example with everything in force that it shows commented out. */
+/** Returns the example with its commented-out settings enabled. */
 function uncommented(text: string): string {
   return text.replace(/^# (?=[a-z]+:| )/gm, "").replace(/^ {2}# (?=registry\.|")/gm, "  ");
 }
@@ -51,7 +51,7 @@ Deno.test("{hostname} in kubelet.url is this host's name, in lower case, in any 
   assertEquals(urlOf("https://{hostname}.dc1.example:10250"), `https://${here}.dc1.example:10250`);
 });
 
-Deno.test("a host's name becomes what the kubelet makes of it, or nothing where no URL can have it", () => {
+Deno.test("a host name is trimmed and lowercased as the kubelet does, or undefined if no URL can contain it", () => {
   const url = "https://{hostname}:10250";
   assertEquals(resolveHostname(url, "Worker-10\n"), "https://worker-10:10250");
   assertEquals(resolveHostname(url, "worker_10"), undefined);
@@ -59,7 +59,7 @@ Deno.test("a host's name becomes what the kubelet makes of it, or nothing where 
   assertEquals(resolveHostname(url, "{hostname}"), undefined);
 });
 
-Deno.test("a placeholder that is not known is no host", () => {
+Deno.test("an unknown placeholder is not a valid host", () => {
   const [mistake] = mistakesIn(`kubelet: {url: 'https://{node}:10250', tokenFile: /t}\n${REGISTRIES}`);
   assertMatch(
     mistake!,
@@ -89,7 +89,7 @@ Deno.test("the example shows every key, and the defaults that it shows are the r
   assertEquals(Object.keys(document).toSorted(), Object.keys(DEFAULTS).toSorted());
 });
 
-Deno.test("a config with the required keys alone gets every default", () => {
+Deno.test("a config with only the required keys gets every default", () => {
   assertEquals(withLines(), {
     file: EXAMPLE_FILE,
     kubelet: { url: "https://w:10250", tokenFile: "/t" },
@@ -112,13 +112,13 @@ Deno.test("a config with the required keys alone gets every default", () => {
   });
 });
 
-Deno.test("a key with nothing behind it means its default", () => {
+Deno.test("a key without a value means its default", () => {
   const empty = ["exclude:", "keep:", "docker: {socket: }", "poll:\n  interval:", "repair: {backoff: }", "mirrors:"];
   assertEquals(withLines(...empty), withLines());
   assertEquals(withLines("mirrors: {m.example: }").mirrors, { "m.example": {} });
 });
 
-Deno.test("what is written is what is in force", () => {
+Deno.test("every value that is set takes effect", () => {
   const config = withLines(
     "repair: {concurrency: 2, backoff: {initial: 500ms, max: 1h}, noProgress: 90, onDigestChange: refuse}",
     "poll: {interval: 1.5s, jitter: 0}",
@@ -148,7 +148,7 @@ Deno.test("what is written is what is in force", () => {
   assertEquals(config.logging, { level: "debug", format: "json" });
 });
 
-Deno.test("relative paths begin at the folder of the config file", () => {
+Deno.test("relative paths are resolved against the folder of the config file", () => {
   const text = [
     "kubelet: {url: 'https://w:10250/', caFile: ./ca.crt, certFile: pki/c.crt, keyFile: ../c.key}",
     REGISTRIES,
@@ -167,7 +167,7 @@ Deno.test("relative paths begin at the folder of the config file", () => {
   assertEquals(parseConfig(text, "config.yaml").kubelet.caFile, "ca.crt");
 });
 
-Deno.test("a file that would be written below a folder of the system is a mistake of its line", () => {
+Deno.test("an output file in a system folder is a mistake at its line", () => {
   const expected =
     "where Gilly never writes; expected a path outside the system's folders, such as one in /var/lib/gilly";
   const text = `${KUBELET}\n${REGISTRIES}\nledger: {file: ledger.jsonl}\nmetrics: {textfile: /var/../bin/g.prom}\n`;
@@ -177,7 +177,7 @@ Deno.test("a file that would be written below a folder of the system is a mistak
   ]);
 });
 
-Deno.test("every mistake of a config is listed at once, with its line, its key and what was expected", () => {
+Deno.test("every mistake in a config is listed at once, with its line, its key and what was expected", () => {
   const mistakes = mistakesIn(`# a worker
 kubelet:
   url: https://worker-1
@@ -210,7 +210,7 @@ keep:
   assertEquals(mistakes.map((mistake, index) => mistake.slice(0, starts[index]?.length)), starts);
 });
 
-Deno.test("a mistake carries file, line and key apart from its sentence", () => {
+Deno.test("a mistake has its file, line and key separate from its message", () => {
   const error = assertThrows(
     () => parseConfig(`${KUBELET}\n${REGISTRIES}\nlogging: {level: loud}`, "c.yaml"),
     ConfigError,
@@ -225,7 +225,7 @@ Deno.test("a mistake carries file, line and key apart from its sentence", () => 
 
 const NOTHING = "expected a mapping of keys to values, such as registries: and kubelet:";
 
-/** Whole files, and what is said of them. */
+/** Complete files, and their mistakes. */
 const FILES: readonly (readonly [name: string, text: string, mistakes: readonly string[]])[] = [
   ["an empty file", "", [`c.yaml: holds no settings; ${NOTHING}`]],
   ["a file of comments", "# nothing\n", [`c.yaml: holds no settings; ${NOTHING}`]],
@@ -248,10 +248,10 @@ const FILES: readonly (readonly [name: string, text: string, mistakes: readonly 
 ];
 
 for (const [name, text, mistakes] of FILES) {
-  Deno.test(`a file that is ${name} is refused in plain words`, () => assertEquals(mistakesIn(text), mistakes));
+  Deno.test(`${name} as the config is refused in plain words`, () => assertEquals(mistakesIn(text), mistakes));
 }
 
-Deno.test("no secret that somebody wrote into the config reaches an error", () => {
+Deno.test("a secret in the config never reaches an error", () => {
   const key = "-----BEGIN PRIVATE KEY-----\\nhunter2\\n-----END PRIVATE KEY-----";
   const token = "eyJhbGciOiJodW50ZXIy.eyJodW50ZXIyIjoxfQ.hunter2";
   const texts = [
@@ -334,7 +334,7 @@ Deno.test("the example with a few characters or lines changed is a config or a C
   }));
 });
 
-Deno.test("a word without end is neither repeated in an error nor looked at for long", () => {
+Deno.test("an overlong word is shortened in the error and parsed quickly", () => {
   const started = performance.now();
   for (const word of ["x", "x@", "//", "eyJ-", "a:"].map((piece) => piece.repeat(100_000))) {
     const error = assertThrows(() => parseConfig(`"${word}": 1\n`, "config.yaml"), ConfigError);

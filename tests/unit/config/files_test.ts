@@ -1,4 +1,4 @@
-// Holds loadConfig and lib/config/files.ts to what they say of the files that a config names.
+// Tests loadConfig and lib/config/files.ts: what they report about the files that a config names.
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ConfigError, loadConfig } from "../../../lib/config/config.ts";
@@ -21,7 +21,7 @@ mirrors:
     authFile: auth.json
 `;
 
-/** Runs a test in a folder with these files; a text of undefined makes a folder of that name. */
+/** Runs a test in a folder with these files; contents of undefined make a folder of that name. */
 async function withFiles(
   files: Readonly<Record<string, string | Uint8Array | undefined>>,
   test: (folder: string) => Promise<void>,
@@ -39,7 +39,7 @@ async function withFiles(
   }
 }
 
-/** What loading the config says, with the folder left out. */
+/** Returns the mistakes from loading the config, without the folder. */
 async function mistakesOfLoading(folder: string): Promise<string[]> {
   const error = await assertRejects(() => loadConfig(`${folder}/config.yaml`), ConfigError);
   return error.message.replaceAll(`${folder}/`, "").split("\n");
@@ -55,7 +55,7 @@ const GOOD = {
   "client.key": client.keyPem,
 };
 
-Deno.test("a config is loaded when its files are there; credentials of a mirror may come later", async () => {
+Deno.test("a config loads if its files exist; a mirror's credentials may come later", async () => {
   await withFiles(GOOD, async (folder) => {
     const { kubelet, mirrors } = await loadConfig(`${folder}/config.yaml`);
     assertEquals(kubelet.keyFile, `${folder}/client.key`);
@@ -73,7 +73,7 @@ Deno.test("a key that belongs to another certificate is a mistake at its line", 
   });
 });
 
-Deno.test("a config that cannot be read is refused by its name", async () => {
+Deno.test("a config that cannot be read is refused with its path", async () => {
   await withFiles({ folder: undefined, latin: new Uint8Array([0x6b, 0xe9, 0x3a]) }, async (folder) => {
     const refusal = async (name: string) =>
       (await assertRejects(() => loadConfig(`${folder}/${name}`), ConfigError)).message;
@@ -83,7 +83,7 @@ Deno.test("a config that cannot be read is refused by its name", async () => {
   });
 });
 
-Deno.test("mistakes of the named files are listed with those of the config, in the order of the lines", async () => {
+Deno.test("mistakes in the named files are listed with those in the config, in line order", async () => {
   const config = CONFIG.replace("10250", "10250/pods").replace("m.example:\n", "m.exampel:\n");
   const files = { ...GOOD, "config.yaml": config, "client.crt": KEY, "client.key": "", "auth.json": undefined };
   await withFiles(files, async (folder) => {
@@ -99,7 +99,7 @@ Deno.test("mistakes of the named files are listed with those of the config, in t
   });
 });
 
-Deno.test("a file whose key is wrong already is not looked at", async () => {
+Deno.test("a file whose key is already wrong is not checked", async () => {
   await withFiles({ "config.yaml": CONFIG.replace("https:", "http:") }, async (folder) => {
     const mistakes = await mistakesOfLoading(folder);
     assertEquals(mistakes.length, 3);
@@ -109,16 +109,16 @@ Deno.test("a file whose key is wrong already is not looked at", async () => {
 
 const BROKEN_BASE64 = "is damaged: its CERTIFICATE block is incomplete";
 
-/** Contents of files, and what is said of them; undefined where they are fine. */
+/** Contents of files, and a part of the mistake; undefined if there is none. */
 const CONTENTS: readonly (readonly ["certificate" | "key" | "token", name: string, text: string, said?: string])[] = [
   ["certificate", "a certificate after prose", `subject=worker\n${CERTIFICATE}`],
-  ["certificate", "a certificate with Windows line ends", CERTIFICATE.replaceAll("\n", "\r\n")],
+  ["certificate", "a certificate with Windows line endings", CERTIFICATE.replaceAll("\n", "\r\n")],
   ["certificate", "a certificate together with its key", CERTIFICATE + KEY],
-  ["certificate", "a cut certificate", CERTIFICATE.slice(0, -30), BROKEN_BASE64],
-  ["certificate", "a certificate that is no base64", block("CERTIFICATE", "ab!="), BROKEN_BASE64],
+  ["certificate", "a truncated certificate", CERTIFICATE.slice(0, -30), BROKEN_BASE64],
+  ["certificate", "a certificate that is not valid base64", block("CERTIFICATE", "ab!="), BROKEN_BASE64],
   ["certificate", "a certificate with a letter missing", block("CERTIFICATE", "aHVudGVyMg="), BROKEN_BASE64],
   ["certificate", "DER", "\x30\x82\x01", "holds no certificate in PEM"],
-  ["certificate", "a request", block("CERTIFICATE REQUEST"), "holds no certificate in PEM"],
+  ["certificate", "a certificate request", block("CERTIFICATE REQUEST"), "holds no certificate in PEM"],
   ["key", "a key", KEY],
   ["key", "an RSA key", block("RSA PRIVATE KEY")],
   ["key", "an EC key with its parameters", block("EC PARAMETERS") + block("EC PRIVATE KEY")],
@@ -127,23 +127,28 @@ const CONTENTS: readonly (readonly ["certificate" | "key" | "token", name: strin
   ["key", "an old encrypted key", block("RSA PRIVATE KEY", "Proc-Type: 4,ENCRYPTED\n\nYQ=="), "is encrypted"],
   ["key", "a certificate", CERTIFICATE, "holds a certificate and no private key; are certFile and keyFile swapped?"],
   ["key", "an OpenSSH key", block("OPENSSH PRIVATE KEY"), "holds no private key in PEM"],
-  ["token", "a token and a line end", "abc.def\n"],
+  ["token", "a token with a line ending", "abc.def\n"],
   ["token", "nothing but white space", " \n", "is empty; expected a token"],
-  ["token", "a token with a byte order mark and Windows line ends", "\ufeffabc.def\r\n"],
+  ["token", "a token with a byte order mark and Windows line endings", "\ufeffabc.def\r\n"],
   [
     "token",
     "a token padded with NULs",
     "aHVudGVyMg\0\0",
-    "holds NUL characters, as UTF-16 and padding do; expected a token",
+    "contains NUL characters, as UTF-16 and padding do; expected only a token",
   ],
-  ["token", "a token beyond ASCII", "aHVudGVyMgé", "holds characters that are not visible ASCII; expected a token"],
-  ["token", "a token with a control character", "aHVudGVyMg\x01a", "holds characters that are not visible ASCII"],
-  ["token", "a token in quotes", '"aHVudGVyMg"', "is in quotes; expected a token in ASCII, alone"],
-  ["token", "two words", "Bearer abc", "holds more than one word; expected a token alone"],
+  [
+    "token",
+    "a token with non-ASCII characters",
+    "aHVudGVyMgé",
+    "contains characters that are not visible ASCII; expected only a token",
+  ],
+  ["token", "a token with a control character", "aHVudGVyMg\x01a", "contains characters that are not visible ASCII"],
+  ["token", "a token in quotes", '"aHVudGVyMg"', "is in quotes; expected only a token, in ASCII"],
+  ["token", "two words", "Bearer abc", "contains more than one word; expected only a token"],
 ];
 
 for (const [kind, name, text, said] of CONTENTS) {
-  Deno.test(`${name} as a ${kind} file is ${said === undefined ? "taken" : "refused"}, and never repeated`, async () => {
+  Deno.test(`${name} as a ${kind} file is ${said === undefined ? "accepted" : "refused"}, and never quoted`, async () => {
     await withFiles({ file: text }, async (folder) => {
       const mistake = await mistakeInFile(`${folder}/file`, kind);
       if (said === undefined) assertEquals(mistake, undefined);
@@ -163,7 +168,7 @@ Deno.test("a file that never ends, or is far too large, is refused unread", asyn
   });
 });
 
-Deno.test("the reasons why a file cannot be read are told apart", () => {
+Deno.test("the reasons why a file cannot be read are distinguished", () => {
   assertEquals(reasonOf(new Deno.errors.PermissionDenied("x")), "cannot be read: permission denied");
   assertEquals(reasonOf(new Deno.errors.NotCapable("x")), "is outside the folders that Gilly may read");
   assertEquals(reasonOf(new Deno.errors.NotADirectory("Not a directory")), "cannot be read: Not a directory");

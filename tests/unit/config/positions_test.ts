@@ -1,4 +1,4 @@
-// Holds lib/config/positions.ts to the ways in which people lay out YAML.
+// Tests lib/config/positions.ts with the ways in which people lay out YAML.
 
 import { assert, assertEquals } from "@std/assert";
 import { parse } from "@std/yaml";
@@ -83,7 +83,7 @@ const CASES: readonly Case[] = [
     lines: [[["b"], 6], [["c"], 8], [["c", 1], 11], [["d"], 12]],
   },
   {
-    name: "strings of several lines",
+    name: "multi-line strings",
     text: "a: \"x\n  b: 0\n\n  y\"\nb: 'z\n\n  c: 0'\nc: plain\n  goes on\nd: 1\n",
     lines: [[["b"], 5], [["c"], 8], [["d"], 10]],
   },
@@ -98,12 +98,12 @@ const CASES: readonly Case[] = [
     lines: [[["a"], 1], [["b"], 2], [["b", "c"], 4], [["d"], 5]],
   },
   {
-    name: "directives, document marks, a byte order mark and Windows line ends",
+    name: "directives, document markers, a byte order mark and Windows line endings",
     text: "\uFEFF%YAML 1.2\r\n# x\r\n---\r\na: 1\r\nb:\r\n  - c\r\n",
     lines: [[["a"], 4], [["b", 0], 6]],
   },
   {
-    name: "keys that are not there, as those of the nearest enclosing key",
+    name: "missing keys, as those of the nearest enclosing key",
     text: "a:\n  b: [x]\n",
     lines: [[["a", "z"], 1], [["a", "b", 7], 2], [["a", "b", 0, "c"], 2], [["z", "a"], undefined], [[], undefined]],
   },
@@ -117,7 +117,7 @@ for (const { name, text, lines } of CASES) {
   });
 }
 
-Deno.test("any text at all is read to its end, and every line is a line of it", () => {
+Deno.test("any text is read to its end, and every line found is within it", () => {
   const piece = fc.oneof(
     fc.constantFrom(..."{}[],:#-?&*!|>'\"%@ \t\n"),
     fc.constantFrom("a: ", "\n  ", "- ", "\n- b:", "|\n", '"k": ', "&x ", "---\n"),
@@ -138,7 +138,7 @@ Deno.test("any text at all is read to its end, and every line is a line of it", 
   );
 });
 
-Deno.test("every key of a random document is found where the writer put it", () => {
+Deno.test("every key of a random document is found on the line where it was written", () => {
   const key = fc.stringMatching(/^[a-z][a-z0-9.]{0,6}$/);
   const leaf = fc.constantFrom("1", "text", '"quoted: x"', "'#no'", "[a, b]", "{x: 1}", "|\n      block: 0", "");
   const document = fc.uniqueArray(
@@ -160,7 +160,7 @@ Deno.test("every key of a random document is found where the writer put it", () 
   }));
 });
 
-Deno.test("nesting without end and unclosed quotes cost neither the stack nor much time", () => {
+Deno.test("endless nesting and unclosed quotes neither overflow the stack nor take long", () => {
   const started = performance.now();
   for (const open of ["[", "{", "- ", '"', "a: [", "? ", "{a: "]) {
     assertEquals(locateKeys("x: 1\n" + open.repeat(50_000))(["x"]), 1);
@@ -168,7 +168,7 @@ Deno.test("nesting without end and unclosed quotes cost neither the stack nor mu
   assert(performance.now() - started < 5000);
 });
 
-Deno.test("a banner of # above the settings costs no time", () => {
+Deno.test("a banner of # above the settings is parsed quickly", () => {
   const banner = `${"#".repeat(100_000)}\n${"# ".repeat(50_000)}\n`;
   const started = performance.now();
   assertEquals(locateKeys(`${banner}x: 1\n`)(["x"]), 3);
@@ -176,7 +176,7 @@ Deno.test("a banner of # above the settings costs no time", () => {
   assert(performance.now() - started < 1000);
 });
 
-Deno.test("a long line of blanks costs no time", () => {
+Deno.test("a long run of blanks is parsed quickly", () => {
   const started = performance.now();
   assertEquals(locateKeys(`y:\n  a${" ".repeat(100_000)}b\nx${" ".repeat(100_000)}: 1\n"z"  : 1\n`)(["x"]), 3);
   assertEquals(locateKeys(`"z" : 1\n'q'\t: 1\n`)(["q"]), 2);
@@ -191,7 +191,7 @@ function readsAs(text: string, data: unknown): boolean {
   }
 }
 
-/** Every path of a document with its line, as the package yaml has them, which keeps positions. */
+/** Returns every path of a document with its line, according to the yaml package. */
 function linesIn(text: string): (readonly [readonly KeyStep[], number])[] {
   const lines = new LineCounter();
   const found: (readonly [readonly KeyStep[], number])[] = [];
@@ -200,7 +200,7 @@ function linesIn(text: string): (readonly [readonly KeyStep[], number])[] {
     const isSequence = token.type === "block-seq" || (token.type === "flow-collection" && token.start.source === "[");
     const items: readonly CST.CollectionItem[] = token.items;
     for (const [index, { start, key, value }] of items.entries()) {
-      // What stands behind the last entry, such as a comment, is an entry without either.
+      // What follows the last entry, such as a comment, is an entry without a key and a value.
       if (key === undefined && value === undefined) continue;
       const name = isSequence ? index : CST.resolveAsScalar(key as CST.FlowScalar, true)?.value;
       if (name === undefined) continue;
@@ -214,8 +214,8 @@ function linesIn(text: string): (readonly [readonly KeyStep[], number])[] {
   return found;
 }
 
-Deno.test("in any document that the package yaml writes, lines are where it reads them", () => {
-  // A key that YAML can write only behind a question mark is not looked for.
+Deno.test("in any document that the yaml package writes, the lines are those that it reads", () => {
+  // Keys that YAML can write only after a question mark are not generated.
   const key = fc.oneof(fc.stringMatching(/^[a-z][a-z0-9.:/*#-]{0,8}$/), fc.stringMatching(/^[!-~]{1,6}$/));
   const { value } = fc.letrec((tie) => ({
     value: fc.oneof(
@@ -243,7 +243,7 @@ Deno.test("in any document that the package yaml writes, lines are where it read
       const document = new Document(data);
       if (comment !== undefined) document.commentBefore = comment;
       const text = document.toString(options);
-      // Its writer forgets the quotes of a few keys, such as `!`.
+      // The writer omits the quotes around a few keys, such as `!`.
       fc.pre(readsAs(text, data));
       const lineOf = locateKeys(text);
       for (const [path, line] of linesIn(text)) assertEquals([path, lineOf(path)], [path, line], text);

@@ -1,4 +1,4 @@
-// Holds lib/config/keys.ts, settings.ts and values.ts to the sentences that they say, key by key.
+// Tests lib/config/keys.ts, settings.ts and values.ts: their messages, key by key.
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
@@ -14,7 +14,7 @@ function mistakesIn(text: string): string[] {
 
 const DURATION = "such as 5s, 5m or 1h";
 
-Deno.test("bounds belong to what they bound", () => {
+Deno.test("bounds are inclusive", () => {
   const text = "repair: {backoff: {initial: 100ms, max: 24h}, noProgress: 1s}\npoll: {interval: 1h, jitter: 1}";
   const { repair, poll } = parseConfig(`${KUBELET}\n${REGISTRIES}\n${text}`, "c.yaml");
   assertEquals([repair.backoff, repair.noProgressSeconds], [{ initialSeconds: 0.1, maxSeconds: 86_400 }, 1]);
@@ -24,7 +24,7 @@ Deno.test("bounds belong to what they bound", () => {
 const LISTEN =
   "expected off, a port of the loopback address such as 9464, or an address and a port such as 10.0.0.5:9464";
 
-/** Single lines, and what is said of them. */
+/** Single lines, and their mistakes. */
 const LINES: readonly (readonly [line: string, mistake: string])[] = [
   ["poll: {interval: 0.5}", `poll.interval: expected a duration from 1s to 1h, ${DURATION}, got the number 0.5`],
   ["poll: {interval: 5 s}", `poll.interval: expected a duration from 1s to 1h, ${DURATION}, got "5 s"`],
@@ -78,7 +78,7 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
     "ledger.maxSize: expected a size from 4KiB to 1GiB, such as 512KiB or 10MiB, got the number 10000000",
   ],
   ["ledger: {keep: 0}", "ledger.keep: expected a whole number from 1 to 100, got the number 0"],
-  ["ledger: {file: ~/l}", 'ledger.file: "~/l" begins with ~, which is not expanded here; write the whole path'],
+  ["ledger: {file: ~/l}", 'ledger.file: "~/l" begins with ~, which is not expanded here; write the full path'],
   ["keep: nginx", "keep: expected a list of image references, got a string"],
   ["keep: [null]", "keep[0]: is empty; expected an image reference"],
   ["keep: [Foo]", 'keep[0]: invalid image reference "Foo": repository name must be lowercase'],
@@ -128,7 +128,7 @@ for (const [line, mistake] of LINES) {
   });
 }
 
-Deno.test("a rule needs an origin of its own and at least one mirror", () => {
+Deno.test("a rule needs a unique origin and at least one mirror", () => {
   const mistakes = (rules: string) => mistakesIn(`${KUBELET}\nregistries:${rules}`);
   assertEquals(mistakes(" {}"), [
     "c.yaml:2: registries: is empty; expected at least one origin and its mirror, such as gcr.io: mirror.example",
@@ -144,7 +144,7 @@ Deno.test("a rule needs an origin of its own and at least one mirror", () => {
   ]);
 });
 
-Deno.test("a rule remembers its line and takes one mirror or several", () => {
+Deno.test("a rule records its line and takes one or more mirrors", () => {
   const { registries } = parseConfig(
     `registries:\n  gcr.io: a.example\n  "*":\n    - b.example\n    - c.example/x\n${KUBELET}`,
     "c",
@@ -155,7 +155,7 @@ Deno.test("a rule remembers its line and takes one mirror or several", () => {
   ]);
 });
 
-/** Where metrics are served, as YAML has it, and what it comes to. */
+/** Values of metrics.listen in YAML, and the resulting host name. */
 const LISTENS: readonly (readonly [yaml: string, hostname: string | undefined])[] = [
   ["off", undefined],
   ["", undefined],
@@ -169,13 +169,13 @@ const LISTENS: readonly (readonly [yaml: string, hostname: string | undefined])[
 ];
 
 for (const [yaml, hostname] of LISTENS) {
-  Deno.test(`\`metrics: {listen: ${yaml}}\` serves ${hostname ?? "nowhere"}`, () => {
+  Deno.test(`\`metrics: {listen: ${yaml}}\` serves on ${hostname ?? "no address"}`, () => {
     const { metrics } = parseConfig(`${KUBELET}\n${REGISTRIES}\nmetrics:\n  listen: ${yaml}`, "c.yaml");
     assertEquals(metrics, hostname === undefined ? {} : { listen: { hostname, port: 9464 } });
   });
 }
 
-/** Addresses of kubelets: undefined for a good one, else a part of what is said. */
+/** Addresses of kubelets, and a part of the mistake; undefined if there is none. */
 const ADDRESSES: readonly (readonly [url: string, said: string | undefined])[] = [
   ["https://worker-1:10250", undefined],
   ["https://worker-1.example:443/", undefined],
@@ -198,7 +198,7 @@ const ADDRESSES: readonly (readonly [url: string, said: string | undefined])[] =
 ];
 
 for (const [url, said] of ADDRESSES) {
-  Deno.test(`\`${url}\` as the kubelet's address is ${said === undefined ? "taken" : "refused"}`, () => {
+  Deno.test(`\`${url}\` as the kubelet's address is ${said === undefined ? "accepted" : "refused"}`, () => {
     const credentials = /^https:/i.test(url) ? ", tokenFile: /t" : "";
     const text = `kubelet: {url: '${url}'${credentials}}\n${REGISTRIES}`;
     if (said === undefined) assertEquals(parseConfig(text, "c.yaml").kubelet.url, url.replace(/\/$/, ""));
@@ -211,7 +211,7 @@ for (const [url, said] of ADDRESSES) {
   });
 }
 
-Deno.test("an address that is taken is one that fetch can use", () => {
+Deno.test("every accepted address is one that fetch can use", () => {
   const host = fc.oneof(
     fc.domain(),
     fc.ipV4(),
@@ -231,7 +231,7 @@ Deno.test("an address that is taken is one that fetch can use", () => {
   }));
 });
 
-Deno.test("credentials for the kubelet are a certificate with its key, or a token, and none with http", () => {
+Deno.test("kubelet credentials are a certificate with its key or a token, and have no effect with http", () => {
   const said = (kubelet: string) => mistakesIn(`kubelet: {${kubelet}}\n${REGISTRIES}`).map((line) => line.slice(10));
   const url = "url: 'https://w:1'";
   const http = "url: 'http://w:1'";

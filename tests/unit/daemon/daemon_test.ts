@@ -23,14 +23,14 @@ import { image, MemoryRuntime, openMirrors } from "../../fakes/runtime.ts";
 
 type Sent = { ready?: true; reloading?: true; stopping?: true; status?: string; watchdog?: true };
 
-/** A daemon whose kubelet is `pods`, with everything it said and a way to wait for what it tells systemd. */
+/** Returns a daemon whose kubelet is `pods`, its output, and a way to wait for what it sends. */
 function scene(
   pods: (signal: AbortSignal) => Promise<PodList>,
   options: {
     readonly runtime?: MemoryRuntime;
     readonly keep?: string[];
     readonly ledger?: Ledger;
-    /** Polls once an hour and hears no events, so that only what is to be tried again brings a pass. */
+    /** Polls once an hour and gets no events, so that only retries trigger a pass. */
     readonly still?: boolean;
   } = {},
 ) {
@@ -95,7 +95,7 @@ function scene(
     signal: stop.signal,
   });
   observers.push(daemon);
-  /** Resolves when `condition` holds after something was sent to systemd. */
+  /** Resolves once `condition` is true; checks it again after each message to systemd. */
   const until = async (condition: () => boolean) => {
     while (!condition()) {
       const next = Promise.withResolvers<void>();
@@ -161,7 +161,7 @@ Deno.test("a pass that hangs does not feed the watchdog", async () => {
   assertEquals(fed(it.sent), 0);
 });
 
-Deno.test("a long pull feeds the watchdog on, is begun once, and ends with the stop", async () => {
+Deno.test("the watchdog is fed during a long pull, which starts once and ends when the daemon stops", async () => {
   const runtime = new MemoryRuntime({ "m.example/a/b:1": new Promise(() => {}) });
   const it = scene(() => Promise.resolve(list(waitingPod("app", "gcr.io/a/b:1"))), { runtime });
   const running = it.daemon.run();
@@ -173,7 +173,7 @@ Deno.test("a long pull feeds the watchdog on, is begun once, and ends with the s
   assertEquals([it.repairs.count, it.sent.at(-1)?.stopping], [0, true]);
 });
 
-Deno.test("a failure that comes long after its pass is tried again at the time that was said", async () => {
+Deno.test("a repair that fails long after its pass is retried at the announced time", async () => {
   const refusal = Promise.withResolvers<PulledImage>();
   const runtime = new MemoryRuntime({ "m.example/a/b:1": refusal.promise });
   const it = scene(() => Promise.resolve(list(waitingPod("app", "gcr.io/a/b:1"))), { runtime, still: true });
@@ -187,7 +187,7 @@ Deno.test("a failure that comes long after its pass is tried again at the time t
   await running;
 });
 
-Deno.test("a kept image that failed is tried again at the time that was said", async () => {
+Deno.test("a kept image that failed is retried after its back-off", async () => {
   const refusal = Promise.withResolvers<PulledImage>();
   const runtime = new MemoryRuntime({ "m.example/pause:3.2": refusal.promise });
   const it = scene(() => Promise.resolve(list()), { runtime, keep: ["gcr.io/pause:3.2"], still: true });
@@ -201,7 +201,7 @@ Deno.test("a kept image that failed is tried again at the time that was said", a
   await running;
 });
 
-Deno.test("an Engine that does not answer for a kept image is not asked again before the next poll", async () => {
+Deno.test("an Engine that does not answer for a kept image is not queried again before the next poll", async () => {
   const runtime = new MemoryRuntime();
   runtime.failures.inspect = new RuntimeError("unreachable", "inspect gcr.io/pause:3.2: no usable answer");
   const it = scene(() => Promise.resolve(list()), { runtime, keep: ["gcr.io/pause:3.2"], still: true });
@@ -226,7 +226,7 @@ Deno.test("the status line counts what was repaired and what cannot be", async (
   await running;
 });
 
-Deno.test("a failure nobody knew of costs one pass and is said as an error", async () => {
+Deno.test("an unexpected failure costs one pass and is logged as an error", async () => {
   let asked = 0;
   const it = scene(() => asked++ === 0 ? Promise.reject(new TypeError("surprise")) : Promise.resolve(list()));
   const running = it.daemon.run();
@@ -253,7 +253,7 @@ Deno.test("a reload puts the new config in force and tells systemd when it begin
   assertEquals(it.closedCount(), 2);
 });
 
-Deno.test("a bad new config is refused in journal and status, and the old one stays until a good one comes", async () => {
+Deno.test("a refused config is reported in the journal and the status, and the old one stays in force", async () => {
   const it = scene(() => Promise.resolve(list()));
   const mistakes = "config.yaml:3: poll.interval: expected a duration";
   it.reloadWith(() => Promise.resolve({ result: "refused", mistakes }));
@@ -269,7 +269,7 @@ Deno.test("a bad new config is refused in journal and status, and the old one st
   await running;
 });
 
-Deno.test("a kept image is pulled at start, and again after an event says that images went away", async () => {
+Deno.test("a kept image is pulled at start, and again after an event reports that images were removed", async () => {
   const runtime = new MemoryRuntime({ "m.example/pause:3.2": { image: image("pause") } });
   const it = scene(() => Promise.resolve(list()), { runtime, keep: ["gcr.io/pause:3.2"] });
   const running = it.daemon.run();
@@ -288,7 +288,7 @@ Deno.test("a kept image is pulled at start, and again after an event says that i
   await running;
 });
 
-Deno.test("a kept image without a rule is one warning", async () => {
+Deno.test("a kept image without a rule is warned about once", async () => {
   const it = scene(() => Promise.resolve(list()), { keep: ["ghcr.io/pause:3.2"] });
   const running = it.daemon.run();
   await it.until(() => fed(it.sent) > 3);
@@ -299,7 +299,7 @@ Deno.test("a kept image without a rule is one warning", async () => {
   assertStringIncludes(warnings[0]!, "cannot keep ghcr.io/pause:3.2: no-rule:");
 });
 
-Deno.test("the state is published before the first pass, with every pass, and while the kubelet is silent", async () => {
+Deno.test("the state is published before the first pass, with every pass, and while the kubelet does not answer", async () => {
   let answers = true;
   const it = scene(() =>
     answers

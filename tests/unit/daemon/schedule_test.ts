@@ -6,7 +6,7 @@ const QUIET: PassResult = { creating: false, failed: false };
 const CREATING: PassResult = { ...QUIET, creating: true };
 const MIDDLE = 0.5;
 
-/** Passes whenever one is due, from `start` until `end`, each taking `passMs`; hints come at the given times. */
+/** Runs a pass whenever one is due; returns their times since `start`. Times are milliseconds. */
 function play(
   options: {
     hints?: number[];
@@ -37,26 +37,26 @@ Deno.test("the first pass is due at once", () => {
   assertLessOrEqual(new PassSchedule().dueAt(), 0);
 });
 
-Deno.test("without events passes follow the poll interval", () => {
+Deno.test("without events, passes follow the poll interval", () => {
   assertEquals(play({ listening: false, end: 21_000 }), [5000, 10_000, 15_000, 20_000]);
 });
 
-Deno.test("while events arrive a quiet node is looked at once a minute", () => {
+Deno.test("while events arrive, a quiet node gets a pass once a minute", () => {
   assertEquals(play({ end: 130_000 }), [60_000, 120_000]);
 });
 
-Deno.test("a kubelet that gave no pods is asked at the poll interval, events or not", () => {
+Deno.test("a kubelet that returned no pods is queried at the poll interval, even while events arrive", () => {
   assertEquals(play({ result: { ...QUIET, failed: true }, end: 11_000 }), [5000, 10_000]);
 });
 
-Deno.test("an event wakes a pass at once, and a burst of passes follows it", () => {
+Deno.test("an event triggers a pass at once, and a burst of passes follows", () => {
   const passes = play({ hints: [10_000], end: 14_000 });
   assertEquals(passes[0], 10_000);
   assertEquals(passes[1], 10_200);
   assertGreaterOrEqual(passes.length, 8);
 });
 
-Deno.test("after the burst a node on which nothing is about to start is quiet again", () => {
+Deno.test("after the burst, a node on which nothing is about to start is quiet again", () => {
   const passes = play({ hints: [10_000], end: 60_000 });
   assertEquals(passes.filter((at) => at > 14_000), []);
 });
@@ -82,23 +82,23 @@ Deno.test("a hundred pods that start within five seconds cost a handful of passe
   assertEquals(passes[0], 1000);
 });
 
-Deno.test("pods that start a second apart are each looked at at once", () => {
+Deno.test("pods that start a second apart each get a pass at once", () => {
   const hints = Array.from({ length: 30 }, (_, index) => 10_000 + 1000 * index);
   const passes = play({ hints, result: CREATING, end: 50_000 });
   assertEquals(hints.filter((hint) => !passes.includes(hint)), []);
 });
 
-Deno.test("a container that ended is looked at soon, once, with others that ended meanwhile", () => {
+Deno.test("containers that end within a short time share one pass", () => {
   const passes = play({ hints: [10_000, 10_100, 10_200], urgency: "lazy", end: 30_000 });
   assertEquals(passes, [10_300]);
 });
 
-Deno.test("a container that ended and is about to be started again is followed as a new one is", () => {
+Deno.test("a container that is about to be restarted is followed like a new one", () => {
   const passes = play({ hints: [600_000], urgency: "lazy", result: CREATING, end: 601_000 });
   assertEquals(passes.filter((at) => at > 600_000), [600_300, 600_500, 600_700, 600_900]);
 });
 
-Deno.test("an image that is to be tried again is tried at its time, but never in a loop", () => {
+Deno.test("a retry comes at its time, but never in a tight loop", () => {
   const schedule = new PassSchedule();
   schedule.passed(1000, QUIET, POLL, true, MIDDLE);
   assertEquals(schedule.dueAt(11_000), 11_000);
@@ -106,20 +106,20 @@ Deno.test("an image that is to be tried again is tried at its time, but never in
   assertEquals(schedule.dueAt(11_000), 11_500);
 });
 
-Deno.test("an image whose repair ends long after the pass is tried again at its time, not at the safety poll", () => {
+Deno.test("an image whose repair ends long after the pass is retried at its time, not at the safety poll", () => {
   const schedule = new PassSchedule();
   schedule.passed(1000, QUIET, POLL, true, MIDDLE);
   assertEquals(schedule.dueAt(), 61_000);
   assertEquals(schedule.dueAt(17_000), 17_000);
 });
 
-Deno.test("while the kubelet gives no pods nothing is tried again before the next poll", () => {
+Deno.test("while the kubelet returns no pods, nothing is retried before the next poll", () => {
   const schedule = new PassSchedule();
   schedule.passed(1000, { ...QUIET, failed: true }, POLL, true, MIDDLE);
   assertEquals(schedule.dueAt(1500), 6000);
 });
 
-Deno.test("the jitter spreads the polls by its share, both ways", () => {
+Deno.test("the jitter spreads the polls by its share in both directions", () => {
   const due = (random: number) => {
     const schedule = new PassSchedule();
     schedule.passed(0, QUIET, { ...POLL, jitter: 0.1 }, false, random);

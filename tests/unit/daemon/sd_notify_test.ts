@@ -1,9 +1,9 @@
-// The notify socket against a real datagram socket in the place of systemd's.
+// Tests lib/daemon/sd_notify.ts against a real datagram socket in place of systemd's.
 
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { formatNotification, type Notifier, type NotifyError, openNotifier } from "../../../lib/daemon/sd_notify.ts";
 
-/** A socket in systemd's place: what was sent arrives as text, in order. */
+/** A socket in place of systemd's; it receives messages as text, in order. */
 class ServiceManager implements AsyncDisposable {
   readonly socketPath: string;
   readonly runtimeDirectory: string;
@@ -34,7 +34,7 @@ function open(manager: ServiceManager, failures: NotifyError[] = []): Notifier {
   return openNotifier({ socketPath, runtimeDirectory, onFailure: (error) => failures.push(error) });
 }
 
-Deno.test("readiness, state and progress reach the service manager in the protocol's form", async () => {
+Deno.test("readiness, status, watchdog and stop messages reach the service manager in the protocol's form", async () => {
   await using manager = new ServiceManager();
   const failures: NotifyError[] = [];
   const notifier = open(manager, failures);
@@ -48,7 +48,7 @@ Deno.test("readiness, state and progress reach the service manager in the protoc
   assertEquals(failures, []);
 });
 
-Deno.test("a reload is two messages, begun and ended, however fast they follow each other", async () => {
+Deno.test("a reload sends a begin and an end message, however quickly they follow each other", async () => {
   await using manager = new ServiceManager();
   const notifier = open(manager);
   await Promise.all([notifier.send({ reloading: true }), notifier.send({ ready: true })]);
@@ -97,7 +97,7 @@ Deno.test("a socket left over by a killed daemon is replaced, and closing leaves
   assertEquals([...Deno.readDirSync(manager.runtimeDirectory)], []);
 });
 
-Deno.test("a socket that nobody reads is told once, by name and cause, and never thrown", async () => {
+Deno.test("a missing socket is reported once, with its path and cause, and never throws", async () => {
   await using manager = new ServiceManager();
   const failures: NotifyError[] = [];
   const socketPath = `${manager.runtimeDirectory}/gone`;
@@ -114,7 +114,7 @@ Deno.test("a socket that nobody reads is told once, by name and cause, and never
   assertInstanceOf(failures[0]!.cause, Error);
 });
 
-Deno.test("an abstract socket that does not exist is a failure that is told, not thrown", async () => {
+Deno.test("an abstract socket that does not exist is reported, not thrown", async () => {
   await using manager = new ServiceManager();
   const failures: NotifyError[] = [];
   const notifier = openNotifier({
@@ -127,7 +127,7 @@ Deno.test("an abstract socket that does not exist is a failure that is told, not
   assertEquals(failures.length, 1);
 });
 
-Deno.test("a unit without RuntimeDirectory is told so and the daemon runs on", async () => {
+Deno.test("a unit without RuntimeDirectory is reported, and the daemon keeps running", async () => {
   await using manager = new ServiceManager();
   const failures: NotifyError[] = [];
   const notifier = openNotifier({
@@ -141,11 +141,11 @@ Deno.test("a unit without RuntimeDirectory is told so and the daemon runs on", a
   assertStringIncludes(String((failures[0]!.cause as Error).message), "RuntimeDirectory=");
 });
 
-Deno.test("a frozen service manager neither hangs the daemon nor grows a queue: the latest state arrives", async () => {
+Deno.test("a frozen service manager neither blocks the daemon nor grows a queue, and the latest state arrives", async () => {
   await using manager = new ServiceManager();
   const failures: NotifyError[] = [];
   const notifier = open(manager, failures);
-  // The kernel takes a few datagrams that nobody reads and then makes the sender wait.
+  // The kernel buffers a few unread datagrams, then blocks the sender.
   while (failures.length === 0) await notifier.send({ watchdog: true });
   assertStringIncludes(String((failures[0]!.cause as Error).message), "did not take the message");
   const ended: Promise<void>[] = [];

@@ -3,7 +3,7 @@ import { watchEvents } from "../../../lib/daemon/watch_events.ts";
 import type { EventOptions } from "../../../lib/runtime/runtime.ts";
 
 for (const opens of [true, false]) {
-  Deno.test(`a stream that breaks tells that events ${opens ? "were missed" : "were not missed, since it never opened"}`, async () => {
+  Deno.test(`a stream that breaks reports that events ${opens ? "may be missed" : "are not missed if it never opened"}`, async () => {
     const stop = new AbortController();
     const heard: unknown[] = [];
     const events = ({ onOpen, onEvent }: EventOptions): Promise<never> => {

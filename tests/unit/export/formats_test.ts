@@ -10,7 +10,7 @@ import { isRenewingGolden } from "../../support/golden.ts";
 
 const GOLDEN = `${PROJECT}tests/testdata/golden/export`;
 
-/** Rules in the order of a config that begins with them, each on its line. */
+/** Returns the rules of a config that begins with them, each with its line. */
 function rulesOf(registries: Record<string, string | readonly string[]>): RegistryRule[] {
   return Object.entries(registries).map(([origin, mirrors], index) => ({
     origin,
@@ -24,7 +24,7 @@ function inputOf(registries: Record<string, string | readonly string[]>, rest: P
   return { rules: rulesOf(registries), ...common, ...rest };
 }
 
-/** Every kind of rule, and every way in which two of them meet. */
+/** Every kind of rule, and every way in which two of them interact. */
 const EVERYTHING = inputOf({
   "gcr.io": "mirror.example",
   "quay.io": ["mirror.example", "mirror-2.example:5000/quay"],
@@ -43,7 +43,7 @@ const EVERYTHING = inputOf({
   authorities: { "harbor.example": ["/etc/docker/certs.d/harbor.example/ca.crt"] },
 });
 
-/** All that an export says, as one tree of files, compared with the one that is kept. */
+/** Compares everything that an export returns, as a tree of files, with the golden tree. */
 async function assertGolden(format: Format, { files, ...rest }: Exported): Promise<void> {
   const actual = new Map(files.map(({ path, content }) => [path, content]));
   actual.set("/said.json", `${JSON.stringify(rest, null, 2)}\n`);
@@ -56,11 +56,11 @@ async function assertGolden(format: Format, { files, ...rest }: Exported): Promi
 }
 
 for (const [format, make] of Object.entries(FORMATS)) {
-  Deno.test(`${format}: every kind of rule becomes the files that are kept in testdata`, async () => {
+  Deno.test(`${format}: every kind of rule produces the golden files`, async () => {
     await assertGolden(format as Format, make(EVERYTHING));
   });
 
-  Deno.test(`${format}: no line is wider than a terminal, but for what cannot be broken`, () => {
+  Deno.test(`${format}: no line is wider than 80 columns`, () => {
     const lines = make(EVERYTHING).files.flatMap(({ content }) => content.split("\n"));
     assertEquals(lines.filter((line) => line.length > 80), []);
   });
@@ -69,25 +69,25 @@ for (const [format, make] of Object.entries(FORMATS)) {
     assertEquals(make(inputOf({})).files, []);
   });
 
-  Deno.test(`${format}: a rule is in force, or said to be left out, or follows from another`, () => {
+  Deno.test(`${format}: every rule is in a file, reported as left out, or implied by another`, () => {
     const { files, leftOut } = make(EVERYTHING);
     const held = files.map(({ path, content }) => `${path}\n${content.replaceAll(/^#.*$/gm, "")}`).join("\n");
     const names: Record<string, string> = { "*": format === "k3s" ? '"*":' : "/_default/" };
     const missing = EVERYTHING.rules.map(({ origin }) => origin).filter((origin) =>
       !leftOut.some((rule) => rule.origin === origin) && !held.includes(names[origin] ?? origin)
     );
-    // The path of gcr.io/google-containers stands in a rewrite; gcr.io/team is where gcr.io sends it anyway.
+    // gcr.io/google-containers is a path in a rewrite; the gcr.io rule covers gcr.io/team.
     const without = { containerd: ["gcr.io/team"], docker: ["gcr.io/team"], "registries.conf": [] };
     assertEquals(missing, { k3s: ["gcr.io/google-containers", "gcr.io/team"], ...without }[format as Format]);
   });
 }
 
-/** The blocks of a hosts.toml in order: the URLs that are tried, and the fallback. */
+/** Returns the URLs of a hosts.toml in order: the server, which is the fallback, and the hosts. */
 function urlsIn(content: string): string[] {
   return [...content.matchAll(/^(?:server = |\[host\.)"([^"]+)"/gm)].map(([, url = ""]) => url);
 }
 
-Deno.test("containerd: two names of one mirror are one table, which TOML would refuse to have twice", () => {
+Deno.test("containerd: two names for one mirror become one table, since TOML refuses duplicates", () => {
   const { files } = FORMATS.containerd(
     inputOf({ "gcr.io": ["m.example/gcr.io", "m.example/{registry}", "M.example"] }),
   );
@@ -96,7 +96,7 @@ Deno.test("containerd: two names of one mirror are one table, which TOML would r
   ]);
 });
 
-Deno.test("containerd: Docker Hub is asked where it answers, under the name that images have", () => {
+Deno.test("containerd: Docker Hub is docker.io as an origin and registry-1.docker.io as a host", () => {
   const { files } = FORMATS.containerd(inputOf({ "index.docker.io": "m.example", "gcr.io": "docker.io/gcr" }));
   assertEquals(files.map(({ path, content }) => [path, urlsIn(content)]), [
     ["/etc/containerd/certs.d/docker.io/hosts.toml", ["https://registry-1.docker.io", "https://m.example"]],
@@ -111,8 +111,8 @@ Deno.test("containerd: _default names no server, since that would be the fallbac
 });
 
 const GUARDED: readonly (readonly [string, Record<string, string | string[]>, string[]])[] = [
-  ["a mirror that * asks under the same name", { "*": "m.example" }, []],
-  ["a mirror that * asks under another name", { "*": "m.example/all" }, ["m.example"]],
+  ["a mirror that * uses under the same name", { "*": "m.example" }, []],
+  ["a mirror that * uses under another name", { "*": "m.example/all" }, ["m.example"]],
   ["the second of two mirrors", { "*": ["m.example", "n.example"] }, ["m.example", "n.example"]],
   ["a mirror of another rule", { "*": "m.example", "gcr.io": "n.example/gcr" }, ["n.example"]],
   ["a mirror without a *", { "gcr.io": "n.example/gcr" }, []],
@@ -120,7 +120,7 @@ const GUARDED: readonly (readonly [string, Record<string, string | string[]>, st
 ];
 
 for (const [name, registries, guarded] of GUARDED) {
-  Deno.test(`containerd: ${name} ${guarded.length === 0 ? "needs no file" : "is kept from _default by a file"}`, () => {
+  Deno.test(`containerd: ${name} ${guarded.length === 0 ? "needs no file" : "is protected from _default by a file"}`, () => {
     const { files } = FORMATS.containerd(inputOf(registries));
     const guards = files.filter(({ content }) => content.includes("push"));
     assertEquals(guards.map(({ path }) => path.split("/").at(-2)), guarded);
@@ -128,7 +128,7 @@ for (const [name, registries, guarded] of GUARDED) {
   });
 }
 
-Deno.test("docker: where the classic store can have mirrors of Docker Hub, the setting is given", () => {
+Deno.test("docker: registry-mirrors is suggested for mirrors of Docker Hub only", () => {
   const said = (registries: Record<string, string | string[]>) => FORMATS.docker(inputOf(registries)).next.at(-1)!;
   assertStringIncludes(
     said({ "docker.io": ["m.example", "n.example/x"] }),
@@ -137,7 +137,7 @@ Deno.test("docker: where the classic store can have mirrors of Docker Hub, the s
   assertMatch(said({ "gcr.io": "m.example" }), /mirrors of docker\.io only$/);
 });
 
-Deno.test("registries.conf: what lies under a mirror is kept from entries that would send it elsewhere", () => {
+Deno.test("registries.conf: a mirror's path is protected from entries that would redirect it", () => {
   const { files } = FORMATS["registries.conf"](inputOf({
     "k8s.gcr.io": "quay.io/k8s",
     "quay.io": "m.example",
@@ -160,7 +160,10 @@ Deno.test("registries.conf: a wildcard with a port, a path or {registry} is left
   assertStringIncludes(files[0]!.content, 'prefix = "*.d.example"\n\n[[registry.mirror]]\nlocation = "m.example"');
 });
 
-/** The documented structure of registries.yaml (docs.k3s.io; rancher/wharfie, registries.go), and nothing else. */
+/**
+ * Reads registries.yaml; asserts that it has the documented structure (docs.k3s.io;
+ * rancher/wharfie, registries.go), and nothing else.
+ */
 function readK3s(content: string): Record<string, { endpoint: string[]; rewrite?: Record<string, string> }> {
   const { mirrors, ...rest } = parse(content) as Record<string, Record<string, Record<string, unknown>>>;
   for (const [host, { endpoint, rewrite = {}, ...more }] of Object.entries(mirrors ?? {})) {
@@ -179,14 +182,17 @@ function readK3s(content: string): Record<string, { endpoint: string[]; rewrite?
   return mirrors as ReturnType<typeof readK3s>;
 }
 
-/** The repository that k3s asks of the mirrors: the first rewrite that changes the name, in any order. */
+/**
+ * Returns the repositories that k3s may request from the mirrors: it applies the first rewrite that
+ * changes the name, in any order.
+ */
 function rewrittenBy(rewrites: Record<string, string>, repository: string): string[] {
   const names = Object.entries(rewrites).map(([from, to]) => repository.replace(RegExp(from), to))
     .filter((name) => name !== repository);
   return names.length === 0 ? [repository] : names;
 }
 
-Deno.test("k3s: the file is YAML of the documented structure, its rewrites never ambiguous", () => {
+Deno.test("k3s: the file is YAML with the documented structure and unambiguous rewrites", () => {
   const mirrors = readK3s(FORMATS.k3s(EVERYTHING).files[0]!.content);
   assertEquals(Object.keys(mirrors), ["gcr.io", "quay.io", "k8s.gcr.io", "registry.k8s.io", "ghcr.io", "*"]);
   const asked = (host: string, repository: string) => rewrittenBy(mirrors[host]?.rewrite ?? {}, repository);
@@ -204,7 +210,7 @@ const REWRITES: readonly (readonly [string, Record<string, string | string[]>, s
   ["a path whose host has no rule", { "gcr.io/a": "m.example/b", "quay.io": "m.example" }, ["gcr.io/a"]],
   ["a path of a host that is rewritten", { "gcr.io": "m.example/c", "gcr.io/a": "m.example/b" }, ["gcr.io/a"]],
   [
-    "two paths of which one lies in the other",
+    "one path inside another",
     { "gcr.io": "m.example", "gcr.io/a": "m.example/b", "gcr.io/a/c": "m.example/d" },
     ["gcr.io/a", "gcr.io/a/c"],
   ],

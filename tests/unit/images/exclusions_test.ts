@@ -1,4 +1,4 @@
-// Holds lib/images/exclusions.ts to what an operator means by a pattern.
+// Tests lib/images/exclusions.ts: what a pattern matches.
 
 import { assert, assertEquals, assertLess, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
@@ -31,7 +31,7 @@ const IMAGES: readonly (readonly [string, readonly string[], readonly string[]])
   ["docker.io", ["nginx", "bitnami/redis:1", "index.docker.io/x:1"], ["gcr.io/nginx:1"]],
   ["index.docker.io", ["nginx"], ["gcr.io/nginx:1"]],
 
-  // Completed as a reference is.
+  // Completed like a reference.
   ["nginx", ["nginx:1", "docker.io/library/nginx:2"], ["nginx-2:1", "bitnami/nginx:1", "gcr.io/nginx:1"]],
   ["nginx:1.*", ["nginx:1.25"], ["nginx:1", "nginx:11.2"]],
   ["nginx:5000", ["nginx:5000"], ["nginx:1", "nginx:5000/x:1"]],
@@ -41,7 +41,7 @@ const IMAGES: readonly (readonly [string, readonly string[], readonly string[]])
   ["bitnami/*", ["bitnami/redis:1"], ["gcr.io/bitnami/redis:1"]],
   ["bitnami/", ["bitnami/redis:1", "bitnami/a/b:1"], ["bitnami:1"]],
 
-  // Wildcards in front.
+  // Leading wildcards.
   ["*", ["nginx", "gcr.io/a/b/c:1", `gcr.io/a@${DIGEST}`], []],
   ["**", ["nginx", "gcr.io/a/b/c:1"], []],
   ["*:debug", ["nginx:debug", "gcr.io/a/b:debug"], ["nginx:1", `nginx@${DIGEST}`]],
@@ -55,11 +55,11 @@ const IMAGES: readonly (readonly [string, readonly string[], readonly string[]])
 
   // Tags keep their case.
   ["gcr.io/a:RC*", ["gcr.io/a:RC1"], ["gcr.io/a:rc1"]],
-  // An odd name, which has no domain.
+  // An odd name without a domain.
   ["foo_bar.com/x", ["foo_bar.com/x:1"], ["foo_bar.com/y:1"]],
 ];
 
-Deno.test("a pattern of images matches what it says and nothing else", () => {
+Deno.test("an image pattern matches what it describes and nothing else", () => {
   for (const [pattern, matching, others] of IMAGES) {
     assertEquals(mistakeInImagePattern(pattern), undefined, pattern);
     const exclusions = compileExclusions({ images: [pattern], namespaces: [] });
@@ -72,7 +72,7 @@ Deno.test("a pattern of images matches what it says and nothing else", () => {
   }
 });
 
-Deno.test("the first pattern that matches is told, as it was written", () => {
+Deno.test("the first pattern that matches is returned as it was written", () => {
   const exclusions = compileExclusions({ images: ["gcr.io", "nginx", "*"], namespaces: ["kube-system", "kube-*"] });
   assertEquals(exclusions.image(parseReference("nginx:1")), "nginx");
   assertEquals(exclusions.image(parseReference("quay.io/a:1")), "*");
@@ -101,7 +101,7 @@ Deno.test("a namespace matches exactly, or with * for any run of characters", ()
   }
 });
 
-Deno.test("a malformed pattern of images is told what was expected", () => {
+Deno.test("a malformed image pattern is refused with what was expected", () => {
   const table: readonly (readonly [string, string])[] = [
     ["", "expected a pattern such as"],
     ["gcr.io/***", "expected * (anything but /) or ** (anything)"],
@@ -126,7 +126,7 @@ Deno.test("a malformed pattern of images is told what was expected", () => {
   }
 });
 
-Deno.test("a malformed pattern of namespaces is told what was expected", () => {
+Deno.test("a malformed namespace pattern is refused with what was expected", () => {
   for (const pattern of ["kube-system", "*", "kube-*", "*-ci", "a", "0"]) {
     assertEquals(mistakeInNamespacePattern(pattern), undefined, pattern);
   }
@@ -147,7 +147,7 @@ Deno.test("a pattern without wildcards matches exactly the reference it spells",
   }));
 });
 
-Deno.test("wildcards mean what the plain regular expression means", () => {
+Deno.test("wildcards match like the equivalent regular expression", () => {
   const wild = fc.array(fc.constantFrom("a", "b", "/", "*", "**"), { minLength: 1, maxLength: 8 })
     .map((parts) => parts.join("")).filter((text) => mistakeInImagePattern(`gcr.io/${text}:1`) === undefined)
     .filter((text) => !text.endsWith("/"));
@@ -162,7 +162,7 @@ Deno.test("wildcards mean what the plain regular expression means", () => {
   );
 });
 
-Deno.test("every reference is excluded by its own canonical text without the digest", () => {
+Deno.test("a reference without a digest is excluded by its own canonical text", () => {
   for (const image of ["nginx", "gcr.io/a:1", "localhost/x", "[::1]:5000/x", "foo_bar.com/x", "Reg.Example:1/x:RC"]) {
     const reference = parseReference(image);
     const exclusions = compileExclusions({ images: [formatReference(reference)], namespaces: [] });
@@ -170,7 +170,7 @@ Deno.test("every reference is excluded by its own canonical text without the dig
   }
 });
 
-Deno.test("many wildcards cost no more than a look at each character", () => {
+Deno.test("a pattern with many wildcards is matched quickly", () => {
   const pattern = "gcr.io/" + "*a".repeat(60) + "**b";
   const exclusions = compileExclusions({ images: [pattern], namespaces: [] });
   const reference = parseReference("gcr.io/" + "a".repeat(255));

@@ -1,4 +1,4 @@
-// Holds lib/images/location.ts: how `host[:port][/path]` is read, and what lies in what.
+// Tests lib/images/location.ts: how `host[:port][/path]` is parsed, and which path contains which.
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
@@ -12,14 +12,14 @@ import {
   withoutPort,
 } from "../../../lib/images/location.ts";
 
-Deno.test("a location is a host in one spelling, and a path as it is written", () => {
+Deno.test("parsing a location normalizes the host and keeps the path as written", () => {
   assertEquals(parseLocation("Mirror.Example:5000"), { host: "mirror.example:5000", path: "" });
   assertEquals(parseLocation("Index.Docker.IO/library"), { host: "docker.io", path: "library" });
   assertEquals(parseLocation("*.PKG.dev/a/{registry}/b"), { host: "*.pkg.dev", path: "a/{registry}/b" });
   assertEquals(parseLocation("[::1]:5000/x"), { host: "[::1]:5000", path: "x" });
 });
 
-Deno.test("a location that is written out is read the same again", () => {
+Deno.test("a formatted location parses to the same location", () => {
   const host = fc.constantFrom(
     "docker.io",
     "INDEX.docker.io",
@@ -37,14 +37,14 @@ Deno.test("a location that is written out is read the same again", () => {
   }));
 });
 
-Deno.test("only a port is taken off a host", () => {
+Deno.test("only a port is removed from a host", () => {
   assertEquals(withoutPort("mirror.example:5000"), "mirror.example");
   assertEquals(withoutPort("mirror.example"), "mirror.example");
   assertEquals(withoutPort("[::1]:5000"), "[::1]");
   assertEquals(withoutPort("[::1]"), "[::1]");
 });
 
-Deno.test("a path lies in another by whole elements", () => {
+Deno.test("a path contains another by complete elements", () => {
   for (const [path, prefix] of [["a", ""], ["a/b", "a"], ["a/b/c", "a/b"]] as const) {
     assert(isBelow(path, prefix), `${path} below ${prefix}`);
     assert(isWithin(path, prefix), `${path} within ${prefix}`);
@@ -58,7 +58,7 @@ Deno.test("a path lies in another by whole elements", () => {
   }
 });
 
-Deno.test("what is wrong with a location is said with an example", () => {
+Deno.test("a mistake in a location comes with an example", () => {
   assertEquals(mistakeInLocation("mirror.example:5000/a/b", "x.example"), undefined);
   assertEquals(
     mistakeInLocation("https://mirror.example", "x.example"),

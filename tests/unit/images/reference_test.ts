@@ -1,4 +1,5 @@
-// Holds lib/images/reference.ts to distribution/reference: tables from its tests and from its odd corners, and properties.
+// Tests lib/images/reference.ts against distribution/reference, with tables from its tests and its
+// odd cases, and with properties.
 
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import fc from "fast-check";
@@ -44,7 +45,7 @@ const VALID: readonly (readonly [string, string, string])[] = [
   ["[2001:db8::1]:5000/repo:tag", "[2001:db8::1]:5000/repo:tag", "[2001:db8::1]:5000/repo:tag"],
   ["[::1]/repo:tag", "[::1]/repo:tag", "[::1]/repo:tag"],
 
-  // Digests: no tag is filled in beside one, and a tag beside one is kept.
+  // Digests: no tag is added to a digest, and a tag next to a digest is kept.
   [`nginx@${SHA256}`, `docker.io/library/nginx@${SHA256}`, `nginx@${SHA256}`],
   [`gcr.io/x:1@${SHA256}`, `gcr.io/x:1@${SHA256}`, `gcr.io/x:1@${SHA256}`],
   [`gcr.io/x@${SHA384}`, `gcr.io/x@${SHA384}`, `gcr.io/x@${SHA384}`],
@@ -169,7 +170,7 @@ const INVALID: readonly (readonly [string, InvalidReferenceReason])[] = [
   ["a/".repeat(128) + "a:tag", "too-long"],
   [`gcr.io/${"x".repeat(256)}`, "too-long"],
   [`${"x".repeat(248)}:1`, "too-long"], // 256 with library/
-  [`${"a.".repeat(3000)}b/x:1`, "too-long"], // a domain that the library would take and no resolver would
+  [`${"a.".repeat(3000)}b/x:1`, "too-long"], // a domain that the library accepts and no resolver does
 ];
 
 Deno.test("every valid reference is normalized and shown as Docker does", () => {
@@ -180,7 +181,7 @@ Deno.test("every valid reference is normalized and shown as Docker does", () => 
   }
 });
 
-Deno.test("the odd corners of the grammar are admitted as the library admits them", () => {
+Deno.test("odd cases of the grammar are accepted as the library accepts them", () => {
   for (const [input, canonical, why] of ODD) {
     assertEquals(formatReference(parseReference(input)), canonical, `${input}: ${why}`);
   }
@@ -195,7 +196,7 @@ Deno.test("every invalid reference is refused with its reason", () => {
   }
 });
 
-Deno.test("a reference is taken apart into domain, path, tag and digest", () => {
+Deno.test("a reference is split into domain, path, tag and digest", () => {
   assertEquals(parseReference(`[::1]:5000/a/b:1@${SHA256}`), {
     domain: "[::1]:5000",
     path: "a/b",
@@ -216,19 +217,19 @@ Deno.test("the longest bare name has 247 characters, because library/ is counted
   assertEquals(parseReference("x".repeat(247)).path.length, 255);
 });
 
-Deno.test("an error quotes the text on one line, and a long text shortened", () => {
+Deno.test("an error quotes the text on one line and shortens a long text", () => {
   const error = assertThrows(() => parseReference("a\nb"), InvalidReferenceError);
-  assertEquals(error.message, 'invalid image reference "a\\nb": a reference has no white space');
+  assertEquals(error.message, 'invalid image reference "a\\nb": a reference must not contain white space');
   const long = assertThrows(() => parseReference("!".repeat(5000)), InvalidReferenceError);
   assertLess(long.message.length, 250);
   assertEquals(long.input.length, 5000);
 });
 
-Deno.test("an error says what to change where people slip most often", () => {
+Deno.test("an error for a common mistake says what to change", () => {
   const sentence = (input: string) => assertThrows(() => parseReference(input), InvalidReferenceError).sentence;
   assertEquals(sentence("https://gcr.io/x"), "leave out https://");
   assertEquals(sentence("gcr.io/X"), "repository name must be lowercase");
-  assertEquals(sentence("x@sha256:abc"), "a sha256 digest has 64 digits, and this has 3");
+  assertEquals(sentence("x@sha256:abc"), "a sha256 digest has 64 digits, but this one has 3");
 });
 
 Deno.test("an image ID is sha256: and 64 lower-case digits, and nothing else", () => {
@@ -238,7 +239,7 @@ Deno.test("an image ID is sha256: and 64 lower-case digits, and nothing else", (
   }
 });
 
-Deno.test("a domain may have a port and be an address, and has no path", () => {
+Deno.test("a domain may have a port and be an IP address, but has no path", () => {
   for (const text of ["gcr.io", "localhost", "a", "A-b.c:1", "127.0.0.1:5000", "[::1]", "[::1]:5000"]) {
     assert(isDomain(text), text);
   }
@@ -291,14 +292,14 @@ const piece = fc.oneof(
   ),
 );
 
-Deno.test("whatever the grammar produces is parsed, and its canonical text parses to the same reference", () => {
+Deno.test("any text that the grammar produces is parsed, and its canonical text parses to the same reference", () => {
   fc.assert(fc.property(validText, (text) => {
     const reference = parseReference(text);
     assertEquals(parseReference(formatReference(reference)), reference);
   }));
 });
 
-Deno.test("normalizing is idempotent, and a tag or a digest is always there afterwards", () => {
+Deno.test("normalizing is idempotent and always yields a tag or a digest", () => {
   fc.assert(fc.property(validText, (text) => {
     const once = formatReference(parseReference(text));
     assertEquals(formatReference(parseReference(once)), once);
@@ -307,7 +308,7 @@ Deno.test("normalizing is idempotent, and a tag or a digest is always there afte
   }));
 });
 
-Deno.test("no text makes the parser throw anything but InvalidReferenceError, and what it takes it can write", () => {
+Deno.test("the parser throws only InvalidReferenceError, and what it accepts survives formatting", () => {
   const text = fc.oneof(
     fc.string({ unit: "binary" }),
     fc.string({ unit: "grapheme" }),
@@ -337,7 +338,7 @@ Deno.test("a megabyte of anything is refused within a second", () => {
   }
 });
 
-Deno.test("the longest texts that are looked at cost little, whatever they repeat", () => {
+Deno.test("the longest texts that are parsed take little time, whatever they repeat", () => {
   const texts = ["a", "-", "a-", "a.", "a.-", "a_", "a__", "a/", "[:", "0"].flatMap((unit) =>
     ["", "gcr.io/", "x@sha256:"].map((before) => `${before}${unit.repeat(2000)}`.slice(0, 4090) + "!")
   );

@@ -1,4 +1,4 @@
-// Holds lib/images/rules.ts to the rules that operators write: which one matches, and which names come of it.
+// Tests lib/images/rules.ts: which rule matches an image, and which candidates it yields.
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
@@ -25,7 +25,7 @@ function match(rules: Rules, image: string) {
   return matchRule(compileRules(list), parseReference(image));
 }
 
-/** The names to try, or why there are none. */
+/** Returns the references to try, or why there are none. */
 function tries(rules: Rules, image: string): readonly string[] | string {
   const found = match(rules, image);
   return found.rule === undefined ? found.because : found.candidates.map((candidate) => candidate.reference);
@@ -56,7 +56,7 @@ Deno.test("the documented configuration rewrites as its comments say", () => {
   for (const [image, expected] of table) assertEquals(tries(EXAMPLE, image), expected, image);
 });
 
-Deno.test("without a rule there is nothing to try", () => {
+Deno.test("without a matching rule there are no candidates", () => {
   assertEquals(match({}, "gcr.io/a:1"), { rule: undefined, because: "no-rule" });
   assertEquals(tries({ "gcr.io": M }, "eu.gcr.io/a:1"), "no-rule");
   assertEquals(tries({ "gcr.io": M }, "gcr.io:5000/a:1"), "no-rule");
@@ -75,12 +75,12 @@ Deno.test("a candidate names its mirror, its repository and its reference", () =
   });
 });
 
-Deno.test("a digest wins over a tag, because it says more", () => {
+Deno.test("a digest takes precedence over a tag", () => {
   assertEquals(tries({ "gcr.io": M }, `gcr.io/a@${SHA256}`), [`${M}/a@${SHA256}`]);
   assertEquals(tries({ "gcr.io": M }, `gcr.io/a:1@${SHA256}`), [`${M}/a@${SHA256}`]);
 });
 
-Deno.test("a prefix matches whole path elements, and something must be left after it", () => {
+Deno.test("a prefix matches complete path elements, and something must follow it", () => {
   const rules = { "gcr.io/google": "a.example", "gcr.io/google/deep/er": "b.example" };
   assertEquals(tries(rules, "gcr.io/google/x:1"), ["a.example/x:1"]);
   assertEquals(tries(rules, "gcr.io/google/deep/x:1"), ["a.example/deep/x:1"]);
@@ -100,7 +100,7 @@ Deno.test("the order of the rules in the file does not matter", () => {
   }));
 });
 
-Deno.test("an exact host beats a wildcard, a longer wildcard a shorter, and * comes last", () => {
+Deno.test("an exact host beats a wildcard, a longer wildcard beats a shorter one, and * comes last", () => {
   const rules = {
     "*": "every.example",
     "*.dev/deep/path": "deep.example",
@@ -116,11 +116,11 @@ Deno.test("an exact host beats a wildcard, a longer wildcard a shorter, and * co
   assertEquals(tries(rules, "notpkg.de/x:1"), ["every.example/x:1"]);
 });
 
-Deno.test("a rule that leaves nothing of the path gives way to a less exact one", () => {
+Deno.test("a rule that leaves no path yields to a less specific rule", () => {
   assertEquals(tries({ "gcr.io/a": "a.example", "*": "every.example" }, "gcr.io/a:1"), ["every.example/a:1"]);
 });
 
-Deno.test("hosts compare without regard to case, and index.docker.io is docker.io", () => {
+Deno.test("hosts compare case-insensitively, and index.docker.io is docker.io", () => {
   assertEquals(tries({ "GCR.io": M }, "gcr.IO/a:1"), [`${M}/a:1`]);
   assertEquals(tries({ "index.docker.io": M }, "nginx:1"), [`${M}/library/nginx:1`]);
   assertEquals(tries({ "docker.io": M }, "index.docker.io/nginx:1"), [`${M}/library/nginx:1`]);
@@ -128,7 +128,7 @@ Deno.test("hosts compare without regard to case, and index.docker.io is docker.i
   assertEquals(tries({ "*": "Mirror.example" }, "mirror.EXAMPLE/x:1"), "is-mirror");
 });
 
-Deno.test("of two rules for one origin the first counts", () => {
+Deno.test("of two rules for one origin, the first applies", () => {
   assertEquals(tries({ "docker.io": "a.example", "index.docker.io": "b.example" }, "nginx:1"), [
     "a.example/library/nginx:1",
   ]);
@@ -140,7 +140,7 @@ Deno.test("{registry} is the image's host without its port, in lower case", () =
   assertEquals(tries(rules, "nginx:1"), ["m.example/docker.io/docker.io-proxy/library/nginx:1"]);
 });
 
-Deno.test("a candidate that is no reference is left out", () => {
+Deno.test("a candidate that is not a valid reference is left out", () => {
   const long = "x".repeat(250);
   assertEquals(tries({ "gcr.io": ["a.example/prefix", "b.example"] }, `gcr.io/${long}:1`), [`b.example/${long}:1`]);
   assertEquals(tries({ "*": "m.example/{registry}" }, "[::1]:5000/a:1"), []);
@@ -149,7 +149,7 @@ Deno.test("a candidate that is no reference is left out", () => {
   ]);
 });
 
-Deno.test("equal candidates appear once, at the place of the first", () => {
+Deno.test("equal candidates appear once, in the position of the first", () => {
   assertEquals(tries({ "quay.io": ["b.example", "a.example", "B.example", "b.example/{registry}"] }, "quay.io/x:1"), [
     "b.example/x:1",
     "a.example/x:1",
@@ -157,7 +157,7 @@ Deno.test("equal candidates appear once, at the place of the first", () => {
   ]);
 });
 
-Deno.test("a mirror is never rewritten, not even where a rule names it as an origin", () => {
+Deno.test("a mirror is never rewritten, even if a rule names it as an origin", () => {
   const chain = { "a.example": "b.example", "b.example": "c.example" };
   assertEquals(tries(chain, "a.example/x:1"), ["b.example/x:1"]);
   assertEquals(match(chain, "b.example/x:1"), {
@@ -168,7 +168,7 @@ Deno.test("a mirror is never rewritten, not even where a rule names it as an ori
   assertEquals(tries({ "a.example": "a.example" }, "a.example/x:1"), "is-mirror");
 });
 
-Deno.test("a wildcard leaves the whole host of a mirror alone, a rule that names the host only the mirror's path", () => {
+Deno.test("a wildcard skips a mirror's entire host, and a rule that names the host skips only the mirror's path", () => {
   const rules = { "k8s.gcr.io": "quay.io/k8s", "quay.io": "m.example", "*": "every.example/all" };
   assertEquals(tries(rules, "quay.io/k8s/pause:1"), "is-mirror");
   assertEquals(tries(rules, "quay.io/k8s-other/pause:1"), ["m.example/k8s-other/pause:1"]);
@@ -190,12 +190,12 @@ Deno.test("docker.io can be a mirror", () => {
   assertEquals(tries(rules, "nginx:1"), ["m.example/library/nginx:1"]);
 });
 
-Deno.test("the rule that matched is the one that was given, with its line", () => {
+Deno.test("the matching rule is returned as it was given, with its line", () => {
   const rule = { origin: "*.io", mirrors: ["m.example"], line: 7 };
   assert(matchRule(compileRules([rule]), parseReference("quay.io/x")).rule === rule);
 });
 
-Deno.test("malformed rules are a mistake of the caller", () => {
+Deno.test("malformed rules throw a TypeError", () => {
   assertThrows(() => compileRules([{ origin: "quay", mirrors: ["m.example"] }]), TypeError, 'origin "quay": ');
   assertThrows(() => compileRules([{ origin: "quay.io", mirrors: ["m"] }]), TypeError, 'mirror "m": ');
 });
@@ -222,7 +222,7 @@ Deno.test("well-formed origins and mirrors have no mistake", () => {
   }
 });
 
-Deno.test("a malformed origin or mirror is told what was expected", () => {
+Deno.test("a malformed origin or mirror is refused with what was expected", () => {
   const both: readonly (readonly [string, string])[] = [
     ["", "expected a registry, such as"],
     ["  ", "expected a registry, such as"],
@@ -253,20 +253,20 @@ Deno.test("a malformed origin or mirror is told what was expected", () => {
   }
   const origins: readonly (readonly [string, string])[] = [
     ["*/path", "takes no path"],
-    ["gcr.*", "can only be the whole origin or its first label"],
-    ["*pkg.dev", "can only be the whole origin or its first label"],
-    ["gcr.io/*", "can only be the whole origin or its first label"],
-    ["*.*.dev", "can stand only once"],
-    ["*.pkg.dev/*", "can stand only once"],
+    ["gcr.*", "can only be the entire origin or its first label"],
+    ["*pkg.dev", "can only be the entire origin or its first label"],
+    ["gcr.io/*", "can only be the entire origin or its first label"],
+    ["*.*.dev", "can appear only once"],
+    ["*.pkg.dev/*", "can appear only once"],
     ["*.", "the host is malformed"],
     ["*.pkg.dev/", "leave out the slash at the end"],
     ["{registry}", "belongs in a mirror"],
   ];
   for (const [text, expected] of origins) assertStringIncludes(mistakeInOrigin(text) ?? "none", expected, text);
   const mirrors: readonly (readonly [string, string])[] = [
-    ["*", "can stand only in an origin"],
-    ["*.example", "can stand only in an origin"],
-    ["{registry}.example/x", "can stand only in the path"],
+    ["*", "can appear only in an origin"],
+    ["*.example", "can appear only in an origin"],
+    ["{registry}.example/x", "can appear only in the path"],
     ["m.example/{host}", "the only placeholder is {registry}"],
     ["m.example/{registry", "the only placeholder is {registry}"],
   ];
@@ -285,7 +285,7 @@ const ruleList = fc.array(
 const image = fc.tuple(place, fc.constantFrom("/x", "/a/x", "/a/b/c"), fc.constantFrom(":1", `@${SHA256}`))
   .map((parts) => parts.join(""));
 
-Deno.test("every candidate is a canonical reference of the same tag or digest, is not the image, and appears once", () => {
+Deno.test("every candidate is a canonical reference with the same tag or digest, differs from the image, and appears once", () => {
   fc.assert(
     fc.property(ruleList, image, (rules, text) => {
       const reference = parseReference(text);

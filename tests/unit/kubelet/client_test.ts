@@ -58,13 +58,13 @@ async function ask(settings: KubeletSettings, timeoutMs?: number): Promise<strin
   }
 }
 
-testWithCertificates("the pods are got with a client certificate", async () => {
+testWithCertificates("the client gets the pods with a certificate", async () => {
   await using it = await scene({ clientCertificates: { ca: authority.certificatePem, policy: "require" } });
   assertEquals(await ask(it.settings), ["app"]);
   assertEquals(it.kubelet.requests.map(({ path, identifiedBy }) => [path, identifiedBy]), [["/pods", "certificate"]]);
 });
 
-Deno.test("the pods are got with a token whose file ends in a newline", async () => {
+Deno.test("the client gets the pods with a token whose file ends in a newline", async () => {
   await using it = await scene({ tokens: ["secret-token"] });
   await Deno.writeTextFile(`${it.dir}/token`, "secret-token\n");
   const { url, caFile } = it.settings;
@@ -83,7 +83,7 @@ Deno.test("a token that the kubelet does not accept is not blamed on a certifica
   assertEquals([error.kind, error.message.includes("certFile")], ["unauthorized", false]);
 });
 
-Deno.test("a kubelet that sends back the token it was asked with is told without it", async () => {
+Deno.test("an error never contains a token that the kubelet echoes", async () => {
   await using it = await scene({ tokens: ["secret-token"] });
   await Deno.writeTextFile(`${it.dir}/token`, "secret-token\n");
   const { url, caFile } = it.settings;
@@ -100,7 +100,7 @@ Deno.test("a kubelet that sends back the token it was asked with is told without
   }
 });
 
-Deno.test("a token that no header can carry is refused, and one that worked goes on working", async () => {
+Deno.test("a token that is not valid in a header is refused, and an earlier valid one stays in use", async () => {
   await using it = await scene({ tokens: ["secret-token"] });
   const { url, caFile } = it.settings;
   const client = new KubeletClient({ url, caFile: caFile!, tokenFile: `${it.dir}/token` });
@@ -109,7 +109,7 @@ Deno.test("a token that no header can carry is refused, and one that worked goes
   assertEquals(error.kind, "credentials");
   assertEquals(
     describeError(error.cause),
-    `${it.dir}/token holds NUL characters, as UTF-16 and padding do; expected a token in ASCII, alone`,
+    `${it.dir}/token contains NUL characters, as UTF-16 and padding do; expected only a token, in ASCII`,
   );
   await Deno.writeTextFile(`${it.dir}/token`, "secret-token");
   assertEquals((await client.pods(NEVER)).pods.length, 1);
@@ -118,7 +118,7 @@ Deno.test("a token that no header can carry is refused, and one that worked goes
   client.close();
 });
 
-testWithCertificates("a kubelet whose certificate another authority signed is not trusted", async () => {
+testWithCertificates("a kubelet whose certificate is from another CA is not trusted", async () => {
   await using it = await scene({ serverCertificate: makeAuthority("other").issueServer({ dnsNames: ["localhost"] }) });
   const error = await assertRejects(() => ask(it.settings), KubeletError, "no answer from");
   assertEquals(error.kind, "unreachable");
@@ -129,23 +129,28 @@ const ANSWERS = [
   ["401", { status: 401 }, "unauthorized", "does not accept this certificate: check kubelet.certFile"],
   ["403", { status: 403 }, "forbidden", "it needs get on nodes/proxy)"],
   [
-    "403 of Kubernetes 1.33",
+    "403 from Kubernetes 1.33",
     { status: 403, body: "Forbidden (user=gilly, verb=get, resource=nodes, subresource(s)=[pods proxy])\n" },
     "forbidden",
     "it needs get on nodes/pods)",
   ],
-  ["403 of a proxy", { status: 403, body: "no" }, "forbidden", "nodes/pods, or on nodes/proxy before Kubernetes 1.33)"],
+  [
+    "403 from a proxy",
+    { status: 403, body: "no" },
+    "forbidden",
+    "nodes/pods, or on nodes/proxy before Kubernetes 1.33)",
+  ],
   ["500", { status: 500 }, "unexpected", "answered 500"],
   ["a redirect", { status: 301, body: "" }, "unexpected", "answered 301"],
   ["HTML", { body: "<html>hello</html>", contentType: "text/html" }, "unexpected", "of text/html"],
-  ["half a JSON", { body: '{"kind":"PodList","items":[' }, "unexpected", "expected JSON"],
+  ["truncated JSON", { body: '{"kind":"PodList","items":[' }, "unexpected", "expected JSON"],
   ["no pods", { body: '{"kind":"Status"}' }, "unexpected", 'got kind "Status"'],
   ["nothing", { body: "" }, "unexpected", "expected JSON"],
-  ["an answer that breaks off", { body: '{"kind":"Pod', isBrokenOff: true }, "unreachable", "no answer from"],
+  ["with a broken connection", { body: '{"kind":"Pod', isBrokenOff: true }, "unreachable", "no answer from"],
 ] as const;
 for (const [what, answer, kind, message] of ANSWERS) {
   testWithCertificates(
-    `a kubelet that answers ${what} is one error that says so, and the next answer counts again`,
+    `a kubelet that answers ${what} causes an error that says so, and the next answer is used`,
     async () => {
       await using it = await scene();
       const client = new KubeletClient(it.settings);
@@ -159,14 +164,14 @@ for (const [what, answer, kind, message] of ANSWERS) {
   );
 }
 
-testWithCertificates("a kubelet that says nothing is given up after the deadline", async () => {
+testWithCertificates("a request that gets no answer fails after the deadline", async () => {
   await using it = await scene();
   it.kubelet.answerWith({ after: "never" });
   const error = await assertRejects(() => ask(it.settings, 100), KubeletError, "no answer from");
   assertStringIncludes(String((error.cause as Error).message), "within 0.1 s");
 });
 
-testWithCertificates("nobody listening is an error that names the URL and the cause", async () => {
+testWithCertificates("a refused connection is an error that names the URL and the cause", async () => {
   await using it = await scene();
   const url = "https://localhost:1";
   const error = await assertRejects(() => ask({ ...it.settings, url }), KubeletError, url);
@@ -192,7 +197,7 @@ testWithCertificates("a client certificate that is replaced on disk is used for 
   client.close();
 });
 
-testWithCertificates("a rotation caught half way keeps the old certificate in use", async () => {
+testWithCertificates("a half-finished rotation keeps the old certificate in use", async () => {
   await using it = await scene({ clientCertificates: { ca: authority.certificatePem, policy: "require" } });
   const client = new KubeletClient(it.settings);
   await client.pods(NEVER);
@@ -201,7 +206,7 @@ testWithCertificates("a rotation caught half way keeps the old certificate in us
   client.close();
 });
 
-testWithCertificates("a kubelet with a new serving certificate of the same authority is trusted", async () => {
+testWithCertificates("a kubelet with a new serving certificate from the same CA is trusted", async () => {
   await using it = await scene();
   const client = new KubeletClient(it.settings);
   await client.pods(NEVER);
@@ -210,7 +215,7 @@ testWithCertificates("a kubelet with a new serving certificate of the same autho
   client.close();
 });
 
-testWithCertificates("a key that does not parse is an error, and its content is not in it", async () => {
+testWithCertificates("a key that cannot be parsed is an error that does not contain the key", async () => {
   await using it = await scene();
   await Deno.writeTextFile(it.settings.keyFile!, "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n");
   const error = await assertRejects(() => ask(it.settings), KubeletError, "cannot use the credentials");
@@ -219,7 +224,7 @@ testWithCertificates("a key that does not parse is an error, and its content is 
   assertStringIncludes(describeError(error), "the private key cannot be parsed");
 });
 
-testWithCertificates("a key of another certificate is an error, and not the end of the process", async () => {
+testWithCertificates("a key for another certificate is an error and does not end the process", async () => {
   await using it = await scene();
   await Deno.writeTextFile(it.settings.keyFile!, authority.issueClient({ commonName: "other" }).keyPem);
   const error = await assertRejects(() => ask(it.settings), KubeletError);

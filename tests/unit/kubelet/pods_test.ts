@@ -4,7 +4,7 @@ import { scanPods } from "../../../lib/kubelet/failures.ts";
 import { PodListError, readPodList } from "../../../lib/kubelet/pods.ts";
 import { listOf, waitingPod } from "../../fakes/pods.ts";
 
-Deno.test("an empty node answers null for items, and that is no pods", () => {
+Deno.test("null for items, which an empty node returns, is an empty list of pods", () => {
   assertEquals(readPodList({ kind: "PodList", apiVersion: "v1", metadata: {}, items: null }), {
     pods: [],
     malformed: [],
@@ -18,15 +18,15 @@ for (
     ["a list", [], "got a list"],
     ["an error of the API", { kind: "Status", status: "Failure" }, 'got kind "Status"'],
     ["an object without items", { kind: "PodList" }, "without items"],
-    ["items that are no list", { kind: "PodList", items: {} }, "got a object"],
+    ["items that are not a list", { kind: "PodList", items: {} }, "got an object"],
   ] as const
 ) {
-  Deno.test(`an answer that is ${what} is refused and says what it is`, () => {
+  Deno.test(`an answer that is ${what} is refused with what it is`, () => {
     assertThrows(() => readPodList(answer), PodListError, message);
   });
 }
 
-Deno.test("a malformed pod costs only itself", () => {
+Deno.test("a malformed pod does not affect the others", () => {
   const good = waitingPod("good", "gcr.io/a/b:1");
   const list = readPodList(listOf(7, good, null, { metadata: {} }, { metadata: { name: "bare" } }, { spec: {} }));
   assertEquals(list.pods.map((pod) => pod.name), ["good"]);
@@ -39,7 +39,7 @@ Deno.test("a malformed pod costs only itself", () => {
   ]);
 });
 
-Deno.test("containers and statuses of the wrong shape are passed over, the others are read", () => {
+Deno.test("malformed containers and statuses are skipped, and the others are read", () => {
   const pod = {
     metadata: { name: "odd" },
     spec: { containers: [null, { name: "no-image" }, { name: 3, image: "x" }, { name: "app", image: "gcr.io/a/b:1" }] },
@@ -80,7 +80,7 @@ Deno.test("init, regular and ephemeral containers are found in the order in whic
   ]);
 });
 
-Deno.test("the manifest's spelling of the image counts, not the name the status shows", () => {
+Deno.test("the image is the one in the manifest, not the one in the status", () => {
   const pod = waitingPod("app", "gcr.io/a/b:1");
   pod.status.containerStatuses[0]!.image = "some-other-name-of-it:latest";
   assertEquals(scanPods(readPodList(listOf(pod)).pods).failures[0]?.image, "gcr.io/a/b:1");
@@ -122,7 +122,7 @@ for (const [reason, looked] of REASONS) {
   });
 }
 
-Deno.test("when an image volume is what fails, its reference is the one to repair", () => {
+Deno.test("if an image volume fails, its reference is the one to repair", () => {
   const pod = waitingPod("app", "gcr.io/a/app:1", {
     message: 'Back-off pulling image "quay.io/data/model:2": ErrImagePull: no such host',
   });
@@ -137,7 +137,7 @@ Deno.test("when an image volume is what fails, its reference is the one to repai
   assertEquals([failure?.image, failure?.imagePullPolicy], ["quay.io/data/model:2", "Always"]);
 });
 
-Deno.test("only the annotation's value false opts a pod out", () => {
+Deno.test('only the annotation value "false" opts a pod out', () => {
   const optedOut = (value: unknown) => {
     const pod = waitingPod("app", "gcr.io/a/b:1");
     pod.metadata.annotations = { "gilly.io/repair": value };
@@ -146,13 +146,13 @@ Deno.test("only the annotation's value false opts a pod out", () => {
   assertEquals([optedOut("false"), optedOut("true"), optedOut(false), optedOut("False")], [true, false, false, false]);
 });
 
-Deno.test("names, images and messages that are longer than any can be are cut where they come in", () => {
+Deno.test("overlong names, images and messages are truncated when read", () => {
   const long = `gcr.io/${"a/".repeat(500_000)}x:1`;
   const pod = waitingPod(long, long, { message: long, namespace: long, phase: long });
   const { pods } = readPodList(listOf(pod));
   const texts = [pods[0]!.name, pods[0]!.namespace, pods[0]!.phase, pods[0]!.uid];
   const { image, waiting } = pods[0]!.containers[0]!;
   for (const text of [...texts, image, waiting!.message]) assertEquals(text.length, 5000);
-  // As invalid as it was.
+  // The truncated image is still invalid.
   assertThrows(() => parseReference(image), InvalidReferenceError);
 });
