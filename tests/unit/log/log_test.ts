@@ -1,4 +1,5 @@
-// Holds lib/log/log.ts to one entry a line, whatever the text holds, in both formats, with and without journald.
+// Tests lib/log/log.ts: one entry per line for any text, in both formats, with and without
+// journald.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { configureLog, type Fields, type Level, log, type LogOptions } from "../../../lib/log/log.ts";
@@ -6,7 +7,7 @@ import { printable, printableJson } from "../../../lib/support/text.ts";
 
 const LEVELS: readonly Level[] = ["debug", "info", "warning", "error"];
 
-/** The lines written while `say` runs. */
+/** Returns the lines written while `say` runs. */
 function linesOf(options: Partial<LogOptions>, say: () => void): string[] {
   const written: string[] = [];
   const write = (line: Uint8Array) => void written.push(new TextDecoder("utf-8", { fatal: true }).decode(line));
@@ -39,18 +40,18 @@ Deno.test("under journald a line has a syslog priority and no time", () => {
   ]);
 });
 
-Deno.test("elsewhere a line has the local time and no priority", () => {
+Deno.test("without journald a line has the local time and no priority", () => {
   assertMatch(
     lineOf({ journald: false }, "Main", "host: https://worker:10250"),
     /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d \[Main\] {2}host: https:\/\/worker:10250\n$/,
   );
 });
 
-Deno.test("a tagged image has one space behind its tag, as it always had", () => {
+Deno.test("a tagged image has one space after its tag", () => {
   assertEquals(lineOf({}, "TagImage", "tagged image: a to b"), "<6>[TagImage] tagged image: a to b\n");
 });
 
-Deno.test("a JSON line is one object, with its fields beside the message", () => {
+Deno.test("a JSON line is one object that holds the fields next to the message", () => {
   const { time, ...rest } = jsonOf("pulling image: a", { image: "a", bytes: 5, pods: ["x", "y"] });
   assertMatch(String(time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   assertEquals(rest, {
@@ -68,7 +69,7 @@ Deno.test("a JSON line under journald has a priority before the object", () => {
 });
 
 for (const [index, level] of LEVELS.entries()) {
-  Deno.test(`level ${level} lets through what is at least as severe`, () => {
+  Deno.test(`level ${level} passes entries that are at least as severe`, () => {
     const say = () => LEVELS.forEach((severity) => log(severity, "Main", severity));
     assertEquals(
       linesOf({ level }, say).map((line) => line.replace(/^.* {2}/, "").trim()),
@@ -77,7 +78,7 @@ for (const [index, level] of LEVELS.entries()) {
   });
 }
 
-Deno.test("a later configuration replaces the one before", () => {
+Deno.test("a later configuration replaces the earlier one", () => {
   const before = linesOf({}, () => {
     assertEquals(linesOf({ level: "error" }, () => log("info", "Main", "too mild")), []);
     log("error", "Main", "the first writer is no longer in force");
@@ -85,21 +86,21 @@ Deno.test("a later configuration replaces the one before", () => {
   assertEquals(before, []);
 });
 
-/** Texts that a pod, a registry or Docker may send, and what an operator sees instead. */
+/** Texts that a pod, a registry or Docker may send, and what the operator sees instead. */
 const TEXTS: readonly (readonly [string, string, string])[] = [
   ["a newline", "first\nsecond", "first\\nsecond"],
-  ["a line end of Windows", "first\r\nsecond", "first\\u000d\\nsecond"],
+  ["a Windows line ending", "first\r\nsecond", "first\\u000d\\nsecond"],
   ["a forged priority", "x\n<0>[Main]  all is lost", "x\\n<0>[Main]  all is lost"],
   ["a tab", "a\tb", "a b"],
   ["an escape code", "\u001b[31mred\u001b[0m", "\\u001b[31mred\\u001b[0m"],
   ["a bell and a backspace", "\u0007\b", "\\u0007\\u0008"],
   ["a NUL", "a\0b", "a\\u0000b"],
-  ["a control of the second range", "a\u009b31mb\u0085c", "a\\u009b31mb\\u0085c"],
+  ["a C1 control character", "a\u009b31mb\u0085c", "a\\u009b31mb\\u0085c"],
   ["a line separator", "a\u2028b\u2029c", "a\\u2028b\\u2029c"],
   ["a change of direction", "a\u202egpj.b\u2066c", "a\\u202egpj.b\\u2066c"],
   ["a placeholder", "{text} {fields} {0} {} {{x}}", "{text} {fields} {0} {} {{x}}"],
   ["a percent sign and a dollar", "%s %d ${text}", "%s %d ${text}"],
-  ["letters of the world", "größer 漢字 ✓ 🚀", "größer 漢字 ✓ 🚀"],
+  ["letters of many scripts", "größer 漢字 ✓ 🚀", "größer 漢字 ✓ 🚀"],
   ["nothing", "", ""],
 ];
 
@@ -111,7 +112,7 @@ for (const [name, text, seen] of TEXTS) {
   });
 }
 
-Deno.test("a text of a megabyte is cut once, and its length told, in both formats", () => {
+Deno.test("a text of one megabyte is cut once and its length is given, in both formats", () => {
   const text = "x".repeat(2 ** 20);
   const seen = `${"x".repeat(2000)}… (1048576 characters)`;
   assertEquals(lineOf({}, "Main", text), `<6>[Main]  ${seen}\n`);
@@ -119,20 +120,20 @@ Deno.test("a text of a megabyte is cut once, and its length told, in both format
   assertEquals(jsonOf(text, { image: text }).image, seen);
 });
 
-Deno.test("a text of just the greatest length is not cut", () => {
+Deno.test("a text of exactly the maximum length is not cut", () => {
   assertEquals(printable("x".repeat(2000)), "x".repeat(2000));
 });
 
-Deno.test("a megabyte of control characters stays a short line", () => {
+Deno.test("a megabyte of control characters becomes a short line", () => {
   assert(lineOf({ format: "json", journald: false }, "Main", "\u001b".repeat(2 ** 20)).length < 20_000);
 });
 
-Deno.test("a character that the cut would halve is still written as text", () => {
+Deno.test("a character that the cut would split is still valid text", () => {
   const line = lineOf({}, "Main", "x".repeat(1999) + "🚀".repeat(10));
   assertMatch(line, /^<6>\[Main\] {2}x{1999}.… \(2019 characters\)\n$/u);
 });
 
-Deno.test("JSON for scripts has the same values and nothing that acts on a terminal", () => {
+Deno.test("JSON for scripts keeps its values and contains nothing that acts on a terminal", () => {
   const value = { "a\u009b31m": ["\u001b[2J\u007f\u0085", "\u2028\u202egpj.exe\u2066", "ä→🐋"], b: 5 };
   for (const indent of [undefined, 2]) {
     const text = printableJson(value, indent);

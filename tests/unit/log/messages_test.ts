@@ -36,7 +36,7 @@ function scene() {
   return { said, clock, messages, look, heard };
 }
 
-Deno.test("an unchanged pass is said at debug, a changed one at info", () => {
+Deno.test("an unchanged pass is logged at debug, a changed one at info", () => {
   const { look } = scene();
   const levels = (entries: [Level, string, string][]) => new Set(entries.map(([level]) => level));
   const pod = waitingPod("app", "gcr.io/a/b:1");
@@ -45,14 +45,14 @@ Deno.test("an unchanged pass is said at debug, a changed one at info", () => {
   assertEquals(levels(look(pod, waitingPod("two", "gcr.io/a/c:1"))).has("info"), true);
 });
 
-Deno.test("a waiting reason that goes to and fro is no news", () => {
+Deno.test("a waiting reason that alternates is logged at debug only", () => {
   const { look } = scene();
   look(waitingPod("app", "gcr.io/a/b:1", { reason: "ErrImagePull" }));
   const entries = look(waitingPod("app", "gcr.io/a/b:1", { reason: "ImagePullBackOff" }));
   assertEquals(entries.filter(([level]) => level !== "debug"), []);
 });
 
-Deno.test("a container that no longer waits is said once", () => {
+Deno.test("a container that no longer waits is logged once", () => {
   const { look } = scene();
   look(waitingPod("app", "gcr.io/a/b:1"));
   const text = "Container app in pod app no longer waits for gcr.io/a/b:1";
@@ -60,7 +60,7 @@ Deno.test("a container that no longer waits is said once", () => {
   assertEquals(look().filter(([, , it]) => it === text).length, 0);
 });
 
-Deno.test("what needs a person is a warning with advice: once, then after 10, 30 and 60 minutes", () => {
+Deno.test("a skip that needs a person is a warning with advice: once, then after 10, 30 and 60 minutes", () => {
   const { look, clock } = scene();
   const pod = waitingPod("app", "ghcr.io/a/b:1");
   const warned: number[] = [];
@@ -76,20 +76,20 @@ Deno.test("what needs a person is a warning with advice: once, then after 10, 30
   assertEquals(warned, [0, 10, 40, 100]);
 });
 
-Deno.test("a pod that went away and came back is news", () => {
+Deno.test("a pod that disappears and returns is warned about again", () => {
   const { look } = scene();
   const warnings = (entries: [Level, string, string][]) => entries.filter(([level]) => level === "warning").length;
   const pod = waitingPod("app", "ghcr.io/a/b:1");
   assertEquals([warnings(look(pod)), warnings(look(pod)), warnings(look()), warnings(look(pod))], [1, 0, 0, 1]);
 });
 
-Deno.test("what the operator excluded is not on the worklist", () => {
+Deno.test("a pod that the operator excluded is logged at info only", () => {
   const { look } = scene();
   const entries = look(waitingPod("app", "gcr.io/a/b:1", { namespace: "quiet" }));
   assertEquals(entries.find(([, tag]) => tag === "Plan")?.[0], "info");
 });
 
-Deno.test("a kubelet that stays away is one warning, and its return is said", () => {
+Deno.test("a kubelet that stays away is one warning, and its return is logged", () => {
   const { messages, heard } = scene();
   messages.connected("https://node:10250");
   assertEquals(heard("info"), ["[NewConnection] Established connection to kubelet", "[Main] host: https://node:10250"]);
@@ -102,10 +102,10 @@ Deno.test("a kubelet that stays away is one warning, and its return is said", ()
   assertEquals(heard("info").length, 2);
 });
 
-/** The repair of an image that the keep list wants. */
+/** The repair of an image. */
 const REPAIR = repairOf("gcr.io/a/b:1");
 
-Deno.test("a failing repair is one warning for each reason, though every text differs", () => {
+Deno.test("a failing repair is one warning per reason, even if each text differs", () => {
   const { messages, heard, clock } = scene();
   const fail = (message: string, reason?: "denied") =>
     messages.finished({
@@ -124,7 +124,7 @@ Deno.test("a failing repair is one warning for each reason, though every text di
   assertEquals(heard("warning").length, 1);
 });
 
-Deno.test("an Engine that does not answer is one warning whatever the calls say, and its return one line", () => {
+Deno.test("an Engine that does not answer is one warning for all calls, and its return is one line", () => {
   const { messages, heard } = scene();
   const runtime = dockerAdvice("/run/docker.sock");
   const silent = (because: string) => {
@@ -148,7 +148,7 @@ Deno.test("an Engine that does not answer is one warning whatever the calls say,
   assertEquals(heard("warning").length, 1);
 });
 
-Deno.test("events that an Engine refuses are a warning of their own", () => {
+Deno.test("events that an Engine refuses have their own warning", () => {
   const { messages, heard } = scene();
   messages.eventsBroke(new RuntimeError("rejected", "follow the events: HTTP status 403"), false);
   assertEquals(heard("warning"), ["[Events] polling until the events are back: follow the events: HTTP status 403"]);
@@ -156,7 +156,7 @@ Deno.test("events that an Engine refuses are a warning of their own", () => {
   assertEquals(heard("info"), ["[Events] the Docker Engine's events arrive again"]);
 });
 
-Deno.test("repairs that fail since the Engine is away are told, and are not on the worklist", () => {
+Deno.test("repairs that fail because the Engine is away are logged, but not as warnings", () => {
   const { messages, said } = scene();
   const fail = (runtimeSilent: boolean) => {
     const message = "inspect gcr.io/a/b:1: no";
@@ -167,7 +167,7 @@ Deno.test("repairs that fail since the Engine is away are told, and are not on t
   assertEquals([fail(true), fail(true), fail(false)], [["info"], ["debug"], ["warning"]]);
 });
 
-Deno.test("many pods are counted, not listed", () => {
+Deno.test("many pods are counted, not all listed", () => {
   const pods = Array.from({ length: 10 }, (_, index) => waitingPod(`p${index}`, "gcr.io/a/b:1"));
   assertEquals(
     namePods(scanPods(readPodList(listOf(...pods)).pods).failures),

@@ -1,4 +1,4 @@
-// Holds lib/log/throttle.ts to letting a message through once, and then ever more rarely.
+// Tests lib/log/throttle.ts: a message passes once, and then at growing intervals.
 
 import { assert, assertEquals } from "@std/assert";
 import { Throttle } from "../../../lib/log/throttle.ts";
@@ -6,13 +6,13 @@ import { Throttle } from "../../../lib/log/throttle.ts";
 const NOW = 1_589_591_513_000;
 const MINUTE = 60_000;
 
-Deno.test("what is new is said at once, and not again in the same moment", () => {
+Deno.test("a new message is logged immediately, and not again at the same moment", () => {
   const throttle = new Throttle();
   assert(throttle.shouldLog("pod:app", "waits", NOW));
   assert(!throttle.shouldLog("pod:app", "waits", NOW));
 });
 
-Deno.test("what lasts is said again after 10, 30, 60 and then every 360 minutes, to the millisecond", () => {
+Deno.test("a lasting message is logged again after 10, 30, 60 and then every 360 minutes", () => {
   const throttle = new Throttle();
   throttle.shouldLog("pod:app", "waits", NOW);
   let said = NOW;
@@ -24,7 +24,7 @@ Deno.test("what lasts is said again after 10, 30, 60 and then every 360 minutes,
   }
 });
 
-Deno.test("a daemon that asks every five seconds for a day says a lasting thing seven times", () => {
+Deno.test("a message offered every five seconds for a day is logged seven times", () => {
   const throttle = new Throttle();
   let said = 0;
   for (let second = 0; second < 86_400; second += 5) {
@@ -34,7 +34,7 @@ Deno.test("a daemon that asks every five seconds for a day says a lasting thing 
   assertEquals(said, 7);
 });
 
-Deno.test("a changed text is news, and its intervals begin anew", () => {
+Deno.test("a changed text is logged, and its intervals start over", () => {
   const throttle = new Throttle();
   throttle.shouldLog("pod:app", "waits", NOW);
   assert(throttle.shouldLog("pod:app", "waits", NOW + 10 * MINUTE));
@@ -43,19 +43,19 @@ Deno.test("a changed text is news, and its intervals begin anew", () => {
   assert(throttle.shouldLog("pod:app", "is denied", NOW + 21 * MINUTE));
 });
 
-Deno.test("the same text about another thing is said", () => {
+Deno.test("the same text about another subject is logged", () => {
   const throttle = new Throttle();
   assert(throttle.shouldLog("pod:a", "waits", NOW));
   assert(throttle.shouldLog("pod:b", "waits", NOW));
 });
 
-Deno.test("an empty text is a text", () => {
+Deno.test("an empty text is throttled like any other", () => {
   const throttle = new Throttle();
   assert(throttle.shouldLog("pod:a", "", NOW));
   assert(!throttle.shouldLog("pod:a", "", NOW));
 });
 
-Deno.test("clearing tells whether anything had been said, and makes the thing news again", () => {
+Deno.test("forget reports whether anything was logged, and lets the subject be logged again", () => {
   const throttle = new Throttle();
   assert(!throttle.forget("kubelet"));
   throttle.shouldLog("kubelet", "refused", NOW);
@@ -64,7 +64,7 @@ Deno.test("clearing tells whether anything had been said, and makes the thing ne
   assert(throttle.shouldLog("kubelet", "refused", NOW));
 });
 
-Deno.test("retain forgets within its kind alone, and a kind is a whole word", () => {
+Deno.test("retain forgets only keys of its kind, and a kind is a complete word", () => {
   const throttle = new Throttle();
   const keys = ["skip:a", "skip:b", "skipped:c", "mirror:d", "skip"];
   for (const key of keys) throttle.shouldLog(key, "text", NOW);
@@ -72,7 +72,7 @@ Deno.test("retain forgets within its kind alone, and a kind is a whole word", ()
   assertEquals(keys.filter((key) => throttle.shouldLog(key, "text", NOW)), ["skip:a"]);
 });
 
-Deno.test("of too many things the one said longest ago is forgotten, not the one said again of late", () => {
+Deno.test("with too many subjects the one logged longest ago is forgotten", () => {
   const throttle = new Throttle();
   throttle.shouldLog("first", "text", NOW);
   throttle.shouldLog("second", "text", NOW);

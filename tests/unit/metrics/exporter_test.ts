@@ -6,7 +6,7 @@ import { makeMetrics, nodeStateWith, valueIn } from "../../fakes/metrics.ts";
 import { inTemporaryFolder } from "../../support/folder.ts";
 import { freePort } from "../../support/ports.ts";
 
-/** An exporter whose clock stands still and whose timer never comes round within a test, with what it said. */
+/** An exporter with a stopped clock and a timer that never fires within a test, and its log. */
 function scene() {
   const said: string[] = [];
   const clock = { now: 1_600_000_000_000 };
@@ -26,7 +26,7 @@ function scene() {
 
 const loopback = (port: number) => ({ hostname: "127.0.0.1", port });
 
-Deno.test("where nobody wants metrics, nothing is loaded, opened or said", async () => {
+Deno.test("without metrics in the config nothing is loaded, opened or logged", async () => {
   const it = scene();
   await it.follow({});
   it.exporter.publish(nodeStateWith());
@@ -34,7 +34,7 @@ Deno.test("where nobody wants metrics, nothing is loaded, opened or said", async
   await it.exporter.close();
 });
 
-Deno.test("a port of the config serves what the metrics hear", async () => {
+Deno.test("a configured port serves what the metrics record", async () => {
   const it = scene();
   const port = freePort();
   await it.follow({ listen: loopback(port) });
@@ -52,7 +52,7 @@ Deno.test("a port of the config serves what the metrics hear", async () => {
   using _listener = Deno.listen(loopback(port));
 });
 
-Deno.test("health follows the loop's progress", async () => {
+Deno.test("health follows the progress of the loop", async () => {
   const it = scene();
   await it.follow({ listen: loopback(freePort()) });
   const asked = async () => {
@@ -70,7 +70,7 @@ Deno.test("health follows the loop's progress", async () => {
   await it.exporter.close();
 });
 
-Deno.test("a port in use is one warning, and is taken when it is free", async () => {
+Deno.test("a port in use is one warning, and is opened once it is free", async () => {
   const it = scene();
   const other = Deno.listen(loopback(0));
   const { port } = other.addr;
@@ -88,7 +88,7 @@ Deno.test("a port in use is one warning, and is taken when it is free", async ()
   await it.exporter.close();
 });
 
-Deno.test("a reload moves the port, keeps the counts, and closes the port when nobody wants it", async () => {
+Deno.test("a reload moves the port, keeps the counts, and closes a port that is no longer configured", async () => {
   const it = scene();
   const [first, second] = [freePort(), freePort()];
   await it.follow({ listen: loopback(first) });
@@ -105,7 +105,7 @@ Deno.test("a reload moves the port, keeps the counts, and closes the port when n
   await it.exporter.close();
 });
 
-Deno.test("the file is whole, for everybody to read whatever the umask, and has no other beside it", async () => {
+Deno.test("the file is complete, readable by all whatever the umask, and leaves no other file next to it", async () => {
   await inTemporaryFolder(async (dir) => {
     const it = scene();
     const textfile = `${dir}/gilly.prom`;
@@ -126,7 +126,7 @@ Deno.test("the file is whole, for everybody to read whatever the umask, and has 
   });
 });
 
-Deno.test("a reader of the file sees the old text or the new one", async () => {
+Deno.test("a reader of the file sees either the old text or the new one", async () => {
   await inTemporaryFolder(async (dir) => {
     const file = `${dir}/gilly.prom`;
     const texts = ["a", "b"].map((letter) => `${letter.repeat(200_000)}\n`);
@@ -146,7 +146,7 @@ Deno.test("a reader of the file sees the old text or the new one", async () => {
   });
 });
 
-Deno.test("a file that cannot be written is one warning, and a word when it can be again", async () => {
+Deno.test("a file that cannot be written is one warning, and recovery is logged", async () => {
   await inTemporaryFolder(async (dir) => {
     const it = scene();
     const textfile = `${dir}/missing/gilly.prom`;
@@ -157,12 +157,12 @@ Deno.test("a file that cannot be written is one warning, and a word when it can 
     await Deno.mkdir(`${dir}/missing`);
     await it.exporter.show();
     await it.exporter.show();
-    assertEquals(it.said.slice(1), ["info: the metrics are written again"]);
+    assertEquals(it.said.slice(1), ["info: writing the metrics again"]);
     await it.exporter.close();
   });
 });
 
-Deno.test("a reload takes the file away that nobody wants any more", async () => {
+Deno.test("a reload removes a file that is no longer configured", async () => {
   await inTemporaryFolder(async (dir) => {
     const it = scene();
     const names = () => [...Deno.readDirSync(dir)].map(({ name }) => name);
@@ -177,7 +177,7 @@ Deno.test("a reload takes the file away that nobody wants any more", async () =>
   });
 });
 
-Deno.test("a package that does not load costs a warning", async () => {
+Deno.test("a package that does not load causes only a warning", async () => {
   const said: string[] = [];
   const exporter = new MetricsExporter({
     load: () => Promise.reject(new TypeError("no such package")),
@@ -189,7 +189,7 @@ Deno.test("a package that does not load costs a warning", async () => {
   await exporter.close();
 });
 
-Deno.test("a link under the draft's name is removed, and what it points to is left alone", async () => {
+Deno.test("a symbolic link with the name of the draft is removed, and its target is left alone", async () => {
   await inTemporaryFolder(async (dir) => {
     await Deno.writeTextFile(`${dir}/victim`, "precious", { mode: 0o600 });
     await Deno.symlink(`${dir}/victim`, `${dir}/gilly.prom.${Deno.pid}`);

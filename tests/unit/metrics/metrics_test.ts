@@ -28,7 +28,7 @@ function mirror(name: string, state: MirrorState["state"]): MirrorState {
 
 const CANDIDATE: Candidate = { mirror: "m.example", repository: "m.example/a/b", reference: "m.example/a/b:1" };
 
-Deno.test("what is known beforehand begins at zero, so that its first increase is seen", async () => {
+Deno.test("known series start at zero, so that their first increase is seen", async () => {
   const text = await makeMetrics().render();
   for (
     const series of [
@@ -49,7 +49,7 @@ Deno.test("what is known beforehand begins at zero, so that its first increase i
   assertEquals(valueIn(text, "gilly_resident_memory_bytes"), 5e7);
 });
 
-Deno.test("a state of the node is shown container by container, each once", async () => {
+Deno.test("a node state is shown container by container, each counted once", async () => {
   const metrics = makeMetrics();
   metrics.publish(nodeStateWith({
     images: { repairing: 2, waiting: 1, unrepairable: 3 },
@@ -74,7 +74,7 @@ Deno.test("a state of the node is shown container by container, each once", asyn
   assertEquals(valueIn(await metrics.render(), 'gilly_failing_containers{state="waiting",reason=""}'), 0);
 });
 
-Deno.test("before the first good pass nothing is claimed of the pods, and a refused config shows", async () => {
+Deno.test("before the first good pass no pods are reported, and a refused config shows", async () => {
   const metrics = makeMetrics();
   metrics.publish(
     nodeStateWith({
@@ -90,7 +90,7 @@ Deno.test("before the first good pass nothing is claimed of the pods, and a refu
   assertEquals(valueIn(await metrics.render(), "gilly_config_last_reload_successful"), 1);
 });
 
-Deno.test("mirrors are up, down, or down and cooling down; those that leave the config are forgotten", async () => {
+Deno.test("a mirror is up, down, or down and cooling down; one that leaves the config is forgotten", async () => {
   const metrics = makeMetrics();
   metrics.publish(
     nodeStateWith({ mirrors: [mirror("a:5000", "up"), mirror("b", "cooling-down"), mirror("c", "failed")] }),
@@ -114,7 +114,7 @@ Deno.test("mirrors are up, down, or down and cooling down; those that leave the 
   assertEquals(left.length, 3);
 });
 
-Deno.test("the number of series depends on nothing but the config's mirrors", async () => {
+Deno.test("the number of series depends only on the mirrors of the config", async () => {
   const metrics = makeMetrics();
   const mirrors = [mirror("m.example", "up")];
   const live = (number: number) => {
@@ -142,7 +142,7 @@ Deno.test("the number of series depends on nothing but the config's mirrors", as
   assertEquals(/image-|pod-|host-/.test(text), false);
 });
 
-Deno.test("what happens to repairs, mirrors, the kubelet and the ledger is counted", async () => {
+Deno.test("events of repairs, mirrors, the kubelet and the ledger are counted", async () => {
   const metrics = makeMetrics();
   metrics.publish(nodeStateWith({ mirrors: [mirror("m.example", "up")] }));
   const repair = repairOf("gcr.io/a/b:1");
@@ -183,7 +183,7 @@ Deno.test("what happens to repairs, mirrors, the kubelet and the ledger is count
   assertEquals(valueIn(text, 'gilly_pass_duration_seconds_sum{result="failed"}'), 20);
 });
 
-Deno.test("certificates tell when they expire, renewed ones too, and those that cannot be read tell nothing", async () => {
+Deno.test("certificates show their expiry, also after renewal; unreadable ones show none", async () => {
   const dir = await Deno.makeTempDir();
   try {
     const authority = makeAuthority("ca");

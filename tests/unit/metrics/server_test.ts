@@ -13,7 +13,7 @@ const HANDLER: MetricsHandler = {
   health: () => ({ healthy: true, sentence: "ok: the loop made progress 2 s ago" }),
 };
 
-/** A server for the length of a test; nobody it leaves connected may outlive it. */
+/** Runs a test with a server, and closes the server with all its connections afterwards. */
 async function withServer(
   handler: Partial<MetricsHandler>,
   test: (server: MetricsServer) => Promise<void>,
@@ -45,7 +45,7 @@ Deno.test("/healthz answers 200 while the loop makes progress and 503 when it ha
   });
 });
 
-Deno.test("HEAD answers as GET does, without a body", async () => {
+Deno.test("HEAD answers like GET, without a body", async () => {
   await withServer({}, async ({ url }) => {
     for (const path of ["/metrics", "/healthz"]) {
       const response = await fetch(url + path, { method: "HEAD" });
@@ -54,7 +54,7 @@ Deno.test("HEAD answers as GET does, without a body", async () => {
   });
 });
 
-Deno.test("there is nothing else to ask, and no other way to ask", async () => {
+Deno.test("any other path is 404 and any other method is 405", async () => {
   await withServer({}, async ({ url }) => {
     const statusOf = async (path: string, method = "GET") => {
       const response = await fetch(url + path, { method });
@@ -75,7 +75,7 @@ Deno.test("there is nothing else to ask, and no other way to ask", async () => {
   });
 });
 
-Deno.test("what cannot be collected is an answer of 500 and no crash", async () => {
+Deno.test("a failure to collect the metrics is answered with 500, and the server continues", async () => {
   let broken = true;
   const render = () => broken ? Promise.reject(new Error("out of numbers")) : HANDLER.render();
   await withServer({ render }, async ({ url }) => {
@@ -86,7 +86,7 @@ Deno.test("what cannot be collected is an answer of 500 and no crash", async () 
   });
 });
 
-Deno.test("a port that is taken is an error that names the address", async () => {
+Deno.test("a port in use is an error that names the address", async () => {
   await withServer({}, ({ url }) => {
     const port = Number(new URL(url).port);
     const error = assertThrows(() => serveMetrics({ ...LOOPBACK, port }, HANDLER), MetricsServerError);
@@ -103,7 +103,7 @@ Deno.test("an address of another host is an error that names it", () => {
   assertMatch(error.message, /^cannot serve metrics on http:\/\/192\.0\.2\.1:9464: Cannot assign requested address/);
 });
 
-Deno.test("closing lets go of the port at once, although a client stays connected", async () => {
+Deno.test("closing frees the port immediately, even while a client is connected", async () => {
   const server = serveMetrics(LOOPBACK, HANDLER);
   const port = Number(new URL(server.url).port);
   using client = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -115,14 +115,14 @@ Deno.test("closing lets go of the port at once, although a client stays connecte
   await again.close();
 });
 
-/** Sends these bytes and answers what comes back until the server hangs up, which may be nothing. */
+/** Sends the bytes and returns what the server answers until it closes, which may be nothing. */
 async function answerTo(server: MetricsServer, text: string): Promise<string> {
   using client = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(server.url).port) });
   await client.write(new TextEncoder().encode(text));
   return await new Response(client.readable).text().catch(() => "");
 }
 
-Deno.test("each request is answered by itself, with its length, whatever way it is spelled", async () => {
+Deno.test("each request gets a complete answer with its length, in whatever form it is written", async () => {
   await withServer({}, async (server) => {
     const whole =
       "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\ncache-control: no-store\r\n" +
@@ -139,7 +139,7 @@ Deno.test("each request is answered by itself, with its length, whatever way it 
   });
 });
 
-Deno.test("what is no request, or too long for one, is told so", async () => {
+Deno.test("an invalid request is answered with 400, one that is too long with 431", async () => {
   await withServer({}, async (server) => {
     for (const text of ["hello\n\n", "GET /metrics\r\n\r\n", "\x16\x03\x01\n\n", "GET /metrics HTTP/2\r\n\r\n"]) {
       assertMatch(await answerTo(server, text), /^HTTP\/1\.1 400 Bad Request\r\n/, text);
@@ -149,7 +149,7 @@ Deno.test("what is no request, or too long for one, is told so", async () => {
   });
 });
 
-Deno.test("a client that sends no whole request in time is dropped, although it sends byte after byte", async () => {
+Deno.test("a client that sends no complete request in time is dropped, even if it keeps sending bytes", async () => {
   const server = serveMetrics(LOOPBACK, HANDLER, undefined, { requestMs: 100 });
   using client = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(server.url).port) });
   const dropped = client.read(new Uint8Array(1)).catch(() => null);
@@ -163,7 +163,7 @@ Deno.test("a client that sends no whole request in time is dropped, although it 
   await server.close();
 });
 
-Deno.test("the connection that takes longest is dropped for a newcomer, who is answered", async () => {
+Deno.test("the oldest connection is dropped for a new one, which is answered", async () => {
   const server = serveMetrics(LOOPBACK, HANDLER, undefined, { connections: 3 });
   const port = Number(new URL(server.url).port);
   const idle = [];

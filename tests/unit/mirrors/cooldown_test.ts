@@ -1,4 +1,4 @@
-// Holds lib/mirrors/cooldown.ts to its promises about mirrors that are down.
+// Tests lib/mirrors/cooldown.ts: how long a mirror that is down is avoided.
 
 import { assert, assertEquals } from "@std/assert";
 import { type Cooldown, Cooldowns } from "../../../lib/mirrors/cooldown.ts";
@@ -10,7 +10,7 @@ function secondsOf(cooldown: Cooldown, now = NOW): number {
   return (cooldown.until - now) / 1000;
 }
 
-/** The lengths of cool-downs in seconds, each begun when the one before is over. */
+/** The lengths of cool-downs in seconds; each starts when the previous one is over. */
 function lengths(times: number, random = 0, askedSeconds?: number): number[] {
   const mirrors = new Cooldowns();
   let now = NOW;
@@ -22,19 +22,19 @@ function lengths(times: number, random = 0, askedSeconds?: number): number[] {
   });
 }
 
-Deno.test("a mirror that never failed may be asked", () => {
+Deno.test("a mirror that never failed is not cooling down", () => {
   assertEquals(new Cooldowns().current(MIRROR, NOW), undefined);
 });
 
-Deno.test("each failure doubles the rest, up to two minutes", () => {
+Deno.test("each failure doubles the cool-down, up to two minutes", () => {
   assertEquals(lengths(7), [5, 10, 20, 40, 80, 120, 120]);
 });
 
-Deno.test("a thousand failures in a row still end in the longest cool-down", () => {
+Deno.test("a thousand consecutive failures still give the longest cool-down", () => {
   assertEquals(lengths(1000).at(-1), 120);
 });
 
-Deno.test("chance lengthens a cool-down by at most a fifth and never shortens it", () => {
+Deno.test("jitter lengthens a cool-down by at most a fifth and never shortens it", () => {
   const longest = lengths(7, 1 - Number.EPSILON);
   for (const [index, shortest] of lengths(7).entries()) {
     const long = longest[index]!;
@@ -42,7 +42,7 @@ Deno.test("chance lengthens a cool-down by at most a fifth and never shortens it
   }
 });
 
-Deno.test("a cool-down is over in the very millisecond it ends", () => {
+Deno.test("a cool-down is over in the millisecond in which it ends", () => {
   const mirrors = new Cooldowns();
   const cooldown = mirrors.start(MIRROR, "down", NOW, 0);
   assertEquals(mirrors.current(MIRROR, NOW), cooldown);
@@ -50,7 +50,7 @@ Deno.test("a cool-down is over in the very millisecond it ends", () => {
   assertEquals(mirrors.current(MIRROR, cooldown.until), undefined);
 });
 
-Deno.test("pulls that fail while the mirror cools down already are one failure", () => {
+Deno.test("pulls that fail while the mirror is cooling down are one failure", () => {
   const mirrors = new Cooldowns();
   const first = mirrors.start(MIRROR, "refused", NOW, 0);
   for (let count = 0; count < 9; count++) {
@@ -59,7 +59,7 @@ Deno.test("pulls that fail while the mirror cools down already are one failure",
   assertEquals(mirrors.start(MIRROR, "refused", first.until, 0).failures, 2);
 });
 
-/** What the mirror asked for, and how long it then cools down after its first failure, in seconds. */
+/** The Retry-After of the mirror, and its first cool-down, in seconds. */
 const ASKED: readonly (readonly [number | undefined, number])[] = [
   [undefined, 5],
   [0, 5],
@@ -74,20 +74,20 @@ const ASKED: readonly (readonly [number | undefined, number])[] = [
 ];
 
 for (const [asked, seconds] of ASKED) {
-  Deno.test(`a Retry-After of ${asked} s makes a first cool-down of ${seconds} s`, () => {
+  Deno.test(`a Retry-After of ${asked} s gives a first cool-down of ${seconds} s`, () => {
     assertEquals(lengths(1, 0, asked), [seconds]);
   });
 }
 
-Deno.test("a short Retry-After does not shorten cool-downs that have grown", () => {
+Deno.test("a short Retry-After does not shorten a longer cool-down", () => {
   assertEquals(lengths(6, 0, 1), [5, 10, 20, 40, 80, 120]);
 });
 
-Deno.test("chance does not lengthen what the mirror itself asked for", () => {
+Deno.test("jitter does not lengthen a cool-down that the mirror requested", () => {
   assertEquals(lengths(1, 0.99, 60), [60]);
 });
 
-Deno.test("a Retry-After that comes during a cool-down lengthens it, without counting as another failure", () => {
+Deno.test("a Retry-After during a cool-down lengthens it, and does not count as another failure", () => {
   const mirrors = new Cooldowns();
   mirrors.start(MIRROR, "refused", NOW, 0);
   const cooldown = mirrors.start(MIRROR, "too many requests", NOW + 1000, 0, 60);
@@ -95,14 +95,14 @@ Deno.test("a Retry-After that comes during a cool-down lengthens it, without cou
   assertEquals(mirrors.current(MIRROR, NOW + 60_000), cooldown);
 });
 
-Deno.test("a Retry-After that comes during a longer cool-down does not cut it short", () => {
+Deno.test("a Retry-After during a longer cool-down does not shorten it", () => {
   const mirrors = new Cooldowns();
   mirrors.start(MIRROR, "too many requests", NOW, 0, 600);
   const cooldown = mirrors.start(MIRROR, "too many requests", NOW + 1000, 0, 1);
   assertEquals([secondsOf(cooldown), cooldown.failures], [600, 1]);
 });
 
-Deno.test("a mirror that delivered starts afresh", () => {
+Deno.test("a mirror that delivers starts over", () => {
   const mirrors = new Cooldowns();
   mirrors.start(MIRROR, "down", mirrors.start(MIRROR, "down", NOW, 0).until, 0);
   mirrors.end(MIRROR);
@@ -111,7 +111,7 @@ Deno.test("a mirror that delivered starts afresh", () => {
   assertEquals(mirrors.start(MIRROR, "down", NOW, 0), { until: NOW + 5000, failures: 1, because: "down" });
 });
 
-Deno.test("a mirror is listed until it delivers, also when its cool-down is over", () => {
+Deno.test("a mirror is listed until it delivers, even after its cool-down", () => {
   const mirrors = new Cooldowns();
   mirrors.start(MIRROR, "down", NOW, 0);
   mirrors.start("other.example", "down", NOW, 0);
@@ -119,7 +119,7 @@ Deno.test("a mirror is listed until it delivers, also when its cool-down is over
   assertEquals([...mirrors.all().keys()], [MIRROR, "other.example"]);
 });
 
-Deno.test("mirrors cool down each for itself, with or without a port", () => {
+Deno.test("each mirror cools down separately; the same host with another port is another mirror", () => {
   const mirrors = new Cooldowns();
   mirrors.start(MIRROR, "down", NOW, 0);
   assertEquals(mirrors.current("mirror.example", NOW), undefined);

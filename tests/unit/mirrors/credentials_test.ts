@@ -1,4 +1,4 @@
-// Holds lib/mirrors/credentials.ts to the forms of Docker's config.json, and to keeping what it reads to itself.
+// Tests lib/mirrors/credentials.ts: the forms of Docker's config.json, and that no secret leaks.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { AuthFile, type AuthLookup, credentialsFor } from "../../../lib/mirrors/credentials.ts";
@@ -23,39 +23,39 @@ function problemOf(found: AuthLookup): string {
 
 const GREETED = { username: "gilly", password: SECRET };
 
-/** What an entry of `auths` holds, and the credentials it gives. */
+/** An entry of `auths`, and the credentials that it gives. */
 const ENTRIES: readonly (readonly [string, unknown, AuthLookup])[] = [
   ["auth", { auth: base64(`gilly:${SECRET}`) }, { auth: GREETED }],
-  ["auth beside an email", { auth: base64(`gilly:${SECRET}`), email: "a@b.example" }, { auth: GREETED }],
+  ["auth next to an email", { auth: base64(`gilly:${SECRET}`), email: "a@b.example" }, { auth: GREETED }],
   ["auth with space around it", { auth: ` ${base64(`gilly:${SECRET}`)}\n` }, { auth: GREETED }],
   ["auth padded with NULs", { auth: base64(`gilly:${SECRET}\0\0\0`) }, { auth: GREETED }],
   ["auth without its padding", { auth: base64(`gilly:${SECRET}`).replace(/=+$/, "") }, { auth: GREETED }],
   ["a password with colons", { auth: base64("gilly:a:b:c") }, { auth: { username: "gilly", password: "a:b:c" } }],
   ["an empty password", { auth: base64("gilly:") }, { auth: { username: "gilly", password: "" } }],
-  ["a password beyond ASCII", { auth: base64("gilly:pässwörd✓") }, {
+  ["a password with non-ASCII characters", { auth: base64("gilly:pässwörd✓") }, {
     auth: { username: "gilly", password: "pässwörd✓" },
   }],
   ["username and password", GREETED, { auth: GREETED }],
-  ["username and password beside an empty auth", { ...GREETED, auth: "" }, { auth: GREETED }],
+  ["username and password next to an empty auth", { ...GREETED, auth: "" }, { auth: GREETED }],
   ["an identity token", { identitytoken: SECRET }, { auth: { identitytoken: SECRET } }],
-  ["an identity token beside auth", { auth: base64("<token>:"), identitytoken: SECRET }, {
+  ["an identity token next to auth", { auth: base64("<token>:"), identitytoken: SECRET }, {
     auth: { identitytoken: SECRET },
   }],
-  ["an empty identity token beside auth", { auth: base64(`gilly:${SECRET}`), identitytoken: "" }, { auth: GREETED }],
+  ["an empty identity token next to auth", { auth: base64(`gilly:${SECRET}`), identitytoken: "" }, { auth: GREETED }],
 ];
 
 for (const [name, entry, expected] of ENTRIES) {
-  Deno.test(`an entry may hold ${name}`, () => assertEquals(lookup({ auths: { [MIRROR]: entry } }), expected));
+  Deno.test(`an entry may contain ${name}`, () => assertEquals(lookup({ auths: { [MIRROR]: entry } }), expected));
 }
 
-/** Entries that hold nothing usable; each has the secret somewhere. */
+/** Entries without usable credentials; most contain the secret. */
 const USELESS: readonly (readonly [string, unknown])[] = [
   ["nothing", {}],
   ["a password without a username", { password: SECRET }],
   ["a username without a password", { username: SECRET }],
   ["an auth without a colon", { auth: base64(SECRET) }],
   ["an auth without a username", { auth: base64(`:${SECRET}`) }],
-  ["an auth that is no base64", { auth: `%%${SECRET}%%` }],
+  ["an auth that is not base64", { auth: `%%${SECRET}%%` }],
   ["an auth that is a number", { auth: 5, password: SECRET }],
   ["a text", SECRET],
   ["a list", [SECRET]],
@@ -63,14 +63,14 @@ const USELESS: readonly (readonly [string, unknown])[] = [
 ];
 
 for (const [name, entry] of USELESS) {
-  Deno.test(`an entry that holds ${name} is a problem that keeps secrets`, () => {
+  Deno.test(`an entry with ${name} is a problem that does not reveal the secret`, () => {
     const problem = problemOf(lookup({ auths: { [MIRROR]: entry } }));
     assertStringIncludes(problem, `${FILE} has an entry for ${MIRROR} without`);
     assert(!problem.includes(SECRET) && !problem.includes(base64(SECRET)), problem);
   });
 }
 
-/** How a server may be spelled in the file, and the mirror it then is. */
+/** A server as written in the file, a mirror, and whether they are the same. */
 const SERVERS: readonly (readonly [string, string, boolean])[] = [
   ["mirror.example", "mirror.example", true],
   ["https://mirror.example", "mirror.example", true],
@@ -102,17 +102,17 @@ for (const [server, mirror, same] of SERVERS) {
   });
 }
 
-Deno.test("a mirror that is called like a member of every object has no credentials by that", () => {
+Deno.test("a mirror named like a property of every object has no credentials because of it", () => {
   assertEquals(lookup({ auths: {} }, "constructor"), { problem: `${FILE} has no credentials for constructor` });
 });
 
-Deno.test("the exact name of a mirror wins over another spelling of it, whatever the order", () => {
+Deno.test("the exact name of a mirror wins over another spelling of it, in any order", () => {
   const other = { username: "other", password: "other" };
   const auths = { "https://mirror.example:5000/v1/": other, [MIRROR]: GREETED, "mirror.example:5000/team": other };
   assertEquals(lookup({ auths }), { auth: GREETED });
 });
 
-/** Files that leave the mirror to a program. */
+/** Files that refer to a credential helper. */
 const HELPERS: readonly (readonly [string, unknown, string])[] = [
   ["credHelpers", { credHelpers: { [MIRROR]: "ecr-login" } }, "ecr-login"],
   ["credHelpers under a URL", { credHelpers: { [`https://${MIRROR}`]: "gcr" } }, "gcr"],
@@ -132,19 +132,19 @@ for (const [name, config, helper] of HELPERS) {
   });
 }
 
-Deno.test("a helper does not hide credentials that stand in the file", () => {
+Deno.test("a helper does not hide credentials that are in the file", () => {
   assertEquals(lookup({ auths: { [MIRROR]: GREETED }, credsStore: "pass" }), { auth: GREETED });
 });
 
-Deno.test("a helper for another server, or an empty one, is no helper", () => {
+Deno.test("a helper for another server, or an empty one, is ignored", () => {
   for (const config of [{ credHelpers: { "other.example": "gcr" } }, { credsStore: "" }, { credsStore: 5 }]) {
     assertEquals(lookup(config), { problem: `${FILE} has no credentials for ${MIRROR}` });
   }
 });
 
-/** Texts that are no config.json at all; each has the secret in it. */
+/** Texts that are not a valid config.json; most contain the secret. */
 const NOT_CONFIGS: readonly (readonly [string, string, string])[] = [
-  ["an unfinished object", `{"auths": {"${MIRROR}": {"password": "${SECRET}"`, `${FILE} is not JSON`],
+  ["an incomplete object", `{"auths": {"${MIRROR}": {"password": "${SECRET}"`, `${FILE} is not JSON`],
   ["YAML", `password: ${SECRET}`, `${FILE} is not JSON`],
   ["nothing", "", `${FILE} is not JSON`],
   ["a list", `["${SECRET}"]`, `${FILE} is not an object in the format of Docker's config.json`],
@@ -154,7 +154,7 @@ const NOT_CONFIGS: readonly (readonly [string, string, string])[] = [
 ];
 
 for (const [name, text, problem] of NOT_CONFIGS) {
-  Deno.test(`a file that holds ${name} is a problem that quotes nothing`, () => {
+  Deno.test(`a file with ${name} is a problem that quotes nothing`, () => {
     assertEquals(credentialsFor(MIRROR, text, FILE), { problem });
   });
 }
@@ -167,7 +167,7 @@ function configWith(password: string): string {
   return JSON.stringify({ auths: { [MIRROR]: { username: "gilly", password } } });
 }
 
-Deno.test("a file is read again when it was written again, and not before", async () => {
+Deno.test("a file is read again after it was written, and not before", async () => {
   await withFile(async (path) => {
     const file = new AuthFile(path, MIRROR);
     await Deno.writeTextFile(path, configWith("one"));
@@ -179,7 +179,7 @@ Deno.test("a file is read again when it was written again, and not before", asyn
   });
 });
 
-Deno.test("a file that was replaced by one of equal size and time is read again", async () => {
+Deno.test("a file that was replaced by one of the same size and time is read again", async () => {
   await withFile(async (path) => {
     const file = new AuthFile(path, MIRROR);
     const time = new Date("2020-05-16T01:11:53Z");
@@ -192,7 +192,7 @@ Deno.test("a file that was replaced by one of equal size and time is read again"
   });
 });
 
-Deno.test("a file that goes away and comes back costs only the time between", async () => {
+Deno.test("a file that disappears and returns is read again", async () => {
   await withFile(async (path) => {
     const file = new AuthFile(path, MIRROR);
     assertStringIncludes(problemOf(await file.read()), `cannot read ${path}: `);
@@ -205,7 +205,7 @@ Deno.test("a file that goes away and comes back costs only the time between", as
   });
 });
 
-Deno.test("a file that becomes nonsense is a problem, and its old credentials are not used", async () => {
+Deno.test("a file that becomes invalid is a problem, and its old credentials are not used", async () => {
   await withFile(async (path) => {
     const file = new AuthFile(path, MIRROR);
     await Deno.writeTextFile(path, configWith("one"));
@@ -215,7 +215,7 @@ Deno.test("a file that becomes nonsense is a problem, and its old credentials ar
   });
 });
 
-Deno.test("a folder in the file's place is a problem", async () => {
+Deno.test("a directory in place of the file is a problem", async () => {
   await withFile(async (path) => {
     await Deno.mkdir(path);
     assertStringIncludes(problemOf(await new AuthFile(path, MIRROR).read()), `cannot read ${path}: `);

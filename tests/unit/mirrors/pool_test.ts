@@ -1,4 +1,4 @@
-// Holds lib/mirrors/pool.ts to what it knows of each mirror: cool-down, slots, credentials.
+// Tests lib/mirrors/pool.ts: the cool-down, the slots and the credentials of each mirror.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Cooldowns } from "../../../lib/mirrors/cooldown.ts";
@@ -9,7 +9,7 @@ const MIRROR = "mirror.example:5000";
 const OTHER = "other.example";
 const unaborted = new AbortController().signal;
 
-/** A pool with a clock that stands until it is moved, and the news it told. */
+/** A pool with a clock that stands still until the test moves it, and the events it reported. */
 function openMirrors(options: { settings?: Record<string, MirrorSettings>; concurrency?: number } = {}) {
   const clock = { now: 1_589_591_513_000 };
   const news: string[] = [];
@@ -32,7 +32,7 @@ function failure(kind: RuntimeErrorKind, retryAfterSeconds?: number): RuntimeErr
   return new RuntimeError(kind, "cannot pull", { cause: new Error(kind), retryAfterSeconds });
 }
 
-/** Whether a failure of this kind is about the mirror, and not about the image, the runtime or this host. */
+/** Whether a failure of this kind is about the mirror, not the image, the runtime or this host. */
 const KINDS: Readonly<Record<RuntimeErrorKind, boolean>> = {
   "registry-down": true,
   "rate-limited": true,
@@ -57,7 +57,7 @@ for (const [kind, cools] of Object.entries(KINDS) as [RuntimeErrorKind, boolean]
   });
 }
 
-Deno.test("the seconds that a cool-down still lasts are rounded up, and never zero", () => {
+Deno.test("the remaining seconds of a cool-down are rounded up, and never zero", () => {
   const { pool, clock } = openMirrors();
   pool.failed(MIRROR, failure("registry-down"));
   const seconds = () => /another (\d+) s/.exec(pool.coolingDown(MIRROR) ?? "")?.[1];
@@ -70,13 +70,13 @@ Deno.test("the seconds that a cool-down still lasts are rounded up, and never ze
   assertEquals(pool.coolingDown(MIRROR), undefined);
 });
 
-Deno.test("a mirror's own Retry-After is honored", () => {
+Deno.test("a Retry-After of the mirror is honored", () => {
   const { pool } = openMirrors();
   pool.failed(MIRROR, failure("rate-limited", 90));
   assertEquals(pool.coolingDown(MIRROR), `${MIRROR} is cooling down for another 90 s (cannot pull: rate-limited)`);
 });
 
-Deno.test("a mirror that stays down is news once, until it delivered", () => {
+Deno.test("a mirror that stays down is reported once, until it delivers", () => {
   const { pool, clock, news } = openMirrors();
   for (let count = 0; count < 5; count++) {
     pool.failed(MIRROR, failure("registry-down"));
@@ -92,14 +92,14 @@ Deno.test("a mirror that stays down is news once, until it delivered", () => {
   ]);
 });
 
-Deno.test("a mirror that delivered is asked again at once", () => {
+Deno.test("a mirror that delivered is available at once", () => {
   const { pool } = openMirrors();
   pool.failed(MIRROR, failure("registry-down"));
   pool.delivered(MIRROR);
   assertEquals(pool.coolingDown(MIRROR), undefined);
 });
 
-/** Starts so many pulls from each mirror; answers how many of each run at once, and lets them end. */
+/** Starts `each` pulls from each mirror, returns how many of each run at once, and ends them. */
 async function running(pool: MirrorPool, mirrors: readonly string[], each: number): Promise<number[]> {
   const gate = Promise.withResolvers<void>();
   const counts = new Map(mirrors.map((mirror) => [mirror, 0]));
@@ -118,23 +118,23 @@ async function running(pool: MirrorPool, mirrors: readonly string[], each: numbe
   return seen;
 }
 
-Deno.test("a mirror takes four pulls at once, unless its settings say otherwise", async () => {
+Deno.test("a mirror serves four pulls at once, unless its settings say otherwise", async () => {
   const { pool } = openMirrors({ settings: { [OTHER]: { maxConcurrentPulls: 2 } } });
   assertEquals(await running(pool, [MIRROR, OTHER], 9), [4, 2]);
 });
 
-Deno.test("all mirrors together take no more than the whole concurrency", async () => {
+Deno.test("all mirrors together never exceed the total concurrency", async () => {
   const { pool } = openMirrors({ concurrency: 5 });
   const [first = 0, second = 0] = await running(pool, [MIRROR, OTHER], 9);
   assertEquals(first + second, 5);
 });
 
-Deno.test("who waits for a slow mirror holds no place that another could use", async () => {
+Deno.test("a pull that waits for a slow mirror holds no slot that another could use", async () => {
   const { pool } = openMirrors({ concurrency: 2, settings: { [MIRROR]: { maxConcurrentPulls: 1 } } });
   assertEquals(await running(pool, [MIRROR, OTHER], 3), [1, 1]);
 });
 
-Deno.test("a pull that is stopped while it waits gives back the place it had", async () => {
+Deno.test("a pull that is stopped while it waits gives its slot back", async () => {
   const { pool } = openMirrors({ concurrency: 1 });
   const gate = Promise.withResolvers<void>();
   const inside = pool.withSlot(OTHER, unaborted, () => gate.promise);
@@ -147,7 +147,7 @@ Deno.test("a pull that is stopped while it waits gives back the place it had", a
   assertEquals(await running(pool, [MIRROR], 4), [1]);
 });
 
-Deno.test("what a pull answers or throws is handed on", async () => {
+Deno.test("the result or error of a pull is passed on", async () => {
   const { pool } = openMirrors();
   assertEquals(await pool.withSlot(MIRROR, unaborted, () => Promise.resolve("pulled")), "pulled");
   await assertRejects(
@@ -157,7 +157,7 @@ Deno.test("what a pull answers or throws is handed on", async () => {
   );
 });
 
-Deno.test("credentials come from the mirror's own file, and a mirror without one is asked without any", async () => {
+Deno.test("credentials come from the mirror's own file, and a mirror without a file gets none", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const authFile = `${folder}/auth.json`;
@@ -179,7 +179,7 @@ Deno.test("credentials come from the mirror's own file, and a mirror without one
   }
 });
 
-Deno.test("outside the paths of its credentials a mirror is asked without any, and their file is not even read", async () => {
+Deno.test("outside authPaths a mirror gets no credentials, and their file is not read", async () => {
   const authFile = "/nonexistent/auth.json";
   const { pool, news } = openMirrors({ settings: { [MIRROR]: { authFile, authPaths: ["proxy/**"] } } });
   assertEquals(await pool.credentials(MIRROR, `${MIRROR}/team/a:1`), undefined);
@@ -192,7 +192,7 @@ Deno.test("outside the paths of its credentials a mirror is asked without any, a
   assertEquals(news.length, 1);
 });
 
-Deno.test("credentials that cannot be used are a problem that is told, and the mirror is asked without any", async () => {
+Deno.test("unusable credentials are reported, and the mirror gets none", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const authFile = `${folder}/auth.json`;

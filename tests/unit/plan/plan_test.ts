@@ -35,7 +35,7 @@ function context(changes: Partial<PlanContext> = {}): PlanContext {
 
 const failuresOf = (...pods: unknown[]) => scanPods(readPodList(listOf(...pods)).pods).failures;
 
-Deno.test("ten pods that wait for one image are one repair, however they spell it", () => {
+Deno.test("ten pods that wait for one image are one repair", () => {
   const pods = Array.from({ length: 10 }, (_, index) => waitingPod(`pod-${index}`, "gcr.io/a/b:1"));
   const plan = makePlan(failuresOf(...pods), context());
   assertEquals(plan.repairs.length, 1);
@@ -51,7 +51,7 @@ const REFUSALS: readonly (readonly [string, ReturnType<typeof waitingPod>, strin
     "even if the image is here: set imagePullPolicy: IfNotPresent",
   ],
   [
-    "latest, which gets Always where the manifest sets none",
+    "latest, which gets Always if the manifest sets no policy",
     waitingPod("p", "gcr.io/a/b", { imagePullPolicy: "Always" }),
     "policy-always",
     "IfNotPresent, or pin a tag if the manifest sets no policy",
@@ -60,7 +60,7 @@ const REFUSALS: readonly (readonly [string, ReturnType<typeof waitingPod>, strin
   ["a mirror's own image", waitingPod("p", "mirror.example/a/b:1"), "no-rule", "is itself a mirror"],
   ["an excluded image", waitingPod("p", "gcr.io/private/x/y:1"), "excluded", '"gcr.io/private/**"'],
   ["an excluded namespace", waitingPod("p", "gcr.io/a/b:1", { namespace: "kube-system" }), "excluded", '"kube-*"'],
-  ["a name nothing can parse", waitingPod("p", "gcr.io/A/b:1"), "invalid-reference", "must be lowercase"],
+  ["a name that cannot be parsed", waitingPod("p", "gcr.io/A/b:1"), "invalid-reference", "must be lowercase"],
   ["an image ID", waitingPod("p", DIGEST), "invalid-reference", "an image ID is not a name in a registry"],
   [
     "InvalidImageName",
@@ -70,7 +70,7 @@ const REFUSALS: readonly (readonly [string, ReturnType<typeof waitingPod>, strin
   ],
 ];
 for (const [what, pod, reason, advice] of REFUSALS) {
-  Deno.test(`${what} is left alone as ${reason}, with advice`, () => {
+  Deno.test(`${what} is skipped as ${reason}, with advice`, () => {
     const plan = makePlan(failuresOf(pod), context());
     assertEquals(plan.repairs, []);
     assertEquals(plan.skips.map((skip) => skip.reason), [reason]);
@@ -86,7 +86,7 @@ Deno.test("a pod that opted out is excluded, and another pod with the same image
   assertEquals(plan.repairs[0]?.failures.map(({ pod }) => pod.name), ["loud"]);
 });
 
-Deno.test("a digest is refused on the classic store, and planned on the containerd store or while the store is unknown", () => {
+Deno.test("a digest is refused on the classic store, and planned on the containerd store or an unknown one", () => {
   const failures = failuresOf(waitingPod("p", `gcr.io/a/b@${DIGEST}`));
   const plan = makePlan(failures, context({ canAliasDigest: false }));
   assertEquals(plan.skips[0]?.reason, "digest-on-classic-store");
@@ -96,7 +96,7 @@ Deno.test("a digest is refused on the classic store, and planned on the containe
   }
 });
 
-Deno.test("an image that is being repaired, or whose time has not come, is not begun again", () => {
+Deno.test("an image that is being repaired, or not yet due, is not started again", () => {
   const failures = failuresOf(waitingPod("p", "gcr.io/a/b:1"));
   const record: RetryRecord = {
     failures: 1,
@@ -111,7 +111,7 @@ Deno.test("an image that is being repaired, or whose time has not come, is not b
   assertEquals([busy.repairs.length, busy.repairing.length], [0, 1]);
 });
 
-Deno.test("name:tag@digest goes by its digest", () => {
+Deno.test("name:tag@digest is planned by its digest", () => {
   const planned = planImage(`gcr.io/a/b:1@${DIGEST}`, context());
   assert(!isRefusal(planned));
   assertEquals(planned.name, `gcr.io/a/b@${DIGEST}`);

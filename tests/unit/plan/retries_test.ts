@@ -1,4 +1,4 @@
-// Holds lib/plan/retries.ts to its promises about when an image is tried again.
+// Tests lib/plan/retries.ts: when an image is tried again.
 
 import { assert, assertEquals } from "@std/assert";
 import type { Failed, Outcome } from "../../../lib/plan/outcome.ts";
@@ -32,7 +32,7 @@ Deno.test("each failure doubles the pause, up to the longest one", () => {
 });
 
 for (const reason of ["not-in-mirror", "denied", "digest-on-classic-store"] as const) {
-  Deno.test(`after ${reason} the pauses may grow six times longer, but begin alike`, () => {
+  Deno.test(`after ${reason} pauses start alike, but may grow six times as long`, () => {
     assertEquals(pauses(10, failed(reason)), [10, 20, 40, 80, 160, 320, 640, 1280, 1800, 1800]);
   });
 }
@@ -41,7 +41,7 @@ Deno.test("a first pause longer than the longest one is cut to it", () => {
   assertEquals(pauses(2, failed(), 0, { initialSeconds: 90, maxSeconds: 60 }), [60, 60]);
 });
 
-Deno.test("chance lengthens a pause by at most a fifth and never shortens it", () => {
+Deno.test("jitter lengthens a pause by at most a fifth and never shortens it", () => {
   const almostOne = 1 - Number.EPSILON;
   for (const [index, shortest] of pauses(8, failed(), 0).entries()) {
     const longest = pauses(8, failed(), almostOne)[index]!;
@@ -49,16 +49,16 @@ Deno.test("chance lengthens a pause by at most a fifth and never shortens it", (
   }
 });
 
-Deno.test("ten thousand failures in a row still end in the longest pause", () => {
+Deno.test("ten thousand consecutive failures still give the longest pause", () => {
   assertEquals(pauses(10_000, failed()).at(-1), 300);
 });
 
-Deno.test("a repair gives the kubelet time to look again, and chance has no part in it", () => {
+Deno.test("after a repair the kubelet gets time to retry, without jitter", () => {
   const present: Outcome = { result: "already-present", id: "sha256:1" };
   assertEquals(pauses(3, present, 0.9), [KUBELET_RETRY_SECONDS, KUBELET_RETRY_SECONDS, KUBELET_RETRY_SECONDS]);
 });
 
-Deno.test("a success ends the row of failures", () => {
+Deno.test("a success resets the count of failures", () => {
   const schedule = new RetrySchedule(BACKOFF);
   for (let count = 1; count <= 4; count++) {
     assertEquals(schedule.record(IMAGE, failed(), NOW, 0).failures, count);
@@ -67,7 +67,7 @@ Deno.test("a success ends the row of failures", () => {
   assertEquals(pauseOf(schedule.record(IMAGE, failed(), NOW, 0)), 10);
 });
 
-Deno.test("a runtime that is away is asked again without growing pauses, and leaves those of the image as they were", () => {
+Deno.test("while the runtime is away pauses do not grow, and the count of failures is kept", () => {
   const away: Failed = { ...failed(), runtimeSilent: true };
   assertEquals(pauses(5, away), [10, 10, 10, 10, 10]);
   const schedule = new RetrySchedule(BACKOFF);
@@ -75,13 +75,13 @@ Deno.test("a runtime that is away is asked again without growing pauses, and lea
   assertEquals(row.map((outcome) => pauseOf(schedule.record(IMAGE, outcome, NOW, 0))), [10, 20, 20, 20, 40]);
 });
 
-Deno.test("when an answer improves from final to bad luck, the shorter limit holds at once", () => {
+Deno.test("when a final failure becomes a transient one, the shorter limit applies at once", () => {
   const schedule = new RetrySchedule(BACKOFF);
   for (let count = 0; count < 12; count++) schedule.record(IMAGE, failed("not-in-mirror"), NOW, 0);
   assertEquals(pauseOf(schedule.record(IMAGE, failed(), NOW, 0)), 300);
 });
 
-Deno.test("the record keeps the last outcome, and images know nothing of each other", () => {
+Deno.test("the record keeps the last outcome, and each image has its own record", () => {
   const schedule = new RetrySchedule(BACKOFF);
   const outcome = failed("denied");
   schedule.record(IMAGE, failed(), NOW, 0);
@@ -91,7 +91,7 @@ Deno.test("the record keeps the last outcome, and images know nothing of each ot
   assertEquals(schedule.record(named("gcr.io/team/app:2"), failed(), NOW, 0).failures, 1);
 });
 
-Deno.test("only the images that are kept are remembered", () => {
+Deno.test("retain forgets all other images", () => {
   const schedule = new RetrySchedule(BACKOFF);
   for (const name of ["a", "b", "c"]) schedule.record(named(name), failed(), NOW, 0);
   schedule.retain(new Set(["b", "never-seen"]));
@@ -103,7 +103,7 @@ Deno.test("only the images that are kept are remembered", () => {
   ]);
 });
 
-Deno.test("the next try is the earliest of the images that are not being repaired", () => {
+Deno.test("the next try is the earliest of all images that are not being repaired", () => {
   const schedule = new RetrySchedule(BACKOFF);
   assertEquals(schedule.nextTryAt(() => false), undefined);
   schedule.record(named("gcr.io/a:1"), failed(), NOW, 0);
@@ -116,7 +116,7 @@ Deno.test("the next try is the earliest of the images that are not being repaire
   assertEquals(schedule.nextTryAt(() => true), undefined);
 });
 
-Deno.test("other pauses hold for those that have begun as well", () => {
+Deno.test("a changed back-off also applies to pauses that have begun", () => {
   const schedule = new RetrySchedule(BACKOFF);
   for (let count = 0; count < 4; count++) schedule.record(IMAGE, failed(), NOW, 0.5);
   const before = schedule.get(IMAGE.name)!;

@@ -1,4 +1,4 @@
-// Holds lib/record/ledger.ts to whole lines, whatever came before, beside or between them.
+// Tests lib/record/ledger.ts: complete lines, whatever the file contains and with other writers.
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { LedgerEntry } from "../../../lib/record/entry.ts";
@@ -36,7 +36,7 @@ Deno.test("what is appended is read back, oldest first", async () => {
   });
 });
 
-Deno.test("each entry is one line, also when its texts hold line ends", async () => {
+Deno.test("each entry is one line, even if its texts contain line endings", async () => {
   await withLedger(async (path) => {
     const message = "first\nsecond\r\nthird\u2028fourth";
     await new LedgerFile(path).append(entry("a\nb", { message }));
@@ -46,7 +46,7 @@ Deno.test("each entry is one line, also when its texts hold line ends", async ()
   });
 });
 
-Deno.test("a ledger that is not there yet is an empty one, and the first entry makes it", async () => {
+Deno.test("a missing ledger reads as empty, and the first entry creates it", async () => {
   await withLedger(async (path) => {
     assertEquals(await readLedger(path), { entries: [], unreadable: 0, newer: 0 });
     await new LedgerFile(path).append(entry("a"));
@@ -55,20 +55,22 @@ Deno.test("a ledger that is not there yet is an empty one, and the first entry m
   });
 });
 
-/** What a crash, a full disk or an editor may leave, and how many of its lines are readable and not. */
+/**
+ * What a crash, a full disk or an editor may leave: how many lines are readable, and how many not.
+ */
 const REMAINS: readonly (readonly [string, string, number, number])[] = [
   ["half a line", '{"time":"2020-05-16T01:1', 0, 1],
-  ["a whole line without its end", JSON.stringify(entry("before")), 1, 0],
-  ["half a line after a whole one", `${JSON.stringify(entry("before"))}\n{"time`, 1, 1],
+  ["a complete line without a line ending", JSON.stringify(entry("before")), 1, 0],
+  ["half a line after a complete one", `${JSON.stringify(entry("before"))}\n{"time`, 1, 1],
   ["empty lines", "\n\n  \n", 0, 0],
-  ["a line end of Windows", `${JSON.stringify(entry("before"))}\r\n`, 1, 0],
+  ["a Windows line ending", `${JSON.stringify(entry("before"))}\r\n`, 1, 0],
   ["lines that are JSON but no entries", '5\nnull\n[]\n{}\n"text"\n{"time":1,"result":"x","image":"y"}\n', 0, 6],
   ["zeros, as a power cut leaves them", "\0\0\0\0", 0, 1],
   ["replacement characters", "\u{fffd}\u{fffd}\n", 0, 1],
 ];
 
 for (const [name, remains, readable, unreadable] of REMAINS) {
-  Deno.test(`${name} swallows no later entry and is not hidden`, async () => {
+  Deno.test(`${name} neither hides nor loses later entries`, async () => {
     await withLedger(async (path) => {
       await Deno.writeTextFile(path, remains);
       const ledger = new LedgerFile(path);
@@ -81,7 +83,7 @@ for (const [name, remains, readable, unreadable] of REMAINS) {
   });
 }
 
-Deno.test("an entry without pods, or with something else in their place, has none", async () => {
+Deno.test("an entry with missing or invalid pods has none", async () => {
   await withLedger(async (path) => {
     const { pods: _, ...bare } = entry("a");
     await Deno.writeTextFile(path, `${JSON.stringify(bare)}\n${JSON.stringify({ ...bare, pods: "all" })}\n`);
@@ -89,7 +91,7 @@ Deno.test("an entry without pods, or with something else in their place, has non
   });
 });
 
-Deno.test("entries that are appended at once keep their order, and none is lost", async () => {
+Deno.test("concurrent appends keep their order, and none is lost", async () => {
   await withLedger(async (path) => {
     const ledger = new LedgerFile(path);
     const images = Array.from({ length: 50 }, (_, index) => `gcr.io/a:${index}`);
@@ -98,7 +100,7 @@ Deno.test("entries that are appended at once keep their order, and none is lost"
   });
 });
 
-Deno.test("two writers of one file tear no line of each other", async () => {
+Deno.test("two writers of one file do not truncate each other's lines", async () => {
   await withLedger(async (path) => {
     const writers = [new LedgerFile(path), new LedgerFile(path)];
     const message = "m".repeat(5000);
@@ -116,7 +118,7 @@ Deno.test("two writers of one file tear no line of each other", async () => {
   });
 });
 
-Deno.test("a file that was moved away by a rotation is made anew", async () => {
+Deno.test("a file that a rotation moved away is created again", async () => {
   await withLedger(async (path) => {
     const ledger = new LedgerFile(path);
     await ledger.append(entry("old"));
@@ -139,7 +141,7 @@ Deno.test({
   },
 });
 
-Deno.test("a path that cannot be written is an error that names the file, and the next entry is tried again", async () => {
+Deno.test("a path that cannot be written is an error that names the file, and the next entry is still tried", async () => {
   await withLedger(async (path) => {
     const ledger = new LedgerFile(path);
     await Deno.mkdir(path);
@@ -150,7 +152,7 @@ Deno.test("a path that cannot be written is an error that names the file, and th
   });
 });
 
-Deno.test("a file in a folder that is missing cannot be written, but reads as empty", async () => {
+Deno.test("a file in a missing folder cannot be written, but reads as empty", async () => {
   await withLedger(async (path) => {
     const missing = `${path}/missing/ledger.jsonl`;
     await assertRejects(() => new LedgerFile(missing).append(entry("a")), LedgerError, missing);
@@ -165,7 +167,7 @@ Deno.test("a ledger that cannot be read is an error that names the file", async 
   });
 });
 
-Deno.test("an entry is written as it was when it was appended", async () => {
+Deno.test("an entry is written as it was when append was called", async () => {
   await withLedger(async (path) => {
     const pods = ["default/app"];
     const written = new LedgerFile(path).append(entry("a", { pods }));
@@ -175,11 +177,11 @@ Deno.test("an entry is written as it was when it was appended", async () => {
   });
 });
 
-Deno.test("the ledger of passes that only look keeps nothing", async () => {
+Deno.test("noLedger keeps nothing", async () => {
   assertEquals(await noLedger.append(entry("a")), undefined);
 });
 
-Deno.test("a line of a newer version is counted, and shown as far as it is known", async () => {
+Deno.test("a line of a newer version is counted, and shown as far as it is understood", async () => {
   await withLedger(async (path) => {
     const newer = { version: 2, time: "2030-01-01T00:00:00Z", result: "postponed", image: "a", pods: ["b/c"], mood: 1 };
     await Deno.writeTextFile(path, `${JSON.stringify(newer)}\n{"version":2,"what":"else"}\n`);
@@ -190,7 +192,7 @@ Deno.test("a line of a newer version is counted, and shown as far as it is known
   });
 });
 
-Deno.test("a field that is not what it should be is left out, and nothing else of its line", async () => {
+Deno.test("an invalid field is left out, and the rest of its line is kept", async () => {
   await withLedger(async (path) => {
     const edited = { ...entry("a"), bytes: "many", seconds: 1, mirror: null, digest: "sha256:1", pods: ["b/c", 5] };
     await Deno.writeTextFile(path, `${JSON.stringify(edited)}\n`);
@@ -198,7 +200,7 @@ Deno.test("a field that is not what it should be is left out, and nothing else o
   });
 });
 
-Deno.test("a line without end costs its own length at most, and the lines after it are read", async () => {
+Deno.test("an oversized line is unreadable, and the lines after it are read", async () => {
   await withLedger(async (path) => {
     await Deno.writeTextFile(path, `{"time":"${"x".repeat(3 << 20)}"}\n`);
     await new LedgerFile(path).append(entry("after"));
@@ -207,7 +209,7 @@ Deno.test("a line without end costs its own length at most, and the lines after 
   });
 });
 
-Deno.test("characters of several bytes are whole, wherever the pieces that are read end", async () => {
+Deno.test("characters of several bytes are intact across the chunks that are read", async () => {
   await withLedger(async (path) => {
     const ledger = new LedgerFile(path);
     for (let index = 0; index < 100; index++) await ledger.append(entry("a", { message: "€".repeat(1000 + index) }));

@@ -1,4 +1,4 @@
-// What a reload keeps of what was learnt, and what the new config makes untrue.
+// What a reload keeps of what was learned, and what the new config invalidates.
 
 import { assertEquals } from "@std/assert";
 import { parseReference } from "../../../lib/images/reference.ts";
@@ -11,7 +11,7 @@ const NOW = 1_600_000_000_000;
 const BACKOFF = { initialSeconds: 10, maxSeconds: 300 };
 
 interface Change {
-  /** The mirrors of gcr.io; those of quay.io stay as they are. */
+  /** The mirrors of gcr.io; those of quay.io do not change. */
   readonly mirrors?: readonly string[];
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly backoff?: typeof BACKOFF;
@@ -22,7 +22,7 @@ function terms({ mirrors = ["a.example", "b.example"], settings = {}, backoff = 
   return { registries: compileRules(rules), config: { mirrors: settings, repair: { backoff } } };
 }
 
-/** Whether the image still waits out its pause, and which mirrors still rest, after the change. */
+/** Returns the image's remaining pause and the mirrors still cooling down, after the change. */
 function after(change: Change, failure: "registry-down" | "not-found" | "denied" = "registry-down") {
   const [old, fresh] = [terms(), terms(change)];
   const match = matchRule(old.registries, parseReference(IMAGE));
@@ -58,7 +58,7 @@ const CHANGES: readonly (readonly [string, Change, number | undefined, readonly 
   ],
   ["another path at a mirror makes its images due", { mirrors: ["a.example/gcr", "b.example"] }, undefined, EVERY],
   ["mirrors in another order make their images due", { mirrors: ["b.example", "a.example"] }, undefined, EVERY],
-  ["a mirror that goes is forgotten", { mirrors: ["a.example"] }, undefined, ["a.example", "c.example"]],
+  ["a removed mirror is forgotten", { mirrors: ["a.example"] }, undefined, ["a.example", "c.example"]],
   [
     "new settings of a mirror make it and its images due",
     { settings: { "b.example": OTHER_CREDENTIALS } },
@@ -66,19 +66,19 @@ const CHANGES: readonly (readonly [string, Change, number | undefined, readonly 
     ["a.example", "c.example"],
   ],
   [
-    "new settings of a mirror of other images change nothing for this one",
+    "new settings of an unrelated mirror leave this image alone",
     { settings: { "c.example": OTHER_CREDENTIALS } },
     10_000,
     ["a.example", "b.example"],
   ],
-  ["another back-off holds at once", { backoff: { initialSeconds: 2, maxSeconds: 300 } }, 2000, EVERY],
+  ["another back-off applies at once", { backoff: { initialSeconds: 2, maxSeconds: 300 } }, 2000, EVERY],
 ];
 
 for (const [what, change, pause, cooling] of CHANGES) {
   Deno.test(`on a reload ${what}`, () => assertEquals(after(change), { pause, cooling }));
 }
 
-Deno.test("on a reload images that were denied are due, since their credentials may have been mended", () => {
+Deno.test("on a reload images that were denied are due, since their credentials may be fixed", () => {
   assertEquals(after({}, "denied").pause, undefined);
   assertEquals(after({}, "not-found").pause, 10_000);
 });

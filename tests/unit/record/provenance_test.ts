@@ -1,4 +1,4 @@
-// Holds lib/record/provenance.ts to noticing a name whose image changed, and an image that two origins share.
+// Tests lib/record/provenance.ts: a name whose image changed, and an image that two origins share.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { type Origin, Provenance } from "../../../lib/record/provenance.ts";
@@ -16,23 +16,23 @@ function anomalies(known: readonly Origin[], asked: Origin): string[] {
   return provenance.anomalies(asked).map(({ kind }) => kind);
 }
 
-/** What is asserted, what was learnt before, what is asked, and the anomalies found. */
+/** The test's name, what was learned before, what is queried, and the anomalies found. */
 const CASES: readonly (readonly [string, readonly Origin[], Origin, readonly string[]])[] = [
-  ["a first repair is no anomaly", [], origin("gcr.io/a/b:1", "m.example/a/b:1"), []],
+  ["a first repair is not an anomaly", [], origin("gcr.io/a/b:1", "m.example/a/b:1"), []],
   [
-    "the same image again is no anomaly",
+    "the same image again is not an anomaly",
     [origin("gcr.io/a/b:1", "m.example/a/b:1")],
     origin("gcr.io/a/b:1", "m.example/a/b:1"),
     [],
   ],
   [
-    "the same image by way of another mirror is no anomaly",
+    "the same image from another mirror is not an anomaly",
     [origin("gcr.io/a/b:1", "m.example/a/b:1")],
     origin("gcr.io/a/b:1", "n.example/a/b:1"),
     [],
   ],
   [
-    "a tag with another digest than before is an anomaly",
+    "a tag with a changed digest is an anomaly",
     [origin("gcr.io/a/b:1", "m.example/a/b:1")],
     origin("gcr.io/a/b:1", "m.example/a/b:1", TWO),
     ["digest-changed"],
@@ -62,25 +62,25 @@ const CASES: readonly (readonly [string, readonly Origin[], Origin, readonly str
     ["shared-image"],
   ],
   [
-    "it is an anomaly as well when the tags differ",
+    "one image under two origins is an anomaly even if the tags differ",
     [origin("gcr.io/a/b:1", "m.example/a/b:1")],
     origin("quay.io/a/b:2", "m.example/a/b:2"),
     ["shared-image"],
   ],
   [
-    "origins that differ in the port alone are two",
+    "origins that differ only in the port are two origins",
     [origin("r.example/a:1", "m.example/a:1")],
     origin("r.example:5000/a:1", "m.example/a:1"),
     ["shared-image"],
   ],
   [
-    "one image under two paths of the mirror is no anomaly: the mirror keeps the origins apart",
+    "one image under two paths of the mirror is not an anomaly: the mirror keeps the origins apart",
     [origin("gcr.io/a/b:1", "m.example/gcr.io/a/b:1")],
     origin("quay.io/a/b:1", "m.example/quay.io/a/b:1"),
     [],
   ],
   [
-    "two images under one path of the mirror are no anomaly",
+    "two images under one path of the mirror are not an anomaly",
     [origin("gcr.io/a/b:1", "m.example/a/b:1")],
     origin("quay.io/a/b:2", "m.example/a/b:2", TWO),
     [],
@@ -92,13 +92,13 @@ const CASES: readonly (readonly [string, readonly Origin[], Origin, readonly str
     ["digest-changed", "shared-image"],
   ],
   [
-    "the origin that was given the image first stays its owner",
+    "the first origin of an image remains its owner",
     [origin("gcr.io/a/b:1", "m.example/a/b:1"), origin("quay.io/a/b:1", "m.example/a/b:1")],
     origin("gcr.io/a/b:1", "m.example/a/b:1"),
     [],
   ],
   [
-    "nonsense that somebody wrote into the ledger is nothing to stumble over",
+    "invalid names from the ledger are ignored",
     [origin("", ""), origin("@@::", "@"), origin("__proto__", "constructor")],
     origin("gcr.io/a/b:1", "m.example/a/b:1"),
     [],
@@ -109,7 +109,7 @@ for (const [sentence, known, asked, kinds] of CASES) {
   Deno.test(sentence, () => assertEquals(anomalies(known, asked), [...kinds]));
 }
 
-Deno.test("asking teaches nothing", () => {
+Deno.test("a query learns nothing", () => {
   const provenance = new Provenance();
   provenance.anomalies(origin("gcr.io/a/b:1", "m.example/a/b:1"));
   assertEquals(provenance.anomalies(origin("quay.io/a/b:1", "m.example/a/b:1", TWO)), []);
@@ -127,7 +127,7 @@ Deno.test("the messages name both sides", () => {
   assertStringIncludes(shared!.message, `quay.io/a/b:1 and gcr.io/a/b:1 are one image, m.example/a/b@${ONE}`);
 });
 
-Deno.test("of more names than anybody has the oldest are forgotten, and the newest are not", () => {
+Deno.test("the oldest names are forgotten above the limit, and the newest are kept", () => {
   const provenance = new Provenance();
   for (let number = 0; number < 30_000; number++) {
     provenance.learn(origin(`gcr.io/a:${number}`, `m.example/a:${number}`));

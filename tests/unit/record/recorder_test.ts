@@ -41,7 +41,7 @@ function scene(append?: (entry: LedgerEntry) => Promise<void>) {
   return { recorder, known, entries, heard, looked };
 }
 
-Deno.test("the end of a repair is one line that names image, mirror, candidate and id, and is learnt", async () => {
+Deno.test("a finished repair is one line with image, mirror, candidate and ID, and is learned", async () => {
   const { recorder, known, entries } = scene();
   recorder.finished({ repair, outcome: repaired, seconds: 2 });
   await recorder.settled();
@@ -67,15 +67,17 @@ Deno.test("the end of a repair is one line that names image, mirror, candidate a
 const waiting = failureOf("gcr.io/a/b:1", "ImagePullBackOff");
 const creating = failureOf("gcr.io/a/b:1", "ContainerCreating");
 
-/** The failures that wanted the repair, what came of it and of the try before it, and whether that is a line. */
+/**
+ * The failures that caused the repair, its outcome, the outcome before, and whether that is a line.
+ */
 const ENDS: readonly (readonly [string, readonly Failure[], Outcome, Outcome | undefined, boolean])[] = [
   ["an image that is found missing", [waiting], missing, undefined, true],
   ["an image that stays missing", [waiting], missing, missing, false],
   ["an image that is missing and then denied", [waiting], { ...missing, reason: "denied" }, missing, true],
-  ["an image that was there after all", [waiting], present, undefined, true],
+  ["an image that was already present", [waiting], present, undefined, true],
   ["a name that stays present", [waiting], present, present, false],
-  ["an image that is there before its container fails", [creating], present, undefined, false],
-  ["an image that is there and no pod waits for", [], present, undefined, false],
+  ["an image that is present before its container fails", [creating], present, undefined, false],
+  ["a present image that no pod waits for", [], present, undefined, false],
   ["an eager repair", [creating], repaired, undefined, true],
 ];
 
@@ -88,7 +90,7 @@ for (const [what, failures, outcome, before, isLine] of ENDS) {
   });
 }
 
-Deno.test("a refusal is written down with the first pass that comes to it, and waited for at the end", async () => {
+Deno.test("a refusal is written at the first pass that finds it, and settled waits for it", async () => {
   const entries: LedgerEntry[] = [];
   const slow = Promise.withResolvers<void>();
   const { recorder, looked } = scene((entry) => slow.promise.then(() => void entries.push(entry)));
@@ -103,7 +105,7 @@ Deno.test("a refusal is written down with the first pass that comes to it, and w
   ]);
 });
 
-Deno.test("a ledger that cannot be written is told of, and costs no later line", async () => {
+Deno.test("a failed write to the ledger is reported, and later lines are still written", async () => {
   let tries = 0;
   const { recorder, heard } = scene(() => ++tries === 1 ? Promise.reject("disk full") : Promise.resolve());
   recorder.finished({ repair, outcome: repaired, seconds: 0 });
@@ -112,7 +114,7 @@ Deno.test("a ledger that cannot be written is told of, and costs no later line",
   assertEquals([heard, tries], [["disk full"], 2]);
 });
 
-Deno.test("without a ledger nothing is written, and nothing is waited for", async () => {
+Deno.test("without a ledger nothing is written or waited for", async () => {
   const memory = { provenance: new Provenance(), refusals: new Refusals() };
   const recorder = new Recorder({ observer: {}, clock: clockAt(0), memory, askedBy: "nobody" });
   recorder.looked({} as never, [], { skips: [{}] } as never);

@@ -31,21 +31,21 @@ Deno.test("a refusal is one entry that names pod, image, reason and advice", () 
   }]);
 });
 
-Deno.test("the next pass writes nothing, and neither does a second container of the same pod and image", () => {
+Deno.test("the next pass writes nothing, and a second container of the same pod and image adds nothing", () => {
   const refusals = new Refusals();
   const skips = [skip("default/a", "x:1"), skip("default/a", "x:1")];
   assertEquals(refusals.fresh(skips, 0).map(({ pods }) => pods), [["default/a"]]);
   assertEquals(refusals.fresh(skips, 5000), []);
 });
 
-Deno.test("pods that want one image are one entry, and one that comes later is another", () => {
+Deno.test("pods that need one image are one entry, and a later pod is another", () => {
   const refusals = new Refusals();
   const first = [skip("default/a", "x:1"), skip("default/b", "x:1"), skip("default/c", "y:1")];
   assertEquals(refusals.fresh(first, 0).map(({ pods }) => pods), [["default/a", "default/b"], ["default/c"]]);
   assertEquals(refusals.fresh([...first, skip("default/d", "x:1")], 1).map(({ pods }) => pods), [["default/d"]]);
 });
 
-Deno.test("another reason is news", () => {
+Deno.test("another reason is a new entry", () => {
   const refusals = new Refusals();
   refusals.fresh([skip("default/a", "x:1", "no-rule")], 0);
   assertEquals(refusals.fresh([skip("default/a", "x:1", "excluded")], 1).map(({ reason }) => reason), ["excluded"]);
@@ -57,7 +57,7 @@ Deno.test("a refusal that lasts is one entry a day", () => {
   assertEquals(hours.flatMap((count, hour) => count > 0 ? [hour] : []), [0, 24, 48]);
 });
 
-Deno.test("what the ledger holds already is not written again after a restart", () => {
+Deno.test("a refusal that is in the ledger is not written again after a restart", () => {
   const before = new Refusals().fresh([skip("default/a", "x:1"), skip("default/b", "x:1")], 0);
   const refusals = new Refusals();
   for (const entry of before) refusals.learn(entry);
@@ -67,7 +67,7 @@ Deno.test("what the ledger holds already is not written again after a restart", 
   assertEquals(refusals.fresh(skips, HOUR).map(({ pods }) => pods), [["default/c"]]);
 });
 
-Deno.test("more lasting refusals than are remembered otherwise are still written once", () => {
+Deno.test("more refusals than the usual limit are still written once while they last", () => {
   const refusals = new Refusals();
   const skips = Array.from({ length: 12_000 }, (_, index) => skip(`default/p-${index}`, "x:1"));
   assertEquals(refusals.fresh(skips, 0)[0]?.pods.length, 12_000);

@@ -1,4 +1,5 @@
-// Holds the ledger to one sequence over its files: nothing lost or twice, whoever rotates and whenever it is killed.
+// Tests the ledger as one sequence of files: nothing is lost or read twice, with several writers
+// and after a kill.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { LedgerEntry } from "../../../lib/record/entry.ts";
@@ -23,7 +24,7 @@ async function numbersIn(path: string): Promise<number[]> {
 
 const upTo = (last: number, first = 0) => Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
-Deno.test("a ledger that grows becomes a sequence of files within its size, read as one", async () => {
+Deno.test("a growing ledger becomes a sequence of files within the size limit, read as one", async () => {
   await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const ledger = new LedgerFile(path, { maxBytes: 4096, keep: 9 });
@@ -36,7 +37,7 @@ Deno.test("a ledger that grows becomes a sequence of files within its size, read
   });
 });
 
-Deno.test("only as many files stay as are to be kept, and the newest entries are in them", async () => {
+Deno.test("only the configured number of files is kept, with the newest entries", async () => {
   await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const ledger = new LedgerFile(path, { maxBytes: 4096, keep: 2 });
@@ -48,7 +49,7 @@ Deno.test("only as many files stay as are to be kept, and the newest entries are
   });
 });
 
-Deno.test("when fewer are to be kept than before, the next rotation removes the rest", async () => {
+Deno.test("when fewer files are to be kept, the next rotation removes the rest", async () => {
   await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     for (const number of upTo(7, 1)) await Deno.writeTextFile(`${path}.${number}`, "");
@@ -58,7 +59,7 @@ Deno.test("when fewer are to be kept than before, the next rotation removes the 
   });
 });
 
-Deno.test("an entry larger than a whole file still has its place", async () => {
+Deno.test("an entry larger than the file limit is still written", async () => {
   await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const ledger = new LedgerFile(path, { maxBytes: 100, keep: 5 });
@@ -67,7 +68,7 @@ Deno.test("an entry larger than a whole file still has its place", async () => {
   });
 });
 
-Deno.test("files of other names beside the ledger are neither read nor moved", async () => {
+Deno.test("files with other names next to the ledger are neither read nor moved", async () => {
   await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const others = ["ledger.jsonl.0", "ledger.jsonl.01", "ledger.jsonl.1.gz", "ledger.jsonl.x", "ledger.jsonl.1000"];
@@ -79,9 +80,9 @@ Deno.test("files of other names beside the ledger are neither read nor moved", a
   });
 });
 
-// The steps of a rotation of FILE, FILE.1 and FILE.2, each of which may be its last.
+// The steps of a rotation of FILE, FILE.1 and FILE.2, each of which may be the last.
 for (const gap of [0, 1, 2]) {
-  Deno.test(`a rotation that was killed before ${gap === 0 ? "the new file" : `FILE.${gap}`} came loses nothing`, async () => {
+  Deno.test(`a rotation killed before it created ${gap === 0 ? "the new file" : `FILE.${gap}`} loses nothing`, async () => {
     await inTemporaryFolder(async (folder) => {
       const path = `${folder}/ledger.jsonl`;
       const names = [3, 2, 1, 0].filter((number) => number !== gap).map((number) =>
@@ -98,7 +99,7 @@ for (const gap of [0, 1, 2]) {
   });
 }
 
-/** A process that appends to a ledger. */
+/** Starts a process that appends to a ledger. */
 function writer(path: string, first: number, count: number): Deno.ChildProcess {
   const code = `
     import { LedgerFile } from ${JSON.stringify(`file://${PROJECT}lib/record/ledger.ts`)};
@@ -110,7 +111,7 @@ function writer(path: string, first: number, count: number): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), { args: ["eval", "--no-check", "--quiet", code], stdin: "null" }).spawn();
 }
 
-Deno.test("two processes that append and rotate at once lose nothing, tear nothing, and a reader beside them sees each entry once", async () => {
+Deno.test("two processes append and rotate at once without a lost or broken line, and a reader sees each entry once", async () => {
   await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const each = 150;
@@ -137,7 +138,7 @@ Deno.test("two processes that append and rotate at once lose nothing, tear nothi
   });
 });
 
-Deno.test("a reader that opened its files before a rotation sees them whole", async () => {
+Deno.test("a reader that opened the files before a rotation reads them completely", async () => {
   await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const ledger = new LedgerFile(path, { maxBytes: 1000, keep: 2 });
@@ -153,7 +154,7 @@ Deno.test("a reader that opened its files before a rotation sees them whole", as
   });
 });
 
-Deno.test("a lock that somebody else holds delays an entry by a second at most, and the file grows instead", async () => {
+Deno.test("a lock held by another process delays an entry by at most a second, and the file grows instead", async () => {
   await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const ledger = new LedgerFile(path, { maxBytes: 1000, keep: 2 });
@@ -169,7 +170,7 @@ Deno.test("a lock that somebody else holds delays an entry by a second at most, 
   });
 });
 
-Deno.test("a ledger that cannot be rotated keeps its entry and says so", async () => {
+Deno.test("a ledger that cannot be rotated keeps its entry and throws", async () => {
   await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
     const ledger = new LedgerFile(path, { maxBytes: 1000, keep: 1 });
@@ -180,7 +181,7 @@ Deno.test("a ledger that cannot be rotated keeps its entry and says so", async (
   });
 });
 
-Deno.test("a file that root makes belongs to whom the folder belongs to, before and after a rotation", async () => {
+Deno.test("files that root creates belong to the folder's owner, before and after a rotation", async () => {
   if (Deno.uid() !== 0) return;
   await inTemporaryFolder(async (folder) => {
     await Deno.chown(folder, 12345, 23456);
@@ -194,7 +195,7 @@ Deno.test("a file that root makes belongs to whom the folder belongs to, before 
 });
 
 Deno.test({
-  name: "a ledger that root makes is given to its folder's owner, and another file that stands there is not",
+  name: "a new ledger of root is given to the folder's owner, and an existing file is not",
   ignore: Deno.uid() !== 0,
   async fn() {
     await inTemporaryFolder(async (folder) => {
@@ -202,7 +203,7 @@ Deno.test({
       const owner = async (path: string) => (await Deno.stat(path)).uid;
       await new LedgerFile(`${folder}/own.jsonl`).append(entry(1));
       assertEquals(await owner(`${folder}/own.jsonl`), 65534);
-      // A symbolic link is refused before that; see unit/support/files_test.ts.
+      // A symbolic link is refused earlier: see unit/support/files_test.ts.
       await Deno.writeTextFile(`${folder}/victim`, "");
       await Deno.link(`${folder}/victim`, `${folder}/hard.jsonl`);
       await new LedgerFile(`${folder}/hard.jsonl`).append(entry(1));

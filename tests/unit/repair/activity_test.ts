@@ -5,7 +5,7 @@ import { repairOf } from "../../fakes/repairs.ts";
 const target = repairOf("gcr.io/a:1", ["m.example", "n.example"]);
 const [m, n] = target.candidates;
 
-Deno.test("the mirror that is asked is known from the pull to its end", () => {
+Deno.test("the mirror in use is known from the start of a pull to its end", () => {
   const activity = new Activity();
   const known: (string | undefined)[] = [];
   const note = () => void known.push(activity.mirrorFor(target.name));

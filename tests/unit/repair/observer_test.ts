@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { type Observer, tellAll } from "../../../lib/repair/observer.ts";
 
-Deno.test("each news reaches all who have a use for it, in their order", () => {
+Deno.test("each event reaches all observers that handle it, in order", () => {
   const heard: string[] = [];
   const named = (name: string): Observer => ({
     connected: (host) => void heard.push(`${name}: ${host}`),
@@ -13,7 +13,7 @@ Deno.test("each news reaches all who have a use for it, in their order", () => {
   assertEquals(heard, ["first: https://node:10250", "second: https://node:10250", "second: true 2"]);
 });
 
-Deno.test("an observer of a class keeps itself", () => {
+Deno.test("an observer that is a class instance keeps its this", () => {
   class Counter implements Observer {
     #count = 0;
     get count(): number {
@@ -28,7 +28,7 @@ Deno.test("an observer of a class keeps itself", () => {
   assertEquals(counter.count, 1);
 });
 
-Deno.test("a news that nobody has a use for is no method, until somebody joins who has", () => {
+Deno.test("an event that no observer handles is undefined, until one that handles it is added", () => {
   const observers: Observer[] = [{ connected: () => {} }];
   const all = tellAll(observers);
   assertEquals(all.progress, undefined);

@@ -31,7 +31,7 @@ function setUp(runtime: MemoryRuntime) {
   return { repairs, start: () => repairs.start(job, context, retries), context, retries, ends, heard, stop };
 }
 
-Deno.test("a repair that is under way is not begun a second time", async () => {
+Deno.test("a repair that is under way is not started again", async () => {
   const pulled = Promise.withResolvers<PulledImage>();
   const runtime = new MemoryRuntime({ "m.example/a/b:1": pulled.promise });
   const { repairs, start } = setUp(runtime);
@@ -45,7 +45,7 @@ Deno.test("a repair that is under way is not begun a second time", async () => {
   assertEquals(runtime.calls.filter((call) => call.startsWith("pull")).length, 1);
 });
 
-Deno.test("the end of a repair is told with what it came to, what came of the try before, and when the next is", async () => {
+Deno.test("the end of a repair is reported with its outcome, the previous outcome and the next try", async () => {
   const { repairs, start, ends, heard } = setUp(new MemoryRuntime());
   for (let attempt = 0; attempt < 2; attempt++) {
     start();
@@ -59,7 +59,7 @@ Deno.test("the end of a repair is told with what it came to, what came of the tr
   assertEquals(repairs.failed, 2);
 });
 
-Deno.test("what goes wrong in an observer costs neither the queue nor the next repair", async () => {
+Deno.test("an error in an observer affects neither the queue nor the next repair", async () => {
   const heard: string[] = [];
   const repairs = new Repairs({
     observer: {
@@ -78,7 +78,7 @@ Deno.test("what goes wrong in an observer costs neither the queue nor the next r
   assertEquals([heard, repairs.count], [["unexpected Error: slip"], 0]);
 });
 
-Deno.test("a stop ends every repair without an outcome or a complaint", async () => {
+Deno.test("a stop ends every repair without an outcome or an error", async () => {
   const { repairs, start, heard, stop } = setUp(new MemoryRuntime({ "m.example/a/b:1": new Promise(() => {}) }));
   start();
   stop.abort();

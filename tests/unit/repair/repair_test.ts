@@ -39,7 +39,7 @@ function tools(
   };
 }
 
-Deno.test("a repair pulls from the mirror, tags by image id and verifies the original name", async () => {
+Deno.test("a repair pulls from the mirror, tags by image ID and verifies the original name", async () => {
   const runtime = new MemoryRuntime({ "mirror.example/a/b/c:1": { image: image("1"), digest: DIGEST } });
   const outcome = await repair(target("gcr.io/a/b/c:1"), tools(runtime));
   assert(outcome.result === "repaired");
@@ -60,7 +60,7 @@ Deno.test("a name with one path element is repaired like any other", async () =>
   assert(runtime.images.has("gcr.io/pause:3"));
 });
 
-Deno.test("a name that exists already is left alone, and the mirror is not asked", async () => {
+Deno.test("a name that exists already is left alone, and the mirror is not contacted", async () => {
   const runtime = new MemoryRuntime();
   runtime.images.set("gcr.io/a/b:1", image("old"));
   assertEquals(await repair(target("gcr.io/a/b:1"), tools(runtime)), { result: "already-present", id: "sha256:old" });
@@ -81,7 +81,7 @@ Deno.test("a name that appears during the pull is not moved", async () => {
   assertEquals(runtime.images.get("gcr.io/a/b:1")?.id, "sha256:theirs");
 });
 
-Deno.test("the second mirror delivers when the first cannot, and the first's failure is told to the desk", async () => {
+Deno.test("the second mirror delivers when the first cannot, and the failure of the first is recorded", async () => {
   const down = new RuntimeError("registry-down", "pull one.example/a/b:1: connection refused");
   const runtime = new MemoryRuntime({ "one.example/a/b:1": down, "two.example/a/b:1": { image: image("1") } });
   const failed: string[] = [];
@@ -95,7 +95,7 @@ Deno.test("the second mirror delivers when the first cannot, and the first's fai
   assertEquals(given.attempts.map(({ failure }) => failure), ["registry-down"]);
 });
 
-Deno.test("a mirror that cools down is passed over without a call", async () => {
+Deno.test("a mirror that is cooling down is skipped without a call", async () => {
   const runtime = new MemoryRuntime({ "two.example/a/b:1": { image: image("1") } });
   const coolingDown = (mirror: string) =>
     mirror === "one.example" ? "one.example is cooling down for another 5 s" : undefined;
@@ -103,7 +103,7 @@ Deno.test("a mirror that cools down is passed over without a call", async () => 
   assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), ["pull two.example/a/b:1"]);
 });
 
-Deno.test("a mirror that began to cool down while a repair stood in line is passed over too", async () => {
+Deno.test("a mirror that starts to cool down while a repair waits for it is also skipped", async () => {
   const runtime = new MemoryRuntime({});
   let asked = 0;
   const mirrors = openMirrors({ coolingDown: () => asked++ === 0 ? undefined : "it cools down" });
@@ -123,7 +123,7 @@ const AMOUNTS: readonly (readonly [RuntimeError["kind"][], "not-in-mirror" | "de
   [["rejected", "failed"], undefined],
 ];
 for (const [[first, second], reason] of AMOUNTS) {
-  Deno.test(`mirrors that fail with ${first} and ${second} amount to ${reason ?? "another try"}`, async () => {
+  Deno.test(`mirrors that fail with ${first} and ${second} give ${reason ?? "another try"}`, async () => {
     const runtime = new MemoryRuntime({
       "one.example/a/b:1": new RuntimeError(first!, "first"),
       "two.example/a/b:1": new RuntimeError(second!, "second"),
@@ -141,7 +141,7 @@ for (const [[first, second], reason] of AMOUNTS) {
   });
 }
 
-Deno.test("a mirror that says no is named together with the credentials that it was asked with", async () => {
+Deno.test("a mirror that denies the pull is named with the credentials that it was given", async () => {
   const runtime = new MemoryRuntime({ "mirror.example/a/b:1": new RuntimeError("denied", "pull: unauthorized") });
   const credentialsInWords = (mirror: string) => `${mirror} was asked with the credentials of /etc/gilly/auth.json`;
   const outcome = await repair(
@@ -157,7 +157,7 @@ Deno.test("a mirror that says no is named together with the credentials that it 
   );
 });
 
-Deno.test("an Engine that is gone ends the repair: the next mirror would fare no better", async () => {
+Deno.test("an Engine that is gone ends the repair without trying the next mirror", async () => {
   const gone = new RuntimeError("unreachable", "no answer from the Docker Engine");
   const runtime = new MemoryRuntime({ "one.example/a/b:1": gone });
   const outcome = await repair(target("quay.io/a/b:1"), tools(runtime));
@@ -167,14 +167,14 @@ Deno.test("an Engine that is gone ends the repair: the next mirror would fare no
   assertEquals(runtime.calls, ["inspect quay.io/a/b:1", "pull one.example/a/b:1"]);
 });
 
-Deno.test("a pull that reports success but leaves no image is no repair", async () => {
+Deno.test("a pull that reports success but leaves no image is a failure", async () => {
   const runtime = new MemoryRuntime({ "mirror.example/a/b:1": Promise.resolve({ digest: DIGEST, bytes: 0 }) });
   const outcome = await repair(target("gcr.io/a/b:1"), tools(runtime));
   assert(outcome.result === "failed");
   assertStringIncludes(outcome.message, "the runtime does not have it");
 });
 
-Deno.test("a tag that resolves to another image is no repair", async () => {
+Deno.test("a tag that resolves to another image is a failure", async () => {
   const runtime = new MemoryRuntime({ "mirror.example/a/b:1": { image: image("1") } });
   runtime.tagResolvesTo = image("2");
   const outcome = await repair(target("gcr.io/a/b:1"), tools(runtime));
@@ -182,7 +182,7 @@ Deno.test("a tag that resolves to another image is no repair", async () => {
   assertStringIncludes(outcome.message, "resolves to sha256:2");
 });
 
-Deno.test("a digest gets a tag of its own, and the name with the digest is what is verified", async () => {
+Deno.test("a digest gets its own tag, and the name with the digest is verified", async () => {
   const runtime = new MemoryRuntime({
     [`mirror.example/a/b@${DIGEST}`]: { image: image("1", [DIGEST]), digest: DIGEST },
   });
@@ -202,7 +202,7 @@ Deno.test("on a store that cannot alias a digest the attempt ends as digest-on-c
   assertEquals(outcome.reason, "digest-on-classic-store");
 });
 
-Deno.test("a mirror that serves another digest than the one asked for gets nothing tagged", async () => {
+Deno.test("nothing is tagged if a mirror serves another digest than requested", async () => {
   const other = `sha256:${"cd".repeat(32)}`;
   const runtime = new MemoryRuntime({
     [`mirror.example/a/b@${DIGEST}`]: { image: image("1", [other]), digest: other },
@@ -213,7 +213,7 @@ Deno.test("a mirror that serves another digest than the one asked for gets nothi
   assertEquals(runtime.calls.filter((call) => call.startsWith("tag")), []);
 });
 
-Deno.test("a veto against the digest leaves the name untagged", async () => {
+Deno.test("a veto on the digest leaves the name untagged", async () => {
   const runtime = new MemoryRuntime({ "mirror.example/a/b:1": { image: image("1"), digest: DIGEST } });
   const outcome = await repair(
     target("gcr.io/a/b:1"),
@@ -224,7 +224,7 @@ Deno.test("a veto against the digest leaves the name untagged", async () => {
   assertEquals(runtime.images.has("gcr.io/a/b:1"), false);
 });
 
-Deno.test("credentials go to the mirror they belong to and to no other", async () => {
+Deno.test("credentials go only to the mirror they belong to", async () => {
   const runtime = new MemoryRuntime({ "two.example/a/b:1": { image: image("1") } });
   const credentials = (mirror: string) =>
     Promise.resolve(mirror === "two.example" ? { username: "u", password: "p" } : undefined);
@@ -235,7 +235,7 @@ Deno.test("credentials go to the mirror they belong to and to no other", async (
   ]);
 });
 
-Deno.test("the stop signal ends a pull, with the signal's reason and no outcome", async () => {
+Deno.test("the stop signal ends a pull with the signal's reason, without an outcome", async () => {
   const runtime = new MemoryRuntime({ "mirror.example/a/b:1": new Promise(() => {}) });
   const stop = new AbortController();
   const ending = assertRejects(

@@ -1,4 +1,4 @@
-// What a repair does while it stands in line for its mirror.
+// What a repair does while it waits for its mirror.
 
 import { assertEquals } from "@std/assert";
 import { Cooldowns } from "../../../lib/mirrors/cooldown.ts";
@@ -13,7 +13,7 @@ import { image, MemoryRuntime } from "../../fakes/runtime.ts";
 
 const DIGEST = `sha256:${"ab".repeat(32)}`;
 
-/** A mirror with one place, which somebody's pull has until `free` is called. */
+/** A mirror with one slot, which another pull holds until `free` is called. */
 function crowded(runtime: MemoryRuntime) {
   const pull = Promise.withResolvers<PulledImage>();
   runtime.pulls["m.example/first:1"] = pull.promise;
@@ -42,7 +42,7 @@ function crowded(runtime: MemoryRuntime) {
   return { tools, free };
 }
 
-Deno.test("an image that the mirror seems not to have lets others go first, and its pull has the last word", async () => {
+Deno.test("an image that the mirror seems to lack lets others go first, and is still pulled", async () => {
   const runtime = new MemoryRuntime({
     "m.example/wanted:1": { image: image("wanted"), digest: DIGEST },
     "m.example/hidden:1": { image: image("hidden"), digest: DIGEST },
@@ -66,7 +66,7 @@ Deno.test("an image that the mirror seems not to have lets others go first, and 
   ]);
 });
 
-Deno.test("a look that fails changes nothing: the image waits for its turn", async () => {
+Deno.test("a failed query changes nothing: the image waits for its turn", async () => {
   const runtime = new MemoryRuntime({ "m.example/there:1": { image: image("there"), digest: DIGEST } });
   const asked = Promise.withResolvers<void>();
   runtime.resolve = () => {
@@ -80,7 +80,7 @@ Deno.test("a look that fails changes nothing: the image waits for its turn", asy
   assertEquals((await waiting).result, "repaired");
 });
 
-Deno.test("looks at registries that hang do not delay looks into the store", async () => {
+Deno.test("queries to registries that hang do not delay queries to the image store", async () => {
   const runtime = new MemoryRuntime();
   runtime.images.set("gcr.io/there:1", image("there"));
   runtime.resolve = () => new Promise(() => {});

@@ -1,4 +1,4 @@
-// What becomes news of a runtime: what counts as an answer, what as silence, and what a pull took.
+// What a runtime reports: which results count as an answer or as silence, and what a pull took.
 
 import { assertEquals } from "@std/assert";
 import { RuntimeError } from "../../../lib/runtime/errors.ts";
@@ -22,16 +22,16 @@ function scene() {
   return { runtime, watched, heard, stop, inspect: () => watched.inspect("x:1", stop.signal).catch(() => {}) };
 }
 
-/** What a call ends in, and what that says. */
+/** How a call ends, and what that reports. */
 const VERDICTS: readonly (readonly [string, RuntimeError | undefined, readonly string[]])[] = [
   ["an answer", undefined, ["answers"]],
-  ["an error that the Engine told", new RuntimeError("failed", "inspect x: disk"), ["answers"]],
+  ["an error from the Engine", new RuntimeError("failed", "inspect x: disk"), ["answers"]],
   ["no usable answer", silent(), ["silent: Connection refused"]],
-  ["an answer that broke off", new RuntimeError("unreachable", "pull x: broke off"), []],
+  ["a truncated answer", new RuntimeError("unreachable", "pull x: broke off"), []],
 ];
 
 for (const [what, failure, expected] of VERDICTS) {
-  Deno.test(`${what} says ${expected[0] ?? "nothing of the Engine"}`, async () => {
+  Deno.test(`${what} reports ${expected[0] ?? "nothing about the Engine"}`, async () => {
     const { runtime, heard, inspect } = scene();
     if (failure !== undefined) runtime.failures.inspect = failure;
     await inspect();
@@ -39,7 +39,7 @@ for (const [what, failure, expected] of VERDICTS) {
   });
 }
 
-Deno.test("silence lasts until the next answer, and only silence is asked after", async () => {
+Deno.test("silence lasts until the next answer, and only silence is queried again", async () => {
   const { runtime, watched, stop, inspect } = scene();
   watched.askAgain(stop.signal);
   assertEquals([watched.silence, runtime.calls], [undefined, []]);
@@ -72,7 +72,7 @@ for (const opens of [true, false]) {
   });
 }
 
-/** An observer of calls that writes down what it hears. */
+/** An observer that records the calls that it hears. */
 function hearing(): RuntimeObserver & { readonly heard: unknown[] } {
   const heard: unknown[] = [];
   return {
@@ -83,7 +83,7 @@ function hearing(): RuntimeObserver & { readonly heard: unknown[] } {
   };
 }
 
-Deno.test("the observer hears what pulls took and why calls failed, and changes no answer", async () => {
+Deno.test("the observer hears the duration of pulls and the kinds of failures, and changes no result", async () => {
   const inner = new MemoryRuntime({
     "m.example/a/b:1": { image: image("1"), digest: "sha256:d" },
     "m.example/a/c:1": new RuntimeError("denied", "no"),
@@ -104,7 +104,7 @@ Deno.test("the observer hears what pulls took and why calls failed, and changes 
   assertEquals(inner.calls.at(-1), "close");
 });
 
-Deno.test("a pull that our own stop ended is no failure of anybody's", async () => {
+Deno.test("a pull that our own stop ended is not counted as a failure", async () => {
   const stop = new AbortController();
   const hanging = new MemoryRuntime({ "m.example/a/b:1": new Promise(() => {}) });
   const observer = hearing();

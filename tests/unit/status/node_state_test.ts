@@ -1,4 +1,4 @@
-// Holds the daemon's state to one state for each failing container, and to being understood by those who read it.
+// Tests the state of the daemon: one state per failing container, and readers that understand it.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
@@ -17,11 +17,11 @@ function of(pod: string) {
   return found[0]!;
 }
 
-Deno.test("the whole state is what it was", () => {
+Deno.test("the state matches the golden file", () => {
   assertGolden(`${JSON.stringify(STATE, null, 2)}\n`, "status/state.json");
 });
 
-Deno.test("in a terminal of 80 columns no line is longer, and every pod is there", () => {
+Deno.test("at 80 columns no line is longer, and every pod is listed", () => {
   const lines = statusLines(STATE, NOW, 80);
   assertEquals(lines.filter((line) => line.length > 80), []);
   const text = lines.join("").replace(/\s+/g, "");
@@ -31,7 +31,7 @@ Deno.test("in a terminal of 80 columns no line is longer, and every pod is there
   assertGolden(`${lines.join("\n")}\n`, "status/80-columns.txt");
 });
 
-Deno.test("in a pipe each container is one line with all there is to say", () => {
+Deno.test("in a pipe each container is one line with all details", () => {
   const lines = statusLines(STATE, NOW, Infinity);
   for (const { namespace, pod, image, state } of STATE.containers) {
     const own = lines.filter((line) => line.includes(` ${namespace}/${pod} `));
@@ -47,7 +47,7 @@ Deno.test("the first line is the line that systemd shows", () => {
   assertEquals(statusLines(STATE, NOW, Infinity)[0], line);
 });
 
-Deno.test("trouble comes before everything else", () => {
+Deno.test("trouble comes first", () => {
   const engine = { runtime: dockerAdvice("/run/docker.sock"), because: "Connection refused" };
   const trouble = { pass: "no answer from https://node:10250/pods", config: "c.yaml was refused", engine };
   assertEquals(
@@ -58,7 +58,7 @@ Deno.test("trouble comes before everything else", () => {
   );
 });
 
-Deno.test("while the Engine does not answer that comes first, and no mirror is called up", () => {
+Deno.test("an Engine that does not answer comes first, and mirrors with no other state are unknown", () => {
   const engine = { runtime: dockerAdvice("/run/docker.sock"), because: "Connection refused" };
   const retry = () => ({
     failures: 1,
@@ -73,7 +73,7 @@ Deno.test("while the Engine does not answer that comes first, and no mirror is c
   );
   assertEquals(away.trouble.engine, "the Docker Engine at /run/docker.sock does not answer (Connection refused)");
   assertEquals(away.mirrors.map(({ mirror, state, because }) => [mirror, state, because]), [
-    ["docker.repo.eng.netapp.com", "unknown", "not asked while the Docker Engine does not answer"],
+    ["docker.repo.eng.netapp.com", "unknown", "not used while the Docker Engine does not answer"],
     ["mirror-2.example:5000", "cooling-down", "503 Service Unavailable"],
   ]);
   const lost = away.containers.find(({ pod }) => pod === "lost");
@@ -83,7 +83,7 @@ Deno.test("while the Engine does not answer that comes first, and no mirror is c
   assertEquals(readNodeState(JSON.stringify({ ...away, trouble: older })).state?.trouble.engine, null);
 });
 
-Deno.test("before the first pass nobody says that no container fails", () => {
+Deno.test("before the first pass the status does not claim that no container fails", () => {
   const lines = statusLines(nodeState(nodeFacts({ last: undefined })), NOW, 80);
   assertEquals(lines.slice(1, 3), ["", "The kubelet has not listed its pods yet."]);
 });
@@ -114,26 +114,26 @@ for (const [pod, state, reason, mirror, seconds] of STANDINGS) {
   });
 }
 
-Deno.test("a container that merely waits to be created is listed only while its image is brought", () => {
+Deno.test("a container that is being created is listed only while its image is repaired", () => {
   assertEquals(STATE.containers.filter(({ pod }) => pod === "early"), []);
   const repairs = { ...nodeFacts().repairs, underWay: (name: string) => name === "gcr.io/a/early:1" };
   const early = nodeState(nodeFacts({ repairs })).containers.find(({ pod }) => pod === "early");
   assertEquals(early?.state, "repairing");
 });
 
-Deno.test("a try that left no record waits for the next pass", () => {
+Deno.test("a try without a record waits for the next pass", () => {
   const repairs = { ...nodeFacts().repairs, underWay: () => false };
   const found = nodeState(nodeFacts({ repairs })).containers.find(({ pod }) => pod === "myapp");
   assertEquals([found?.state, found?.nextTryAt], ["waiting", null]);
 });
 
-Deno.test("before the first pass there are no containers, and the line says nothing of pods", () => {
+Deno.test("before the first pass there are no containers, and the line does not mention pods", () => {
   const state = nodeState(nodeFacts({ last: undefined }));
   assertEquals([state.containers, state.lastGoodPassAt, state.podCount], [[], null, null]);
   assertEquals(statusLine(state, NOW), "41 repaired since start");
 });
 
-Deno.test("a mirror whose cool-down is over has failed, but may be asked", () => {
+Deno.test("a mirror after its cool-down has failed", () => {
   assertEquals(STATE.mirrors.map(({ mirror, state }) => `${mirror} ${state}`), [
     "docker.repo.eng.netapp.com up",
     "mirror-2.example:5000 cooling-down",
@@ -142,11 +142,11 @@ Deno.test("a mirror whose cool-down is over has failed, but may be asked", () =>
   assertEquals(later.mirrors[1]?.state, "failed");
 });
 
-Deno.test("what is written is read back", () => {
+Deno.test("a written state is read back", () => {
   assertEquals(readNodeState(JSON.stringify(STATE)), { state: STATE, problems: [] });
 });
 
-/** Texts of files that are no state, and the problem. */
+/** Texts that are not a valid state, and the problem. */
 const USELESS: readonly (readonly [string, string])[] = [
   ["", "it is truncated, or not JSON"],
   [JSON.stringify(STATE).slice(0, 500), "it is truncated, or not JSON"],
@@ -156,12 +156,12 @@ const USELESS: readonly (readonly [string, string])[] = [
 ];
 
 for (const [text, problem] of USELESS) {
-  Deno.test(`${JSON.stringify(text.slice(0, 30))} is no state`, () => {
+  Deno.test(`${JSON.stringify(text.slice(0, 30))} is not a valid state`, () => {
     assertEquals(readNodeState(text), { state: undefined, problems: [problem] });
   });
 }
 
-Deno.test("of a newer version's state what is understood is shown, and the rest is counted", () => {
+Deno.test("from a newer version's state what is understood is shown, and the rest is counted", () => {
   const [first, ...others] = STATE.containers;
   const { state, problems } = readNodeState(
     JSON.stringify({
@@ -181,7 +181,7 @@ Deno.test("of a newer version's state what is understood is shown, and the rest 
   assertEquals(state!.containers.length, STATE.containers.length);
 });
 
-Deno.test("whatever is read, it can be shown", () => {
+Deno.test("any text that is read can be shown", () => {
   fc.assert(fc.property(fc.json(), fc.object(), (json, more) => {
     for (const text of [json, JSON.stringify({ version: 1, pid: 1, ...more }), JSON.stringify({ ...STATE, ...more })]) {
       const { state, problems } = readNodeState(text);
@@ -191,7 +191,7 @@ Deno.test("whatever is read, it can be shown", () => {
   }));
 });
 
-Deno.test("a name from a pod moves no cursor", () => {
+Deno.test("a name from a pod cannot move the cursor", () => {
   const containers = [{ ...of("myapp"), image: "x\x1b[2Jy", advice: "a\rb\u202ec" }];
   const text = statusLines({ ...STATE, containers, configFile: "/etc/\x1b]0;z\x07" }, NOW, 80).join("\n");
   // deno-lint-ignore no-control-regex

@@ -1,4 +1,4 @@
-// Holds the adapter for the state file to whole files, to silence towards the daemon, and to leaving nothing behind.
+// Tests the state file: complete files, no errors thrown into the daemon, and nothing left behind.
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { type NodeState, nodeState } from "../../../lib/status/node_state.ts";
@@ -9,7 +9,7 @@ function stateAt(now: number, more: Partial<NodeState> = {}): NodeState {
   return { ...nodeState(nodeFacts({ now, pid: Deno.pid })), ...more };
 }
 
-/** A folder, the state file in it, and what failed. */
+/** A folder, the path of the state file in it, the file, and the failures reported. */
 async function withFile(
   test: (scene: { dir: string; path: string; file: StateFile; failures: unknown[] }) => Promise<void>,
 ) {
@@ -39,13 +39,13 @@ async function stateThat(path: string, condition: (state: NodeState) => boolean)
   return state;
 }
 
-Deno.test("the file is in the first of the runtime directories, or where systemd would make it", () => {
+Deno.test("the file is in the first runtime directory, or where systemd would create it", () => {
   assertEquals(stateFileIn("/run/a"), "/run/a/state.json");
   assertEquals(stateFileIn("/run/a:/run/b"), "/run/a/state.json");
   assertEquals([stateFileIn(undefined), stateFileIn("")], ["/run/gilly/state.json", "/run/gilly/state.json"]);
 });
 
-Deno.test("a state is written whole, for everybody to read whatever the umask, and nothing lies beside it", async () => {
+Deno.test("a state is written completely, readable by all whatever the umask, and leaves no other file", async () => {
   await withFile(async ({ dir, path, file, failures }) => {
     const before = Deno.umask(0o077);
     try {
@@ -61,12 +61,12 @@ Deno.test("a state is written whole, for everybody to read whatever the umask, a
   });
 });
 
-Deno.test("a state that only grew older is written after ten seconds, and one that changed at once", async () => {
+Deno.test("a state in which only times changed is written after ten seconds, and any other change at once", async () => {
   await withFile(async ({ path, file }) => {
     const written: string[] = [];
     const publish = async (state: NodeState) => {
       file.publish(state);
-      // The last state of a series is written before anything that is published after it ended.
+      // The last of several states is written before any state published after that.
       await Promise.resolve();
     };
     await publish(stateAt(NOW));
@@ -82,7 +82,7 @@ Deno.test("a state that only grew older is written after ten seconds, and one th
   });
 });
 
-Deno.test("a clean stop takes the file away, and what is published after it is not written", async () => {
+Deno.test("a clean stop removes the file, and states published later are not written", async () => {
   await withFile(async ({ dir, path, file }) => {
     file.publish(stateAt(NOW));
     await stateThat(path, () => true);
@@ -103,7 +103,7 @@ Deno.test("the file of another daemon is left where it is", async () => {
   });
 });
 
-Deno.test("a folder that is missing is told once, and written to as soon as it is there", async () => {
+Deno.test("a missing folder is reported once, and used as soon as it exists", async () => {
   const dir = await Deno.makeTempDir();
   const failed = Promise.withResolvers<unknown>();
   let failures = 0;
@@ -122,7 +122,7 @@ Deno.test("a folder that is missing is told once, and written to as soon as it i
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("no file is no text", async () => {
+Deno.test("a missing file has no text", async () => {
   assertEquals(await readStateText("/nonexistent/state.json"), undefined);
   assertEquals(await readStateText("/dev/null/state.json"), undefined);
 });
@@ -135,7 +135,7 @@ Deno.test("a process is alive until it has ended", async () => {
   assertEquals(await isAlive(child.pid), false);
 });
 
-Deno.test("watching a folder that is not there, or that goes away, ends", async () => {
+Deno.test("watching ends if the folder is missing or removed", async () => {
   await watchStateFile("/nonexistent/state.json", () => {}, new AbortController().signal);
   const dir = await Deno.makeTempDir();
   const changed = Promise.withResolvers<void>();

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { systemClock } from "../../../lib/support/clock.ts";
 
-Deno.test("the clock of decisions goes on when the wall clock is set, and the wall's times move with it", () => {
+Deno.test("now is unaffected when the wall clock is set, and wallTime moves with it", () => {
   const real = Date.now;
   const before = systemClock.now();
   const told = systemClock.wallTime(before);
@@ -17,7 +17,7 @@ Deno.test("the clock of decisions goes on when the wall clock is set, and the wa
   }
 });
 
-Deno.test("a moment is told alike however often it is told", () => {
+Deno.test("a moment always has the same wall time", () => {
   const at = systemClock.now() - 5000;
   const told = Array.from({ length: 1000 }, () => systemClock.wallTime(at));
   assertEquals(new Set(told).size, 1);

@@ -1,4 +1,4 @@
-// Holds lib/support/errors.ts to telling a failure whole, on one line.
+// Tests lib/support/errors.ts: a failure is described completely, on one line.
 
 import { assert, assertEquals } from "@std/assert";
 import { describeError, EXIT, UsageError } from "../../../lib/support/errors.ts";
@@ -8,12 +8,12 @@ function chain(...messages: string[]): Error {
   return rest.length === 0 ? new Error(first) : new Error(first, { cause: chain(...rest) });
 }
 
-/** What is thrown, and what is said. */
+/** The name, what is thrown, and its description. */
 const ERRORS: readonly (readonly [string, unknown, string])[] = [
   ["one error", new Error("connection refused"), "connection refused"],
   ["causes, outermost first", chain("cannot pull", "no answer", "refused"), "cannot pull: no answer: refused"],
   [
-    "a cause that the error repeats already",
+    "a cause that the error already repeats",
     chain("cannot read a: not found", "not found"),
     "cannot read a: not found",
   ],
@@ -22,8 +22,8 @@ const ERRORS: readonly (readonly [string, unknown, string])[] = [
   ["an error without a message", chain("", "refused"), "refused"],
   ["space around a message", chain(" cannot pull\n", "\trefused "), "cannot pull: refused"],
   ["several lines", chain("a: one\nb: two\r\n\n  c: three", "why"), "a: one; b: two; c: three: why"],
-  ["a text that was thrown", "refused", "refused"],
-  ["a text as a cause", new Error("cannot pull", { cause: "refused" }), "cannot pull: refused"],
+  ["a thrown string", "refused", "refused"],
+  ["a string as a cause", new Error("cannot pull", { cause: "refused" }), "cannot pull: refused"],
   ["a number", 5, "5"],
   ["false", false, "false"],
   ["undefined", undefined, "unknown error"],
@@ -47,17 +47,17 @@ Deno.test("an error that is its own cause is described once", () => {
   assertEquals(describeError(error), "round and round");
 });
 
-Deno.test("a very long chain of causes ends after eight", () => {
+Deno.test("a long chain of causes is cut after eight", () => {
   const messages = Array.from({ length: 100 }, (_, index) => `<${index}>`);
   assertEquals(describeError(chain(...messages)), messages.slice(0, 8).join(": "));
 });
 
-Deno.test("the exit codes all differ, and the config's is the one systemd is told not to restart on", () => {
+Deno.test("the exit codes all differ", () => {
   assertEquals(new Set(Object.values(EXIT)).size, Object.keys(EXIT).length);
   assertEquals(EXIT, { ok: 0, failure: 1, usage: 2, config: 78, readerGone: 141 });
 });
 
-Deno.test("a usage error can be told from others", () => {
+Deno.test("a usage error is distinguishable from other errors", () => {
   const error: Error = new UsageError("--config requires one FILE");
   assert(error instanceof UsageError);
   assertEquals(String(error), "UsageError: --config requires one FILE");

@@ -1,4 +1,4 @@
-// Holds the adapter by which files are written to the folders where Gilly may write, whatever links lead elsewhere.
+// Tests the adapter that writes files: only to folders where Gilly may write, whatever links exist.
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LedgerError, LedgerFile } from "../../../lib/record/ledger.ts";
@@ -7,7 +7,7 @@ import * as files from "../../../lib/support/files.ts";
 import { inTemporaryFolder } from "../../support/folder.ts";
 import { permissions } from "../../support/program.ts";
 
-/** A path, and the folder of the system that it lies in, as far as its text tells. */
+/** A path, and the system folder that its text is in. */
 const PATHS: readonly (readonly [string, string | undefined])[] = [
   ["/etc", "/etc"],
   ["/etc/gilly/ledger.jsonl", "/etc"],
@@ -25,18 +25,18 @@ const PATHS: readonly (readonly [string, string | undefined])[] = [
 ];
 
 for (const [path, folder] of PATHS) {
-  Deno.test(`${path} lies in ${folder ?? "no folder of the system"}`, () => {
+  Deno.test(`${path} is in ${folder ?? "no system folder"}`, () => {
     assertEquals(files.protectedFolderOf(path), folder);
     assertEquals(files.mistakeInWrittenPath(path) === undefined, folder === undefined);
   });
 }
 
-Deno.test("the binary is denied the very folders that are refused", async () => {
+Deno.test("the binary is denied exactly the folders that are refused", async () => {
   const denied = (await permissions()).find((flag) => flag.startsWith("--deny-write="));
   assertEquals(denied, `--deny-write=${files.PROTECTED_FOLDERS.join(",")}`);
 });
 
-/** Every way in which a file is written, moved or removed; each is given the path of a file. */
+/** Every way to write, create or remove a file; each gets the path of a file. */
 const WAYS: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
   "appending": async (path) => await (await files.openForAppending(path, 0o640)).close(),
   "replacing": (path) => files.writeAtomically(path, "text"),
@@ -46,7 +46,7 @@ const WAYS: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
 };
 
 for (const [name, write] of Object.entries(WAYS)) {
-  Deno.test(`${name} is refused in a folder of the system, by its name and through links`, async () => {
+  Deno.test(`${name} is refused in a system folder, by name and through links`, async () => {
     await inTemporaryFolder(async (folder) => {
       await Deno.symlink("/etc", `${folder}/link`);
       await Deno.symlink("link", `${folder}/link-to-link`);
@@ -60,7 +60,7 @@ for (const [name, write] of Object.entries(WAYS)) {
   });
 }
 
-Deno.test("what cannot wait is refused alike", async () => {
+Deno.test("the synchronous check refuses the same paths", async () => {
   await inTemporaryFolder(async (folder) => {
     await Deno.symlink("/etc", `${folder}/link`);
     assertThrows(
@@ -72,7 +72,7 @@ Deno.test("what cannot wait is refused alike", async () => {
   });
 });
 
-Deno.test("a link to a folder that is not the system's is followed", async () => {
+Deno.test("a link to a folder outside the system folders is followed", async () => {
   await inTemporaryFolder(async (folder) => {
     await Deno.mkdir(`${folder}/data`);
     await Deno.symlink("data", `${folder}/link`);
@@ -87,7 +87,7 @@ Deno.test("a link to a folder that is not the system's is followed", async () =>
   });
 });
 
-/** A folder with somebody's file in it, and a test that this file stays what it is. */
+/** Runs a test in a folder with an unrelated file, and asserts that the file does not change. */
 async function besideVictim(use: (folder: string, victim: string) => Promise<void>): Promise<void> {
   await inTemporaryFolder(async (folder) => {
     const victim = `${folder}/victim`;
@@ -98,7 +98,7 @@ async function besideVictim(use: (folder: string, victim: string) => Promise<voi
   });
 }
 
-Deno.test("a link in the place of the ledger is not followed, whether it leads to a file or to none", async () => {
+Deno.test("a symbolic link in place of the ledger is not followed, whether its target exists or not", async () => {
   await besideVictim(async (folder, victim) => {
     for (const target of [victim, `${folder}/missing`]) {
       const path = `${folder}/ledger.jsonl`;
@@ -111,7 +111,7 @@ Deno.test("a link in the place of the ledger is not followed, whether it leads t
   });
 });
 
-Deno.test("a rotation moves no link aside, and writes through none among the older files", async () => {
+Deno.test("a rotation moves no symbolic link, and does not write through one among the older files", async () => {
   await besideVictim(async (folder, victim) => {
     const path = `${folder}/ledger.jsonl`;
     await Deno.symlink(victim, path);
@@ -125,7 +125,7 @@ Deno.test("a rotation moves no link aside, and writes through none among the old
   });
 });
 
-Deno.test("a link in the place of a file that is replaced goes, and one in the place of its draft too", async () => {
+Deno.test("a symbolic link in place of a replaced file or of its draft is removed", async () => {
   await besideVictim(async (folder, victim) => {
     const path = `${folder}/gilly.prom`;
     for (const link of [path, `${path}.${Deno.pid}`]) {
@@ -138,7 +138,7 @@ Deno.test("a link in the place of a file that is replaced goes, and one in the p
   });
 });
 
-Deno.test("a link that is removed leaves what it leads to", async () => {
+Deno.test("removing a symbolic link leaves its target", async () => {
   await besideVictim(async (folder, victim) => {
     await Deno.symlink(victim, `${folder}/link`);
     await files.removeFile(`${folder}/link`);

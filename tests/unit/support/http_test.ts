@@ -1,4 +1,4 @@
-// Holds lib/support/http.ts to its deadlines, limits and failures, against real sockets.
+// Tests lib/support/http.ts: its deadlines, limits and failures, against real sockets.
 
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
@@ -13,7 +13,7 @@ interface Server {
   readonly client: Deno.HttpClient;
 }
 
-/** A server that answers as told, and a client for it. */
+/** Runs a test with a server that answers with `answer`, and a client for it. */
 async function withServer(
   answer: (request: Request) => Response | Promise<Response>,
   test: (server: Server) => Promise<void>,
@@ -28,7 +28,9 @@ async function withServer(
   }
 }
 
-/** A server that writes these bytes to whoever connects, and then keeps silent or hangs up. */
+/**
+ * Runs a test with a server that sends `bytes` on each connection, then stays silent or hangs up.
+ */
 async function withRawServer(
   bytes: string,
   then: "silence" | "hang up",
@@ -86,7 +88,7 @@ Deno.test("any status is an answer", async () => {
   );
 });
 
-Deno.test("a redirect is an answer and never followed", async () => {
+Deno.test("a redirect is an answer and is never followed", async () => {
   const asked: string[] = [];
   const answer = ({ url }: Request) => {
     asked.push(new URL(url).pathname);
@@ -100,14 +102,14 @@ Deno.test("a redirect is an answer and never followed", async () => {
   });
 });
 
-Deno.test("a server that accepts and keeps silent is given up after the deadline", async () => {
+Deno.test("a server that accepts and stays silent is given up after the deadline", async () => {
   await withRawServer("", "silence", async (server) => {
     const error = await assertRejects(() => send(request(server, { headersTimeoutMs: 30 })), HttpTimeoutError);
     assertEquals(error.message, "no answer within 0.03 s");
   });
 });
 
-Deno.test("the deadline is for the headers alone: a body may take longer", async () => {
+Deno.test("the deadline applies only to the headers: a body may take longer", async () => {
   const finish = Promise.withResolvers<void>();
   const answer = () =>
     new Response(
@@ -127,7 +129,7 @@ Deno.test("the deadline is for the headers alone: a body may take longer", async
   });
 });
 
-Deno.test("an abort while waiting for headers is thrown as the signal's own reason", async () => {
+Deno.test("an abort while waiting for headers throws the signal's own reason", async () => {
   await withRawServer("", "silence", async (server, connected) => {
     const stop = new AbortController();
     const reason = new Error("stopped by a signal");
@@ -138,14 +140,14 @@ Deno.test("an abort while waiting for headers is thrown as the signal's own reas
   });
 });
 
-Deno.test("an answer that comes right behind the abort is let go of, and its request was not cut before", async () => {
+Deno.test("an answer that arrives just after the abort is canceled, and its request was not cut off before", async () => {
   const stop = new AbortController();
   const reason = new Error("stopped by a signal");
   const found = Promise.withResolvers<boolean>();
   const letGo = Promise.withResolvers<void>();
   const answer = async ({ signal }: Request) => {
     stop.abort(reason);
-    // A request that is cut reaches the server within a millisecond or two.
+    // A request that is cut off reaches the server within a millisecond or two.
     await delay(20);
     found.resolve(signal.aborted);
     return new Response(
@@ -163,14 +165,14 @@ Deno.test("an answer that comes right behind the abort is let go of, and its req
   });
 });
 
-Deno.test("nothing is sent on an aborted signal", async () => {
+Deno.test("nothing is sent if the signal is aborted", async () => {
   await withServer(() => new Response(), async (server) => {
     const signal = AbortSignal.abort(new Error("stopped before"));
     await assertRejects(() => send(request(server, { signal })), Error, "stopped before");
   });
 });
 
-Deno.test("a refused connection says so, without the address that the caller names anyway", async () => {
+Deno.test("a refused connection is an error that does not repeat the address", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
@@ -183,7 +185,7 @@ Deno.test("a refused connection says so, without the address that the caller nam
   assert(!/secret|pods|http:/.test(error.message), error.message);
 });
 
-Deno.test("a host that does not exist says so, without the address", async () => {
+Deno.test("a host that does not exist is an error that does not repeat the address", async () => {
   using client = Deno.createHttpClient({});
   const url = "http://nowhere.invalid/pods?token=secret";
   const error = await assertRejects(() => send({ url, client, signal: forever }), HttpError);
@@ -198,13 +200,13 @@ Deno.test("a server that hangs up before it answers is an error", async () => {
   });
 });
 
-Deno.test("a server that speaks something else is an error", async () => {
+Deno.test("a server that speaks another protocol is an error", async () => {
   await withRawServer("220 mail.example ESMTP\r\n", "hang up", async (server) => {
     await assertRejects(() => send(request(server)), HttpError);
   });
 });
 
-Deno.test("a body of just the limit is read, and one byte more is refused", async () => {
+Deno.test("a body of exactly the limit is read, and one byte more is refused", async () => {
   await withServer(({ url }) => new Response("x".repeat(Number(new URL(url).search.slice(1)))), async (server) => {
     const ask = async (size: number) =>
       readBody(await send(request({ ...server, url: `${server.url}?${size}` })), LIMITS);
@@ -214,7 +216,7 @@ Deno.test("a body of just the limit is read, and one byte more is refused", asyn
   });
 });
 
-Deno.test("the time to read a body grows with its length, not with the square of it", async () => {
+Deno.test("the time to read a body grows linearly with its length", async () => {
   const [size, limits] = [32 * 1024 * 1024, { ...LIMITS, limit: 64 * 1024 * 1024, timeoutMs: 5000 }];
   const answer = () => {
     let sent = 0;
@@ -232,7 +234,7 @@ Deno.test("the time to read a body grows with its length, not with the square of
   });
 });
 
-Deno.test("an endless body is refused at the limit, and the server is let go", async () => {
+Deno.test("an endless body is refused at the limit and canceled", async () => {
   const canceled = Promise.withResolvers<void>();
   const answer = () =>
     new Response(
@@ -248,7 +250,7 @@ Deno.test("an endless body is refused at the limit, and the server is let go", a
   });
 });
 
-Deno.test("chunks are put together in order, as bytes", async () => {
+Deno.test("chunks are joined in order, as bytes", async () => {
   const bytes = Uint8Array.from({ length: 700 }, (_, index) => index % 256);
   const answer = () =>
     new Response(
@@ -266,7 +268,7 @@ Deno.test("chunks are put together in order, as bytes", async () => {
 
 const HALF = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf an ans";
 
-Deno.test("a body that stops coming is given up after its time", async () => {
+Deno.test("a body that stalls is given up after its timeout", async () => {
   await withRawServer(HALF, "silence", async (server) => {
     const response = await send(request(server));
     const error = await assertRejects(() => readBody(response, { ...LIMITS, timeoutMs: 30 }), HttpTimeoutError);
@@ -274,7 +276,7 @@ Deno.test("a body that stops coming is given up after its time", async () => {
   });
 });
 
-Deno.test("a body that breaks off is an error with the platform's reason as its cause", async () => {
+Deno.test("a truncated body is an error with the platform's error as its cause", async () => {
   await withRawServer(HALF, "hang up", async (server) => {
     const response = await send(request(server));
     const error = await assertRejects(() => readBody(response, LIMITS), HttpError, "the answer was cut off");
@@ -282,7 +284,7 @@ Deno.test("a body that breaks off is an error with the platform's reason as its 
   });
 });
 
-Deno.test("an abort while a body comes is thrown as the signal's own reason", async () => {
+Deno.test("an abort while a body arrives throws the signal's own reason", async () => {
   await withRawServer(HALF, "silence", async (server) => {
     const stop = new AbortController();
     const reason = new Error("stopped by a signal");
@@ -293,7 +295,7 @@ Deno.test("an abort while a body comes is thrown as the signal's own reason", as
   });
 });
 
-Deno.test("an abort before a body is read is thrown as the signal's own reason", async () => {
+Deno.test("an abort before a body is read throws the signal's own reason", async () => {
   await withRawServer("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", "silence", async (server) => {
     const response = await send(request(server));
     const signal = AbortSignal.abort(new Error("stopped before"));
@@ -301,11 +303,11 @@ Deno.test("an abort before a body is read is thrown as the signal's own reason",
   });
 });
 
-Deno.test("an answer without a body is an empty one", async () => {
+Deno.test("an answer without a body reads as empty", async () => {
   assertEquals(await readBody(new Response(null), LIMITS), new Uint8Array());
 });
 
-Deno.test("a header that cannot be sent is refused by its name, and its value is in no error", async () => {
+Deno.test("a header that cannot be sent is refused by its name, and no error contains its value", async () => {
   await withServer(() => new Response(), async ({ url, client }) => {
     for (const value of ["Bearer hunter22\0", "Bearer hunter22é", "Bearer hunter22\nx", "Bearer hunter22\ufffd"]) {
       const headers = { authorization: value };

@@ -1,7 +1,7 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { LinkedSignal } from "../../../lib/support/linked_signal.ts";
 
-Deno.test("a linked signal is aborted with its source's reason, whether that was aborted before or after", () => {
+Deno.test("a linked signal is aborted with its source's reason, whether before or after it was linked", () => {
   for (const early of [true, false]) {
     const source = new AbortController();
     if (early) source.abort("enough");
@@ -11,7 +11,7 @@ Deno.test("a linked signal is aborted with its source's reason, whether that was
   }
 });
 
-Deno.test("a linked signal that is aborted alone, or lets go, leaves its source as it was", () => {
+Deno.test("aborting or disposing a linked signal leaves its source alone", () => {
   const source = new AbortController();
   const alone = new LinkedSignal(source.signal);
   alone.abort();

@@ -1,11 +1,11 @@
-// Holds lib/support/scrub.ts to finding a secret in each form in which others quote it.
+// Tests lib/support/scrub.ts: a secret is found in each form in which it may be quoted.
 
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { scrub, scrubError } from "../../../lib/support/scrub.ts";
 
 const SECRET = 'hunter"22\u0001\nnext=line\ud800';
 
-/** How a secret may be quoted. */
+/** The forms in which a secret may be quoted. */
 const FORMS: Readonly<Record<string, string>> = {
   "as it is": SECRET,
   "as JSON": JSON.stringify(SECRET).slice(1, -1),
@@ -15,23 +15,23 @@ const FORMS: Readonly<Record<string, string>> = {
 };
 
 for (const [name, form] of Object.entries(FORMS)) {
-  Deno.test(`a secret ${name} is taken out, wherever it stands`, () => {
+  Deno.test(`a secret ${name} is removed, wherever it is`, () => {
     assertEquals(scrub(`${form} is not ${form}!`, [SECRET]), "… is not …!");
   });
 }
 
-Deno.test("a secret that was cut off with its text is taken out too", () => {
+Deno.test("a secret that is truncated with its text is also removed", () => {
   assertEquals(scrub("the password hunt…", ["hunter22"]), "the password …");
   assertEquals(scrub("the password hun…", ["hunter22"]), "the password hun…");
   assertEquals(scrub("hunt or be hunted", ["hunter22"]), "hunt or be hunted");
 });
 
-Deno.test("a secret that is the beginning of another leaves nothing of it, and short ones are none", () => {
+Deno.test("a secret that begins another leaves nothing of it, and short ones are ignored", () => {
   assertEquals(scrub("hunter22-and-more", ["hunter22", "hunter22-and-more"]), "…");
   assertEquals(scrub("a cat sat", ["cat", ""]), "a cat sat");
 });
 
-Deno.test("an error is itself, or the words of it and its causes without the secret", () => {
+Deno.test("an error without the secret is unchanged, and one with it becomes its scrubbed message", () => {
   const harmless = new Error("no route", { cause: new Error("to host") });
   assertStrictEquals(scrubError(harmless, ["hunter22"]), harmless);
   const telling = new Error("no header", { cause: new TypeError('invalid value: "Bearer hunter22"') });

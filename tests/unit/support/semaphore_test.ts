@@ -1,11 +1,11 @@
-// Holds lib/support/semaphore.ts to its limit, its order, and to letting go of those who give up.
+// Tests lib/support/semaphore.ts: its limit, its order, and waiting tasks that are aborted.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { Semaphore } from "../../../lib/support/semaphore.ts";
 
 const unaborted = new AbortController().signal;
 
-/** A task that runs until it is told to end. */
+/** A task that runs until `end` or `fail` is called. */
 class Visit {
   readonly #gate = Promise.withResolvers<void>();
   readonly done: Promise<string>;
@@ -17,7 +17,7 @@ class Visit {
       await this.#gate.promise;
       return name;
     });
-    // Who is aborted is looked at later.
+    // The tests check an abort later.
     this.done.catch(() => {});
   }
 
@@ -30,7 +30,7 @@ class Visit {
   }
 }
 
-/** Lets every promise that can go on go on. */
+/** Lets pending promises settle. */
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 10; turn++) await Promise.resolve();
 }
@@ -39,7 +39,7 @@ function entered(visits: readonly Visit[]): boolean[] {
   return visits.map((visit) => visit.entered);
 }
 
-Deno.test("no more tasks run at once than there are places, and each answers for itself", async () => {
+Deno.test("no more tasks run at once than there are places, and each returns its own result", async () => {
   const places = new Semaphore(2);
   const visits = ["a", "b", "c", "d"].map((name) => new Visit(places, name));
   await settle();
@@ -48,7 +48,7 @@ Deno.test("no more tasks run at once than there are places, and each answers for
   assertEquals(await Promise.all(visits.map((visit) => visit.done)), ["a", "b", "c", "d"]);
 });
 
-Deno.test("who waits is served in order, one for each place that is given back", async () => {
+Deno.test("waiting tasks run in order, one for each place given back", async () => {
   const places = new Semaphore(1);
   const visits = ["a", "b", "c"].map((name) => new Visit(places, name));
   visits[0]!.end();
@@ -63,7 +63,7 @@ Deno.test("who waits is served in order, one for each place that is given back",
   await visits[2]!.done;
 });
 
-Deno.test("nobody who comes in the moment a place is given back slips in before those who wait", async () => {
+Deno.test("a task that arrives as a place is given back does not overtake waiting tasks", async () => {
   const places = new Semaphore(1);
   const first = new Visit(places, "first");
   const waiting = new Visit(places, "waiting");
@@ -76,7 +76,7 @@ Deno.test("nobody who comes in the moment a place is given back slips in before 
   await Promise.all(visits.map((visit) => visit.done));
 });
 
-Deno.test("a task that fails gives its place back and its error on", async () => {
+Deno.test("a task that fails gives its place back and passes its error on", async () => {
   const places = new Semaphore(1);
   const failing = new Visit(places, "failing");
   const next = new Visit(places, "next");
@@ -87,7 +87,7 @@ Deno.test("a task that fails gives its place back and its error on", async () =>
   assertEquals(await next.done, "next");
 });
 
-Deno.test("a task that throws before its first await gives its place back too", async () => {
+Deno.test("a task that throws before its first await also gives its place back", async () => {
   const places = new Semaphore(1);
   await assertRejects(
     () =>
@@ -100,7 +100,7 @@ Deno.test("a task that throws before its first await gives its place back too", 
   assertEquals(await places.with(unaborted, () => Promise.resolve("next")), "next");
 });
 
-Deno.test("who is aborted while waiting leaves with the signal's reason and never runs", async () => {
+Deno.test("a task aborted while waiting rejects with the signal's reason and never runs", async () => {
   const places = new Semaphore(1);
   const inside = new Visit(places, "inside");
   const stop = new AbortController();
@@ -116,7 +116,7 @@ Deno.test("who is aborted while waiting leaves with the signal's reason and neve
   assert(!leaving.entered);
 });
 
-Deno.test("when everyone in the line leaves, the place is free for the next who comes", async () => {
+Deno.test("when all waiting tasks are aborted, the place is free for the next task", async () => {
   const places = new Semaphore(1);
   const inside = new Visit(places, "inside");
   const stop = new AbortController();
@@ -129,7 +129,7 @@ Deno.test("when everyone in the line leaves, the place is free for the next who 
   assertEquals(await places.with(unaborted, () => Promise.resolve("next")), "next");
 });
 
-Deno.test("an abort after a waiter got its place takes no other waiter's turn", async () => {
+Deno.test("an abort of a running task does not take the turn of a waiting one", async () => {
   const places = new Semaphore(1);
   const stop = new AbortController();
   const first = new Visit(places, "first");
@@ -148,7 +148,7 @@ Deno.test("an abort after a waiter got its place takes no other waiter's turn", 
   assertEquals(await last.done, "last");
 });
 
-Deno.test("an aborted signal gets no place, even a free one", async () => {
+Deno.test("a task with an aborted signal gets no place, even a free one", async () => {
   const places = new Semaphore(1);
   const visit = new Visit(places, "visit", AbortSignal.abort(new Error("stopped before")));
   await assertRejects(() => visit.done, Error, "stopped before");
@@ -173,7 +173,7 @@ Deno.test("a thousand tasks over three places leave all three free", async () =>
   await Promise.all(visits.map((visit) => visit.done));
 });
 
-/** Someone who asks while standing in line; `answer` comes when it is told. */
+/** A task that asks a question while it waits; the test sets `answer`. */
 function asking(places: Semaphore, signal = unaborted) {
   const answer = Promise.withResolvers<boolean>();
   const it = { entered: false, asked: 0, wasEnded: false };
@@ -189,13 +189,13 @@ function asking(places: Semaphore, signal = unaborted) {
   return { it, done, answer };
 }
 
-Deno.test("who finds a free place asks nothing", async () => {
+Deno.test("a task that finds a free place asks no question", async () => {
   const { it, done } = asking(new Semaphore(1));
   assertEquals(await done, "entered");
   assertEquals(it.asked, 0);
 });
 
-Deno.test("in a short line nobody is asked, in a long one everybody, and each once", async () => {
+Deno.test("in a short queue no task asks, in a long one every task asks once", async () => {
   const places = new Semaphore(1, 2);
   const inside = new Visit(places, "inside");
   const line = [asking(places), asking(places)];
@@ -207,7 +207,7 @@ Deno.test("in a short line nobody is asked, in a long one everybody, and each on
   assertEquals(await Promise.all(line.map(({ done }) => done)), Array(4).fill("entered"));
 });
 
-Deno.test("who hears in line that others may go first goes last, and enters all the same", async () => {
+Deno.test("a task that is told to let others go first goes last, but still runs", async () => {
   const places = new Semaphore(1);
   const inside = new Visit(places, "inside");
   const { it, done, answer } = asking(places);
@@ -221,7 +221,7 @@ Deno.test("who hears in line that others may go first goes last, and enters all 
   assertEquals(await done, "entered");
 });
 
-Deno.test("who hears that it is worth waiting, nothing yet, or an error, enters in turn, and the question ends", async () => {
+Deno.test("a task that is told to wait, gets no answer or an error runs in turn, and the question ends", async () => {
   for (const heard of ["no", "nothing", "an error"]) {
     const places = new Semaphore(1);
     const inside = new Visit(places, "inside");
@@ -239,7 +239,7 @@ Deno.test("who hears that it is worth waiting, nothing yet, or an error, enters 
   }
 });
 
-Deno.test("an answer and a place in the same moment cost nobody a place", async () => {
+Deno.test("an answer at the same moment as a place loses no place", async () => {
   const places = new Semaphore(1);
   const inside = new Visit(places, "inside");
   const { done, answer } = asking(places);
@@ -249,7 +249,7 @@ Deno.test("an answer and a place in the same moment cost nobody a place", async 
   assertEquals(await places.with(unaborted, () => Promise.resolve("free again")), "free again");
 });
 
-Deno.test("who is aborted while asking in line leaves it, and the others move up", async () => {
+Deno.test("a task aborted while it asks leaves the queue, and the others move up", async () => {
   const places = new Semaphore(1);
   const inside = new Visit(places, "inside");
   const stop = new AbortController();

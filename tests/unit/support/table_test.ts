@@ -20,14 +20,14 @@ Deno.test("columns that fit are as wide as their texts, with notes below", () =>
   ]);
 });
 
-Deno.test("a shrinkable column goes on in the next line, behind a mark of the name", () => {
+Deno.test("a shrinkable column continues on the next line, after a separator of the name", () => {
   assertEquals(tableLines(TABLE, 62).slice(3), [
     "repaired  kube-system/other  quay.io/team/a-rather-long-name/",
     "                             with/a/path:1.2.3",
   ]);
 });
 
-Deno.test("control characters of a cell are shown, not done", () => {
+Deno.test("control characters of a cell are shown as escapes", () => {
   const lines = tableLines({ ...TABLE, rows: [{ cells: ["a\x1b[2J", "b\nc", "d"], note: "e\rf" }] }, 80);
   assertEquals(lines.slice(1), ["a\\u001b[2J  b\\nc  d", "            e\\u000df"]);
 });

@@ -1,10 +1,10 @@
-// Holds lib/support/text.ts: how texts are folded, indented, counted and cut short.
+// Tests lib/support/text.ts: how texts are wrapped, indented, counted and truncated.
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { counted, hangingIndent, several, wrap } from "../../../lib/support/text.ts";
 
-/** A text, a width, and the lines. */
+/** A text, a width, and the resulting lines. */
 const WRAPPED: readonly (readonly [string, number, readonly string[]])[] = [
   ["", 10, [""]],
   ["short", 10, ["short"]],
@@ -15,10 +15,10 @@ const WRAPPED: readonly (readonly [string, number, readonly string[]])[] = [
 ];
 
 for (const [text, width, lines] of WRAPPED) {
-  Deno.test(`${JSON.stringify(text)} in ${width} characters`, () => assertEquals(wrap(text, width), [...lines]));
+  Deno.test(`${JSON.stringify(text)} wraps at ${width} characters`, () => assertEquals(wrap(text, width), [...lines]));
 }
 
-Deno.test("no line is longer than the width, and nothing but spaces is lost", () => {
+Deno.test("no line is longer than the width, and only spaces are lost", () => {
   fc.assert(fc.property(fc.string({ maxLength: 200 }), fc.integer({ min: 1, max: 40 }), (text, width) => {
     const lines = wrap(text, width);
     assert(lines.every((line) => line.length <= width));
@@ -26,12 +26,12 @@ Deno.test("no line is longer than the width, and nothing but spaces is lost", ()
   }));
 });
 
-Deno.test("a text hangs below itself when it is folded, and is one line without a width", () => {
+Deno.test("a wrapped text has a hanging indent, and is one line without a width", () => {
   assertEquals(hangingIndent("ab ", "cd ef", 5), ["ab cd", "   ef"]);
   assertEquals(hangingIndent("ab ", "cd ef", undefined), ["ab cd ef"]);
 });
 
-Deno.test("a list is cut short by how many more there are", () => {
+Deno.test("a long list ends with the number of items left out", () => {
   assertEquals([several(["a", "b", "c"]), several(["a", "b", "c", "d"])], ["a, b, c", "a, b, c and 1 more"]);
 });
 

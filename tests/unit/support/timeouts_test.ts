@@ -1,11 +1,11 @@
-// Holds lib/support/timeouts.ts to ending pauses early, and to waiting for work no longer than it is told to.
+// Tests lib/support/timeouts.ts: a pause ends early on abort, and work is awaited only so long.
 
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { endsWithin, sleep } from "../../../lib/support/timeouts.ts";
 
 const LONG_MS = 60_000;
 
-Deno.test("a pause ends when its signal is aborted, before it begins or after", async () => {
+Deno.test("a pause ends when its signal is aborted, before it starts or after", async () => {
   const stop = new AbortController();
   const pause = sleep(LONG_MS, stop.signal);
   stop.abort();
@@ -13,23 +13,23 @@ Deno.test("a pause ends when its signal is aborted, before it begins or after", 
   await sleep(LONG_MS, stop.signal);
 });
 
-Deno.test("a pause that nobody cuts short lasts as long as it was to", async () => {
+Deno.test("a pause that is not aborted lasts its full time", async () => {
   const started = performance.now();
   await sleep(30, new AbortController().signal);
   assert(performance.now() - started >= 29);
 });
 
-Deno.test("work that ends in time is waited for, and leaves no timer behind", async () => {
+Deno.test("work that ends in time is awaited", async () => {
   assertEquals(await endsWithin(LONG_MS, Promise.resolve("done")), true);
 });
 
-Deno.test("work that does not end is left to itself, and its later failure troubles nobody", async () => {
+Deno.test("work that does not end is abandoned, and its later failure is ignored", async () => {
   const { promise, reject } = Promise.withResolvers<void>();
   assertEquals(await endsWithin(1, promise), false);
   reject(new Error("too late to matter"));
 });
 
-Deno.test("work that fails in time fails", async () => {
+Deno.test("work that fails in time rejects", async () => {
   const failure = new Error("no");
   const failed = await endsWithin(LONG_MS, Promise.reject(failure)).catch((error) => error);
   assertStrictEquals(failed, failure);

@@ -1,4 +1,4 @@
-// Holds lib/runtime/docker/advice.ts: which settings of an Engine are named, and when.
+// Tests lib/runtime/docker/advice.ts: which settings of an Engine are named, and when.
 
 import { assertEquals } from "@std/assert";
 import { dockerAdvice } from "../../../../lib/runtime/docker/advice.ts";
@@ -32,13 +32,13 @@ for (
   });
 }
 
-Deno.test("where the Engine takes no mirrors, the reason is said and what follows", () => {
+Deno.test("if the Engine takes no mirrors, the message gives the reason and the consequence", () => {
   const says = (why: string) => `not possible with this Docker Engine (${why}), so keep Gilly running`;
   assertEquals(fixFor("20.10.24", false).message, says("mirrors for docker.io only"));
-  assertEquals(fixFor("27.5.1", true).message, says("27.5.1; mirrors come with 28.0"));
+  assertEquals(fixFor("27.5.1", true).message, says("27.5.1; mirrors require 28.0"));
 });
 
-Deno.test("a mirror that the Engine cannot reach has a remedy only where the Engine's own settings may be why", () => {
+Deno.test("an unreachable mirror has a remedy only if the Engine's own settings may be the cause", () => {
   assertEquals(
     advice.mirrorRemedy(
       "m.example",

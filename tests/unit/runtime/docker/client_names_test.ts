@@ -5,7 +5,7 @@ import { fakeImage, startDockerEngine } from "../../../fakes/docker_engine.ts";
 
 const never = () => new AbortController().signal;
 
-Deno.test("a registry that stays silent is a stalled call, an Engine that does is unreachable", async () => {
+Deno.test("a registry that stays silent is a stalled call, a silent Engine is unreachable", async () => {
   const dir = await Deno.makeTempDir();
   const registries = { "silent.example": { state: "silent" as const, images: {} } };
   const engine = await startDockerEngine({ socket: `${dir}/docker.sock`, registries });
@@ -24,7 +24,7 @@ Deno.test("a registry that stays silent is a stalled call, an Engine that does i
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("resolve sends credentials to the Engine alone, and takes no answer without a digest", async () => {
+Deno.test("resolve sends credentials only to the Engine, and rejects an answer without a digest", async () => {
   const dir = await Deno.makeTempDir();
   const auth = { username: "alice", password: "wonderland" };
   const guarded = { state: "up" as const, images: { "a/b:1": fakeImage("b") }, credentials: auth };

@@ -18,7 +18,7 @@ interface Bench {
   readonly signal: AbortSignal;
 }
 
-/** Runs a test against a stand-in Engine with one mirror, and fails it when a call was made that none expected. */
+/** Runs a test against a fake Engine with one mirror; fails if it receives an unexpected call. */
 function dockerTest(
   name: string,
   body: (bench: Bench) => Promise<void>,
@@ -52,7 +52,7 @@ async function failureOf(kind: RuntimeErrorKind, call: () => Promise<unknown>): 
   return error;
 }
 
-/** Lets the Engine answer one route with something else. */
+/** Intercepts one route of the Engine with another answer. */
 function answering(path: string, answer: () => Response | Promise<Response>): Intercept {
   return (call) => call.path === path ? answer() : undefined;
 }
@@ -66,7 +66,7 @@ function mirrorOf(engine: FakeDockerEngine) {
 }
 
 dockerTest(
-  "a pull sends a name and a tag, and neither a platform nor credentials",
+  "a pull sends a name and a tag, but neither a platform nor credentials",
   async ({ engine, runtime, signal }) => {
     await runtime.pull(MIRRORED, { signal });
     const call = engine.journal.find(({ path }) => path === "/images/create");
@@ -76,7 +76,7 @@ dockerTest(
   },
 );
 
-dockerTest("a mirror with credentials admits the right ones alone", async ({ engine, runtime, signal }) => {
+dockerTest("a mirror with credentials accepts only the right ones", async ({ engine, runtime, signal }) => {
   mirrorOf(engine).credentials = { username: "ann", password: "pässwörd>>>???" };
   const anonymous = await failureOf("denied", () => runtime.pull(MIRRORED, { signal }));
   assertStringIncludes(anonymous.message, "no basic auth credentials");
@@ -87,7 +87,7 @@ dockerTest("a mirror with credentials admits the right ones alone", async ({ eng
   assertEquals(pulled, { digest: IMAGE.digest, bytes: 3000 });
 });
 
-dockerTest("the API version is agreed on once, and again after the Engine was exchanged", async (bench) => {
+dockerTest("the API version is negotiated once, and again after the Engine was replaced", async (bench) => {
   const { engine, runtime, signal } = bench;
   const versions = () => engine.journal.map(({ path, version }) => `${path} ${version}`.trim());
   await runtime.inspect("a/b:1", signal);
@@ -105,7 +105,7 @@ dockerTest("the API version is agreed on once, and again after the Engine was ex
   assertEquals(versions(), ["/info 1.39", "/_ping", "/info 1.51"]);
 }, { apiVersion: "1.48" });
 
-dockerTest("an Engine that went away is asked for its version again", async ({ engine, runtime, signal }) => {
+dockerTest("an Engine that was away is queried for its version again", async ({ engine, runtime, signal }) => {
   await runtime.inspect("a/b:1", signal);
   await engine.stop();
   await failureOf("unreachable", () => runtime.inspect("a/b:1", signal));
@@ -113,28 +113,28 @@ dockerTest("an Engine that went away is asked for its version again", async ({ e
   assertEquals((await runtime.info(signal)).apiVersion, "1.45");
 });
 
-dockerTest("an Engine that speaks no version of ours says so, and is not asked for ever", async (bench) => {
+dockerTest("an Engine without a common API version is an error, and is not queried forever", async (bench) => {
   const { engine, runtime, signal } = bench;
   const error = await failureOf("rejected", () => runtime.pull(MIRRORED, { signal }));
   assertStringIncludes(error.message, "client version 1.51 is too old. Minimum supported API version is 1.60");
   assertEquals(engine.calls, 4);
 }, { apiVersion: "1.70", minApiVersion: "1.60" });
 
-dockerTest("an Engine before 17.06 is refused, and so is what is no Engine", async ({ engine, runtime, signal }) => {
+dockerTest("an Engine before 17.06 or another server is refused", async ({ engine, runtime, signal }) => {
   const old = await failureOf("failed", () => runtime.inspect("a/b:1", signal));
-  assertStringIncludes(old.message, "offers API 1.29, API 1.30 (Docker Engine 17.06) or newer is needed");
+  assertStringIncludes(old.message, "offers API 1.29, but API 1.30 (Docker Engine 17.06) or newer is required");
   engine.intercept = () => new Response("404 page not found", { status: 404 });
   const other = await failureOf("unreachable", () => runtime.inspect(MIRRORED, signal));
   assertMatch(other.message, /docker\.sock does not answer as a Docker Engine: 404 page not found$/);
 }, { apiVersion: "1.29" });
 
-dockerTest("a socket that is not there is named, with the reason", async ({ engine, runtime, signal }) => {
+dockerTest("a missing socket is named, with the reason", async ({ engine, runtime, signal }) => {
   await engine.stop();
   const error = await failureOf("unreachable", () => runtime.inspect("a/b:1", signal));
   assertMatch(error.message, /^inspect a\/b:1: .* Docker Engine at \/.*docker\.sock: No such file or directory/);
 });
 
-dockerTest("info tells the containerd image store", async ({ runtime, signal }) => {
+dockerTest("info reports the containerd image store", async ({ runtime, signal }) => {
   assertEquals(await runtime.info(signal), {
     name: "Docker Engine",
     version: "28.5.2",
@@ -144,7 +144,7 @@ dockerTest("info tells the containerd image store", async ({ runtime, signal }) 
   });
 }, { imageStore: "containerd", version: "28.5.2", apiVersion: "1.51" });
 
-dockerTest("an aborted pull leaves the Engine, which sees it", async ({ engine, runtime }) => {
+dockerTest("an aborted pull ends the request, and the Engine notices", async ({ engine, runtime }) => {
   for (const at of ["headers", "layers", "end"] as const) {
     engine.journal.length = 0;
     const stop = new AbortController();
@@ -161,14 +161,14 @@ dockerTest("an aborted pull leaves the Engine, which sees it", async ({ engine, 
   }
 });
 
-dockerTest("a registry that never answers is stalled, and the pull is let go", async ({ engine, runtime, signal }) => {
+dockerTest("a pull from a registry that never answers is stalled and canceled", async ({ engine, runtime, signal }) => {
   mirrorOf(engine).state = "silent";
   const error = await failureOf("stalled", () => runtime.pull(MIRRORED, { signal }));
   assertEquals(error.message, `pull ${MIRRORED}: no progress for 0.05 s, given up`);
   await engine.waitFor(({ path, ended }) => path === "/images/create" && ended === "aborted");
 }, { noProgressMs: 50 });
 
-dockerTest("a slow pull that goes on may take longer than the time without progress", async (bench) => {
+dockerTest("a slow pull with progress may take longer than the limit without progress", async (bench) => {
   const { engine, runtime, signal } = bench;
   mirrorOf(engine).state = "slow";
   const begin = performance.now();
@@ -176,10 +176,10 @@ dockerTest("a slow pull that goes on may take longer than the time without progr
   assert(performance.now() - begin > 600);
 }, { noProgressMs: 600, stepMs: 90 });
 
-dockerTest("an answer that breaks off is no success, whatever came before", async ({ engine, runtime, signal }) => {
+dockerTest("a truncated answer is a failure, whatever came before", async ({ engine, runtime, signal }) => {
   const cases = [
     ["torn", "unreachable", "was cut off"],
-    ["cut", "unreachable", "ended before it said that the image is complete"],
+    ["cut", "unreachable", "ended the stream before it reported the image as complete"],
     ["error-after-progress", "registry-down", "unexpected EOF"],
   ] as const;
   for (const [state, kind, text] of cases) {
@@ -190,7 +190,7 @@ dockerTest("an answer that breaks off is no success, whatever came before", asyn
   }
 });
 
-dockerTest("progress that is none is not taken for a success", async ({ engine, runtime, signal }) => {
+dockerTest("invalid progress is not a success", async ({ engine, runtime, signal }) => {
   const bodies = ["<html>Status: Downloaded</html>\r\n", "", "{}\r\n", '{"status":"Status: Downloaded newer im'];
   for (const body of bodies) {
     engine.intercept = answering("/images/create", () => new Response(body));
@@ -200,7 +200,7 @@ dockerTest("progress that is none is not taken for a success", async ({ engine, 
   await failureOf("failed", () => runtime.pull(MIRRORED, { signal }));
 });
 
-dockerTest("another digest than the one asked for is a failure", async ({ engine, runtime, signal }) => {
+dockerTest("a digest other than the requested one is a failure", async ({ engine, runtime, signal }) => {
   const other = `sha256:${"b".repeat(64)}`;
   const body = `{"status":"Digest: ${other}"}\r\n{"status":"Status: Downloaded newer image for x"}\r\n`;
   engine.intercept = answering("/images/create", () => new Response(body));
@@ -209,7 +209,7 @@ dockerTest("another digest than the one asked for is a failure", async ({ engine
   assertEquals(error.message, `pull ${reference}: the Docker Engine pulled another digest, ${other}`);
 });
 
-dockerTest("every failing registry has its kind, and its text is kept", async ({ engine, runtime, signal }) => {
+dockerTest("every failure of a registry has its kind and keeps its text", async ({ engine, runtime, signal }) => {
   const cases = [
     ["down", "registry-down", "connect: connection refused"],
     ["unavailable", "registry-down", "received unexpected HTTP status: 503 Service Unavailable"],
@@ -225,7 +225,7 @@ dockerTest("every failing registry has its kind, and its text is kept", async ({
   }
 });
 
-dockerTest("a Retry-After header of the answer is kept", async ({ engine, runtime, signal }) => {
+dockerTest("a Retry-After header of an answer is kept", async ({ engine, runtime, signal }) => {
   engine.intercept = answering(
     "/images/create",
     () => Response.json({ message: "slow down" }, { status: 429, headers: { "Retry-After": "120" } }),
@@ -239,7 +239,7 @@ dockerTest("null names become empty lists", async ({ engine, runtime, signal }) 
   assertEquals(await runtime.inspect(MIRRORED, signal), { id: IMAGE.id, tags: [], digests: ["a@b"] });
 });
 
-dockerTest("an inspect that was not answered properly is no absence", async ({ engine, runtime, signal }) => {
+dockerTest("an invalid answer to inspect is not a missing image", async ({ engine, runtime, signal }) => {
   const cases: readonly (readonly [RuntimeErrorKind, () => Response])[] = [
     ["failed", () => Response.json({ message: "page not found" }, { status: 404 })],
     ["failed", () => Response.json({ message: "layer does not exist" }, { status: 500 })],
@@ -260,16 +260,16 @@ dockerTest("an inspect that was not answered properly is no absence", async ({ e
   assertEquals(engine.journal.filter(({ path }) => path === "/info"), []);
 });
 
-dockerTest("a text from the Engine cannot begin a new line in the journal", async ({ engine, runtime, signal }) => {
+dockerTest("a text from the Engine cannot start a new line in the journal", async ({ engine, runtime, signal }) => {
   const message = "bad\n<3>forged line\u001b[2J";
   engine.intercept = answering(INSPECT_PATH, () => Response.json({ message }, { status: 500 }));
   const error = await failureOf("failed", () => runtime.inspect(MIRRORED, signal));
   assertEquals(error.message, `inspect ${MIRRORED}: bad <3>forged line [2J`);
   const odd = await failureOf("rejected", () => runtime.inspect("a\n<3>b:1", signal));
-  assertEquals(odd.message, "inspect a <3>b:1: not a reference that can be asked for");
+  assertEquals(odd.message, "inspect a <3>b:1: not a usable image reference");
 });
 
-dockerTest("a tag that was not answered with 201 is a failure", async ({ engine, runtime, signal }) => {
+dockerTest("a tag answered with anything but 201 is a failure", async ({ engine, runtime, signal }) => {
   const tagging = () => runtime.tag(MIRRORED, { name: "gcr.io/a/b", tag: "1" }, signal);
   engine.intercept = answering(`/images/${MIRRORED}/tag`, () => new Response(null, { status: 200 }));
   const error = await failureOf("failed", tagging);
@@ -278,7 +278,7 @@ dockerTest("a tag that was not answered with 201 is a failure", async ({ engine,
   await failureOf("not-found", tagging);
 });
 
-dockerTest("a tag for an incomplete name is refused before Docker sees it", async ({ engine, runtime, signal }) => {
+dockerTest("a tag for an incomplete name is refused before Docker is called", async ({ engine, runtime, signal }) => {
   for (const [name, tag] of [["", "1"], ["gcr.io/a/b", ""]] as const) {
     await failureOf("rejected", () => runtime.tag(MIRRORED, { name, tag }, signal));
   }

@@ -13,7 +13,7 @@ const EVENTS: readonly (readonly [string, unknown, string | undefined])[] = [
   ["a container that starts", container("start", "container"), undefined],
   ["a container that ends", container("die", "container"), "container-died"],
   ["a sandbox that ends", container("die", "podsandbox"), undefined],
-  ["a container that is no pod's", container("start"), undefined],
+  ["a container that belongs to no pod", container("start"), undefined],
   ["an image that is untagged", { Type: "image", Action: "untag", Actor: { ID: "gcr.io/a/b:1" } }, "image-removed"],
   ["an image that is deleted", { Type: "image", Action: "delete", Actor: { ID: "sha256:1" } }, "image-removed"],
   ["an image that is tagged", { Type: "image", Action: "tag", Actor: { ID: "sha256:1" } }, undefined],
@@ -28,6 +28,6 @@ for (const [what, event, expected] of EVENTS) {
   });
 }
 
-Deno.test("a line that is no JSON is no hint", () => {
+Deno.test("a line that is not JSON is not a hint", () => {
   assertEquals([parseEvent(""), parseEvent('{"Type":"cont'), parseEvent("<html>")], [undefined, undefined, undefined]);
 });

@@ -10,7 +10,8 @@ import { PROJECT } from "../../../../tools/deno.ts";
 
 const REFERENCE = "mirror.example/a/b:1";
 
-// Texts of Engines 20.10 to 29 on both image stores; most were captured, with the names replaced.
+// Messages of Engines 20.10 to 29 with both image stores; most were captured, with the names
+// replaced.
 const PULL_FAILURES: readonly (readonly [RuntimeErrorKind, number, string])[] = [
   ["not-found", 404, "manifest for mirror.example/a/b:1 not found: manifest unknown: manifest unknown"],
   [
@@ -130,13 +131,13 @@ const PULL_FAILURES: readonly (readonly [RuntimeErrorKind, number, string])[] = 
   ["failed", 500, "something new"],
 ];
 
-Deno.test("what Docker says of a failed pull is told apart across its versions", () => {
+Deno.test("pull failures are classified across Docker versions", () => {
   for (const [kind, status, message] of PULL_FAILURES) {
     assertEquals(classifyPullFailure({ status, message }, REFERENCE).kind, kind, `${status} ${message}`);
   }
 });
 
-Deno.test("captured answers of a 20.10 Engine are told apart", async () => {
+Deno.test("captured answers of a 20.10 Engine are classified", async () => {
   const answers = [
     ["pull_unknown_tag", 404, "not-found"],
     ["pull_refused", 500, "registry-down"],
@@ -152,17 +153,17 @@ Deno.test("captured answers of a 20.10 Engine are told apart", async () => {
   }
 });
 
-/** One answer that an Engine gave when a registry misbehaved in a certain way, and what is to be made of it. */
+/** An Engine's answer to a certain misbehavior of a registry, and its expected classification. */
 interface CapturedAnswer {
   readonly engine: string;
-  /** What the registry answered, where, and with what kind of body; a Retry-After header always went with it. */
+  /** The registry's answer, where, and the kind of its body; it always had a Retry-After header. */
   readonly registry: string;
   readonly status: number;
   readonly message: string;
   readonly kind: RuntimeErrorKind;
 }
 
-Deno.test("captured answers of two Engines to the same misbehavior of a registry come to the same", async () => {
+Deno.test("captured answers of two Engines to a misbehaving registry are classified alike", async () => {
   const text = await Deno.readTextFile(`${PROJECT}tests/testdata/pull_answers.json`);
   const answers = JSON.parse(text) as CapturedAnswer[];
   for (const { engine, registry, status, message, kind } of answers) {
@@ -172,7 +173,7 @@ Deno.test("captured answers of two Engines to the same misbehavior of a registry
   assertEquals(new Set(answers.map(({ engine }) => engine)).size, 2);
 });
 
-Deno.test("words in the image's own name decide nothing", () => {
+Deno.test("words in the name of the image do not affect the classification", () => {
   for (const reference of ["m.example/denied/not-found:429", "m.example/toomanyrequests:EOF", "unauthorized/x509:no"]) {
     const name = reference.slice(0, reference.lastIndexOf(":"));
     const path = name.slice(name.indexOf("/") + 1);
@@ -187,7 +188,7 @@ Deno.test("words in the image's own name decide nothing", () => {
   }
 });
 
-Deno.test("the time that a registry asks for is taken from the header or from the text", () => {
+Deno.test("the registry's retry time comes from the header or the text", () => {
   const cases = [
     ["30", "toomanyrequests", 30],
     [undefined, "toomanyrequests: retry-after: 826.926µs, allowed: 44000/minute", 826.926e-6],
@@ -208,7 +209,7 @@ Deno.test("the time that a registry asks for is taken from the header or from th
   }
 });
 
-Deno.test("a duration is read as Go prints it, and nothing else is", () => {
+Deno.test("a duration is read as Go prints it, and in no other form", () => {
   for (const [text, seconds] of [["0", 0], ["120", 120], ["1h2m3s", 3723], ["250ms", 0.25], ["5s", 5]] as const) {
     assertEquals(retryAfterSeconds(text), seconds, text);
   }
@@ -217,7 +218,7 @@ Deno.test("a duration is read as Go prints it, and nothing else is", () => {
   }
 });
 
-Deno.test("a failed inspect or tag is told apart although 20.10 answers 500 where later Engines answer 400", () => {
+Deno.test("a failed inspect or tag is classified alike, although 20.10 answers 500 and later Engines 400", () => {
   const cases = [
     ["not-found", 404, "No such image: a/b:1"],
     ["failed", 404, "page not found"],
@@ -239,7 +240,7 @@ Deno.test("a text from Docker becomes one line without control characters, of bo
   assertEquals(plainText("x".repeat(5000)).length, 1001);
 });
 
-Deno.test("only the beginning of a long failure is looked at, since some patterns take the square of its time", () => {
+Deno.test("only the beginning of a long failure is read, since some patterns take quadratic time", () => {
   const verdict = (message: string) => classifyPullFailure({ status: 500, message }, REFERENCE).kind;
   assertEquals(verdict(`toomanyrequests ${"status ".repeat(1_000_000)}`), "rate-limited");
   assertEquals(verdict(`${"status ".repeat(1_000_000)} toomanyrequests`), "failed");

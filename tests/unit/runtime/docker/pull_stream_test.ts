@@ -29,7 +29,7 @@ async function tallyOf(name: string): Promise<PullTally> {
   return tally;
 }
 
-Deno.test("a captured pull tells its digest, its bytes and its final status", async () => {
+Deno.test("a captured pull has its digest, its bytes and its final status", async () => {
   for (const name of ["pull_downloaded", "pull_by_digest"]) {
     const tally = await tallyOf(name);
     assertEquals([tally.digest, tally.bytes, tally.error], [DIGEST, 3001180, undefined]);
@@ -37,13 +37,13 @@ Deno.test("a captured pull tells its digest, its bytes and its final status", as
   }
 });
 
-Deno.test("a captured pull of an image that was there has no bytes", async () => {
+Deno.test("a captured pull of a present image has no bytes", async () => {
   const tally = await tallyOf("pull_up_to_date");
   assertEquals([tally.digest, tally.bytes, tally.error], [DIGEST, 0, undefined]);
   assertStringIncludes(tally.finalStatus ?? "", "Image is up to date for ");
 });
 
-Deno.test("a captured pull whose layer broke off or was corrupt has an error and no final status", async () => {
+Deno.test("a captured pull with a truncated or corrupt layer has an error and no final status", async () => {
   const truncated = await tallyOf("pull_truncated_blob");
   assertEquals([truncated.error, truncated.finalStatus], ["EOF", undefined]);
   const corrupt = await tallyOf("pull_corrupt_blob");
@@ -51,7 +51,7 @@ Deno.test("a captured pull whose layer broke off or was corrupt has an error and
   assertEquals(corrupt.finalStatus, undefined);
 });
 
-Deno.test("the same lines are read wherever the stream is cut into chunks", async () => {
+Deno.test("the same lines are read wherever the stream is split into chunks", async () => {
   const bytes = new Uint8Array([
     ...await captured("pull_downloaded"),
     ...new TextEncoder().encode('{"status":"Ünïcødé 🐋","id":"ä"}\r\n'),
@@ -62,13 +62,13 @@ Deno.test("the same lines are read wherever the stream is cut into chunks", asyn
   for (const size of [1, 2, 3, 5, 7, 64, 1000]) assertEquals(await read(bytes, size), whole, `chunks of ${size}`);
 });
 
-Deno.test("blank lines, bare newlines and a last line without an end are read", async () => {
+Deno.test("blank lines, bare newlines and a last line without a line ending are read", async () => {
   const lines = await read('\r\n{"status":"a"}\n\n  \r\n{"status":"b"}');
   assertEquals(lines, [{ status: "a" }, { status: "b" }]);
   assertEquals(await read(""), []);
 });
 
-Deno.test("errorDetail comes before error, and an error without a text is still one", () => {
+Deno.test("errorDetail takes precedence over error, and an error without a message is still an error", () => {
   const errors = [
     ['{"errorDetail":{"code":404,"message":"new"},"error":"old"}', "new"],
     ['{"error":"old"}', "old"],
@@ -83,7 +83,7 @@ Deno.test("fields of other types are left out", () => {
   assertEquals(parsePullLine('{"progressDetail":[1],"aux":{"x":1}}'), {});
 });
 
-Deno.test("seconds of unpacking are no size", () => {
+Deno.test("seconds of unpacking are not counted as bytes", () => {
   const tally = new PullTally();
   tally.add({ id: "aaaaaaaaaaaa", status: "Downloading", current: 10, total: 10 });
   const unpacking = parsePullLine(
@@ -93,7 +93,7 @@ Deno.test("seconds of unpacking are no size", () => {
   assertEquals(tally.bytes, 10);
 });
 
-Deno.test("what is not a JSON object a line is refused with an excerpt", async () => {
+Deno.test("a line that is not a JSON object is refused with an excerpt", async () => {
   for (const text of ["<html>\n", "[1]\n", "null\n", '"text"\n', '{"status":"ok"}\n{"status":"brok']) {
     const error = await assertRejects(() => read(text), PullStreamError);
     assertStringIncludes(error.message, JSON.stringify(text.trim().split("\n").at(-1)));
@@ -117,7 +117,7 @@ Deno.test("a line longer than the limit is refused before it is complete", async
   assertEquals(taken, 17);
 });
 
-Deno.test("a failure of the connection passes through unchanged", async () => {
+Deno.test("a connection failure passes through unchanged", async () => {
   const failure = new TypeError("connection reset");
   async function* broken() {
     yield new TextEncoder().encode('{"status":"a"}\n');
@@ -126,7 +126,7 @@ Deno.test("a failure of the connection passes through unchanged", async () => {
   assertEquals(await assertRejects(() => Array.fromAsync(readPullLines(broken())), TypeError), failure);
 });
 
-Deno.test("a line that repeats the last one of its layer is no progress", () => {
+Deno.test("a line that repeats the last one of its layer is not progress", () => {
   const tally = new PullTally();
   const line = { id: "aaaaaaaaaaaa", status: "Downloading", current: 1, total: 9 };
   const steps: [PullLine, boolean][] = [
@@ -143,7 +143,7 @@ Deno.test("a line that repeats the last one of its layer is no progress", () => 
   for (const [step, expected] of steps) assertEquals(tally.add(step), expected, JSON.stringify(step));
 });
 
-Deno.test("a Status or Digest of a layer is not that of the image, and the first error counts", () => {
+Deno.test("a Status or Digest of a layer is not that of the image, and the first error is kept", () => {
   const tally = new PullTally();
   tally.add({ id: "aaaaaaaaaaaa", status: "Status: Downloaded newer image for x" });
   tally.add({ id: "aaaaaaaaaaaa", status: "Digest: sha256:abc" });
@@ -152,7 +152,7 @@ Deno.test("a Status or Digest of a layer is not that of the image, and the first
   assertEquals([tally.finalStatus, tally.digest, tally.error], [undefined, undefined, "first"]);
 });
 
-Deno.test("more layers than any image has are refused", () => {
+Deno.test("more layers than an image can have are refused", () => {
   const tally = new PullTally();
   assertThrows(
     () => {
@@ -165,9 +165,9 @@ Deno.test("more layers than any image has are refused", () => {
 
 const STALLS: readonly (readonly [string, readonly string[], RegExp | undefined])[] = [
   ["layers that all wait for a slot", ["Waiting", "Waiting"], /download slot/],
-  ["layers that wait while others are there already", ["Waiting", "Pull complete", "Already exists"], /download slot/],
-  ["a layer that is unpacked for ever", ["Extracting", "Download complete", "Pull complete"], /extracting/],
-  ["a layer that is checked for ever while others wait", ["Verifying Checksum", "Waiting"], /extracting/],
+  ["layers that wait while others are already there", ["Waiting", "Pull complete", "Already exists"], /download slot/],
+  ["a layer that is unpacked forever", ["Extracting", "Download complete", "Pull complete"], /extracting/],
+  ["a layer that is verified forever while others wait", ["Verifying Checksum", "Waiting"], /extracting/],
   ["a layer that waits behind one that has a slot and gets nothing", ["Waiting", "Pulling fs layer"], undefined],
   ["a layer that waits behind one that is downloaded", ["Waiting", "Downloading"], undefined],
   ["a layer that is downloaded while another is unpacked", ["Downloading", "Extracting"], undefined],
@@ -175,7 +175,7 @@ const STALLS: readonly (readonly [string, readonly string[], RegExp | undefined]
   ["no layers at all", [], undefined],
 ];
 for (const [what, statuses, stalledBy] of STALLS) {
-  Deno.test(`${what}: ${stalledBy ? "the Engine holds the pull up" : "it is the registry's turn"}`, () => {
+  Deno.test(`${what}: ${stalledBy ? "the Engine causes the stall" : "the Engine is not the cause"}`, () => {
     const tally = new PullTally();
     for (const [index, status] of statuses.entries()) tally.add({ id: `layer-${index}`, status });
     if (stalledBy === undefined) assertEquals(tally.stalledBy, undefined);

@@ -10,7 +10,7 @@ import { RuntimeError } from "../../../../lib/runtime/errors.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;
 
-Deno.test("the version is the smaller one of ours and the Engine's", () => {
+Deno.test("the API version is the smaller of ours and the Engine's", () => {
   const cases = [["1.30", "1.30"], ["1.41", "1.41"], ["1.51", "1.51"], ["1.55", "1.51"], ["2.0", "1.51"]] as const;
   for (const [offered, version] of cases) assertEquals(negotiatedVersion("try", offered), version);
   for (const offered of ["", "1", "1.x", "v1.41", "1.41/../.."]) {
@@ -23,7 +23,7 @@ Deno.test("an Engine before 17.06 is refused with the version it needs", () => {
   assertEquals(error.kind, "failed");
   assertEquals(
     error.message,
-    "inspect a:1: the Docker Engine offers API 1.29, API 1.30 (Docker Engine 17.06) or newer is needed",
+    "inspect a:1: the Docker Engine offers API 1.29, but API 1.30 (Docker Engine 17.06) or newer is required",
   );
 });
 
@@ -37,7 +37,7 @@ Deno.test("credentials are base64url of UTF-8 with padding", () => {
   }
 });
 
-Deno.test("what repeats credentials is told without them, in every form in which they are sent", () => {
+Deno.test("credentials are removed from a text in every form in which they are sent", () => {
   const auth = { username: "ann", password: "pässword>>>???" };
   const header = registryAuthHeader(auth);
   const basic = btoa(String.fromCharCode(...new TextEncoder().encode(`ann:${auth.password}`)));
@@ -51,7 +51,7 @@ Deno.test("what repeats credentials is told without them, in every form in which
   assertEquals(withoutCredentials("a bad day", { username: "ann", password: "a" }), "a bad day");
 });
 
-Deno.test("a pull asks for one tag or one digest", () => {
+Deno.test("a pull requests one tag or one digest", () => {
   const cases = [
     ["nginx:1", "nginx", "1"],
     ["m.example:5000/a/b:1", "m.example:5000/a/b", "1"],
@@ -68,7 +68,7 @@ Deno.test("a pull asks for one tag or one digest", () => {
   }
 });
 
-Deno.test("a reference stays within its part of the path", () => {
+Deno.test("a reference stays within its path segment", () => {
   assertEquals(pathOf("try", `m.example:5000/a/b:1@${DIGEST}`), `m.example:5000/a/b:1@${DIGEST}`);
   assertEquals(pathOf("try", "a?b#c%2e%2e\\d:1"), "a%3Fb%23c%252e%252e%5Cd:1");
   for (const reference of ["", "/", "a//b", "../x", "a/./b", "a/..", "a b", "a\u0000", "ä", "x".repeat(1025)]) {
