@@ -1,4 +1,5 @@
-// Holds credentials to the paths that they are bounded to: in the config, on the way to a mirror, and in what is said.
+// Tests credentials that are limited to paths: in the config, in requests to a mirror, and in
+// messages.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { checkOpenCredentials } from "../../lib/check/credentials.ts";
@@ -12,7 +13,7 @@ import { runProgram } from "../support/program.ts";
 const HOST = "harbor.example:5000";
 const FILE = "/etc/gilly/harbor.json";
 
-/** Patterns, a path at the mirror, and whether it is asked with the credentials. */
+/** Patterns, a path at the mirror, and whether the path uses the credentials. */
 const PATHS: readonly (readonly [readonly string[], string, boolean])[] = [
   [["proxy/**"], "proxy/a:1", true],
   [["proxy/**"], "proxy/a/b/c:1", true],
@@ -32,12 +33,12 @@ const PATHS: readonly (readonly [readonly string[], string, boolean])[] = [
 ];
 
 for (const [authPaths, path, uses] of PATHS) {
-  Deno.test(`authPaths ${authPaths}: ${path} is asked ${uses ? "with" : "without"} credentials`, () => {
+  Deno.test(`authPaths ${authPaths}: ${path} is requested ${uses ? "with" : "without"} credentials`, () => {
     assertEquals(usesCredentials(HOST, { authFile: FILE, authPaths }, `${HOST}/${path}`), uses);
   });
 }
 
-Deno.test("without authPaths every path is asked with credentials, and without authFile none", () => {
+Deno.test("without authPaths every path uses credentials, and without authFile none", () => {
   assertEquals(usesCredentials(HOST, { authFile: FILE }, `${HOST}/any/thing:1`), true);
   assertEquals(usesCredentials(HOST, { authPaths: ["**"] }, `${HOST}/any/thing:1`), false);
   assertEquals(usesCredentials(HOST, undefined, `${HOST}/any/thing:1`), false);
@@ -45,10 +46,12 @@ Deno.test("without authPaths every path is asked with credentials, and without a
 });
 
 for (const pattern of ["", "/proxy/**", "proxy//a", "proxy/***", "proxy/a@sha256:1", "proxy/UP", "proxy/{registry}"]) {
-  Deno.test(`"${pattern}" is no pattern of paths`, () => assertEquals(typeof mistakeInAuthPath(pattern), "string"));
+  Deno.test(`"${pattern}" is an invalid pattern`, () => assertEquals(typeof mistakeInAuthPath(pattern), "string"));
 }
 
-/** A rule, what is said of its mirror, and how much of it any pod can run; undefined where nothing is to be warned of. */
+/**
+ * A rule, its mirror's settings, and the place that any pod can run; undefined without a warning.
+ */
 const RULES: readonly (readonly [string, string, AuthSettings, string | undefined])[] = [
   ["*", HOST, { authFile: FILE }, HOST],
   ["*", `${HOST}/proxy`, { authFile: FILE }, `${HOST}/proxy`],
@@ -71,7 +74,7 @@ for (const [origin, mirror, settings, place] of RULES) {
   });
 }
 
-Deno.test("a mirror whose credentials are bounded is asked below a path that uses them, if a rule leads there", () => {
+Deno.test("a mirror with authPaths is probed below a path that uses the credentials, if a rule leads there", () => {
   const probed = (mirrors: string[], authPaths: string[]) =>
     probesOf([{ origin: "gcr.io", mirrors }], { [HOST]: { authFile: FILE, authPaths } }).map(({ reference }) =>
       reference
@@ -84,7 +87,7 @@ Deno.test("a mirror whose credentials are bounded is asked below a path that use
   assertEquals(probed([`${HOST}/a`], ["proxy/**"]), [`${HOST}/a/${nobodys}`]);
 });
 
-Deno.test("a mirror that was asked outside the paths of its credentials is not said to take or refuse them", () => {
+Deno.test("a mirror probed outside authPaths is not reported to accept or reject the credentials", () => {
   const credentials = { file: FILE, unused: outsideInWords(HOST, `${HOST}/a/b:1`) };
   const { verdict, message } = checkMirror(HOST, credentials);
   assertEquals(verdict, "ok");
@@ -97,7 +100,7 @@ Deno.test("a mirror that was asked outside the paths of its credentials is not s
   assertStringIncludes(denied.message, "requires credentials: unauthorized; asked without credentials: a/b is outside");
 });
 
-/** A worker whose mirror wants credentials for every image, and with a config that has them for some paths. */
+/** A worker whose mirror requires credentials, and a config that uses them only for some paths. */
 async function boundedNode(): Promise<FakeNode> {
   const credentials = { username: "gilly", password: "rosebud-0451" };
   const images = { "proxy/a:1": fakeImage("a"), "team/secret:1": fakeImage("secret") };
@@ -115,7 +118,7 @@ async function boundedNode(): Promise<FakeNode> {
   return node;
 }
 
-Deno.test("a pod that names a path outside authPaths does not get what only the credentials may see", async () => {
+Deno.test("a pod that names a path outside authPaths gets nothing that requires the credentials", async () => {
   await using node = await boundedNode();
   const { stderr } = await runProgram(["once", "--config", node.configFile]);
   assertEquals([node.engine.has("gcr.io/proxy/a:1"), node.engine.has("gcr.io/team/secret:1")], [true, false]);
@@ -126,7 +129,7 @@ Deno.test("a pod that names a path outside authPaths does not get what only the 
   assertEquals(node.engine.unexpected, []);
 });
 
-Deno.test("explain and check say of each path how it is asked", async () => {
+Deno.test("explain and check report for each path whether credentials are used", async () => {
   await using node = await boundedNode();
   const argv = ["explain", "--config", node.configFile, "gcr.io/proxy/a:1", "gcr.io/team/secret:1"];
   const { stdout: text } = await runProgram(argv);

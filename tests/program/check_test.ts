@@ -14,7 +14,7 @@ const pod = (name: string, image: string) => ({ name, containers: [{ name: "app"
 const inDays = (days: number) => new Date(Date.now() + days * 86_400_000 + 3_600_000);
 const DIGEST = fakeImage("pinned").digest;
 
-/** A daemon's state file, written by this very process, so that the daemon lives. */
+/** Writes a daemon's state file with this process as the daemon, so that the daemon is alive. */
 async function writeState(node: FakeNode, cooldowns: Record<string, string>): Promise<string> {
   const at = new Date().toISOString();
   const mirrors = Object.entries(cooldowns).map(([mirror, because]) => (
@@ -31,7 +31,7 @@ async function writeState(node: FakeNode, cooldowns: Record<string, string>): Pr
   return file;
 }
 
-/** Runs it for scripts and for people, compares all with the golden files of that name, and answers the exit code. */
+/** Runs check as text and JSON, compares both with the golden files, and returns the exit code. */
 async function assertChecked(name: string, node: FakeNode, stateFile: string): Promise<number> {
   const argv = ["check", "--config", node.configFile, "--state-file", stateFile];
   const [text, json] = await Promise.all([runProgram(argv), runProgram([...argv, "--json"])]);
@@ -47,7 +47,7 @@ async function assertChecked(name: string, node: FakeNode, stateFile: string): P
   return text.code;
 }
 
-Deno.test("check --syntax-only judges the text of a config, and looks at nothing that it names", async () => {
+Deno.test("check --syntax-only checks the text of a config, and reads no file that it names", async () => {
   const file = await Deno.makeTempFile({ suffix: ".yaml" });
   const check = (text: string) => {
     Deno.writeTextFileSync(file, text);
@@ -70,7 +70,7 @@ Deno.test("check --syntax-only judges the text of a config, and looks at nothing
   }
 });
 
-testIfPossible("check finds a node that is ready, and ends with 0", missingForMtls(), async () => {
+testIfPossible("check of a ready node ends with 0", missingForMtls(), async () => {
   await using node = await startNode({
     pods: [pod("web", "gcr.io/a/web:1")],
     images: { "gcr.io/a/web:1": fakeImage("web"), "k8s.gcr.io/pause:3.2": fakeImage("pause") },
@@ -90,7 +90,7 @@ testIfPossible("check finds a node that is ready, and ends with 0", missingForMt
 });
 
 testIfPossible(
-  "check names every trouble of a node with the next step, and ends with 1",
+  "check reports every problem of a node with the next step, and ends with 1",
   missingForMtls(),
   async () => {
     const password = "rosebud-0451";
@@ -134,7 +134,7 @@ testIfPossible(
 );
 
 testIfPossible(
-  "check says what could not be asked, when neither the kubelet nor Docker can be",
+  "check reports what it could not check if neither the kubelet nor Docker answers",
   missingForMtls(),
   async () => {
     await using node = await startNode({ client: {} });
@@ -145,7 +145,7 @@ testIfPossible(
 );
 
 testIfPossible(
-  "a daemon that stopped is the first that check says, and a failure on a node that is ready",
+  "check of a ready node reports a stopped daemon first, as a failure",
   missingForMtls(),
   async () => {
     await using node = await startNode({
@@ -171,7 +171,7 @@ testIfPossible(
   },
 );
 
-testIfPossible("check --files looks at the config and its files alone", missingForMtls(), async () => {
+testIfPossible("check --files reads only the config and its files", missingForMtls(), async () => {
   await using node = await startNode({ client: { notAfter: inDays(300) } });
   const check = () => runProgram(["check", "--files", "--config", node.configFile]);
   const good = await check();
@@ -184,7 +184,7 @@ testIfPossible("check --files looks at the config and its files alone", missingF
   assertEquals((await check()).code, 1);
 });
 
-Deno.test("check lists every mistake of a config that is refused, and ends with 78", async () => {
+Deno.test("check lists every mistake of a refused config, and ends with 78", async () => {
   await using node = await startNode();
   await Deno.writeTextFile(
     node.configFile,
@@ -193,7 +193,7 @@ Deno.test("check lists every mistake of a config that is refused, and ends with 
   assertEquals(await assertChecked("refused", node, `${node.dir}/none.json`), 78);
 });
 
-Deno.test("check tells a kubelet that is not trusted from one that is not there", async () => {
+Deno.test("check distinguishes an untrusted kubelet from one that does not answer", async () => {
   await using node = await startNode({
     engine: { registries: { "mirror.example": up({}), "mirror-2.example": up({}) } },
   });

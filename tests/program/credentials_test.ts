@@ -1,5 +1,5 @@
-// gilly-credentials and its page, beside a kubectl that signs: what it asks for, what it places, what it refuses. A
-// kubelet that answers is the stand-in here, and the real one in e2e/credentials_test.ts.
+// Tests gilly-credentials and its page with a kubectl that signs: its requests, files and refusals.
+// The kubelet here is a fake; e2e/credentials_test.ts uses the real one.
 
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml";
@@ -18,7 +18,7 @@ kubectl apply -f worker-10.csr.yaml
 kubectl certificate approve -f worker-10.csr.yaml
 kubectl get -f worker-10.csr.yaml -o jsonpath='{.status.certificate}' >worker-10.crt`;
 const AT_ONCE = "gilly-credentials --kubeconfig /dev/null --node worker-10";
-/** A kubelet's address where nothing listens. */
+/** A kubelet address where nothing listens. */
 const NOBODY = "https://127.0.0.1:1";
 const DAY_MS = 86_400_000;
 const missing = [...missingForCredentials(), ...missingForMtls()];
@@ -37,7 +37,9 @@ function test(name: string, fn: (bench: Bench) => Promise<void>): void {
   });
 }
 
-/** A kubelet as `localhost` that admits clients of `authority`, and a config of the worker that names it. */
+/**
+ * Runs a test with a kubelet as `localhost` that accepts clients of `client`, named in the config.
+ */
 async function withKubelet(
   bench: Bench,
   use: (kubelet: FakeKubelet) => Promise<void>,
@@ -72,7 +74,7 @@ interface SigningRequest {
   readonly spec: Record<string, unknown>;
 }
 
-test("the request asks for a client certificate of this node alone, and holds no key", async (bench) => {
+test("the request is for a client certificate of this node only, and contains no key", async (bench) => {
   const { code, out, err } = await bench.run("gilly-credentials request --node worker-10 --days 30");
   assertEquals(code, 0);
   const { apiVersion, kind, metadata, spec } = parse(out) as SigningRequest;
@@ -96,7 +98,7 @@ test("the request asks for a client certificate of this node alone, and holds no
   assertStringIncludes(err, "kubectl certificate approve -f worker-10.csr.yaml");
 });
 
-test("a request that is under way is printed again, unless it is given up", async (bench) => {
+test("a pending request is printed again, unless it is replaced", async (bench) => {
   const first = await bench.sh("gilly-credentials request --node worker-10");
   assertEquals(await bench.sh("gilly-credentials request"), first);
   const { code, err } = await bench.run("gilly-credentials request --days 7");
@@ -106,7 +108,7 @@ test("a request that is under way is printed again, unless it is given up", asyn
 });
 
 for (const shell of ["dash", "bash --posix", "busybox sh"]) {
-  test(`the three steps of the page put three files in place (${shell})`, async (bench) => {
+  test(`the three steps of the page install three files (${shell})`, async (bench) => {
     const [program = ""] = shell.split(" ");
     if ((await bench.run(`command -v ${program}`)).code !== 0) return console.log(`no ${program} here`);
     const blocks = ["Step by step", "With `kubectl`, in the folder"].map((words) => blockBehind(PAGE, words)).join("");
@@ -131,7 +133,7 @@ for (const shell of ["dash", "bash --posix", "busybox sh"]) {
   });
 }
 
-test("the loop of the page does it by ssh for every worker, however long the signing takes", async (bench) => {
+test("the loop of the page works over ssh for every worker, however long the signing takes", async (bench) => {
   bench.setCluster("unsigned", "1");
   await withKubelet(bench, async () => {
     await bench.sh(blockBehind(PAGE, "Over ssh, for all workers"));
@@ -142,7 +144,7 @@ test("the loop of the page does it by ssh for every worker, however long the sig
   });
 });
 
-test("with a kubeconfig it does all at once, and nothing while the certificate is fresh", async (bench) => {
+test("with a kubeconfig all steps run at once, and none while the certificate is fresh", async (bench) => {
   await withKubelet(bench, async () => {
     bench.setCluster("unsigned", "2");
     assertStringIncludes(await bench.sh(AT_ONCE), "is in place, good until");
@@ -156,7 +158,7 @@ test("with a kubeconfig it does all at once, and nothing while the certificate i
   });
 });
 
-test("an approval that has to come from elsewhere can be waited for by running it again", async (bench) => {
+test("an approval by someone else is picked up by running the command again", async (bench) => {
   bench.setCluster("forbidden", "");
   const { code, err } = await bench.run(AT_ONCE);
   assertEquals(code, 1);
@@ -170,14 +172,14 @@ test("an approval that has to come from elsewhere can be waited for by running i
   assertStringIncludes(await bench.sh(AT_ONCE), "is in place, good until");
 });
 
-test("a request that is denied says how to ask again", async (bench) => {
+test("a denied request reports how to request again", async (bench) => {
   bench.setCluster("denied", "");
   const { code, err } = await bench.run(AT_ONCE);
   assertEquals(code, 1);
   assertMatch(err, /^gilly-credentials: gilly-worker-10-\w+ was denied: gilly-credentials --new .* asks again$/);
 });
 
-test("--dry-run changes nothing, in no step", async (bench) => {
+test("--dry-run changes nothing in any step", async (bench) => {
   const calls = () => Deno.statSync(`${bench.cluster}/calls`).size;
   assertMatch(
     await bench.sh("gilly-credentials request --dry-run"),
@@ -195,14 +197,14 @@ test("--dry-run changes nothing, in no step", async (bench) => {
   assertEquals([bench.files(), calls()], [before, asked]);
 });
 
-test("a kubelet that is down is not asked, and that is said", async (bench) => {
+test("a kubelet that is down is reported as not checked", async (bench) => {
   await bench.sh(STEPS);
   const out = await bench.sh("gilly-credentials install worker-10.crt");
   assertMatch(out, /^not checked: https:\/\/127\.0\.0\.1:1 does not answer; run gilly check once it does$/m);
   assertMatch(await bench.sh("gilly-credentials install worker-10.crt"), /nothing to do$/);
 });
 
-test("a config that names other files is told of", async (bench) => {
+test("a config that names other files is reported", async (bench) => {
   await bench.sh(STEPS);
   bench.put("etc/gilly/config.yaml", configFor(NOBODY).replace("kubelet-client.key", "other.key"));
   const out = await bench.sh("gilly-credentials install worker-10.crt");
@@ -211,14 +213,14 @@ test("a config that names other files is told of", async (bench) => {
   ]);
 });
 
-test("the certificate is taken as PEM too, from standard input, with those in between", async (bench) => {
+test("the certificate is also accepted as PEM, from standard input, with intermediates", async (bench) => {
   await bench.sh(STEPS);
   const pem = atob(Deno.readTextFileSync(`${bench.dir}/worker-10.crt`));
   await bench.sh("gilly-credentials install", {}, `Bag Attributes\n${pem}${bench.authority.certificatePem}`);
   assertEquals(bench.files()["kubelet-client.crt"]!.text, pem + bench.authority.certificatePem);
 });
 
-test("a self-made kubelet's certificate, made anew, is found without being named", async (bench) => {
+test("a new self-signed certificate of the kubelet is found without being named", async (bench) => {
   const [old, own] = [makeAuthority("worker-10-ca@1"), makeAuthority("worker-10-ca@2")];
   bench.put("etc/gilly/kubelet-ca.crt", old.certificatePem);
   bench.put("var/lib/kubelet/pki/kubelet.crt", own.certificatePem);
@@ -237,26 +239,26 @@ const CANNOT: readonly (readonly [string, (bench: Bench) => void, RegExp])[] = [
   ["that is empty", (bench) => {
     Deno.writeTextFileSync(`${bench.dir}/worker-10.crt`, "\n");
   }, /the certificate is empty: .*run the kubectl get again$/],
-  ["that is no certificate", (bench) => {
+  ["that is invalid", (bench) => {
     Deno.writeTextFileSync(`${bench.dir}/worker-10.crt`, "<html>502</html>");
   }, /cannot read a certificate: expected PEM, or what kubectl get -o jsonpath=/],
-  ["that is not there", (bench) => {
+  ["that is missing", (bench) => {
     Deno.removeSync(`${bench.dir}/worker-10.crt`);
   }, /cannot read the certificate worker-10.crt: check the path$/],
-  ["whose request is torn", (bench) => {
+  ["whose request is truncated", (bench) => {
     const file = `${bench.etc}/kubelet-client.request`;
     Deno.writeTextFileSync(file, Deno.readTextFileSync(file).slice(0, 300));
-  }, /kubelet-client.request does not hold a whole request: make another with gilly-credentials request --new$/],
-  ["when nothing vouches for the kubelet", (bench) => {
+  }, /kubelet-client.request contains an incomplete request: create another with gilly-credentials request --new$/],
+  ["when no CA verifies the kubelet", (bench) => {
     Deno.removeSync(`${bench.root}/etc/kubernetes/pki/ca.crt`);
     for (const { name } of Deno.readDirSync(bench.etc)) {
       if (name === "kubelet-ca.crt") Deno.removeSync(`${bench.etc}/${name}`);
     }
-  }, /found nothing that vouches for the kubelet's certificate: give --ca FILE$/],
+  }, /found no CA that verifies the kubelet's certificate: give --ca FILE$/],
 ];
 
 for (const [what, spoil, expected] of CANNOT) {
-  test(`a certificate ${what} is refused in one line, and what is in place stays`, async (bench) => {
+  test(`a certificate ${what} is refused in one line, and the installed files stay`, async (bench) => {
     await bench.sh(STEPS);
     await bench.sh("gilly-credentials install worker-10.crt");
     await bench.sh(`rm worker-10.*\n${STEPS}`);
@@ -277,7 +279,7 @@ test("a certificate for servers is refused", async (bench) => {
   );
 });
 
-test("what the kubelet refuses never replaces a pair that works", async (bench) => {
+test("a pair that the kubelet refuses never replaces one that works", async (bench) => {
   await withKubelet(bench, async () => void await bench.sh(AT_ONCE));
   await bench.sh(STEPS);
   const install = "gilly-credentials install worker-10.crt";
@@ -298,17 +300,17 @@ test("what the kubelet refuses never replaces a pair that works", async (bench) 
   await unchanged(
     {},
     403,
-    /knows gilly:worker-10 but does not show its pods \(403\): apply the role of docs\/credentials.md/,
+    /authenticates gilly:worker-10 but denies access to its pods \(403\): apply the role of docs\/credentials.md/,
   );
   await unchanged(
     { server: stranger },
     200,
-    /presents a certificate that \S+kubelet-ca.crt does not vouch for \(.+\): give --ca FILE/,
+    /presents a certificate that \S+kubelet-ca.crt does not verify \(.+\): give --ca FILE/,
   );
   await withKubelet(bench, async () => void await bench.sh(install));
 });
 
-test("what this host trusts otherwise does not vouch for the kubelet", async (bench) => {
+test("other authorities that this host trusts do not verify the kubelet", async (bench) => {
   const company = makeAuthority("company");
   const trusted = `${bench.dir}/trusted`;
   Deno.mkdirSync(trusted);
@@ -319,11 +321,11 @@ test("what this host trusts otherwise does not vouch for the kubelet", async (be
     const env = { SSL_CERT_DIR: trusted, SSL_CERT_FILE: `${trusted}/company.crt` };
     const { code, err } = await bench.run("gilly-credentials install worker-10.crt", env);
     assertEquals(code, 1, "it is not installed");
-    assertMatch(err, /^gilly-credentials: \S+ presents a certificate that \S+ca\.crt does not vouch for/);
+    assertMatch(err, /^gilly-credentials: \S+ presents a certificate that \S+ca\.crt does not verify/);
   }, { server: company });
 });
 
-test("a certificate is asked for anew only when the old one lasts less than 20 days", async (bench) => {
+test("a certificate is renewed only if the old one lasts less than 20 days", async (bench) => {
   for (const [days, calls] of [[21, 0], [19, 1]] as const) {
     const { certificatePem, keyPem } = bench.authority.issueClient({
       commonName: "gilly:worker-10",
@@ -339,10 +341,10 @@ test("a certificate is asked for anew only when the old one lasts less than 20 d
   }
 });
 
-test("whatever run is broken off, the next one ends well", async (bench) => {
+test("after an interrupted run the next one succeeds", async (bench) => {
   await bench.sh(STEPS);
   await withKubelet(bench, async () => {
-    // As after a kill between the first two files.
+    // The state after a kill between the first two files.
     const request = bench.files()["kubelet-client.request"]!.text;
     bench.put("etc/gilly/kubelet-client.key", request.slice(request.indexOf("-----BEGIN")));
     await bench.sh("gilly-credentials install worker-10.crt");
@@ -363,20 +365,20 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
 ];
 
 for (const [args, expected] of WRONG) {
-  test(`gilly-credentials ${args.slice(0, 40) || "without a word"} is refused in one line`, async (bench) => {
+  test(`gilly-credentials ${args.slice(0, 40) || "without arguments"} is refused in one line`, async (bench) => {
     await refuses(bench, `gilly-credentials ${args}`, expected);
     assertEquals(bench.files(), {});
   });
 }
 
-test("without an installed Gilly it says what to run first", async (bench) => {
+test("without an installed Gilly the error names the first step", async (bench) => {
   Deno.chownSync(bench.etc, 0, 0);
   await refuses(bench, "gilly-credentials request", /belongs to the group root, .*: chgrp gilly \S+$/);
   Deno.removeSync(bench.etc, { recursive: true });
   await refuses(bench, "gilly-credentials request", /does not exist: run install.sh first, which makes it/);
 });
 
-test("the roles of the page allow what a kubelet asks for, and nothing else", async (bench) => {
+test("the roles of the page allow what Gilly requests from the kubelet, and nothing else", async (bench) => {
   bench.setCluster("nodes", "node/worker-10\nnode/worker-11\n");
   for (const words of ["From **Kubernetes 1.33**", "Kubelets **before 1.33**", "After the upgrade to 1.33"]) {
     await bench.sh(blockBehind(PAGE, words));
@@ -411,7 +413,7 @@ test("the roles of the page allow what a kubelet asks for, and nothing else", as
   );
 });
 
-Deno.test("the help fits a terminal of 80 columns", async () => {
+Deno.test("the help fits 80 columns", async () => {
   const { code, stdout } = await new Deno.Command("sh", { args: [SCRIPT, "--help"] }).output();
   const lines = new TextDecoder().decode(stdout).split("\n");
   assertEquals([code, lines.filter((line) => line.length > 80)], [0, []]);

@@ -1,5 +1,5 @@
-// A Docker Engine that is not there: what the log, the state, the status line and the commands say of it, and that the
-// notice goes when it is back.
+// Tests a Docker Engine that is away: the log, the state, the status line and the commands report
+// it, and the notice disappears when it is back.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Gilly } from "../e2e/gilly.ts";
@@ -18,7 +18,9 @@ function startAwayNode(): Promise<FakeNode> {
   });
 }
 
-/** The state as soon as it is as wanted; the daemon writes one with every change, and others watch the folder. */
+/**
+ * Returns the first state that satisfies `wanted`, checking the file on each change in the folder.
+ */
 async function stateWhere(node: FakeNode, wanted: (state: { trouble: { engine: string | null } }) => boolean) {
   const file = `${node.dir}/state.json`;
   using watcher = Deno.watchFs(node.dir);
@@ -32,7 +34,7 @@ async function stateWhere(node: FakeNode, wanted: (state: { trouble: { engine: s
 const about = (gilly: Gilly) => gilly.journal.filter((line) => /\[(?:Docker|Events|Keep)\]/.test(line));
 const withoutTime = (line: string) => line.replace(/^\S+ \S+ /, "");
 
-Deno.test("an Engine that is away is one line in the log, a notice in state and status, and both go when it is back", async () => {
+Deno.test("an Engine that is away is one line in the log and a notice in state and status, until it is back", async () => {
   await using node = await startAwayNode();
   await node.engine.stop();
   const env = { RUNTIME_DIRECTORY: node.dir };
@@ -49,7 +51,7 @@ Deno.test("an Engine that is away is one line in the log, a notice in state and 
   const { code, stdout } = await runProgram(["status"], env);
   assertEquals(code, 0);
   assertMatch(stdout, NOTICE);
-  assertMatch(stdout, /^mirror\.example +unknown +not asked while the Docker Engine does not answer$/m);
+  assertMatch(stdout, /^mirror\.example +unknown +not used while the Docker Engine does not answer$/m);
   await node.engine.start();
   await gilly.waitForLine(/repaired gcr\.io\/a\/b:1 /);
   await gilly.waitForLine(/\[Docker\] {2}the Docker Engine at \S+ answers again/);
@@ -59,7 +61,7 @@ Deno.test("an Engine that is away is one line in the log, a notice in state and 
   assertEquals((await gilly.end("SIGTERM")).code, 0);
 });
 
-Deno.test("an Engine that stops under a daemon that has nothing to repair is noticed, and its return too", async () => {
+Deno.test("an Engine that stops while nothing needs repair is noticed, and so is its return", async () => {
   await using node = await startAwayNode();
   await using gilly = await startProgram(["run", "--config", node.configFile], { RUNTIME_DIRECTORY: node.dir });
   await gilly.waitForLine(/repaired gcr\.io\/a\/b:1 /);
@@ -75,7 +77,7 @@ Deno.test("an Engine that stops under a daemon that has nothing to repair is not
   ]);
 });
 
-Deno.test("an Engine whose events flow and whose calls get no usable answer is away until one does", async () => {
+Deno.test("an Engine that sends events but no usable answers is away until it answers", async () => {
   await using node = await startAwayNode();
   let isIll = true;
   node.engine.intercept = ({ path }) =>
@@ -88,7 +90,7 @@ Deno.test("an Engine whose events flow and whose calls get no usable answer is a
   assertEquals((await gilly.end("SIGTERM")).code, 0);
 });
 
-Deno.test("pull says of each image that the Engine does not answer, and nothing besides", async () => {
+Deno.test("pull reports for each image that the Engine does not answer, and nothing else", async () => {
   await using node = await startAwayNode();
   await node.engine.stop();
   const { code, stderr } = await runProgram(["pull", "--config", node.configFile, "gcr.io/a/b:1"]);

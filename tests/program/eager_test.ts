@@ -11,7 +11,7 @@ repair: {mode: ${mode}}
 `;
 
 for (const mode of ["on-failure", "eager"]) {
-  Deno.test(`in mode ${mode} a sandbox that starts wakes a pass, and the pod is repaired long before any poll`, async () => {
+  Deno.test(`in mode ${mode} a starting sandbox triggers a pass, and the pod is repaired long before any poll`, async () => {
     await using node = await startNode({
       engine: { registries: { "mirror.example": { state: "up", images: { "a/b:1": fakeImage("b") } } } },
       config: CONFIG(mode),
@@ -29,7 +29,7 @@ for (const mode of ["on-failure", "eager"]) {
   });
 }
 
-Deno.test("an eager repair leaves alone, and in silence, what is there already or has no rule", async () => {
+Deno.test("an eager repair silently skips images that are present or have no rule", async () => {
   await using node = await startNode({
     images: { "gcr.io/a/there:1": fakeImage("there") },
     config: CONFIG("eager"),
@@ -46,7 +46,7 @@ Deno.test("an eager repair leaves alone, and in silence, what is there already o
   assert(!await exists(node.ledgerFile));
 });
 
-Deno.test("when the events break the daemon says so and polls, and a pod is repaired all the same", async () => {
+Deno.test("if the events fail the daemon logs it and polls, and a pod is still repaired", async () => {
   await using node = await startNode({
     engine: { registries: { "mirror.example": { state: "up", images: { "a/b:1": fakeImage("b") } } } },
     config: "registries: {gcr.io: mirror.example}\npoll: {interval: 1s, safety: 1h}\n",

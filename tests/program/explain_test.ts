@@ -38,7 +38,7 @@ const LEDGER = [
   { time: "2026-10-03T00:00:00Z", result: "unrepairable", image: "nginx", pods: ["default/n"], reason: "no-rule" },
 ];
 
-Deno.test("explain tells the line that decides, what is local, and what the ledger knows", async () => {
+Deno.test("explain prints the deciding line, the local state and the ledger's entries", async () => {
   await using node = await startNode({ images: { "gcr.io/a/here:1": fakeImage("here") }, config: CONFIG });
   await Deno.writeTextFile(node.ledgerFile, LEDGER.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
   const argv = ["explain", "--config", node.configFile, ...IMAGES];
@@ -62,7 +62,7 @@ Deno.test("explain tells the line that decides, what is local, and what the ledg
   ]);
 });
 
-Deno.test("explain goes on when Docker does not answer and the ledger cannot be read, and says so", async () => {
+Deno.test("explain continues if Docker does not answer and the ledger cannot be read, and reports both", async () => {
   await using node = await startNode({ config: CONFIG });
   await node.engine.stop();
   await Deno.mkdir(node.ledgerFile);

@@ -1,11 +1,11 @@
-// Exported files are placed as they would lie below /, and `gilly export` does so as a user asks for it.
+// Tests that exported files are placed as they would be below /, also by `gilly export`.
 
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ExportWriteError, findAuthorities, writeFiles } from "../../lib/export/write.ts";
 import { filesUnder, inTemporaryFolder } from "../support/folder.ts";
 import { permissions, runProgram } from "../support/program.ts";
 
-Deno.test("files are placed below a folder, left alone when they are the same, and refused when they differ", async () => {
+Deno.test("files are placed below a folder, left alone if identical, and refused if different", async () => {
   await inTemporaryFolder(async (folder) => {
     const files = [{ path: "/etc/a/b", content: "1\n" }, { path: "/etc/c", content: "2\n" }];
     const place = (content: string, force = false) =>
@@ -24,7 +24,7 @@ Deno.test("files are placed below a folder, left alone when they are the same, a
   });
 });
 
-Deno.test("authorities are found in the first folder that has any", async () => {
+Deno.test("CA files are found in the first folder that has any", async () => {
   await inTemporaryFolder(async (folder) => {
     await Deno.mkdir(`${folder}/1/m.example:5000`, { recursive: true });
     await Deno.mkdir(`${folder}/2/m.example:5000`, { recursive: true });
@@ -57,7 +57,7 @@ async function withConfig(use: (config: string, folder: string) => Promise<void>
   });
 }
 
-Deno.test("export prints files on standard output, and what it left out on standard error", async () => {
+Deno.test("export prints files on standard output, and what it leaves out on standard error", async () => {
   await withConfig(async (config) => {
     const { code, stdout, stderr } = await runProgram(["export", "containerd", "--config", config]);
     assertEquals([code, stdout.split("\n")[0]], [0, "# /etc/containerd/certs.d/gcr.io/hosts.toml"]);
@@ -67,7 +67,7 @@ Deno.test("export prints files on standard output, and what it left out on stand
   });
 });
 
-Deno.test("export --json has files, gaps and notes, and standard error is quiet", async () => {
+Deno.test("export --json has files, gaps and notes, and standard error is empty", async () => {
   await withConfig(async (config, folder) => {
     const flags = ["--json", "--output", `${folder}/fix`, "--config", config];
     const { code, stdout, stderr } = await runProgram(["export", "docker", ...flags]);
@@ -81,7 +81,7 @@ Deno.test("export --json has files, gaps and notes, and standard error is quiet"
   });
 });
 
-Deno.test("export --output refuses a file that differs until it is forced", async () => {
+Deno.test("export --output refuses to overwrite a different file without --force", async () => {
   await withConfig(async (config, folder) => {
     const argv = ["export", "k3s", "--output", folder, "--config", config];
     const path = `${folder}/etc/rancher/k3s/registries.yaml`;
@@ -98,7 +98,7 @@ Deno.test("export --output refuses a file that differs until it is forced", asyn
   });
 });
 
-Deno.test("export cannot write to /etc itself, and says what to do instead", async () => {
+Deno.test("export cannot write to /etc itself, and names the alternative", async () => {
   assertEquals(permissions().some((flag) => /^--deny-write=.*\/etc/.test(flag)), true);
   await withConfig(async (config) => {
     const { code, stderr } = await runProgram(["export", "k3s", "--output", "/", "--config", config]);
@@ -110,7 +110,7 @@ Deno.test("export cannot write to /etc itself, and says what to do instead", asy
   });
 });
 
-Deno.test("export fails when not one rule can be expressed", async () => {
+Deno.test("export fails if no rule can be expressed", async () => {
   const text = CONFIG.replace("  gcr.io: mirror.example\n", "");
   await withConfig(async (config) => {
     const { code, stdout, stderr } = await runProgram(["export", "k3s", "--config", config]);
@@ -124,7 +124,7 @@ const MISTAKES: readonly (readonly [readonly string[], string])[] = [
   [[], "gilly export requires a FORMAT: containerd, docker, registries.conf, k3s; see gilly export --help"],
   [["containred"], 'unknown format "containred", did you mean containerd? expected one of containerd, docker, '],
   [["toString"], 'unknown format "toString"; expected one of containerd, docker, registries.conf, k3s'],
-  [["k3s", "docker"], 'gilly export takes one FORMAT; unexpected argument "docker"'],
+  [["k3s", "docker"], 'gilly export: unexpected argument "docker"'],
   [["k3s", "--force"], "--force requires --output DIR"],
 ];
 

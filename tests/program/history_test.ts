@@ -1,4 +1,4 @@
-// Holds `gilly history` to the ledger: what is asked for, in columns that a person can read.
+// Tests `gilly history`: its filters, its columns and its messages.
 
 import { assertEquals, assertMatch } from "@std/assert";
 import type { LedgerEntry } from "../../lib/record/entry.ts";
@@ -12,7 +12,7 @@ const LEDGER = `${PROJECT}tests/testdata/ledger/ledger.jsonl`;
 const { entries: ENTRIES } = await readLedger(LEDGER);
 const NOW = Date.UTC(2026, 10, 1, 1, 11, 53);
 
-/** What is typed behind --since, and the time that is meant; local times are those of this host. */
+/** An argument of --since and the time that it means; local times are those of this host. */
 const TIMES: readonly (readonly [string, number | undefined])[] = [
   ["90s", NOW - 90_000],
   ["30m", NOW - 1_800_000],
@@ -41,7 +41,7 @@ for (const [text, time] of TIMES) {
   });
 }
 
-/** What is asked, and the images of the entries that answer it. */
+/** A query, and the images of the entries that match. */
 const QUERIES: readonly (readonly [HistoryQuery, readonly string[]])[] = [
   [{}, ENTRIES.map(({ image }) => image)],
   [{ since: Date.UTC(2026, 10, 1) }, ["gcr.io/a/there:1", "k8s.gcr.io/pause:3.2", "gcr.io/a/later:1"]],
@@ -66,19 +66,19 @@ for (const [query, images] of QUERIES) {
   });
 }
 
-Deno.test("an entry whose time cannot be read is not hidden by --since", () => {
+Deno.test("an entry with an invalid time is not hidden by --since", () => {
   const odd: LedgerEntry = { time: "soon", result: "failed", image: "a", pods: [] };
   assertEquals(historyFilter({ since: NOW })(odd), true);
 });
 
-Deno.test("a pod that is asked for is named, however many others share the row", () => {
+Deno.test("a pod that is queried is named, however many others share the row", () => {
   const [, , row = ""] = historyLines(ENTRIES, { pod: "recommendations-5f6d8c7b9-defgh" }, 80).slice(4);
   const text = historyLines(ENTRIES, { pod: "recommendations-5f6d8c7b9-defgh" }, Infinity).join("\n");
   assertMatch(text, / shop\/recommendations-5f6d8c7b9-defgh, .* and 1 more /);
   assertEquals(row.length <= 80, true);
 });
 
-Deno.test("where no pod asked, the table says who did, and of older entries what is known", () => {
+Deno.test("without a pod the table names the requester, as far as an older entry records it", () => {
   const entry: LedgerEntry = { time: "2026-11-01T00:00:00Z", result: "repaired", image: "gcr.io/a/b:1", pods: [] };
   const told = (askedBy?: string) => historyLines([{ ...entry, ...(askedBy && { askedBy }) }], {}, Infinity)[1]!;
   assertMatch(told("gilly pull (alice)"), / {2}gilly pull \(alice\) {2}/);
@@ -92,13 +92,13 @@ const SAID = [
   `gilly: ${LEDGER}: 1 line of a newer Gilly may not be shown in full`,
 ];
 
-Deno.test("in a pipe each entry is one line, and what is odd about the ledger is said beside it", async () => {
+Deno.test("in a pipe each entry is one line, and problems of the ledger go to standard error", async () => {
   const { code, stdout, stderr } = await runProgram(["history", "--ledger", LEDGER], UTC);
   assertEquals([code, stderr.trimEnd().split("\n")], [0, SAID]);
   assertGolden(stdout, "history/pipe.txt");
 });
 
-Deno.test("as JSON it is one array of the entries", async () => {
+Deno.test("as JSON the output is one array of the entries", async () => {
   const { code, stdout } = await runProgram(["history", "--json", "--ledger", LEDGER], UTC);
   assertEquals([code, JSON.parse(stdout)], [0, JSON.parse(JSON.stringify(ENTRIES))]);
   assertGolden(stdout, "history/history.json");
@@ -106,7 +106,7 @@ Deno.test("as JSON it is one array of the entries", async () => {
   assertEquals([none.code, none.stdout], [0, "[]\n"]);
 });
 
-Deno.test("in a terminal of 80 columns no line is longer", async () => {
+Deno.test("at 80 columns no line is longer", async () => {
   const { program, args, ...options } = launch(UTC);
   const command = [program, ...args, "history", "--ledger", LEDGER].map((word) => `'${word}'`).join(" ");
   const { code, stdout } = await new Deno.Command("script", {
@@ -119,26 +119,26 @@ Deno.test("in a terminal of 80 columns no line is longer", async () => {
   assertGolden(text, "history/80-columns.txt");
 });
 
-Deno.test("a ledger that is not there, or has nothing that matches, is said to be so", async () => {
+Deno.test("a missing ledger, or one without a match, is reported", async () => {
   const empty = await runProgram(["history", "--ledger", "/nonexistent/ledger.jsonl"]);
   assertEquals([empty.code, empty.stdout], [0, "/nonexistent/ledger.jsonl has no entries.\n"]);
   const none = await runProgram(["history", "--ledger", LEDGER, "--pod", "nobody"]);
   assertEquals([none.code, none.stdout], [0, `Nothing in ${LEDGER} matches.\n`]);
 });
 
-Deno.test("a ledger that cannot be read is an error with its name", async () => {
+Deno.test("a ledger that cannot be read is an error that names it", async () => {
   const { code, stderr } = await runProgram(["history", "--ledger", new URL(".", import.meta.url).pathname]);
   assertEquals(code, 1);
   assertMatch(stderr, /^gilly: cannot read the ledger \/.*: Is a directory/);
 });
 
-Deno.test("a time that is none is a usage error", async () => {
+Deno.test("an invalid time is a usage error", async () => {
   const { code, stderr } = await runProgram(["history", "--since", "yesterday"]);
   assertEquals(code, 2);
   assertMatch(stderr, /^gilly: --since requires a span such as 30m, 2h or 7d, .*, got "yesterday"/);
 });
 
-Deno.test("the config names the ledger, and missing certificates are no obstacle; a named config must be there", async () => {
+Deno.test("the config names the ledger, missing certificates are ignored, and a missing config is an error", async () => {
   const dir = await Deno.makeTempDir();
   try {
     const file = `${dir}/config.yaml`;

@@ -11,7 +11,7 @@ const pod = (name: string, ...images: string[]) => ({
 
 const up = (images: Record<string, ReturnType<typeof fakeImage>>) => ({ state: "up" as const, images });
 
-Deno.test("once repairs a pod, with the journal's tags in their order, and writes the ledger", async () => {
+Deno.test("once repairs a pod, logs the tags in order, and writes the ledger", async () => {
   await using node = await startNode({
     pods: [pod("myapp", "gcr.io/sgryczan/ansible-runner:0.0.0")],
     engine: { registries: { "mirror.example": up({ "sgryczan/ansible-runner:0.0.0": fakeImage("runner") }) } },
@@ -45,7 +45,7 @@ Deno.test("once repairs a pod, with the journal's tags in their order, and write
   assertEquals(node.engine.unexpected, []);
 });
 
-Deno.test("once --dry-run prints the plan and asks Docker nothing", async () => {
+Deno.test("once --dry-run prints the plan and makes no calls to Docker", async () => {
   await using node = await startNode({
     pods: [pod("a", "gcr.io/a/b:1"), pod("b", "ghcr.io/a/b:1"), pod("c", "gcr.io/a/b:1")],
   });
@@ -63,7 +63,7 @@ Deno.test("once --dry-run prints the plan and asks Docker nothing", async () => 
   assertEquals(node.engine.journal, []);
 });
 
-Deno.test("one image that cannot be had delays no other, and once says so with exit 1", async () => {
+Deno.test("an image that is unavailable delays no other, and once exits with 1", async () => {
   await using node = await startNode({
     pods: [pod("lost", "gcr.io/a/lost:1"), pod("found", "gcr.io/a/found:1")],
     engine: { registries: { "mirror.example": up({ "a/found:1": fakeImage("found") }) } },
@@ -75,7 +75,7 @@ Deno.test("one image that cannot be had delays no other, and once says so with e
   assertStringIncludes(stderr, "cannot repair gcr.io/a/lost:1 for default/lost: not-in-mirror");
 });
 
-// What the program of 2020 got wrong.
+// Bugs of the program of 2020.
 for (
   const [name, image, path] of [
     ["one path element, where it panicked", "gcr.io/pause:3", "pause:3"],
@@ -103,7 +103,7 @@ Deno.test("the mirror's own images are never rewritten", async () => {
   assertEquals(node.engine.journal, []);
 });
 
-Deno.test("explain prints an array of objects, also for what cannot be repaired", async () => {
+Deno.test("explain prints an array of objects, even for images that cannot be repaired", async () => {
   await using node = await startNode();
   const images = ["quay.io/a/b", "gcr.io/UPPER:1", "nginx"];
   const { code, stdout } = await runProgram(["explain", "--json", "--config", node.configFile, ...images]);
@@ -123,7 +123,7 @@ Deno.test("explain prints an array of objects, also for what cannot be repaired"
   assertEquals([third.reference, third.rule, third.reason], ["docker.io/library/nginx:latest", null, "no-rule"]);
 });
 
-Deno.test("a config with mistakes is refused whole, every one with file, line and key, and exit 78", async () => {
+Deno.test("a config with mistakes is refused with file, line and key of each, and exit 78", async () => {
   const dir = await Deno.makeTempDir();
   const file = `${dir}/config.yaml`;
   await Deno.writeTextFile(
@@ -141,7 +141,7 @@ Deno.test("a config with mistakes is refused whole, every one with file, line an
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("a config that is not there is refused with its name", async () => {
+Deno.test("a missing config is refused with its name", async () => {
   const { code, stderr } = await runProgram(["once", "--config", "/nonexistent/gilly.yaml"]);
   assertEquals(code, 78);
   assertStringIncludes(stderr, "/nonexistent/gilly.yaml");
@@ -152,7 +152,7 @@ for (
     [["explian"], "did you mean explain?"],
     [["run", "--confg", "x"], "did you mean --config?"],
     [["explain"], "at least one IMAGE"],
-    [["once", "extra"], "takes no"],
+    [["once", "extra"], "unexpected argument"],
     [["--config", "x", "run"], "the command comes first"],
   ] as const
 ) {

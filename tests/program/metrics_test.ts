@@ -1,4 +1,5 @@
-// The compiled daemon with metrics: the package must be inside it and need no permission more, in a V8 without JIT.
+// Tests the compiled daemon with metrics: the package is in the binary, needs no further
+// permission, and runs in a V8 without JIT.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Gilly } from "../e2e/gilly.ts";
@@ -11,7 +12,7 @@ import { missingForProgram, testIfPossible } from "../support/requirements.ts";
 
 const MISSING = [...missingForProgram(), ...missingForMtls()];
 
-/** A worker with one pod that the mirror cures, and these lines in its config. */
+/** A worker with one pod that the mirror can repair, and `metrics` in its config. */
 function worker(metrics: string) {
   return startNode({
     client: {},
@@ -21,7 +22,7 @@ function worker(metrics: string) {
   });
 }
 
-testIfPossible("the daemon serves its metrics, and says that it is well", MISSING, async () => {
+testIfPossible("the daemon serves its metrics and reports that it is healthy", MISSING, async () => {
   await using node = await worker(`{listen: ${freePort()}}`);
   const gilly = new Gilly(["run", "--config", node.configFile], { logFile: `${node.dir}/log` });
   try {
@@ -42,7 +43,7 @@ testIfPossible("the daemon serves its metrics, and says that it is well", MISSIN
   }
 });
 
-testIfPossible("a port in use costs one warning, and the daemon repairs and writes its file", MISSING, async () => {
+testIfPossible("a port in use is one warning, and the daemon still repairs and writes its file", MISSING, async () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   await using node = await worker(`{listen: ${taken.addr.port}, textfile: gilly.prom}`);
   const gilly = new Gilly(["run", "--config", node.configFile], { logFile: `${node.dir}/log` });

@@ -1,4 +1,5 @@
-// What the compiled program says to a user who may open neither Docker's socket nor the ledger.
+// Tests the messages of the compiled program to a user who may open neither Docker's socket nor the
+// ledger.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
@@ -6,16 +7,16 @@ import { startNode } from "../fakes/node.ts";
 import { withoutServiceManager } from "../support/program.ts";
 import { GILLY, missingForBinary, testIfPossible } from "../support/requirements.ts";
 
-/** nobody and nogroup of every Debian and RHEL since 8. */
+/** The IDs of nobody and nogroup on Debian, and on RHEL since 8. */
 const [UID, GID] = [65534, 65534];
 
 const missing = [
   ...(Deno.uid() === 0 ? [] : ["root"]),
-  // Another user may not reach what runs the bundle in its place.
+  // The bundle is not enough: another user may lack access to what runs it.
   ...missingForBinary(),
 ];
 
-testIfPossible("a user who is not let in is told who is", missing, async () => {
+testIfPossible("a user without access is told who has it", missing, async () => {
   await using node = await startNode({
     engine: { registries: { "mirror.example": { state: "up", images: { "a/b:1": fakeImage("b") } } } },
   });
@@ -38,5 +39,5 @@ testIfPossible("a user who is not let in is told who is", missing, async () => {
   assertStringIncludes(pull.stderr, `no usable answer from the Docker Engine at ${node.engine.socket}: ${denied}`);
   const history = await saidTo("history");
   assertEquals(history.code, 1);
-  assertStringIncludes(history.stderr, "; root may: sudo gilly history\n");
+  assertStringIncludes(history.stderr, "; run it as root: sudo gilly history\n");
 });

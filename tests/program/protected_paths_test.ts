@@ -1,4 +1,5 @@
-// The compiled binary as root writes into no folder of the system, whatever the config names and wherever links lead.
+// Tests that the compiled binary, as root, writes to no system folder, whatever the config and
+// links say.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { PROTECTED_FOLDERS } from "../../lib/support/files.ts";
@@ -11,7 +12,7 @@ const MISSING = [
   ...(Deno.uid() === 0 ? [] : ["root"]),
 ];
 
-/** A worker with a pod about whose image something is written down, since no rule maps it. */
+/** A worker with a pod that the ledger records, since no rule maps its image. */
 function worker(options: { ledgerFile?: string; config?: string } = {}): Promise<FakeNode> {
   const { ledgerFile, config = "" } = options;
   return startNode({
@@ -21,7 +22,9 @@ function worker(options: { ledgerFile?: string; config?: string } = {}): Promise
   });
 }
 
-/** A folder below /etc with one file; what was in it before must be all that is in it afterwards. */
+/**
+ * Runs a test with a folder below /etc that has one file, and asserts that nothing changed in it.
+ */
 async function besideEtc(use: (folder: string, file: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ dir: "/etc", prefix: "gilly-test-" });
   try {
@@ -35,7 +38,7 @@ async function besideEtc(use: (folder: string, file: string) => Promise<void>): 
   }
 }
 
-/** Resolves once the file in that folder has such a text. */
+/** Resolves once a file in the folder matches `text`. */
 async function untilWritten(folder: string, name: string, text: RegExp): Promise<void> {
   const watcher = Deno.watchFs(folder);
   const isThere = () => Deno.readTextFile(`${folder}/${name}`).then((found) => text.test(found), () => false);
@@ -50,7 +53,7 @@ async function exists(path: string): Promise<boolean> {
 const unique = () => `gilly-test-${crypto.randomUUID()}`;
 
 for (const folder of PROTECTED_FOLDERS) {
-  testIfPossible(`no ledger is written in ${folder}`, MISSING, async () => {
+  testIfPossible(`no ledger is written to ${folder}`, MISSING, async () => {
     const ledgerFile = `${folder}/${unique()}`;
     await using node = await worker({ ledgerFile });
     try {
@@ -65,7 +68,7 @@ for (const folder of PROTECTED_FOLDERS) {
 }
 
 testIfPossible(
-  "no ledger is written through a folder that is a link, nor through a link to a link",
+  "no ledger is written through a folder that is a link, or through a link to a link",
   MISSING,
   async () => {
     await besideEtc(async (etc) => {
@@ -87,7 +90,7 @@ testIfPossible(
   },
 );
 
-testIfPossible("no ledger is written through a link in its own place, and the pass goes on", MISSING, async () => {
+testIfPossible("no ledger is written through a link in its place, and the pass continues", MISSING, async () => {
   await besideEtc(async (etc, victim) => {
     for (const target of [victim, `${etc}/missing`]) {
       await using node = await worker();
@@ -119,7 +122,10 @@ testIfPossible("a link among the ledger's older files is moved, never written th
   });
 });
 
-/** Runs the daemon until its first pass is over, after a shell has done this with `$$`, which becomes its process. */
+/**
+ * Runs the daemon until its first pass is over. Before, a shell runs `first`, where `$$` is the
+ * daemon's process ID.
+ */
 async function runDaemon(node: FakeNode, first: string, env: Record<string, string>): Promise<Gilly> {
   const script = `${first}\nexec "${GILLY}" run --config "${node.configFile}"`;
   const gilly = new Gilly([], { launch: { program: "/bin/sh", args: ["-ec", script], env } });
@@ -132,7 +138,7 @@ async function runDaemon(node: FakeNode, first: string, env: Record<string, stri
 }
 
 testIfPossible(
-  "metrics and state are written through no link in their place or in their draft's",
+  "metrics and state are not written through a link in place of the file or its draft",
   MISSING,
   async () => {
     await besideEtc(async (_, victim) => {
@@ -147,7 +153,7 @@ testIfPossible(
   },
 );
 
-testIfPossible("state and socket are made in no folder that leads into the system's", MISSING, async () => {
+testIfPossible("state and socket are not created in a folder that leads to a system folder", MISSING, async () => {
   await besideEtc(async (etc) => {
     await using node = await worker();
     await Deno.symlink(etc, `${node.dir}/run`);
@@ -164,7 +170,8 @@ testIfPossible("a folder that is replaced by a link while the daemon runs is not
     await Deno.mkdir(`${node.dir}/ledger`);
     const gilly = new Gilly(["run", "--config", node.configFile]);
     try {
-      // While it opens the file, what is replaced may still be led to an empty one: see docs/security.md.
+      // Replacing a folder while the daemon opens a file in it can create an empty file elsewhere:
+      // see docs/security.md.
       await untilWritten(`${node.dir}/ledger`, "ledger.jsonl", /quay\.io\/a\/b:1.*\n$/);
       await Deno.rename(`${node.dir}/ledger`, `${node.dir}/before`);
       await Deno.symlink(etc, `${node.dir}/ledger`);
@@ -177,7 +184,7 @@ testIfPossible("a folder that is replaced by a link while the daemon runs is not
   });
 });
 
-testIfPossible("exported files are written in no folder that leads into the system's", MISSING, async () => {
+testIfPossible("exported files are not written to a folder that leads to a system folder", MISSING, async () => {
   await besideEtc(async (etc) => {
     await using node = await worker();
     for (const output of ["/", `${node.dir}/out`, `${node.dir}/deep`]) {

@@ -8,7 +8,9 @@ import { testIfPossible } from "../support/requirements.ts";
 import { settled } from "../support/settled.ts";
 import { missingForTerminal, Terminal } from "../support/terminal.ts";
 
-/** A node where a/b is to be had, a/here is present, and only the second mirror of quay.io has q/r. */
+/**
+ * A node whose mirror has a/b, where a/here is present, and only quay.io's second mirror has q/r.
+ */
 function startPullNode(): Promise<FakeNode> {
   const images = { "a/b:1": fakeImage("b", [3_000_000, 120_000_000]), "a/here:1": fakeImage("here") };
   return startNode({
@@ -22,7 +24,7 @@ function startPullNode(): Promise<FakeNode> {
   });
 }
 
-Deno.test("pull in a pipe prints results as lines, progress on standard error, and keeps the ledger", async () => {
+Deno.test("pull in a pipe prints results as lines, progress on standard error, and writes the ledger", async () => {
   await using node = await startPullNode();
   const argv = ["pull", "--config", node.configFile, "gcr.io/a/b:1"];
   const { code, stdout, stderr } = await runProgram(argv, { SUDO_USER: "" });
@@ -41,7 +43,7 @@ Deno.test("pull in a pipe prints results as lines, progress on standard error, a
   assertEquals(node.engine.unexpected, []);
 });
 
-Deno.test("history says who pulled by hand, the one behind sudo too, and not that the keep list did", async () => {
+Deno.test("history names the user who pulled, also behind sudo, and does not blame the keep list", async () => {
   await using node = await startPullNode();
   const behindSudo = Deno.uid() === 0;
   await runProgram(["pull", "--config", node.configFile, "gcr.io/a/b:1"], { SUDO_USER: "alice" });
@@ -52,7 +54,7 @@ Deno.test("history says who pulled by hand, the one behind sudo too, and not tha
   assert(!stdout.includes("keep list"), stdout);
 });
 
-Deno.test("pull --json answers for every image in its order, and ends with 1 when one is not here afterwards", async () => {
+Deno.test("pull --json answers for every image in order, and ends with 1 if one is not present afterwards", async () => {
   await using node = await startPullNode();
   const images = ["quay.io/q/r:1", "gcr.io/a/here:1", "gcr.io/lost:1", "ghcr.io/x:1", "UPPER:1", "quay.io/q/r:1"];
   const { code, stdout } = await runProgram(["pull", "--json", "--config", node.configFile, ...images]);
@@ -60,7 +62,7 @@ Deno.test("pull --json answers for every image in its order, and ends with 1 whe
   assertGolden(settled(stdout, node.dir), "pull/several.json");
 });
 
-Deno.test("pull of what is here already pulls nothing, writes nothing down, and ends with 0", async () => {
+Deno.test("pull of a present image pulls nothing, writes nothing to the ledger, and ends with 0", async () => {
   await using node = await startPullNode();
   const { code, stdout } = await runProgram(["pull", "--config", node.configFile, "gcr.io/a/here:1"]);
   assertEquals([code, node.engine.pulls()], [0, []]);
@@ -68,7 +70,7 @@ Deno.test("pull of what is here already pulls nothing, writes nothing down, and 
   assertEquals(await Deno.stat(node.ledgerFile).catch(() => undefined), undefined);
 });
 
-Deno.test("pull says what keeps an image from coming, and says it on standard error", async () => {
+Deno.test("pull prints on standard error why an image is unavailable", async () => {
   await using node = await startPullNode();
   const { code, stdout, stderr } = await runProgram([
     "pull",
@@ -82,14 +84,14 @@ Deno.test("pull says what keeps an image from coming, and says it on standard er
   assertStringIncludes(stderr, "failed   ghcr.io/x:1: no-rule: no rule maps ghcr.io");
 });
 
-Deno.test("pull wants an image", async () => {
+Deno.test("pull requires an image", async () => {
   const { code, stderr } = await runProgram(["pull"]);
   assertEquals(code, 2);
   assertStringIncludes(stderr, "at least one IMAGE");
 });
 
 for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-  Deno.test(`${signal} stops the pulls, leaves no half image, and ends with ${expected}`, async () => {
+  Deno.test(`${signal} stops the pulls, leaves no partial image, and ends with ${expected}`, async () => {
     await using node = await startPullNode();
     const hold = node.engine.hold("layers");
     const { program, args, ...options } = launch();
@@ -113,7 +115,7 @@ for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
 }
 
 testIfPossible(
-  "on a terminal of 80 columns every layer has a bar, drawn in place",
+  "at 80 columns every layer has a bar, drawn in place",
   missingForTerminal(),
   async () => {
     await using node = await startPullNode();
@@ -129,7 +131,7 @@ testIfPossible(
   },
 );
 
-testIfPossible("Ctrl-C on a terminal takes the bars away and ends with 130", missingForTerminal(), async () => {
+testIfPossible("Ctrl-C on a terminal removes the bars and ends with 130", missingForTerminal(), async () => {
   await using node = await startPullNode();
   const hold = node.engine.hold("end");
   await using terminal = Terminal.run(["pull", "--config", node.configFile, "gcr.io/a/b:1"]);
@@ -138,7 +140,7 @@ testIfPossible("Ctrl-C on a terminal takes the bars away and ends with 130", mis
   await terminal.type("\x03");
   assertEquals(await terminal.ended(), 130);
   assertEquals(terminal.text, "interrupted: gcr.io/a/b:1 not repaired\n");
-  // Nothing that would have to be undone: no cursor hidden, no other screen, no color left on.
+  // Nothing that would have to be reset: no hidden cursor, no alternate screen, no color.
   // deno-lint-ignore no-control-regex
   assert(!/\x1b\[(?!\d*[AJ])/.test(terminal.raw), JSON.stringify(terminal.raw));
 });

@@ -1,4 +1,4 @@
-// What reads a command's output may go away before it has read everything, as head(1) does.
+// The reader of a command's output may exit before it has read everything, as head(1) does.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { COMMANDS } from "../../lib/commands/mod.ts";
@@ -6,7 +6,7 @@ import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { launch } from "../support/program.ts";
 
-/** One command line for each command that prints something; `run` prints nothing but its log. */
+/** One command line for each command that prints something; `run` prints only its log. */
 const LINES: Readonly<Record<string, readonly string[]>> = {
   once: ["once", "--dry-run"],
   status: ["status"],
@@ -22,7 +22,7 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
   help: ["help"],
 };
 
-/** Runs the program after the reader of its standard output, or of standard error, has gone. */
+/** Runs the program after the reader of its standard output or standard error is gone. */
 async function withoutReader(
   of: "stdout" | "stderr",
   argv: readonly string[],
@@ -30,7 +30,7 @@ async function withoutReader(
   const { program, args, ...options } = await launch();
   const child = new Deno.Command("sh", {
     ...options,
-    // The shell waits for a line, so that the reader is gone before the program is there.
+    // The shell waits for a line, so that the reader is gone before the program starts.
     args: ["-c", 'read -r line; exec "$@" </dev/null', "sh", program, ...args, ...argv],
     stdin: "piped",
     stdout: "piped",
@@ -59,12 +59,12 @@ Deno.test("every command is tried without a reader", () => {
 });
 
 for (const [name, argv] of Object.entries(LINES)) {
-  Deno.test(`gilly ${name} ends silently, with 141, when nobody reads what it prints`, async () => {
+  Deno.test(`gilly ${name} ends silently with 141 if its reader is gone`, async () => {
     await using worker = await node();
     const named = COMMANDS.find((command) => command.name === argv[0]);
     const more = named?.flags.some((flag) => flag.name === "config") ? ["--config", worker.configFile] : [];
     const { code, text } = await withoutReader("stdout", [...argv, ...more]);
-    // What is pulled tells of its progress on standard error, and the log of a pass is there.
+    // Standard error also has the progress of a pull and the log of a pass.
     const own = text.split("\n").filter((line) => /^gilly:|os error|Error|panic/.test(line));
     assertEquals([code, own], [141, []], text);
     if (argv[0] === "pull") {
@@ -74,7 +74,7 @@ for (const [name, argv] of Object.entries(LINES)) {
   });
 }
 
-Deno.test("a failure keeps its exit code when nobody reads standard error", async () => {
+Deno.test("a failure keeps its exit code if the reader of standard error is gone", async () => {
   const cases: readonly (readonly [readonly string[], number])[] = [
     [["run", "--config", "/nonexistent.yaml"], 78],
     [["run", "--nonsense"], 2],
@@ -83,7 +83,7 @@ Deno.test("a failure keeps its exit code when nobody reads standard error", asyn
   for (const [argv, code] of cases) assertEquals((await withoutReader("stderr", argv)).code, code, argv.join(" "));
 });
 
-Deno.test("standard output that takes nothing is a failure that says so", async () => {
+Deno.test("a failed write to standard output is a failure with a message", async () => {
   const { program, args, ...options } = await launch();
   const { code, stderr } = await new Deno.Command("sh", {
     ...options,

@@ -1,4 +1,4 @@
-// A reload keeps what was learnt, as far as the new config leaves it true.
+// Tests that a reload keeps what was learned, as far as the new config leaves it valid.
 
 import { assertEquals } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
@@ -7,7 +7,7 @@ import { startProgram } from "../support/program.ts";
 
 const REGISTRIES = "registries: {gcr.io: mirror.example, quay.io: mirror-2.example}";
 
-Deno.test("a reload begins no back-off anew, but for what it changes", async () => {
+Deno.test("a reload restarts no back-off except for what it changes", async () => {
   await using node = await startNode({
     pods: [
       { name: "missing", containers: [{ name: "app", image: "gcr.io/a/b:1" }] },

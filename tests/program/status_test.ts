@@ -1,4 +1,4 @@
-// Runs `gilly status` as a user does: beside a daemon, without one, in a pipe and in a terminal.
+// Runs `gilly status` as a user does: with a daemon, without one, in a pipe and in a terminal.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type NodeState, nodeState } from "../../lib/status/node_state.ts";
@@ -9,7 +9,7 @@ import { launch, runProgram, startProgram } from "../support/program.ts";
 
 const status = (dir: string, ...flags: string[]) => runProgram(["status", ...flags], { RUNTIME_DIRECTORY: dir });
 
-/** A folder with the state of a daemon that lives: this process stands in for it. */
+/** Runs a test with a folder that has the state of a live daemon: this process. */
 async function withState(change: Partial<NodeState>, test: (dir: string) => Promise<void>): Promise<void> {
   const dir = await Deno.makeTempDir();
   try {
@@ -21,7 +21,7 @@ async function withState(change: Partial<NodeState>, test: (dir: string) => Prom
   }
 }
 
-/** A child whose output can be waited for. */
+/** A child process whose output a test can wait for. */
 class Watching {
   text = "";
   readonly child: Deno.ChildProcess;
@@ -70,7 +70,7 @@ class Watching {
   }
 }
 
-Deno.test("status shows what the running daemon knows, from its start to its stop", async () => {
+Deno.test("status shows the state of the running daemon from its start to its stop", async () => {
   await using node = await startNode({
     pods: [
       { name: "found", containers: [{ name: "app", image: "gcr.io/a/found:1" }] },
@@ -136,7 +136,7 @@ Deno.test("status shows what the running daemon knows, from its start to its sto
   assertEquals(JSON.parse(again.stdout).length, 1, "another process wrote the same refusal down again");
 });
 
-Deno.test("in a terminal of 80 columns status fits, and keeps every pod", async () => {
+Deno.test("status fits 80 columns, and lists every pod", async () => {
   await withState({}, async (dir) => {
     const { stdout } = await inTerminal(dir, "status");
     assertEquals(stdout.split("\n").filter((line) => line.length > 80), []);
@@ -146,7 +146,7 @@ Deno.test("in a terminal of 80 columns status fits, and keeps every pod", async 
   });
 });
 
-Deno.test("status --watch draws over itself in a terminal, on every change and no further than its lines", async () => {
+Deno.test("status --watch redraws in place on every change, within the height of the terminal", async () => {
   await withState({}, async (dir) => {
     const { program, args, ...options } = terminalCommand(dir, "status --watch");
     const watching = new Watching(program, { ...options, args, stdin: "piped" });
@@ -161,7 +161,8 @@ Deno.test("status --watch draws over itself in a terminal, on every change and n
     await watching.child.stdin.close();
     const [cleared, drawn = ""] = watching.text.replaceAll("\r\n", "\n").split("\x1b[2J");
     assertEquals(cleared, "");
-    // The terminal drops what it has not shown yet when the key is pressed: the last screen may be half a one.
+    // The terminal discards pending output when the key is pressed, so the last screen may be
+    // incomplete.
     const screens = drawn.split("^C")[0]!.split(end).slice(0, -1);
     assert(screens.length >= 2);
     for (const screen of screens) {
@@ -171,7 +172,7 @@ Deno.test("status --watch draws over itself in a terminal, on every change and n
   });
 });
 
-Deno.test("status --watch in a pipe prints what changed, and not that it grew older", async () => {
+Deno.test("status --watch in a pipe prints changes, but not a state in which only times changed", async () => {
   await withState({}, async (dir) => {
     const { program, args, ...options } = launch({ RUNTIME_DIRECTORY: dir });
     const watching = new Watching(program, { ...options, args: [...args, "status", "--watch"] });
@@ -195,12 +196,12 @@ Deno.test("status --watch in a pipe prints what changed, and not that it grew ol
 const START = "→ systemctl start gilly; journalctl -u gilly -n 20 says why it stopped";
 const RESTART = "→ systemctl restart gilly; journalctl -u gilly -n 20 says what it did last";
 
-/** What is in the state file, and why no daemon stands behind it. */
+/** Contents of a state file without a running daemon, and the message. */
 const NONE: readonly (readonly [string, string | Partial<NodeState>, RegExp])[] = [
-  ["half a state", '{"version":1,"pid":', /^gilly is not running: \S+state\.json holds no daemon state\n$/],
+  ["a truncated state", '{"version":1,"pid":', /^gilly is not running: \S+state\.json holds no daemon state\n$/],
   [
     "a process that is gone",
-    // An age that is the same half a minute later.
+    // An age that reads the same half a minute later.
     { pid: 2 ** 22 + 1, writtenAt: new Date(Date.now() - 3_600_000).toISOString() },
     /^gilly is not running: pid 4194305, which wrote \S+ 60 min ago, is gone\n$/,
   ],
@@ -212,7 +213,7 @@ const NONE: readonly (readonly [string, string | Partial<NodeState>, RegExp])[] 
 ];
 
 for (const [name, content, said] of NONE) {
-  Deno.test(`of ${name} status says that gilly is not running, and ends with 3`, async () => {
+  Deno.test(`status of ${name} reports that gilly is not running, and ends with 3`, async () => {
     await withState(typeof content === "string" ? {} : content, async (dir) => {
       if (typeof content === "string") await Deno.writeTextFile(`${dir}/state.json`, content);
       const text = await status(dir);
@@ -227,7 +228,7 @@ for (const [name, content, said] of NONE) {
   });
 }
 
-Deno.test("the state of a newer version is shown as far as it is known, and said to be so", async () => {
+Deno.test("the state of a newer version is shown as far as it is understood, with a warning", async () => {
   await withState({ version: 2 as 1, gilly: "9.0.0" }, async (dir) => {
     const { code, stdout, stderr } = await status(dir);
     assertEquals(code, 0);
@@ -236,7 +237,7 @@ Deno.test("the state of a newer version is shown as far as it is known, and said
   });
 });
 
-Deno.test("a state file that cannot be read is an error with its name", async () => {
+Deno.test("a state file that cannot be read is an error that names it", async () => {
   const dir = await Deno.makeTempDir();
   await Deno.mkdir(`${dir}/state.json`);
   const { code, stderr } = await runProgram(["status", "--state-file", `${dir}/state.json`]);
