@@ -1,4 +1,5 @@
-// What one pass over a very full node takes, beside the bare JSON.parse of the same bytes, in processes of their own.
+// The cost of one pass over a very full node compared with a bare JSON.parse of the same bytes,
+// each in its own process.
 
 import { PROJECT } from "../../tools/deno.ts";
 import { permissions } from "../support/program.ts";
@@ -6,13 +7,16 @@ import { type Finding, fixed, type Measurement, median, megabytes, type RunOptio
 import { steadyNode } from "./pods.ts";
 import { startFixedKubelet } from "./stand_ins.ts";
 
-/** What a probe prints: milliseconds, and by how many bytes its resident set grew at the most. */
+/** What a probe prints: milliseconds, and the peak growth of its resident set in bytes. */
 export interface Probed {
   readonly milliseconds: number;
   readonly growth: number;
 }
 
-/** What a probe does: parse the bytes, read them as the daemon does, or ask a kubelet for them as the daemon does. */
+/**
+ * What a probe does: parse the bytes, run a pass over them, or also request them from a kubelet, as
+ * the daemon does.
+ */
 export type ProbeKind = "parse" | "pass" | "request-and-pass";
 
 const POD_COUNTS = [1000, 10_000];

@@ -1,4 +1,4 @@
-// One look at a big answer, in a process that does nothing else. Prints what it took as JSON.
+// Runs one probe of a big answer in a process of its own and prints the cost as JSON.
 //   big_answer_probe.ts parse FILE | pass FILE | request-and-pass URL CA-FILE
 
 import { openNode, openProcess } from "../../lib/app.ts";
@@ -18,7 +18,7 @@ const SMALL_ANSWER = '{"kind":"PodList","items":[]}';
 async function main([kind, place, caFile]: readonly string[]): Promise<void> {
   const look = looks(kind as ProbeKind, place!, caFile);
   const measured = await look.prepare();
-  // What the bytes themselves take is there before the clock starts, and is no growth.
+  // The bytes are in memory before the measurement starts and do not count as growth.
   const before = await memoryOf(Deno.pid);
   const start = performance.now();
   await measured();
@@ -28,7 +28,7 @@ async function main([kind, place, caFile]: readonly string[]): Promise<void> {
   look.close();
 }
 
-/** Each is run once on a small answer first, so that it is not its loading that is measured. */
+/** Runs a pass over a small answer first, so that loading the code is not measured. */
 function looks(kind: ProbeKind, place: string, caFile: string | undefined) {
   const client = caFile === undefined ? undefined : new KubeletClient({ url: place, caFile });
   const parse = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes)) as unknown;

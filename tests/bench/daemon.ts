@@ -1,17 +1,19 @@
-// The compiled daemon as a measured process: started under a service manager's eyes, ended with the measurement.
+// The compiled daemon as a measured process, started by a fake service manager.
 
 import { GILLY } from "../support/requirements.ts";
 import { type FixedKubelet, startServiceManager, writeConfig } from "./stand_ins.ts";
 
-/** A daemon that has said READY=1. */
+/** A daemon that has sent READY=1. */
 export interface MeasuredDaemon extends AsyncDisposable {
   readonly pid: number;
   readonly millisecondsToReady: number;
-  /** Messages that it sent to its service manager so far. */
+  /** Returns the number of messages that it has sent to its service manager. */
   readonly messages: () => number;
 }
 
-/** Starts `gilly run` in `dir` for that kubelet and Engine; `config` goes into its config file. */
+/**
+ * Starts `gilly run` in `dir` for that kubelet and Engine; `config` is added to its config file.
+ */
 export async function startDaemon(
   dir: string,
   kubelet: Pick<FixedKubelet, "url" | "authorityPem">,

@@ -1,5 +1,5 @@
-// How soon after it could be known a missing image is asked for: real kubelet, real Engine, real mirror, one pod after
-// another.
+// How soon Gilly pulls a missing image after it could know of it: real kubelet, real Engine, real
+// mirror, one pod after another.
 
 import { delay } from "@std/async/delay";
 import { Gilly } from "../e2e/gilly.ts";
@@ -17,7 +17,7 @@ const LIMITS: Readonly<Record<Mode, number>> = { eager: 250, "on-failure": 500 }
 /** Milliseconds of one pod: from its sandbox's start, and from the kubelet's report of its failure. */
 interface Sample {
   readonly sinceSandbox: number;
-  /** Undefined when it was asked for before the kubelet reported anything. */
+  /** Undefined if the pull was requested before the kubelet reported the failure. */
   readonly sinceReport: number | undefined;
 }
 
@@ -105,8 +105,8 @@ async function measure(worker: Worker, mode: Mode, count: number, { say }: RunOp
       sinceReport: reported === undefined || reported > pulled ? undefined : pulled - reported,
     });
     await worker.removePod(name);
-    // The last pod's events keep passes coming for three seconds; each pod is to find a daemon that is at rest, at any
-    // point of its rest.
+    // The last pod's events keep triggering passes for three seconds. Each pod should find the
+    // daemon idle, at a random point of its idle time.
     await delay(REST_MS + 1000 * Math.random());
     if (index % 10 === 9) say(`detection, ${mode}: ${index + 1} pods`);
   }

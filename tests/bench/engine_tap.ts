@@ -1,21 +1,21 @@
-// Ears at a Docker Engine: a socket that passes everything on and notes when which request arrived, and the Engine's own
-// word on when sandboxes and containers started.
+// Observes a Docker Engine: a proxy socket that records when pulls are requested, and the Engine's
+// own times at which sandboxes and containers started.
 
 import type { RealEngine } from "../e2e/engine.ts";
 
-/** Milliseconds since the epoch, finer than Date.now. */
+/** Returns milliseconds since the epoch, at a finer resolution than Date.now. */
 export function wallClock(): number {
   return performance.timeOrigin + performance.now();
 }
 
-/** A socket before the Engine's. */
+/** A socket in front of the Engine's. */
 export interface EngineTap extends AsyncDisposable {
   readonly socket: string;
-  /** When the Engine was first asked to pull that reference (`name:tag`), as soon as it was. */
+  /** Resolves with the time at which a pull of that reference (`name:tag`) was first requested. */
   pullRequested(reference: string): Promise<number>;
 }
 
-/** Listens at `socket` and passes each connection on to the Engine. Gilly makes a connection for each request. */
+/** Listens at `socket` and forwards each connection to the Engine. Gilly makes one per request. */
 export function tapEngine(engine: RealEngine, socket: string): EngineTap {
   const listener = Deno.listen({ transport: "unix", path: socket });
   const book = new Book<string>();
@@ -51,7 +51,7 @@ export function tapEngine(engine: RealEngine, socket: string): EngineTap {
         try {
           connection.close();
         } catch {
-          // Its stream has closed it.
+          // Its stream has already closed it.
         }
       }
       return Promise.resolve();
@@ -59,7 +59,7 @@ export function tapEngine(engine: RealEngine, socket: string): EngineTap {
   };
 }
 
-/** When what started on an Engine, by the Engine's own clock; times are milliseconds since the epoch. */
+/** Start times on an Engine by its own clock, in milliseconds since the epoch. */
 export interface Starts extends AsyncDisposable {
   /** The sandbox of that pod (its full name). */
   sandbox(pod: string): Promise<number>;
@@ -67,7 +67,7 @@ export interface Starts extends AsyncDisposable {
   container(pod: string): Promise<number>;
 }
 
-/** Follows the Engine's events from now on. */
+/** Follows the Engine's start events from now on. */
 export async function followStarts(engine: RealEngine): Promise<Starts> {
   const client = Deno.createHttpClient({ proxy: { transport: "unix", path: engine.socket } });
   const end = new AbortController();
@@ -98,7 +98,7 @@ export async function followStarts(engine: RealEngine): Promise<Starts> {
   };
 }
 
-/** What happened first when; who asks before it happened waits. */
+/** The time at which each key was first noted; `when` waits up to two minutes for a key. */
 class Book<Key> {
   readonly #entries = new Map<Key, PromiseWithResolvers<number>>();
 

@@ -1,20 +1,20 @@
-// Eyes on a real kubelet: when it first reports that a pod's image cannot be pulled.
+// Watches a real kubelet for the first report that a pod's image cannot be pulled.
 
 import { delay } from "@std/async/delay";
 import type { RealKubelet } from "../e2e/kubelet.ts";
 import { waitingReason } from "../e2e/pod_state.ts";
 import { wallClock } from "./engine_tap.ts";
 
-/** Asked this often; the kubelet needs a few milliseconds for an answer. */
+/** Pause between two requests; the kubelet takes a few milliseconds to answer. */
 const GAP_MS = 20;
 const FAILED = new Set(["ErrImagePull", "ImagePullBackOff"]);
 
-/** Whom to tell of a failure; called once for each pod, with its full name. */
+/** Called once for each failing pod, with its full name. */
 export type OnFailure = (pod: string) => void;
 
 /** A watch over a kubelet's pods. Times are milliseconds since the epoch. */
 export class FailureWatch {
-  /** For each pod by its full name: when the kubelet was last asked that did not report the failure yet. */
+  /** Full name of a pod -> time of the last request whose answer did not yet show the failure. */
   readonly reportedAfter = new Map<string, number>();
   readonly #end = new AbortController();
   readonly #watching: Promise<void>;

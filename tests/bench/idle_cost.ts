@@ -1,4 +1,4 @@
-// What Gilly costs a node on which nothing happens: processor time, memory, and requests to the kubelet.
+// What Gilly costs a node on which nothing happens: CPU time, memory, and requests to the kubelet.
 
 import { delay } from "@std/async/delay";
 import { type FakeDockerEngine, startDockerEngine } from "../fakes/docker_engine.ts";
@@ -11,7 +11,7 @@ import { type FixedKubelet, startFixedKubelet } from "./stand_ins.ts";
 
 const POD_COUNTS = [12, 110, 1000];
 
-/** From one pass to the next, which is the period in which everything repeats itself. */
+/** The measurements from one pass to a later one, the cycle that an idle daemon repeats. */
 interface Period {
   readonly seconds: number;
   readonly cpuSeconds: number;
@@ -25,7 +25,8 @@ export const idleCost: Measurement = {
   missing: missingForBinary,
   async run(options: RunOptions): Promise<Finding> {
     const scenes = POD_COUNTS.flatMap((pods) => [{ pods, events: true }, { pods, events: false }]);
-    // Six idle processes do not disturb each other, and a period of a minute takes a minute.
+    // Run all at once to save time: a period takes a minute, and idle processes do not disturb each
+    // other.
     const found = await Promise.all(scenes.map(async (scene) => ({ ...scene, periods: await idle(scene, options) })));
     const rows = found.map(({ pods, events, periods }) => [
       fixed(pods),
@@ -75,10 +76,10 @@ async function idle(
   await using kubelet = startFixedKubelet(steadyNode(pods));
   try {
     await using daemon = await startDaemon(dir, kubelet, engine.socket, quick ? { poll: { safety: "10s" } } : {});
-    // The first passes follow the start; then the schedule is what it stays.
+    // The first passes follow the start; after them the schedule is steady.
     await delay(quick ? 4000 : 15_000);
     const periods: Period[] = [];
-    // Passes of a poll come so often that one period would be too short to measure.
+    // Polling passes are so frequent that a period of one pass would be too short to measure.
     const passesPerPeriod = events ? 1 : quick ? 2 : 12;
     await nextPass(kubelet);
     for (let count = 0; count < (quick ? 1 : 5); count++) {
@@ -105,7 +106,7 @@ async function measurePeriod(pid: number, kubelet: FixedKubelet, passes: number)
   return { seconds, cpuSeconds: await cpuSecondsOf(pid) - cpuBefore, requests: kubelet.requests - before, memory };
 }
 
-/** How often the stand-in is asked whether a pass has come. Reading the memory of a process costs us, not that process. */
+/** Pause between two checks for a pass. Reading a process's memory costs only the reader. */
 const LOOK_MS = 500;
 
 async function nextPass(kubelet: FixedKubelet): Promise<void> {

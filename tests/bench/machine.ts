@@ -1,8 +1,8 @@
-// The machine a number was measured on, without its name or any of its paths.
+// Describes the machine of a measurement, without its name or any of its paths.
 
 import { kubeletBinary } from "../support/requirements.ts";
 
-/** One line: cores, memory, kernel, versions of what takes part, and the day. */
+/** Returns one line: cores, memory, kernel, versions of the programs involved, and the date. */
 export async function describeMachine(): Promise<string> {
   const memory = /^MemTotal:\s+(\d+) kB/m.exec(await Deno.readTextFile("/proc/meminfo"))?.[1];
   const kernel = (await Deno.readTextFile("/proc/sys/kernel/osrelease")).trim().replace(/[^0-9.].*$/, "");
@@ -22,7 +22,7 @@ export async function describeMachine(): Promise<string> {
   ].join(", ");
 }
 
-/** Tasks that want a processor now, averaged over the last minute. */
+/** Returns the load average of the last minute. */
 export function load(): number {
   return Deno.loadavg()[0]!;
 }

@@ -25,7 +25,7 @@ It takes about fifty minutes; the machine should have nothing else to do.
 Example: deno task bench start idle_cost --quick
 `;
 
-/** The text with the part between a name's markers replaced; throws when the markers are not there. */
+/** Returns the text with the part between a name's markers replaced; throws if there are none. */
 export function withSection(text: string, name: string, section: string): string {
   const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];

@@ -1,32 +1,33 @@
-// What every measurement is made of: its samples as numbers, its result as a section of the README.
+// The common parts of the measurements: statistics of samples, and results as sections of the
+// README.
 
-/** What a run was asked for. */
+/** Options of a run. */
 export interface RunOptions {
-  /** Fewer and shorter samples, for a look; not for the README. */
+  /** Takes fewer and shorter samples, for a quick check; not for the README. */
   readonly quick: boolean;
-  /** Tells the person who waits what happens now. */
+  /** Reports progress to the user. */
   readonly say: (text: string) => void;
 }
 
-/** A number to stay under, and what came out. */
+/** A limit, and the measured value. */
 export interface Aim {
   readonly what: string;
   readonly measured: number;
   readonly limit: number;
   /** The unit after both numbers; a ratio has none. */
   readonly unit: string;
-  /** Digits after the point; 0 when left out. */
+  /** Digits after the point; 0 by default. */
   readonly digits?: number;
 }
 
-/** What a measurement found. */
+/** The result of a measurement. */
 export interface Finding {
   /** How it was measured, in a sentence or two. */
   readonly method: string;
   readonly headings: readonly string[];
   readonly rows: readonly (readonly string[])[];
   readonly aims: readonly Aim[];
-  /** What else there is to know, a sentence each. */
+  /** Further remarks, one or two sentences each. */
   readonly notes: readonly string[];
 }
 
@@ -39,12 +40,12 @@ export interface Measurement {
   run(options: RunOptions): Promise<Finding>;
 }
 
-/** The middle of the samples, or the mean of the two in the middle. */
+/** Returns the middle of the sorted samples, or the mean of the two in the middle. */
 export function median(samples: readonly number[]): number {
   return (quantile(samples, 0.5, Math.floor) + quantile(samples, 0.5, Math.ceil)) / 2;
 }
 
-/** The sample below which a share `q` of all lies; between two, the one that `round` chooses (the upper). */
+/** Returns the quantile `q` of the samples; between two samples, `round` picks one (the upper). */
 export function quantile(samples: readonly number[], q: number, round = Math.ceil): number {
   const sorted = samples.toSorted((left, right) => left - right);
   const found = sorted[round(q * (sorted.length - 1))];
@@ -52,17 +53,17 @@ export function quantile(samples: readonly number[], q: number, round = Math.cei
   return found;
 }
 
-/** A number with that many digits after the point, and commas between thousands. */
+/** Formats a number with that many digits after the point, and commas between thousands. */
 export function fixed(value: number, digits = 0): string {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** Bytes as megabytes (10^6), with one digit after the point. */
+/** Formats bytes as megabytes (10^6), with one digit after the point. */
 export function megabytes(bytes: number): string {
   return fixed(bytes / 1e6, 1);
 }
 
-/** The finding as Markdown below its own heading; `machine` says where and when. */
+/** Returns the finding as Markdown with its own heading; `machine` gives machine and date. */
 export function sectionOf(title: string, finding: Finding, machine: string): string {
   const aims = finding.aims.map(({ what, measured, limit, unit, digits = 0 }) => {
     const [got, most] = [measured, limit].map((value) => `${fixed(value, digits)}${unit}`);
@@ -83,7 +84,7 @@ export function sectionOf(title: string, finding: Finding, machine: string): str
   ].join("\n");
 }
 
-/** A Markdown table whose columns line up; numbers stand right. */
+/** Returns a Markdown table with aligned columns, numbers on the right. */
 export function tableOf(headings: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...rows.map((row) => (row[column] ?? "").length))
@@ -100,7 +101,7 @@ export function tableOf(headings: readonly string[], rows: readonly (readonly st
   return [line(headings), `| ${rule.join(" | ")} |`, ...rows.map(line)];
 }
 
-/** Lines of at most 120 characters; those after the first of a list's entry are indented. */
+/** Wraps a text at 120 characters and indents the continuation lines of a list item. */
 function wrapped(text: string): string[] {
   const indent = text.startsWith("- ") ? "  " : "";
   const lines = [""];

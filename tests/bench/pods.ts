@@ -1,14 +1,14 @@
-// Pods as large as real ones, about 8 kB of JSON each: what a chart renders, what admission and the scheduler add, and
-// what the kubelet says of them. Every pod is different, so that nothing can be shared.
+// Pods as large as real ones, about 8 kB of JSON each: what a chart renders, what admission and the
+// scheduler add, and the kubelet's status. Every pod is different, so that nothing can be shared.
 
-/** What the container `app` of each pod is at. */
+/** The state of the container `app` of a pod. */
 export type PodState = { readonly running: object } | {
   readonly waiting: { readonly reason: string; readonly message: string };
 };
 
 const RUNNING: PodState = { running: { startedAt: "2020-05-16T01:12:00Z" } };
 
-/** A pod of two containers; the first has that image and state. */
+/** Returns a pod of two containers; the first has this image and state. */
 export function realSizePod(index: number, image = `gcr.io/acme/service-${index}:1.4.2`, state = RUNNING): unknown {
   const name = `service-${index}-6d4cf56db6-${hash(index, 5)}`;
   const uid = [8, 4, 4, 4, 12].map((length) => hash(index, length)).join("-");
@@ -86,13 +86,13 @@ export function realSizePod(index: number, image = `gcr.io/acme/service-${index}
   };
 }
 
-/** The kubelet's answer with these pods, as bytes. */
+/** Returns a kubelet's answer with these pods, as bytes. */
 export function podListOf(pods: readonly unknown[]): Uint8Array<ArrayBuffer> {
   const items = pods.length === 0 ? null : pods;
   return new TextEncoder().encode(JSON.stringify({ kind: "PodList", apiVersion: "v1", metadata: {}, items }));
 }
 
-/** The answer of a node on which that many pods run, as bytes. */
+/** Returns a kubelet's answer with that many running pods, as bytes. */
 export function steadyNode(podCount: number): Uint8Array<ArrayBuffer> {
   return podListOf(Array.from({ length: podCount }, (_, index) => realSizePod(index)));
 }
@@ -158,7 +158,7 @@ function managedFields(manager: string): unknown {
   };
 }
 
-/** Hexadecimal digits that differ from pod to pod, the same in every run. */
+/** Returns hexadecimal digits that differ from pod to pod and are the same in every run. */
 function hash(seed: number, length: number): string {
   let digits = "";
   for (let state = seed * 2_654_435_761 >>> 0; digits.length < length;) {

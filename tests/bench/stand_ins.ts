@@ -1,5 +1,5 @@
-// What a measured Gilly meets when the real thing would cost more than Gilly itself: a kubelet that answers prepared
-// bytes, a service manager that notes what it is told, and the config that leads to them.
+// Fakes for measurements in which the real thing would cost more than Gilly itself: a kubelet that
+// answers prepared bytes, a service manager that counts messages, and the config that names them.
 
 import { stringify } from "@std/yaml";
 import { makeAuthority } from "../fakes/certificates.ts";
@@ -7,11 +7,11 @@ import { makeAuthority } from "../fakes/certificates.ts";
 /** A kubelet with a fixed answer, over TLS. */
 export interface FixedKubelet extends AsyncDisposable {
   readonly url: string;
-  /** PEM of the authority that its certificate comes from. */
+  /** PEM of the authority that signed its certificate. */
   readonly authorityPem: string;
   /** What it answers from now on. */
   answer: Uint8Array<ArrayBuffer>;
-  /** How many times it was asked. */
+  /** Number of requests so far. */
   requests: number;
 }
 
@@ -37,15 +37,15 @@ export function startFixedKubelet(answer: Uint8Array<ArrayBuffer>): FixedKubelet
 
 /** A service manager's side of the notify socket. */
 export interface ServiceManager extends Disposable {
-  /** What a service finds in its environment. */
+  /** The environment for the service. */
   readonly env: Record<string, string>;
   /** `performance.now()` of the first READY=1. */
   readonly ready: Promise<number>;
-  /** Messages so far. */
+  /** Number of messages so far. */
   messages: number;
 }
 
-/** Listens in `dir`, as systemd would for a unit of Type=notify. */
+/** Listens on a socket in `dir`, as systemd does for a unit with Type=notify. */
 export function startServiceManager(dir: string): ServiceManager {
   const socket = Deno.listenDatagram({ transport: "unixpacket", path: `${dir}/systemd.sock` });
   const ready = Promise.withResolvers<number>();
@@ -65,7 +65,9 @@ export function startServiceManager(dir: string): ServiceManager {
   return manager;
 }
 
-/** Writes a config in `dir` for that kubelet and Engine socket, with these keys beside them; returns its path. */
+/**
+ * Writes a config with these keys for that kubelet and Engine socket to `dir`; returns its path.
+ */
 export async function writeConfig(
   dir: string,
   kubelet: Pick<FixedKubelet, "url" | "authorityPem">,

@@ -1,4 +1,4 @@
-// How soon Gilly is ready after it was executed, as its service manager sees it.
+// How soon after its execution Gilly is ready, as seen by its service manager.
 
 import { startDockerEngine } from "../fakes/docker_engine.ts";
 import { GILLY, missingForBinary } from "../support/requirements.ts";

@@ -1,4 +1,5 @@
-// Many images at once through one mirror, beside the docker command pulling the same list, as many at a time.
+// Many images at once through one mirror, compared with docker pulls of the same list at the same
+// concurrency.
 
 import {
   missingPrograms,
@@ -45,7 +46,7 @@ export const storm: Measurement = {
     });
     const times = { docker: [] as number[], gilly: [] as number[] };
     for (let run = 0; run < (options.quick ? 3 : 5); run++) {
-      // Whoever is second finds warmer caches, so they take turns.
+      // The second one finds warmer caches, so they take turns.
       const order = run % 2 === 0 ? ["docker", "gilly"] as const : ["gilly", "docker"] as const;
       for (const who of order) {
         const seconds = who === "docker" ? await timeDocker(engine, images) : await timeGilly(config);

@@ -1,4 +1,5 @@
-// What a pod's owner feels: from the pod to its running container, on a real worker, beside what is possible at all.
+// The time from a pod to its running container on a real worker, compared with the best possible
+// time.
 
 import { delay } from "@std/async/delay";
 import { tagImage } from "../e2e/engine.ts";
@@ -11,24 +12,25 @@ import { followStarts, type Starts, wallClock } from "./engine_tap.ts";
 import { FailureWatch } from "./failure_watch.ts";
 import { type Aim, type Finding, fixed, type Measurement, median, quantile, type RunOptions } from "./measurement.ts";
 
-/** Seconds that the mirror takes for an image beyond what it takes anyway (about a tenth). */
+/** Extra seconds that the mirror takes for an image; it takes about 0.1 s anyway. */
 const PULLS = [0, 3, 8];
-/** The original's pause between two looks. */
+/** The original's seconds between two polls. */
 const ORIGINAL_PAUSE = 300;
 /**
- * After a failure the kubelet looks again 10 to 15 s later (pkg/kubelet/pod_workers.go: a back-off of 10 s with a jitter
- * of a half), by a clock that ticks every second; so what runs later than this missed the first look.
+ * A container that starts later than this after the failure missed the kubelet's first retry. The
+ * kubelet retries 10 to 15 s after a failure (pkg/kubelet/pod_workers.go: a back-off of 10 s with a
+ * jitter of a half), by a clock that ticks every second.
  */
 const FIRST_RETRY_SECONDS = 18;
 
-/** How a pod comes to its image, and from which registry its name is. */
+/** A way for a pod to get its image, and the registry in the image's name. */
 interface Way {
   readonly name: string;
   readonly registry: string;
   readonly pull: number;
 }
 
-/** The look that makes the kubelet report a failure is over by then, and the next one is far. */
+/** By then the sync that reported the failure is over, and the next one is still far off. */
 const LATER_MS = 1000;
 
 const WAYS: readonly Way[] = [
@@ -39,10 +41,12 @@ const WAYS: readonly Way[] = [
   ...PULLS.map((pull) => ({ name: `eager-${pull}`, registry: "quay.io", pull })),
 ];
 
-/** Seconds of one pod. */
+/** The times of one pod, in seconds. */
 interface Sample {
   readonly running: number;
-  /** From the pod to the kubelet's report that its image cannot be pulled; undefined when it never did. */
+  /**
+   * From the pod to the kubelet's report that its image cannot be pulled; undefined without one.
+   */
   readonly reported: number | undefined;
 }
 
@@ -65,7 +69,9 @@ export const timeToRunning: Measurement = {
   },
 };
 
-/** Serves blobs of `slow-N/...` only N seconds after their repository was first asked for. */
+/**
+ * Serves blobs of `slow-N/…` no sooner than N seconds after the first request to the repository.
+ */
 const askedAt = new Map<string, number>();
 const slowly: FaultyRegistry["fault"] = async ({ method, url }, forward) => {
   const [, repository, seconds, kind] = /\/v2\/(slow-(\d+)\/[^/]+)\/(manifests|blobs)\//.exec(url) ?? [];
@@ -92,7 +98,7 @@ async function measure(
   await using eager = await startGilly(worker, mirror, "eager", "quay.io");
   for (let round = 0; round < rounds; round++) {
     const pods = WAYS.flatMap((way) => Array.from({ length: podsPerRound }, (_, index) => ({ way, index })));
-    // Who comes after whom is left to chance.
+    // The order is random.
     pods.sort(() => Math.random() - 0.5);
     await Promise.all(pods.map(async ({ way, index }, place) => {
       await delay(PODS_APART_MS * place);
@@ -105,7 +111,7 @@ async function measure(
   return samples;
 }
 
-/** Far enough that one pod's start is no other's delay. */
+/** Far enough apart that one pod's start does not delay another's. */
 const PODS_APART_MS = 2500;
 
 async function runOne(worker: Worker, way: Way, index: number, starts: Starts, watch: FailureWatch): Promise<Sample> {
@@ -122,7 +128,10 @@ async function runOne(worker: Worker, way: Way, index: number, starts: Starts, w
   };
 }
 
-/** Puts every image where its way wants it. The oracle has its images under another name, and gives them theirs. */
+/**
+ * Puts every image where its way needs it. The oracles have their images under another name and tag
+ * them on failure.
+ */
 async function prepare(worker: Worker, count: number, say: RunOptions["say"]) {
   say("making images");
   const base = await busyboxLayer();
@@ -247,11 +256,14 @@ function runningTimes(samples: readonly Sample[]): number[] {
   return samples.map(({ running }) => running);
 }
 
-/** Median and 95th percentile of the sum of its parts, by chance drawn from the measured ones. */
+/**
+ * Returns median and 95th percentile of a model whose parts are drawn from the measured samples.
+ */
 function modelOfOriginal(oracle: readonly Sample[]): [number, number] {
   const drawn = Array.from({ length: 20_000 }, () => {
     const { running, reported = 0 } = oracle[Math.floor(Math.random() * oracle.length)]!;
-    // From the report to the next look, and on to the start, is what the oracle waited: a tag falls anywhere in it.
+    // The oracle waited from the report through the kubelet's retry to the start; the original's
+    // tag falls anywhere in that span.
     return reported + ORIGINAL_PAUSE * Math.random() + 0.1 + (running - reported) * Math.random();
   });
   return [median(drawn), quantile(drawn, 0.95)];

@@ -1,13 +1,13 @@
-// The contract of a runtime, on the stand-in Engine always and on a real Engine where there is one.
+// Runs the runtime contract on the fake Engine, and on a real Engine where there is one.
 import { missingForCurrentEngine, startCurrentEngine } from "../e2e/current_engine.ts";
 import { missingPrograms } from "../e2e/engine.ts";
 import { testIfPossible } from "../support/requirements.ts";
 import { fakeFixture, realFixture } from "./fixtures.ts";
 import { runtimeContract } from "./runtime_contract.ts";
 
-runtimeContract("DockerRuntime on the stand-in Engine, classic store,", () => fakeFixture("classic"));
+runtimeContract("DockerRuntime on the fake Engine, classic store,", () => fakeFixture("classic"));
 
-runtimeContract("DockerRuntime on the stand-in Engine, containerd store,", () => fakeFixture("containerd"));
+runtimeContract("DockerRuntime on the fake Engine, containerd store,", () => fakeFixture("containerd"));
 
 const missing = [...missingPrograms(), ...(Deno.uid() === 0 ? [] : ["root"])];
 runtimeContract(

@@ -1,4 +1,5 @@
-// The two runtimes that are held to the contract: the stand-in Engine, and a real one with a real registry behind it.
+// The two runtimes that the contract is tested on: the fake Engine, and a real one with a real
+// registry.
 import { DockerRuntime } from "../../lib/runtime/docker/client.ts";
 import {
   type ImageFile,
@@ -14,7 +15,7 @@ import type { RuntimeFixture } from "./runtime_contract.ts";
 
 const NO_PROGRESS_MS = 1000;
 
-/** DockerRuntime on the stand-in Engine. */
+/** Returns a DockerRuntime on the fake Engine. */
 export async function fakeFixture(imageStore: "classic" | "containerd"): Promise<RuntimeFixture> {
   const dir = await Deno.makeTempDir({ prefix: "gilly-contract-" });
   const socket = `${dir}/docker.sock`;
@@ -45,12 +46,15 @@ export async function fakeFixture(imageStore: "classic" | "containerd"): Promise
     async cleanup() {
       await engine.stop();
       await Deno.remove(dir, { recursive: true });
-      if (engine.unexpected.length > 0) throw new Error(`calls that nobody expected: ${engine.unexpected.join(", ")}`);
+      if (engine.unexpected.length > 0) throw new Error(`unexpected calls: ${engine.unexpected.join(", ")}`);
     },
   };
 }
 
-/** DockerRuntime on a real dockerd, the one on the PATH unless `start` brings another, with a real registry. */
+/**
+ * Returns a DockerRuntime on a real dockerd with a real registry; `start` starts the dockerd, by
+ * default the one in PATH.
+ */
 export async function realFixture(start = startEngine): Promise<RuntimeFixture> {
   const dir = await Deno.makeTempDir({ prefix: "gilly-contract-" });
   await using begun = new AsyncDisposableStack();
@@ -93,7 +97,7 @@ export async function realFixture(start = startEngine): Promise<RuntimeFixture> 
   };
 }
 
-/** A registry in front of another one, whose layers begin to arrive and then never go on. */
+/** Starts a proxy of a registry that sends the beginning of each large layer and then stalls. */
 function stallingProxy(target: string): { readonly host: string; close(): Promise<void> } {
   const abort = new AbortController();
   const server = Deno.serve(

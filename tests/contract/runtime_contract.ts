@@ -1,5 +1,5 @@
-// What every container runtime must do, in a few sentences; the stand-in and a real Engine are held to the same ones, so
-// that the stand-in cannot drift away from what it stands in for.
+// The contract of a container runtime, as a list of tests. The fake and a real Engine run the same
+// tests, so that the fake cannot drift from what it imitates.
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import type { RegistryAuth } from "../../lib/images/registry.ts";
 import { RuntimeError, type RuntimeErrorKind } from "../../lib/runtime/errors.ts";
@@ -11,31 +11,31 @@ export interface RuntimeFixture {
   /** An image that the mirror serves, and its digest there. */
   readonly served: string;
   readonly digest: string;
-  /** A name of the same repository that the mirror does not serve. */
+  /** A reference in the same repository that the mirror does not serve. */
   readonly missing: string;
-  /** A name at a registry that refuses connections. */
+  /** A reference at a registry that refuses connections. */
   readonly refused: string;
-  /** An image whose pull begins and then shows no further progress, for ever. */
+  /** An image whose pull begins and then makes no further progress. */
   readonly endless: string;
-  /** An image that is served to these credentials alone. */
+  /** An image that is served only with the credentials `auth`. */
   readonly guarded: string;
   readonly auth: RegistryAuth;
-  /** Milliseconds without progress after which the runtime gives a pull up. */
+  /** Milliseconds without progress after which the runtime gives up a pull. */
   readonly noProgressMs: number;
-  /** Takes a local name away, so that the next pull downloads. */
+  /** Removes a local name, so that the next pull downloads. */
   forget(reference: string): Promise<void>;
   stop(): Promise<void>;
   start(): Promise<void>;
   cleanup(): Promise<void>;
 }
 
-/** Registers the suite; `register` is Deno.test, or something that may leave it out. */
+/** Registers the suite with `register`, which is Deno.test or a function that may skip the test. */
 export function runtimeContract(
   name: string,
   setup: () => Promise<RuntimeFixture>,
   register: (name: string, fn: (t: Deno.TestContext) => Promise<void>) => void = (title, fn) => Deno.test(title, fn),
 ): void {
-  register(`${name} keeps the contract of a runtime`, async (t) => {
+  register(`${name} fulfills the runtime contract`, async (t) => {
     const fixture = await setup();
     try {
       for (const [sentence, check] of SENTENCES) await t.step(sentence, () => check(fixture));
@@ -49,7 +49,7 @@ export function runtimeContract(
 type Check = (fixture: RuntimeFixture) => Promise<void>;
 
 const SENTENCES: readonly (readonly [string, Check])[] = [
-  ["it says who it is", async ({ runtime }) => {
+  ["info identifies the runtime", async ({ runtime }) => {
     const info = await runtime.info(never());
     assert(info.name !== "" && info.version !== "" && info.version !== "unknown");
     assertMatch(info.apiVersion, /^1\.\d+$/);
@@ -60,7 +60,7 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
       assertEquals(await runtime.inspect(name, never()), undefined, name);
     }
   }],
-  ["resolve tells what a registry has, and leaves nothing behind", async ({ runtime, served, missing, digest }) => {
+  ["resolve returns the registry's digest and leaves nothing behind", async ({ runtime, served, missing, digest }) => {
     assertEquals(await runtime.resolve(served, { signal: never() }), { digest });
     assertEquals(await runtime.resolve(`${repositoryOf(served)}@${digest}`, { signal: never() }), { digest });
     assertEquals(await runtime.resolve(missing, { signal: never() }), undefined);
@@ -78,11 +78,11 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
     assertEquals(await runtime.resolve(missing, { signal: never(), auth }), undefined);
     await assertFails("rejected", "resolve", () => runtime.resolve("a//b:1", { signal: never() }));
   }],
-  ["a pulled reference resolves and has the digest that was told", async ({ runtime, served, digest }) => {
+  ["a pulled reference resolves and has the reported digest", async ({ runtime, served, digest }) => {
     const progress: PullProgress[] = [];
     const pulled = await runtime.pull(served, { signal: never(), onProgress: (step) => progress.push(step) });
     assertEquals(pulled.digest, digest);
-    // The containerd image store tells no size of a layer that came within a tenth of a second.
+    // The containerd image store reports no size for a layer that arrives within 0.1 s.
     const isQuiet = (await runtime.info(never())).canAliasDigest;
     assert(pulled.bytes > 0 || isQuiet);
     assert(progress.some(({ layer, status }) => /^[0-9a-f]{12}$/.test(layer) && status === "Pull complete"));
@@ -91,7 +91,7 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
     assert(image?.tags.includes(served));
     assert(image?.digests.includes(`${repositoryOf(served)}@${digest}`));
   }],
-  ["a pull of what is there downloads nothing", async ({ runtime, served, digest }) => {
+  ["a pull of an image that is present downloads nothing", async ({ runtime, served, digest }) => {
     assertEquals(await runtime.pull(served, { signal: never() }), { digest, bytes: 0 });
   }],
   ["an image is pulled and found by its digest", async ({ runtime, served, digest, forget }) => {
@@ -102,11 +102,11 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
     assertEquals(await runtime.inspect(served, never()), undefined);
     await forget(byDigest);
   }],
-  ["with a tag and a digest the digest is pulled", async ({ runtime, served, digest, forget }) => {
+  ["a reference with a tag and a digest is pulled by the digest", async ({ runtime, served, digest, forget }) => {
     assertEquals((await runtime.pull(`${repositoryOf(served)}:other@${digest}`, { signal: never() })).digest, digest);
     await forget(`${repositoryOf(served)}@${digest}`);
   }],
-  ["two pulls of one reference at once both succeed", async ({ runtime, served, digest }) => {
+  ["two concurrent pulls of one reference both succeed", async ({ runtime, served, digest }) => {
     const pulls = [served, served].map((reference) => runtime.pull(reference, { signal: never() }));
     assertEquals((await Promise.all(pulls)).map((pulled) => pulled.digest), [digest, digest]);
   }],
@@ -120,7 +120,7 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
     const reference = "registry.invalid/not-found/denied:404";
     await assertFails("registry-down", `pull ${reference}: `, () => runtime.pull(reference, { signal: never() }));
   }],
-  ["a registry that wants credentials is denied without them, and admits the right ones", async (fixture) => {
+  ["a registry that requires credentials is denied without them, and admits the right ones", async (fixture) => {
     const { runtime, guarded, auth } = fixture;
     await assertFails("denied", `pull ${guarded}: `, () => runtime.pull(guarded, { signal: never() }));
     const wrong = { username: "alice", password: "not-the-password" };
@@ -140,13 +140,13 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
     assertEquals(image?.id, (await runtime.inspect(served, never()))?.id);
     assert(image?.tags.includes("gcr.io/sgryczan/ansible-runner:0.0.0") && image.tags.includes(served));
   }],
-  ["a digest gets another name with a tag exactly where it says so", async ({ runtime, served, digest }) => {
+  ["a tag makes a digest resolve exactly if canAliasDigest says so", async ({ runtime, served, digest }) => {
     const { id } = (await runtime.inspect(served, never()))!;
     await runtime.tag(id, { name: "gcr.io/sgryczan/by-digest", tag: "gilly" }, never());
     const aliased = await runtime.inspect(`gcr.io/sgryczan/by-digest@${digest}`, never());
     assertEquals(aliased?.id, (await runtime.info(never())).canAliasDigest ? id : undefined);
   }],
-  ["every spelling of a Docker Hub name finds it", async ({ runtime, served }) => {
+  ["every spelling of a Docker Hub name finds the image", async ({ runtime, served }) => {
     await runtime.tag(served, { name: "docker.io/library/nginx", tag: "1" }, never());
     for (const spelling of ["nginx:1", "library/nginx:1", "docker.io/nginx:1", "index.docker.io/library/nginx:1"]) {
       assert((await runtime.inspect(spelling, never()))?.tags.includes("nginx:1"), spelling);
@@ -156,12 +156,12 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
     const tagging = () => runtime.tag("gcr.io/nobody/nothing:1", { name: "gcr.io/a/b", tag: "1" }, never());
     await assertFails("not-found", "tag gcr.io/nobody/nothing:1 as gcr.io/a/b:1: ", tagging);
   }],
-  ["a tag with a name that is none is rejected", async ({ runtime, served }) => {
+  ["a tag with an invalid name is rejected", async ({ runtime, served }) => {
     for (const [name, tag] of [["", "1"], ["gcr.io/a/b", ""], ["gcr.io/UPPER", "1"], ["gcr.io/a/b", "a b"]] as const) {
       await assertFails("rejected", "tag ", () => runtime.tag(served, { name, tag }, never()));
     }
   }],
-  ["an odd name is rejected and reaches no other endpoint", async ({ runtime }) => {
+  ["an invalid name is rejected and reaches no other endpoint", async ({ runtime }) => {
     const odd = ["", "/", "a//b:1", "/a:1", "a/:1/", "..", "../info", "a/../../info", "./a:1", "a b:1", "a:1\n", "ä:1"];
     for (const name of [...odd, "gcr.io/UPPER:1", "x".repeat(5000)]) {
       await assertFails("rejected", "inspect", () => runtime.inspect(name, never()));
@@ -173,21 +173,21 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
     await assertFails("stalled", `pull ${endless}: no progress for ${noProgressMs / 1000} s`, pulling);
     assert(progress.length > 0);
   }],
-  ["a pull can be aborted, and leaves no name behind", async ({ runtime, endless }) => {
+  ["an aborted pull leaves no name behind", async ({ runtime, endless }) => {
     const stop = new AbortController();
     const reason = new Error("asked to stop");
     const pulling = runtime.pull(endless, { signal: stop.signal, onProgress: () => stop.abort(reason) });
     assertEquals(await assertRejects(() => pulling, Error), reason);
     assertEquals(await runtime.inspect(endless, never()), undefined);
   }],
-  ["a signal that is aborted already throws its reason", async ({ runtime, served }) => {
+  ["a call with an aborted signal throws the signal's reason", async ({ runtime, served }) => {
     const reason = new Error("too late");
     const signal = AbortSignal.abort(reason);
     assertEquals(await assertRejects(() => runtime.inspect(served, signal), Error), reason);
     assertEquals(await assertRejects(() => runtime.pull(served, { signal }), Error), reason);
     assertEquals(await assertRejects(() => runtime.info(signal), Error), reason);
   }],
-  ["a name that goes away is an event, and the stream ends with the signal", async ({ runtime, served, forget }) => {
+  ["removing a name is an event, and the event stream ends with the signal", async ({ runtime, served, forget }) => {
     await runtime.pull(served, { signal: never() });
     const stop = new AbortController();
     const opened = Promise.withResolvers<void>();
@@ -201,7 +201,7 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
     await ending;
     await runtime.pull(served, { signal: never() });
   }],
-  ["while it is down calls are unreachable, and afterwards they work again", async (fixture) => {
+  ["calls are unreachable while the Engine is down, and work again afterward", async (fixture) => {
     const { runtime, served } = fixture;
     const before = await runtime.inspect(served, never());
     const opened = Promise.withResolvers<void>();
@@ -216,14 +216,16 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
     assertEquals((await runtime.inspect(served, never()))?.id, before?.id);
     await runtime.tag(served, { name: "gcr.io/after/restart", tag: "1" }, never());
   }],
-  ["once closed, calls are unreachable", async ({ runtime, served }) => {
+  ["calls are unreachable after close", async ({ runtime, served }) => {
     runtime.close();
     await assertFails("unreachable", `inspect ${served}: `, () => runtime.inspect(served, never()));
     runtime.close();
   }],
 ];
 
-/** Fails unless the call throws a RuntimeError of that kind whose message begins with `beginning`. */
+/**
+ * Asserts that the call throws a RuntimeError of that kind whose message begins with `beginning`.
+ */
 async function assertFails(
   kind: RuntimeErrorKind,
   beginning: string,

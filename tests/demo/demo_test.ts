@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 
-Deno.test("the demo shows every pod that can be repaired run, and ends with 0", async () => {
+Deno.test("in the demo every repairable pod ends up running, and the exit code is 0", async () => {
   const main = new URL("main.ts", import.meta.url).pathname;
   const command = new Deno.Command(Deno.execPath(), { args: ["run", "--allow-all", main] });
   const { code, stdout, stderr } = await command.output();
@@ -14,7 +14,7 @@ Deno.test("the demo shows every pod that can be repaired run, and ends with 0", 
   assertMatch(after, / registry\.example\/legacy\/report:7 \(expected: no rule\)$/m);
 
   assertEquals(text.split("\n").filter((line) => line.length > 80), []);
-  // Folded between words: put together again, the journal has every word whole.
+  // Lines are folded between words only: unfolded, the journal has every word complete.
   const journal = text.slice(text.indexOf("Gilly's journal"), text.lastIndexOf("After"));
   const whole = journal.replace(/\n {6}/g, " ");
   assertStringIncludes(

@@ -1,5 +1,6 @@
-// Shows Gilly repair a worker that cannot reach gcr.io, quay.io and k8s.gcr.io: `deno task demo`. Needs no cluster, no
-// Docker and no network; ends with 0 when every pod that can be repaired runs.
+// `deno task demo`: shows Gilly repairing a worker that cannot reach gcr.io, quay.io and
+// k8s.gcr.io. Needs no cluster, no Docker and no network; exits with 0 if every repairable pod
+// runs.
 
 import { delay } from "@std/async/delay";
 import { tableLines } from "../../lib/support/table.ts";
@@ -11,12 +12,12 @@ import { startWorker, UNREPAIRABLE } from "./worker.ts";
 
 /** How long Gilly may take before the demo gives up. */
 const PATIENCE_MS = 15_000;
-/** Between two syncs of the stand-in kubelet; a real one looks again every ten to fifteen seconds. */
+/** Time between two syncs of the fake kubelet; a real one retries every 10 to 15 seconds. */
 const SYNC_MS = 500;
 
-/** Columns of the narrowest terminal that the demo is for. */
+/** Columns of the narrowest terminal that the demo supports. */
 const WIDTH = 80;
-/** What stands before a line, and before those that go on with it. */
+/** The indentation of a line, and of its continuation lines. */
 const INDENT = "  ";
 const HANGING = "      ";
 
@@ -35,7 +36,7 @@ try {
 
 async function show(worker: FakeNode): Promise<number> {
   print(`Before\n\n${pods(worker)}\nGilly's journal\n\n`);
-  // A pod runs as soon as its image has its name; the journal says so a moment later.
+  // A pod runs as soon as its image is tagged; the journal reports the repair a moment later.
   const untold = new Set(waiting(worker).map(({ image }) => `repaired ${image} `)).add(
     `cannot repair ${UNREPAIRABLE} `,
   );
@@ -57,10 +58,13 @@ async function show(worker: FakeNode): Promise<number> {
 function misbehavior(code: number, worker: FakeNode): string | undefined {
   if (code !== 0) return `Gilly ended with exit code ${code} when it was asked to stop.`;
   const [call] = worker.engine.unexpected;
-  return call && `Gilly made a call that is not its business: ${call}.`;
+  return call && `Gilly made an unexpected call: ${call}.`;
 }
 
-/** Lets the kubelet look again until all is well; answers what is not, once patience or Gilly has come to an end. */
+/**
+ * Syncs the kubelet until every repairable pod runs and the journal has reported it. Returns the
+ * problem if the time is up, Gilly ends or the demo is interrupted first.
+ */
 async function watch(worker: FakeNode, gilly: Gilly, untold: ReadonlySet<string>) {
   let code: number | undefined;
   const ended = gilly.ended().then((status) => void (code = status));
@@ -73,7 +77,9 @@ async function watch(worker: FakeNode, gilly: Gilly, untold: ReadonlySet<string>
     if (waiting(worker).length === 0 && untold.size === 0) return undefined;
   }
   const left = waiting(worker).map(({ namespace, pod, container }) => `${container} of ${namespace}/${pod}`);
-  const what = left.length > 0 ? `these still wait: ${left.join(", ")}` : `nobody said: ${[...untold].join(", ")}`;
+  const what = left.length > 0
+    ? `these still wait: ${left.join(", ")}`
+    : `the journal lacks: ${[...untold].join(", ")}`;
   return `after ${PATIENCE_MS / 1000} s ${what}.`;
 }
 
@@ -92,7 +98,7 @@ function pods(worker: FakeNode, noteOnUnrepairable = ""): string {
   return tableLines(sheet, WIDTH - INDENT.length).map((line) => `${INDENT}${line}\n`).join("");
 }
 
-/** A line of the journal, folded between words. */
+/** Folds a line of the journal between words. */
 function folded(line: string): string {
   const [first = "", ...rest] = wrap(line, WIDTH - HANGING.length);
   return [INDENT + first, ...rest.map((part) => HANGING + part)].map((part) => `${part}\n`).join("");

@@ -1,5 +1,5 @@
-// A worker under the BigTop, in one process: a kubelet whose pods cannot pull, a Docker Engine that only reaches the
-// company mirror, and the files with which Gilly is set up there. It does not run Gilly.
+// The demo's worker, in one process: a kubelet whose pods cannot pull, a Docker Engine that reaches
+// only the company mirror, and Gilly's files. It does not run Gilly.
 
 import { fakeImage } from "../fakes/docker_engine.ts";
 import type { PodDescription } from "../fakes/kubelet_pods.ts";
@@ -8,7 +8,7 @@ import { type FakeNode, startNode } from "../fakes/node.ts";
 const MIRROR = "docker.repo.eng.netapp.com";
 const PRESENT = `${MIRROR}/shop/metrics:1.9`;
 
-/** The one image that no rule maps. Its container is expected to go on waiting. */
+/** The only image that no rule maps; its container is expected to keep waiting. */
 export const UNREPAIRABLE = "registry.example/legacy/report:7";
 
 const PODS: readonly PodDescription[] = [
@@ -35,7 +35,7 @@ const PODS: readonly PodDescription[] = [
   { name: "report", namespace: "legacy", containers: [{ name: "report", image: UNREPAIRABLE }] },
 ];
 
-// The origins are not listed, so their names cannot be resolved.
+// The origins are not listed, so their names do not resolve.
 const MIRRORED = {
   "sgryczan/ansible-runner:0.0.0": fakeImage("ansible-runner", [2_800_000, 41_000_000]),
   "platform/observability/node-probe:v1.4.2": fakeImage("node-probe", [2_800_000, 9_300_000]),
@@ -52,7 +52,7 @@ poll:
   interval: 1s
 `;
 
-/** Starts the worker and lets its pods fail. Everything it writes is in one temporary folder. */
+/** Starts the worker and lets its pods fail. It writes only to one temporary folder. */
 export async function startWorker(): Promise<FakeNode> {
   return await startNode({
     pods: PODS,

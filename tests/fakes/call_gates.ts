@@ -1,17 +1,17 @@
-// Holds single calls to a stand-in: before they are answered, or when all is done and only the answer is
-// still owed. A hook point for every step of whoever calls.
+// Holds single calls to a fake: before the call is handled, or after it is handled and before the
+// answer is sent.
 
 /** A call that is held until released. */
 export interface Gate {
-  /** Resolves when a call has come to the gate. */
+  /** Resolves when a call has reached the gate. */
   readonly reached: Promise<void>;
   release(): void;
 }
 
-/** `before`: nothing was done yet; `after`: it was done, and the caller has not heard of it. */
+/** `before`: the call is not yet handled; `after`: it is handled, but not yet answered. */
 export type GateSide = "before" | "after";
 
-/** The gates of one stand-in. */
+/** The gates of one fake. */
 export class CallGates<Call> {
   readonly #gates = new Set<{
     readonly side: GateSide;
@@ -20,7 +20,7 @@ export class CallGates<Call> {
     readonly open: Promise<void>;
   }>();
 
-  /** Holds every call that `matches`, on that side, until released. */
+  /** Holds every call that `matches` accepts, on that side, until released. */
   hold(side: GateSide, matches: (call: Call) => boolean): Gate {
     const reached = Promise.withResolvers<void>();
     const open = Promise.withResolvers<void>();

@@ -1,5 +1,5 @@
-// Makes X.509 certificates on the spot: an authority, and P-256 server and client certificates signed by it (RFC 5280).
-// For tests only: keys live in memory and nothing guards them.
+// Makes X.509 certificates (RFC 5280): an authority, and P-256 server and client certificates that
+// it signs. For tests only: the keys are unprotected in memory.
 
 import { Buffer } from "node:buffer";
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
@@ -23,7 +23,7 @@ export interface IssuedCertificate {
   readonly keyPem: string;
 }
 
-/** When a certificate counts; by default from an hour ago for a day. */
+/** When a certificate is valid; by default from an hour ago until 24 hours from now. */
 export interface Validity {
   readonly notBefore?: Date | undefined;
   readonly notAfter?: Date | undefined;
@@ -43,11 +43,14 @@ export interface ClientCertificateOptions extends Validity {
 /** A certificate authority that signs with its own P-256 key. */
 export interface Authority {
   readonly certificatePem: string;
-  /** Its own key (PKCS #8), for whoever signs in its place. */
+  /** The authority's own key (PKCS #8, PEM), so that a test can sign in its place. */
   readonly keyPem: string;
-  /** A certificate for serverAuth whose alternative names are the given ones; its common name is the first of them. */
+  /**
+   * Issues a certificate for serverAuth with the given alternative names; the first of them is also
+   * the common name.
+   */
   issueServer(options: ServerCertificateOptions): IssuedCertificate;
-  /** A certificate for clientAuth. */
+  /** Issues a certificate for clientAuth. */
   issueClient(options: ClientCertificateOptions): IssuedCertificate;
 }
 
@@ -70,7 +73,7 @@ const SIGNATURE_ALGORITHM = sequence(objectIdentifier(OID.ecdsaWithSha256));
 const DIGITAL_SIGNATURE = bitString(Uint8Array.of(0b1000_0000), 7);
 const CERTIFICATE_AND_CRL_SIGN = bitString(Uint8Array.of(0b0000_0110), 1);
 
-/** A new authority with that common name, valid from an hour ago for ten years. */
+/** Returns a new authority with that common name, valid from an hour ago for ten years. */
 export function makeAuthority(name: string): Authority {
   const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const issuer = { name: distinguishedName({ commonName: name }), key: keys.privateKey };
@@ -114,7 +117,7 @@ interface CertificateParts {
 function makeCertificate({ issuer, subject, publicKey, extensions, validity }: CertificateParts): string {
   const hourAgo = Date.now() - HOUR_MS;
   const notAfter = validity.notAfter ?? new Date(Date.now() + 24 * HOUR_MS);
-  // An end in the past moves the beginning too: a certificate that expired was valid once.
+  // An end in the past moves the beginning too, so that an expired certificate was once valid.
   const notBefore = validity.notBefore ?? new Date(Math.min(hourAgo, notAfter.getTime() - HOUR_MS));
   const signedPart = sequence(
     encode(0xa0, integer(Uint8Array.of(2))),

@@ -1,8 +1,8 @@
-// Clocks for tests: they stand still, or show what they are told.
+// A clock for tests that stands still.
 
 import type { Clock } from "../../lib/support/clock.ts";
 
-/** A clock that stands at this time, on the wall too unless another is given there. */
+/** Returns a clock that stands still at `now`; its wall time is `wallAhead` milliseconds later. */
 export function clockAt(now: number, wallAhead = 0): Clock {
   return { now: () => now, wallTime: (at = now) => at + wallAhead };
 }

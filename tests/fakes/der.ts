@@ -1,5 +1,4 @@
-// The part of ASN.1 DER that X.509 certificates need, written (ITU-T X.690).
-// It knows no certificate.
+// Encodes the part of ASN.1 DER (ITU-T X.690) that X.509 certificates need.
 
 /** Tags of the universal class that certificates use. */
 export const TAG = {
@@ -15,10 +14,10 @@ export const TAG = {
   generalizedTime: 0x18,
 } as const;
 
-/** Bytes that own their buffer, as the platform's crypto wants them. */
+/** Bytes that own their buffer, as the platform's crypto requires. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-/** The parts one after the other, in a buffer of its own. */
+/** Concatenates the parts into a new buffer. */
 export function concat(...parts: readonly Uint8Array[]): Bytes {
   const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
   let offset = 0;
@@ -34,7 +33,7 @@ export function uint(width: number, value: number): Bytes {
   return Uint8Array.from({ length: width }, (_, index) => Math.floor(value / 2 ** (8 * (width - 1 - index))) & 0xff);
 }
 
-/** Any value by its tag; a constructed one is made of its parts. */
+/** Encodes a value with its tag and length; the content is the concatenated parts. */
 export function encode(tag: number, ...parts: readonly Uint8Array[]): Bytes {
   const content = concat(...parts);
   if (content.length < 0x80) return concat(Uint8Array.of(tag, content.length), content);
@@ -52,7 +51,7 @@ export function integer(magnitude: Uint8Array): Bytes {
   return encode(TAG.integer, magnitude[0]! >= 0x80 ? Uint8Array.of(0) : Uint8Array.of(), magnitude);
 }
 
-/** BIT STRING; `unusedBits` of the last byte do not count. */
+/** BIT STRING; the lowest `unusedBits` bits of the last byte are not part of it. */
 export function bitString(bits: Uint8Array, unusedBits = 0): Bytes {
   return encode(TAG.bitString, Uint8Array.of(unusedBits), bits);
 }
@@ -68,7 +67,7 @@ export function utf8String(text: string): Bytes {
   return encode(TAG.utf8String, new TextEncoder().encode(text));
 }
 
-/** UTCTime up to 2049, GeneralizedTime from then on, as RFC 5280 wants it; whole seconds. */
+/** UTCTime through 2049, GeneralizedTime after that, as RFC 5280 requires; in whole seconds. */
 export function time(date: Date): Bytes {
   const digits = date.toISOString().replace(/\.\d+/, "").replace(/[-:T]/g, "");
   const early = date.getUTCFullYear() < 2050;

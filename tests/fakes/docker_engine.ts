@@ -1,5 +1,6 @@
-// A strict stand-in for a Docker Engine on a unix socket, with registries that it pulls from. It keeps a journal of every
-// call and answers 404 to any it was not told to expect. Wordings and statuses are those of Engine 20.10.
+// A strict fake of a Docker Engine on a Unix socket, with registries that it pulls from. It records
+// calls in a journal and answers 404 to a call that no route expects. Messages and statuses are
+// those of Engine 20.10.
 import { CallGates } from "./call_gates.ts";
 import { type EngineBuild, infoOf, inspectAnswer, tagAnswer, versionRefusal } from "./engine_answers.ts";
 import { EventStreams } from "./engine_events.ts";
@@ -12,42 +13,44 @@ export type { FakeRegistry, RegistryState } from "./registries.ts";
 /** One call as it arrived. */
 export interface EngineCall {
   readonly method: string;
-  /** Path without the version, percent-decoding undone. */
+  /** Path without the version, percent-decoded. */
   readonly path: string;
   /** Version in the path, such as `1.41`; empty without one. */
   readonly version: string;
   readonly query: Readonly<Record<string, string>>;
   readonly headers: Readonly<Record<string, string>>;
-  /** Status of the answer once it was given. */
+  /** Status of the answer; unset until there is one. */
   status?: number;
-  /** How it ended: the answer was sent completely, or the client left before. */
+  /** How the call ended: with a complete answer, or cut off by the client or the Engine. */
   ended?: "complete" | "aborted";
 }
 
-/** Where a pull can be held: before anything is answered, within the layers, or before the final status. */
+/** Where a pull can be held: before the answer, before the layers, or before the final status. */
 export type HoldPoint = "headers" | "layers" | "end";
 
-/** A pull that is held at its point until released. */
+/** Holds pulls at a point until released. */
 export interface Hold {
-  /** Resolves when a pull has come to the point. */
+  /** Resolves when a pull has reached the point. */
   readonly reached: Promise<void>;
   release(): void;
 }
 
-/** Options of the stand-in, with those of Engine 20.10 as defaults. */
+/** Options of the fake; the defaults are those of Engine 20.10. */
 export interface FakeEngineOptions extends EngineBuild {
   readonly socket: string;
   readonly registries?: Record<string, FakeRegistry>;
-  /** Milliseconds between two lines of a slow registry; 20 when left out. */
+  /** Milliseconds between two lines of a slow registry; 20 by default. */
   readonly stepMs?: number;
-  /** Newest calls that the journal keeps; 10000 when left out. */
+  /** Number of calls that the journal keeps, the newest ones; 10000 by default. */
   readonly journalLimit?: number;
 }
 
-/** Answers a call in place of the Engine, for faults and further routes; undefined lets the Engine answer. */
+/**
+ * Answers a call in place of the Engine, for faults and extra routes; undefined leaves it alone.
+ */
 export type Intercept = (call: EngineCall, request: Request) => Response | undefined | Promise<Response | undefined>;
 
-/** Starts a stand-in that listens on `socket`. */
+/** Starts a fake Engine that listens on `socket`. */
 export async function startDockerEngine(options: FakeEngineOptions): Promise<FakeDockerEngine> {
   const engine = new FakeDockerEngine(options);
   await engine.start();
@@ -56,25 +59,28 @@ export async function startDockerEngine(options: FakeEngineOptions): Promise<Fak
 
 const VERSIONED = /^\/v(\d+\.\d+)(\/.*)$/;
 
-/** The stand-in; made by startDockerEngine. */
+/** The fake Engine; made by startDockerEngine. */
 export class FakeDockerEngine {
   readonly socket: string;
-  /** host -> registry. A host that is not here cannot be resolved. Mutable while running. */
+  /** host -> registry. The name of any other host does not resolve. Mutable while running. */
   readonly registries: Record<string, FakeRegistry>;
-  /** Calls in the order of their arrival. */
+  /** The calls, in order of arrival. */
   readonly journal: EngineCall[] = [];
-  /** Calls that no route expected, as `METHOD /path?query`. A test that is well ends with none. */
+  /** Calls that no route expected, as `METHOD /path?query`; normally empty at the end of a test. */
   readonly unexpected: string[] = [];
-  /** Number of all calls since the start, also of those that have left the journal. */
+  /** Number of calls since the start, including those no longer in the journal. */
   calls = 0;
-  /** Whoever follows the events; tests may tell more. */
+  /** The event streams of the clients; tests may send events too. */
   readonly events = new EventStreams();
-  /** The most pulls that ever ran at once. */
+  /** The highest number of pulls that ran at once. */
   mostPulling = 0;
   intercept: Intercept | undefined;
-  /** Sees every call as it arrives, which waits for what this returns; `ended` resolves with the call's end. */
+  /**
+   * Called with every call as it arrives; the answer waits until the returned promise resolves.
+   * `ended` resolves when the call ends.
+   */
   watch: ((call: EngineCall, ended: Promise<void>) => Promise<void>) | undefined;
-  /** Where any call can be held; pulls also by `hold`, at points of their own. */
+  /** Hold any call; `hold` also holds pulls at points of their own. */
   readonly gates = new CallGates<EngineCall>();
 
   #options: FakeEngineOptions;
@@ -94,9 +100,12 @@ export class FakeDockerEngine {
     this.#store = new ImageStore(options.imageStore ?? "classic");
   }
 
-  /** Starts it again on the same socket with the same images; `changes` make it another Engine version. */
+  /**
+   * Starts the Engine, also after `stop`, on the same socket with the same images; `changes` turn
+   * it into another version.
+   */
   async start(changes: Pick<FakeEngineOptions, "apiVersion" | "minApiVersion" | "version"> = {}): Promise<void> {
-    if (this.#server !== undefined) throw new Error("the stand-in Engine runs already");
+    if (this.#server !== undefined) throw new Error("the fake Engine is already running");
     this.#options = { ...this.#options, ...changes };
     await Deno.remove(this.socket).catch(() => {});
     const abort = new AbortController();
@@ -109,7 +118,10 @@ export class FakeDockerEngine {
     await listening.promise;
   }
 
-  /** Ends it as a crash would: every open call breaks off. Its images stay for the next start. */
+  /**
+   * Stops the Engine as a crash would: it cuts off every open call. The images stay for the next
+   * start.
+   */
   async stop(): Promise<void> {
     const server = this.#server;
     if (server === undefined) return;
@@ -119,29 +131,32 @@ export class FakeDockerEngine {
     await Deno.remove(this.socket).catch(() => {});
   }
 
-  /** True when the reference resolves, as GET /images/{name}/json would say. */
+  /** Reports whether the reference resolves, as GET /images/{name}/json would. */
   has(reference: string): boolean {
     return this.#store.resolve(reference) !== undefined;
   }
 
-  /** Id of the image a reference resolves to. */
+  /** Returns the id of the image that a reference resolves to, or undefined. */
   idOf(reference: string): string | undefined {
     return this.#store.inspect(reference)?.Id;
   }
 
-  /** Puts an image under a name, without a registry. */
+  /** Adds an image under a name, without a registry. */
   import(reference: string, image: FakeImage): void {
     this.#store.addTag(parsed(reference), image);
   }
 
-  /** Takes a name away, and the image with its last name, as the kubelet's garbage collection does. */
+  /**
+   * Removes a name, and the image along with its last name, as the kubelet's garbage collection
+   * does.
+   */
   remove(reference: string): void {
     this.#store.remove(parsed(reference));
     this.events.tell({ Type: "image", Action: "untag", Actor: { ID: reference, Attributes: { name: reference } } });
     if (this.#store.size === 0) this.#layers.clear();
   }
 
-  /** Holds the pulls of `reference`, or of every image, at a point until released. */
+  /** Holds the pulls of `reference`, or of every image without one, at a point until released. */
   hold(at: HoldPoint, reference?: string): Hold {
     const reached = Promise.withResolvers<void>();
     const gate = Promise.withResolvers<void>();
@@ -168,12 +183,12 @@ export class FakeDockerEngine {
     return promise;
   }
 
-  /** Number of pulls that run now. */
+  /** Number of pulls that are running. */
   get pulling(): number {
     return this.#pulling.size;
   }
 
-  /** Pulls in the journal, as the references that were asked for. */
+  /** Returns the requested references of the pulls in the journal. */
   pulls(): string[] {
     return this.journal.filter((call) => call.path === "/images/create").map((call) =>
       joined(call.query.fromImage ?? "", call.query.tag ?? "")
@@ -271,7 +286,7 @@ export class FakeDockerEngine {
     if (reference === undefined) return message(400, "invalid reference format");
     if (reference.tag === undefined && reference.digest === undefined) {
       this.unexpected.push(`pull of every tag of ${text}`);
-      return message(500, "the stand-in Engine does not pull whole repositories");
+      return message(500, "the fake Engine does not pull complete repositories");
     }
     this.#pulling.add(call);
     this.mostPulling = Math.max(this.mostPulling, this.pulling);

@@ -1,4 +1,4 @@
-// The stand-in Engine itself: what it stands in for beyond the contract, and that it is strict.
+// The fake Engine itself: what it imitates beyond the runtime contract, and that it is strict.
 import { assert, assertEquals } from "@std/assert";
 import { type FakeDockerEngine, type FakeEngineOptions, fakeImage, startDockerEngine } from "./docker_engine.ts";
 import { familiarName, parseFakeReference } from "./image_store.ts";
@@ -32,7 +32,7 @@ function engineTest(
   });
 }
 
-engineTest("a route that nobody expected is answered with 404 and remembered", async (engine, call) => {
+engineTest("an unexpected route is answered with 404 and recorded", async (engine, call) => {
   const odd = [
     ["DELETE", "/v1.41/images/a/b:1"],
     ["GET", "/v1.41/images/json"],
@@ -49,7 +49,7 @@ engineTest("a route that nobody expected is answered with 404 and remembered", a
   assertEquals(engine.unexpected.length, odd.length);
 });
 
-engineTest("on a classic store a digest belongs to the repository that it was pulled from", async (engine, call) => {
+engineTest("in a classic store a digest belongs to the repository that it was pulled from", async (engine, call) => {
   await call("POST", `/v1.41/images/create?fromImage=m.example/a/b&tag=${IMAGE.digest}`);
   await call("POST", `/v1.41/images/m.example/a/b@${IMAGE.digest}/tag?repo=gcr.io/a/b&tag=1`);
   assert(engine.has("gcr.io/a/b:1") && engine.has(IMAGE.id) && engine.has(`m.example/a/b@${IMAGE.digest}`));
@@ -59,7 +59,7 @@ engineTest("on a classic store a digest belongs to the repository that it was pu
   assertEquals(engine.idOf("gcr.io/a/b:1"), IMAGE.id);
 }, { imageStore: "classic" });
 
-engineTest("on a containerd store any name of a repository answers for its digest", async (engine, call) => {
+engineTest("in a containerd store a digest resolves through any name of its repository", async (engine, call) => {
   await call("POST", `/v1.41/images/create?fromImage=m.example/a/b&tag=${IMAGE.digest}`);
   await call("POST", `/v1.41/images/m.example/a/b@${IMAGE.digest}/tag?repo=gcr.io/a/b&tag=gilly`);
   assert(engine.has(`gcr.io/a/b@${IMAGE.digest}`) && engine.has(`gcr.io/a/b:5@${IMAGE.digest}`));
@@ -69,7 +69,7 @@ engineTest("on a containerd store any name of a repository answers for its diges
   assert(!engine.has(`gcr.io/a/b@${IMAGE.digest}`));
 }, { imageStore: "containerd" });
 
-engineTest("a tag that moved in the registry moves here, and its alias stays", async (engine, call) => {
+engineTest("a pull moves a tag that moved in the registry, and its alias stays", async (engine, call) => {
   const pull = () => call("POST", "/v1.41/images/create?fromImage=m.example/a/b&tag=1");
   assert((await pull()).text.includes("Downloaded newer image for m.example/a/b:1"));
   await call("POST", "/v1.41/images/m.example/a/b:1/tag?repo=gcr.io/a/b&tag=1");
@@ -82,7 +82,7 @@ engineTest("a tag that moved in the registry moves here, and its alias stays", a
 });
 
 engineTest(
-  "the last name takes the image with it, and the last tag of a repository its digests",
+  "removing the last name removes the image, and the last tag of a repository its digests",
   async (engine, call) => {
     await call("POST", "/v1.41/images/create?fromImage=m.example/a/b&tag=1");
     engine.import("gcr.io/a/b:1", IMAGE);
@@ -93,14 +93,14 @@ engineTest(
   },
 );
 
-engineTest("a bare beginning of an id is taken for a name, as Docker does", async (engine, call) => {
+engineTest("a bare prefix of an id resolves, as in Docker", async (engine, call) => {
   engine.import("gcr.io/a/b:1", IMAGE);
   const beginning = IMAGE.id.slice("sha256:".length, "sha256:".length + 1);
   assertEquals((await call("GET", `/v1.41/images/${beginning}/json`)).status, 200);
   assertEquals((await call("GET", `/v1.41/images/${beginning}:latest/json`)).status, 404);
 });
 
-engineTest("a pull can be held, seen and let go, and calls are waited for", async (engine, call) => {
+engineTest("a pull can be held and released, and a test can wait for calls", async (engine, call) => {
   const hold = engine.hold("layers", "m.example/a/b:1");
   const other = call("POST", "/v1.41/images/create?fromImage=m.example/a/c&tag=1");
   const held = call("POST", "/v1.41/images/create?fromImage=m.example/a/b&tag=1");
@@ -115,7 +115,7 @@ engineTest("a pull can be held, seen and let go, and calls are waited for", asyn
   assertEquals(engine.pulls().sort(), ["m.example/a/b:1", "m.example/a/c:1"]);
 });
 
-Deno.test("names are normalized as Docker does", () => {
+Deno.test("names are normalized as in Docker", () => {
   const names = [
     ["nginx", "docker.io/library/nginx", "nginx"],
     ["library/nginx:1", "docker.io/library/nginx", "nginx"],

@@ -1,9 +1,10 @@
-// What the stand-in Engine answers to calls that are answered at once. Wordings and statuses are those of Engine 20.10.
+// The fake Engine's answers to calls that it answers at once. Messages and statuses are those of
+// Engine 20.10.
 
 import { type ImageStore, parseFakeReference } from "./image_store.ts";
 import { message } from "./registries.ts";
 
-/** Which Engine it is. */
+/** The Engine to imitate. */
 export interface EngineBuild {
   readonly imageStore?: "classic" | "containerd";
   readonly apiVersion?: string;
@@ -11,7 +12,7 @@ export interface EngineBuild {
   readonly version?: string;
 }
 
-/** The answer to a path of a version that this build does not speak, or undefined. */
+/** Returns the refusal of an API version that this build does not speak, or undefined. */
 export function versionRefusal(build: EngineBuild, version: string): Response | undefined {
   const { apiVersion = "1.41", minApiVersion = "1.12" } = build;
   const minor = (text: string) => Number(text.split(".")[1]);

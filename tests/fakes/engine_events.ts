@@ -1,4 +1,4 @@
-// The event stream of the stand-in Docker Engine: whoever asks hears what happens from then on.
+// The event stream of the fake Docker Engine: a client receives the events from its request on.
 
 /** An event in the form of GET /events (moby, api/types/events). */
 export interface EngineEvent {
@@ -12,12 +12,14 @@ export class EventStreams {
   readonly #followers = new Set<ReadableStreamDefaultController<Uint8Array>>();
   readonly #encoder = new TextEncoder();
 
-  /** Number of clients that follow now. */
+  /** Number of clients that are following. */
   get size(): number {
     return this.#followers.size;
   }
 
-  /** A new follower; `left` is aborted when it goes, `ended` is called then. */
+  /**
+   * Opens a stream for a client; `ended` is called when the client cancels or `left` is aborted.
+   */
   open(left: AbortSignal, ended: () => void): Response {
     let follower: ReadableStreamDefaultController<Uint8Array>;
     const leave = () => {
@@ -34,14 +36,14 @@ export class EventStreams {
     return new Response(stream, { headers: { "Content-Type": "application/json" } });
   }
 
-  /** Tells every follower. */
+  /** Sends the event to every follower. */
   tell(event: EngineEvent): void {
     const line = this.#encoder.encode(`${JSON.stringify(event)}\n`);
     for (const follower of this.#followers) follower.enqueue(line);
   }
 }
 
-/** The event that a pod's sandbox started, as the kubelet's dockershim labels it. */
+/** Returns the start event of a pod's sandbox, labeled as the kubelet's dockershim does. */
 export function sandboxStarted(pod: string, namespace = "default"): EngineEvent {
   const Attributes = {
     "io.kubernetes.docker.type": "podsandbox",

@@ -1,5 +1,6 @@
-// The image store of the stand-in Docker Engine: names as Docker normalizes them, and the two ways in which Engines look
-// up digests. It shares no code with lib/, so that a mistake there cannot hide here.
+// The image store of the fake Docker Engine: names as Docker normalizes them, and the two ways in
+// which Engines look up digests. It shares no code with lib/, so that a mistake there cannot hide
+// here.
 import { createHash } from "node:crypto";
 
 /** An image as a registry serves it. */
@@ -11,7 +12,7 @@ export interface FakeImage {
   readonly layers: readonly { readonly id: string; readonly bytes: number }[];
 }
 
-/** An image that is different for every different `seed`, and the same for the same. */
+/** Returns an image that is determined by `seed` and the layer sizes in bytes. */
 export function fakeImage(seed: string, layerSizes: readonly number[] = [1000, 2000]): FakeImage {
   const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
   return {
@@ -36,7 +37,10 @@ const REFERENCE = new RegExp(
     "(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$",
 );
 
-/** Parses what Docker would accept, or returns undefined. (distribution/reference, normalize.go) */
+/**
+ * Parses a reference as Docker does (distribution/reference, normalize.go). Returns undefined if
+ * Docker would not accept it.
+ */
 export function parseFakeReference(text: string): FakeReference | undefined {
   const slash = text.indexOf("/");
   const first = slash < 0 ? "" : text.slice(0, slash);
@@ -51,13 +55,13 @@ export function parseFakeReference(text: string): FakeReference | undefined {
   return { name: `${host}/${path}`, host, path, tag: match[3], digest: match[4] };
 }
 
-/** `docker.io/library/nginx` as Docker shows it: `nginx`. */
+/** Returns a name as Docker shows it: `nginx` for `docker.io/library/nginx`. */
 export function familiarName(name: string): string {
   const short = name.startsWith("docker.io/") ? name.slice("docker.io/".length) : name;
   return /^library\/[^/]+$/.test(short) && short !== name ? short.slice("library/".length) : short;
 }
 
-/** An image as GET /images/{name}/json tells it. */
+/** An image as GET /images/{name}/json describes it. */
 export interface InspectedImage {
   readonly Id: string;
   readonly RepoTags: string[];
@@ -68,7 +72,7 @@ export interface InspectedImage {
 export class ImageStore {
   readonly #kind: "classic" | "containerd";
   readonly #images = new Map<string, FakeImage>();
-  /** Canonical name with tag -> image id; on a containerd store also names with digests. */
+  /** Canonical name with tag -> image id; in a containerd store also names with digests. */
   readonly #tags = new Map<string, string>();
   /** Canonical name with digest -> image id; classic store only. */
   readonly #digests = new Map<string, string>();
@@ -82,7 +86,7 @@ export class ImageStore {
     return this.#images.size;
   }
 
-  /** The image a parsed reference or an id resolves to. */
+  /** Returns the image that a reference or an id resolves to. */
   resolve(text: string): FakeImage | undefined {
     const id = this.#idOf(text);
     return id === undefined ? undefined : this.#images.get(id);
@@ -99,7 +103,7 @@ export class ImageStore {
     return { Id: id, RepoTags: tags, RepoDigests: digests };
   }
 
-  /** What a pull leaves behind; true when anything was new. */
+  /** Stores what a pull leaves behind; returns whether any name was new or moved. */
   addPulled(reference: FakeReference, image: FakeImage): boolean {
     const id = this.#keep(image);
     const byTag = `${reference.name}:${reference.tag}`;
@@ -116,7 +120,7 @@ export class ImageStore {
     this.#point(this.#tags, `${reference.name}:${reference.tag ?? "latest"}`, this.#keep(image));
   }
 
-  /** Takes a name away, and the image with its last one. */
+  /** Removes a name, and the image along with its last name. */
   remove(reference: FakeReference): void {
     const tag = `${reference.name}:${reference.tag ?? "latest"}`;
     const key = reference.digest === undefined ? tag : `${reference.name}@${reference.digest}`;
@@ -152,7 +156,7 @@ export class ImageStore {
     const { name, tag, digest } = reference;
     if (digest === undefined) {
       const found = this.#tags.get(`${name}:${tag ?? "latest"}`);
-      // Docker takes the beginning of an id, of any length, for a name.
+      // Docker accepts a prefix of an id, of any length, as a name.
       const isPrefix = found === undefined && tag === undefined && /^[0-9a-f]+$/.test(text);
       return isPrefix ? [...this.#images.keys()].find((id) => id.startsWith(`sha256:${text}`)) : found;
     }

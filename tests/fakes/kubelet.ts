@@ -1,38 +1,39 @@
-// A kubelet to test against: GET /pods over TLS with client certificates, and pods that move only when told to.
-// It answers what a real one answers, and on demand what a broken one, a proxy or a stranger on that port would.
+// A fake kubelet: GET /pods over TLS with client certificates, and pods that advance on request
+// only. It answers as a real kubelet does and, on request, as a broken one, a proxy or an unrelated
+// server on that port would.
 
 import type { IssuedCertificate } from "./certificates.ts";
 import { type ContainerView, ModelPod, type NodeImages, type PodDescription } from "./kubelet_pods.ts";
 import { startMtlsProxy } from "./mtls_proxy.ts";
 
 export interface KubeletOptions {
-  /** What the kubelet proves itself with; clients reach it as `localhost`. */
+  /** The kubelet's serving certificate; clients reach it as `localhost`. */
   readonly serverCertificate: IssuedCertificate;
   readonly pods?: readonly PodDescription[];
-  /** What is on the node; by default nothing is, and nothing can be pulled. */
+  /** The images on the node; by default there are none, and none can be pulled. */
   readonly images?: Partial<NodeImages>;
   /** Short for `images: { isPresent }`. */
   readonly isPresent?: NodeImages["isPresent"];
   /**
-   * Client certificates of the authority with this PEM are accepted; nobody is asked for one where it is left out. `request`,
-   * the default, is what a real kubelet does: a client without a trusted certificate is let in by TLS and gets 401; `require`
-   * refuses it in the handshake.
+   * Accepts client certificates of the authority with this PEM; without it the kubelet requests no
+   * client certificate. `request`, the default, is what a real kubelet does: TLS admits a client
+   * without a trusted certificate, and it gets 401. `require` refuses it in the handshake.
    */
   readonly clientCertificates?: { readonly ca: string; readonly policy?: "request" | "require" };
-  /** Bearer tokens that are accepted, in place of a certificate too. */
+  /** Bearer tokens that are accepted, also in place of a certificate. */
   readonly tokens?: readonly string[];
 }
 
-/** What to answer in place of the pods. Whatever is left out is as usual. */
+/** What to answer in place of the pods. Fields that are left out keep their usual value. */
 export interface AnswerOverride {
-  /** 401, 403 and 500 bring the kubelet's own words along. */
+  /** 401, 403 and 500 come with the kubelet's own text unless there is a body. */
   readonly status?: number;
   readonly body?: string | Uint8Array<ArrayBuffer> | (() => ReadableStream<Uint8Array>);
-  /** By default application/json for a body of one's own. */
+  /** By default application/json if `body` is set. */
   readonly contentType?: string;
-  /** Drops the connection after the body, in place of ending the answer. */
+  /** Drops the connection after the body instead of ending the answer. */
   readonly isBrokenOff?: boolean;
-  /** Answers only once this has settled; `never` accepts the request and stays silent. */
+  /** Answers only once this has settled; `never` accepts the request and does not answer. */
   readonly after?: Promise<unknown> | "never";
 }
 
@@ -48,29 +49,32 @@ export interface FakeKubelet {
   readonly url: string;
   /** Every request that got through TLS, oldest first. */
   readonly requests: readonly KubeletRequest[];
-  /** Resolves when the journal holds `count` requests; by default, with the next one. */
+  /** Resolves with request number `count` once it has arrived; by default the next request. */
   waitForRequest(count?: number): Promise<KubeletRequest>;
   addPod(pod: PodDescription): void;
-  /** Lists anything at all among the pods, as it is. */
+  /** Adds an arbitrary value to the list of pods, unchanged. */
   addItem(item: unknown): void;
-  /** Takes everything away that `addItem` has listed. */
+  /** Removes everything that `addItem` added. */
   removeItems(): void;
-  /** Marks a pod as being deleted: it stays listed. */
+  /** Marks a pod as being deleted; it stays in the list. */
   deletePod(name: string, namespace?: string): void;
-  /** The pod is gone. */
+  /** Removes a pod from the list. */
   removePod(name: string, namespace?: string): void;
-  /** A running container dies, to be started again at the next sync. */
+  /** Kills a running container; the next sync tries to start it again. */
   killContainer(pod: string, container: string, namespace?: string): void;
-  /** Syncs every pod that many times, one by one. */
+  /** Syncs every pod in turn, that many times. */
   advance(syncs?: number): Promise<void>;
-  /** Syncs every pod now and then, until closed. */
+  /** Syncs every pod at this interval, until closed. */
   advanceEvery(milliseconds: number): void;
-  /** Every container in the order of the pods. */
+  /** Returns every container, in the order of the pods. */
   containers(): ContainerView[];
-  /** Answers differently, for that many requests; by default until `answerAsUsual`. */
+  /** Overrides the answer for that many requests; by default until `answerAsUsual`. */
   answerWith(override: AnswerOverride, times?: number): void;
   answerAsUsual(): void;
-  /** Serves another certificate to new connections, as a rotation does; only where client certificates are asked for. */
+  /**
+   * Serves another certificate to new connections, as a rotation does; only with
+   * `clientCertificates`.
+   */
   useServerCertificate(certificate: IssuedCertificate): Promise<void>;
   close(): Promise<void>;
 }
@@ -82,7 +86,7 @@ const WORDS: Readonly<Record<number, string>> = {
   500: `Authorization error (${USER})`,
 };
 
-/** Where the answers go out: TLS on a port. */
+/** A TLS listener that hands requests to an answering function. */
 interface Entrance {
   readonly port: number;
   useServerCertificate(certificate: IssuedCertificate): Promise<void>;
@@ -96,7 +100,7 @@ function openEntrance({ serverCertificate: { certificatePem, keyPem } }: Kubelet
   const server = Deno.serve(listen, (request) => answer(request, false));
   return {
     port: server.addr.port,
-    useServerCertificate: () => Promise.reject(new TypeError("this kubelet has its certificate for life")),
+    useServerCertificate: () => Promise.reject(new TypeError("this kubelet cannot change its certificate")),
     close: () => server.shutdown(),
   };
 }
@@ -168,7 +172,7 @@ export async function startKubelet(options: KubeletOptions): Promise<FakeKubelet
   };
 }
 
-/** The pods of the node, and whatever else was put among them. */
+/** The pods of the node, and any other items listed among them. */
 class Node {
   readonly items: unknown[] = [];
   readonly #images: NodeImages;
@@ -198,7 +202,7 @@ class Node {
     return found;
   }
 
-  /** Syncs never overlap: a timer's waits for the one that a test asked for. */
+  /** Syncs never overlap: each waits for the syncs before it. */
   advance(syncs = 1): Promise<void> {
     this.#advancing = this.#advancing.then(async () => {
       for (let sync = 0; sync < syncs; sync++) for (const pod of this.pods()) await pod.sync(this.#images);
@@ -217,7 +221,7 @@ class Node {
   }
 }
 
-/** Receives requests, keeps their journal and answers them. */
+/** Records requests in the journal and answers them. */
 class Handler {
   readonly requests: KubeletRequest[] = [];
   readonly #node: Node;
@@ -267,7 +271,7 @@ class Handler {
     if (path === "/healthz") return new Response("ok");
     if (path !== "/pods" && path !== "/pods/") return new Response("404 page not found\n", { status: 404 });
     if (method !== "GET") return new Response("405: Method Not Allowed", { status: 405 });
-    // A kubelet without pods says null, not [].
+    // A kubelet without pods answers null, not [].
     const items = this.#node.items.length === 0 ? null : this.#node.items;
     const body = JSON.stringify({ kind: "PodList", apiVersion: "v1", metadata: {}, items });
     return new Response(body, { headers: { "content-type": "application/json" } });

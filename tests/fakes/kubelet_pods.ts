@@ -1,17 +1,21 @@
-// How a kubelet moves the containers of one pod from waiting to running, one sync at a time (pkg/kubelet/images,
-// image_manager.go, and pkg/kubelet, kubelet_pods.go). No clock, no sockets: whoever calls decides when.
+// How a kubelet moves the containers of one pod from waiting to running, one sync at a time
+// (pkg/kubelet/images, image_manager.go, and pkg/kubelet, kubelet_pods.go). It uses no clock and no
+// sockets: the caller decides when to sync.
 
 import { parseFakeReference } from "./image_store.ts";
 
-/** What a manifest says of one container. */
+/** One container of a manifest. */
 export interface ContainerDescription {
   readonly name: string;
   readonly image: string;
-  /** By default what admission fills in: Always for `:latest` and for no tag at all, else IfNotPresent. */
+  /**
+   * By default what admission fills in: Always for `:latest` and for a reference without tag or
+   * digest, IfNotPresent otherwise.
+   */
   readonly imagePullPolicy?: "Always" | "IfNotPresent" | "Never";
 }
 
-/** What a manifest says of a pod. */
+/** A pod's manifest. */
 export interface PodDescription {
   readonly name: string;
   /** By default `default`. */
@@ -24,17 +28,23 @@ export interface PodDescription {
   readonly isStatic?: boolean;
 }
 
-/** What the kubelet can learn of images on its node. References come as the kubelet asks: with a tag or a digest. */
+/** The images of a node as the kubelet sees them. Every reference has a tag or a digest. */
 export interface NodeImages {
   /** Whether the runtime has this image. */
   isPresent(reference: string): boolean | Promise<boolean>;
-  /** What the runtime calls the image of a container: for Docker the first of its tags. By default the reference. */
+  /**
+   * Returns the runtime's name for a container's image: for Docker the first of its tags. By
+   * default the reference.
+   */
   nameOf?(reference: string): string | Promise<string>;
-  /** Why the kubelet's own pull fails; undefined when it works. By default every registry is unreachable. */
+  /**
+   * Returns the error of the kubelet's own pull; undefined if the pull succeeds. By default every
+   * registry is unreachable.
+   */
   pullError?(reference: string): string | undefined | Promise<string | undefined>;
 }
 
-/** One container as a table shows it; `state` is Running, Completed or the waiting reason. */
+/** One container as a table row; `state` is Running, Completed or the waiting reason. */
 export interface ContainerView {
   readonly namespace: string;
   readonly pod: string;
@@ -59,11 +69,11 @@ interface ContainerRecord {
   state: State;
   lastState: Terminated | Record<never, never>;
   restartCount: number;
-  /** Once created, a container shows the name that the runtime gives its image. */
+  /** The image in the status: once the container is created, the runtime's name for it. */
   shownImage: string;
 }
 
-/** Longest back-off, in syncs: 300 s at one sync in 10 s. */
+/** Longest back-off, in syncs: 300 s at one sync every 10 s. */
 const LONGEST_BACK_OFF = 30;
 
 /** One pod on the node. */
@@ -90,7 +100,7 @@ export class ModelPod {
     this.#ephemeral = ephemeralContainers.map((container) => recordOf(container, "ContainerCreating"));
   }
 
-  /** One sync of the pod: every container that is due is started if its image can be had. */
+  /** Syncs the pod once: starts every container that is due and whose image is available. */
   async sync(images: NodeImages): Promise<void> {
     this.#syncs++;
     for (const container of this.#ephemeral) await this.#start(container, images);
@@ -102,7 +112,7 @@ export class ModelPod {
     for (const container of this.#regular) await this.#start(container, images);
   }
 
-  /** A running container dies; the next sync starts it again, if its image is still there. */
+  /** Kills a running container; the next sync tries to start it again. */
   kill(name: string): void {
     const container = this.#regular.find((container) => container.name === name);
     if (!container || !("running" in container.state)) throw new TypeError(`${this.name}: ${name} does not run`);
@@ -111,7 +121,7 @@ export class ModelPod {
     container.restartCount++;
   }
 
-  /** The pod is being deleted: it stays listed, with a deletionTimestamp. */
+  /** Marks the pod as being deleted: it stays in the list, with a deletionTimestamp. */
   markDeleted(at: Date): void {
     this.#deletedAt = at.toISOString();
   }
@@ -126,7 +136,7 @@ export class ModelPod {
     });
   }
 
-  /** The pod as core/v1 shows it in a PodList. */
+  /** Returns the pod as it appears in a core/v1 PodList. */
   toJSON(): unknown {
     const { annotations, isStatic = false } = this.#description;
     const source = { "kubernetes.io/config.source": isStatic ? "file" : "api" };
@@ -158,7 +168,8 @@ export class ModelPod {
     };
   }
 
-  // A container that waits after it ran once counts as stopped, so such a pod is Running; ephemeral ones never count.
+  // A container that waits after it has run counts as stopped, so its pod is Running. Ephemeral
+  // containers never count.
   #phase(): "Pending" | "Running" {
     const neverStarted = [...this.#init, ...this.#regular].some(({ state, lastState }) =>
       "waiting" in state && !("terminated" in lastState)
@@ -213,7 +224,7 @@ function recordOf({ name, image, imagePullPolicy }: ContainerDescription, reason
   };
 }
 
-/** The reference with the kubelet's default tag, which is how it asks the runtime. */
+/** Returns the reference with the kubelet's default tag, as it is passed to the runtime. */
 function asked(image: string): string {
   const hasTagOrDigest = image.includes("@") || image.slice(image.lastIndexOf("/") + 1).includes(":");
   return hasTagOrDigest ? image : `${image}:latest`;

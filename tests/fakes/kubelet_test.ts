@@ -57,7 +57,7 @@ function states(kubelet: FakeKubelet): string[] {
   return kubelet.containers().map(({ state }) => state);
 }
 
-Deno.test("a kubelet without pods says null where the list should be", async () => {
+Deno.test("a kubelet without pods answers null in place of the list", async () => {
   await withKubelet({}, async (kubelet) => {
     const answer = await get(kubelet);
     assertEquals(answer, {
@@ -90,7 +90,7 @@ testIfPossible("a client without a trusted certificate or token gets the kubelet
 });
 
 testIfPossible(
-  "a kubelet that requires certificates refuses strangers before they can ask",
+  "a kubelet that requires certificates refuses other clients in the handshake",
   missingForMtls(),
   async () => {
     await withKubelet({ clientCertificates: { ca: authority.certificatePem, policy: "require" } }, async (kubelet) => {
@@ -110,7 +110,7 @@ testIfPossible(
   },
 );
 
-Deno.test("only GET is allowed on the pods, and nothing else is there but the health", async () => {
+Deno.test("only GET is allowed on /pods, and the only other path is /healthz", async () => {
   await withKubelet({}, async (kubelet) => {
     const statusOf = async (method: string, path: string) => (await get(kubelet, { method, path })).status;
     assertEquals(await statusOf("POST", "/pods"), 405);
@@ -121,7 +121,7 @@ Deno.test("only GET is allowed on the pods, and nothing else is there but the he
   });
 });
 
-Deno.test("a container waits, fails, backs off ever longer, and runs once its image is there", async () => {
+Deno.test("a container waits, fails, backs off for longer each time, and runs once its image is present", async () => {
   const present = new Set<string>();
   const pods = [{ name: "web", containers: [CONTAINER] }];
   await withKubelet({ pods, isPresent: (reference) => present.has(reference) }, async (kubelet) => {
@@ -138,7 +138,7 @@ Deno.test("a container waits, fails, backs off ever longer, and runs once its im
   });
 });
 
-Deno.test("a waiting container shows the image of its manifest, a running one the name that the runtime gives it", async () => {
+Deno.test("a waiting container shows the image of its manifest, a running one the runtime's name for it", async () => {
   const images = { isPresent: () => true, nameOf: () => "mirror.example/team/app:1" };
   await withKubelet({ pods: [{ name: "web", containers: [CONTAINER] }], images }, async (kubelet) => {
     const shown = async () => (await podsOf(kubelet)).items!.map(({ status }) => status.containerStatuses[0]!.image);
@@ -174,7 +174,7 @@ Deno.test("the pull policy decides whether a present image is used, and admissio
   });
 });
 
-Deno.test("an image without a tag is asked for as latest", async () => {
+Deno.test("an image without a tag is looked up as latest", async () => {
   const asked: string[] = [];
   const isPresent = (reference: string) => asked.push(reference) > 0;
   const containers: ContainerDescription[] = [{ name: "app", image: "localhost:5000/app", imagePullPolicy: "Never" }];
@@ -228,7 +228,7 @@ Deno.test("a deleted pod stays listed until it is removed", async () => {
   });
 });
 
-Deno.test("an override answers with another body or status, as often as asked", async () => {
+Deno.test("an override changes the body or status, for the given number of requests", async () => {
   await withKubelet({}, async (kubelet) => {
     kubelet.answerWith({ body: "<html>", contentType: "text/html" }, 1);
     assertEquals(await get(kubelet), { status: 200, type: "text/html", text: "<html>" });
@@ -241,7 +241,7 @@ Deno.test("an override answers with another body or status, as often as asked", 
   });
 });
 
-Deno.test("a huge answer arrives whole and uncompressed", async () => {
+Deno.test("a huge answer arrives complete and uncompressed", async () => {
   await withKubelet({}, async (kubelet) => {
     kubelet.answerWith({ body: " ".repeat(5_000_000) });
     using client = Deno.createHttpClient({
@@ -253,7 +253,7 @@ Deno.test("a huge answer arrives whole and uncompressed", async () => {
   });
 });
 
-Deno.test("a broken-off answer fails at the client", async () => {
+Deno.test("a truncated answer fails at the client", async () => {
   await withKubelet({}, async (kubelet) => {
     kubelet.answerWith({ body: '{"kind":"PodList","items":[', isBrokenOff: true });
     await assertRejects(() => get(kubelet), TypeError);

@@ -1,15 +1,15 @@
-// Metrics for tests, states of a node to show them, and a way to read a number out of the text.
+// Metrics and node states for tests, and functions that read the metrics text.
 
 import * as library from "prom-client";
 import { Metrics } from "../../lib/metrics/metrics.ts";
 import type { NodeState } from "../../lib/status/node_state.ts";
 
-/** Metrics of a process of 50 MB. */
+/** Returns the metrics of a process with 50 MB resident. */
 export function makeMetrics(startedAt = 1_600_000_000_000): Metrics {
   return new Metrics(library, { version: "1.2.3", deno: "2.0.0", startedAt, residentBytes: () => 5e7 });
 }
 
-/** A healthy node without a failing container, but for the changes. */
+/** Returns the state of a healthy node without failing containers, with `changes` applied. */
 export function nodeStateWith(changes: Partial<NodeState> = {}): NodeState {
   return {
     version: 1,
@@ -29,13 +29,13 @@ export function nodeStateWith(changes: Partial<NodeState> = {}): NodeState {
   };
 }
 
-/** The value of a series as it stands in the text, such as `gilly_pods`; undefined when it is not there. */
+/** Returns the value of a series, such as `gilly_pods`, in the text; undefined if it is absent. */
 export function valueIn(text: string, series: string): number | undefined {
   const line = text.split("\n").find((line) => line.startsWith(`${series} `));
   return line === undefined ? undefined : Number(line.slice(series.length + 1));
 }
 
-/** Every series of the text, without values. */
+/** Returns every series in the text, without values. */
 export function seriesIn(text: string): string[] {
   return text.split("\n").filter((line) => /^\w/.test(line)).map((line) => line.replace(/ [^ ]+$/, ""));
 }

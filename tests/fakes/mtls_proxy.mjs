@@ -1,5 +1,6 @@
-// Run by Node, see mtls_proxy.ts: a TLS server that asks for client certificates, in front of plain servers. Reads a line of
-// JSON for each serving certificate that is to be used from then on, and answers each with a line; ends with its input.
+// Run by Node, see mtls_proxy.ts: a TLS server that requests client certificates, in front of plain
+// servers. Each input line is JSON with the serving certificate to use from then on; a line of
+// output answers it. The process ends with its input.
 
 import { constants } from "node:crypto";
 import { connect } from "node:net";
@@ -15,7 +16,8 @@ const server = createServer({
   rejectUnauthorized: strangersTarget === undefined,
   allowHalfOpen: true,
   ALPNProtocols: ["http/1.1"],
-  // A resumed session would not be asked again, nor shown a new certificate.
+  // A resumed session is neither asked for its certificate again nor shown a new serving
+  // certificate.
   secureOptions: constants.SSL_OP_NO_TICKET,
 }, (client) => {
   const upstream = connect({ path: client.authorized ? target : strangersTarget, allowHalfOpen: true });

@@ -1,31 +1,31 @@
-// TLS that asks for client certificates, in front of a plain server on a unix socket. Node does it: Deno's own servers cannot
-// ask, and its node:https ignores requestCert.
+// TLS that requests client certificates, in front of a plain server on a Unix socket. It runs in
+// Node: Deno's own servers cannot request them, and Deno's node:https ignores requestCert.
 
 import type { IssuedCertificate } from "./certificates.ts";
 
 export interface MtlsProxyOptions {
   readonly serverCertificate: IssuedCertificate;
-  /** PEM of the one authority whose clients are trusted. */
+  /** PEM of the authority whose client certificates are trusted. */
   readonly clientCa: string;
   /** Unix socket of the plain server behind the proxy. */
   readonly target: string;
   /**
-   * Unix socket for clients without a trusted certificate. Without it they are refused in the handshake; with it they are
-   * asked and let in, as Go's RequestClientCert does, which is what the kubelet uses.
+   * Unix socket for clients without a trusted certificate. Without it they are refused in the
+   * handshake; with it they are admitted, as with Go's RequestClientCert, which the kubelet uses.
    */
   readonly strangersTarget?: string | undefined;
 }
 
 export interface MtlsProxy {
-  /** On 127.0.0.1. */
+  /** The port on 127.0.0.1. */
   readonly port: number;
-  /** Serves another certificate to every connection that is made once this has resolved. */
+  /** Serves another certificate to every connection made after the returned promise resolves. */
   useServerCertificate(certificate: IssuedCertificate): Promise<void>;
-  /** Drops every connection and waits until the proxy is gone. */
+  /** Drops every connection and waits until the proxy has exited. */
   close(): Promise<void>;
 }
 
-/** What the proxy lacks here, in words. */
+/** Returns what this machine lacks for the proxy, in words. */
 export function missingForMtls(): string[] {
   const folders = (Deno.env.get("PATH") ?? "").split(":");
   const isThere = folders.some((folder) => exists(`${folder}/node`));
@@ -45,7 +45,7 @@ export async function startMtlsProxy({ serverCertificate, ...options }: MtlsProx
   const use = async ({ certificatePem, keyPem }: IssuedCertificate): Promise<{ readonly port: number }> => {
     await orders.write(new TextEncoder().encode(`${JSON.stringify({ cert: certificatePem, key: keyPem })}\n`));
     const { value } = await answers.read();
-    if (value === undefined) throw new Error("the proxy ended, and says above why");
+    if (value === undefined) throw new Error("the proxy ended; its error is above");
     return JSON.parse(value);
   };
   const { port } = await use(serverCertificate);

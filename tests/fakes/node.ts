@@ -1,4 +1,5 @@
-// A whole worker of stand-ins in one folder: a kubelet, a Docker Engine with registries, certificates and a config file.
+// A complete fake worker in one folder: a kubelet, a Docker Engine with registries, certificates
+// and a config file.
 
 import { type Authority, type ClientCertificateOptions, makeAuthority } from "./certificates.ts";
 import { type FakeDockerEngine, type FakeEngineOptions, type FakeImage, startDockerEngine } from "./docker_engine.ts";
@@ -7,17 +8,17 @@ import type { PodDescription } from "./kubelet_pods.ts";
 
 export interface FakeNodeOptions {
   readonly pods?: readonly PodDescription[];
-  /** What is on the node already. */
+  /** The images that are on the node at the start. */
   readonly images?: Readonly<Record<string, FakeImage>>;
   readonly engine?: Partial<Omit<FakeEngineOptions, "socket">>;
   /**
-   * Gilly has a client certificate, `CN=gilly` and valid for a day but for this; left out, it has a token. See
-   * missingForMtls for what it takes.
+   * Gives Gilly a client certificate, by default with `CN=gilly` and valid for a day, instead of a
+   * token. See missingForMtls for what this requires.
    */
   readonly client?: Partial<ClientCertificateOptions>;
-  /** YAML that goes into the config as it is; rules for gcr.io and quay.io when left out. */
+  /** YAML that is appended to the config; by default rules for gcr.io and quay.io. */
   readonly config?: string;
-  /** `ledger.jsonl` in the node's folder when left out. */
+  /** By default `ledger.jsonl` in the node's folder. */
   readonly ledgerFile?: string;
 }
 

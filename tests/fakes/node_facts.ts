@@ -1,4 +1,4 @@
-// A node with a container in every state there is, as the daemon would know it at NOW.
+// A node with a container in every possible state, as the daemon sees it at NOW.
 
 import { compileExclusions } from "../../lib/images/exclusions.ts";
 import { type Candidate, compileRules } from "../../lib/images/rules.ts";
@@ -80,7 +80,7 @@ function retry(name: string): RetryRecord | undefined {
   return { failures: last.result === "failed" ? 3 : 0, nextTryAt: NOW + 1000 * seconds, last };
 }
 
-/** What the daemon would know; `more` in place of what is given here. */
+/** Returns the daemon's facts about the node; `more` replaces some of them. */
 export function nodeFacts(more: Partial<NodeFacts> = {}): NodeFacts {
   const { failures, creating } = scanPods(readPodList(listOf(...PODS)).pods);
   const plan = makePlan([...failures, ...creating], {

@@ -1,6 +1,6 @@
-// Pods as a kubelet's answer holds them, for tests of the modules that read one.
+// Pods as they appear in a kubelet's answer, for tests of the modules that read it.
 
-/** The few fields of a pod that tests change. */
+/** The fields of a pod that tests change. */
 export interface WaitingPod {
   metadata: {
     name: string;
@@ -16,7 +16,7 @@ export interface WaitingPod {
   };
 }
 
-/** A pod whose one container, `app`, waits for its image. */
+/** Returns a pod whose only container, `app`, waits for its image. */
 export function waitingPod(
   name: string,
   image: string,
@@ -31,7 +31,7 @@ export function waitingPod(
   };
 }
 
-/** The kubelet's answer with these items. */
+/** Returns a kubelet's answer with these items. */
 export function listOf(...items: readonly unknown[]): unknown {
   return { kind: "PodList", apiVersion: "v1", metadata: {}, items };
 }

@@ -1,22 +1,22 @@
-// The progress that the stand-in Docker Engine streams for one pull, line by line as Engine 20.10 words it.
+// The progress that the fake Docker Engine streams for one pull, with the messages of Engine 20.10.
 import type { HoldPoint } from "./docker_engine.ts";
 import { type FakeImage, type FakeReference, familiarName } from "./image_store.ts";
 import type { RegistryState } from "./registries.ts";
 
-/** One pull and the Engine around it. */
+/** One pull, and the Engine's side of it. */
 export interface PullScriptOptions {
   readonly reference: FakeReference;
   readonly image: FakeImage;
-  /** Asked again at every step: a registry may change while it serves. */
+  /** Called at every step: a registry may change during a pull. */
   readonly state: () => RegistryState;
   readonly stepMs: number;
   /** Aborted when the client leaves or the Engine stops. */
   readonly signal: AbortSignal;
   /** Waits while the pull is held at that point. */
   readonly pass: (point: HoldPoint) => Promise<void>;
-  /** Whether a layer is in the store already. */
+  /** Reports whether a layer is already in the store. */
   readonly knows: (layer: string) => boolean;
-  /** Puts the image into the store; true when anything was new. */
+  /** Adds the image to the store; returns whether any name was new or moved. */
   readonly finish: () => boolean;
   readonly ended: (how: "complete" | "aborted") => void;
 }
@@ -29,7 +29,7 @@ export class PullScript {
     this.#options = options;
   }
 
-  /** The body of the answer; ends, or fails, as the registry's state has it. */
+  /** Returns the body of the answer; the registry's state decides how it ends or fails. */
   stream(): ReadableStream<Uint8Array> {
     const encoder = new TextEncoder();
     const lines = this.#lines();
@@ -78,7 +78,8 @@ export class PullScript {
       yield line;
       await this.#step();
       if (this.#options.state() === "torn") {
-        // What was written before has to be on its way, or the whole answer would be missing.
+        // Without the pause the lines so far would not be sent, and the complete answer would be
+        // missing.
         await this.#pause();
         throw new Error("the connection breaks off on purpose");
       }

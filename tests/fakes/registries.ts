@@ -1,16 +1,18 @@
-// The registries that the stand-in Docker Engine can reach: what they serve, how they fail, and the words in which Engine
-// 20.10 reports it.
+// The registries that the fake Docker Engine can reach: what they serve, how they fail, and the
+// messages with which Engine 20.10 reports a failure.
 import { type FakeImage, type FakeReference, familiarName } from "./image_store.ts";
 
 /**
  * How a registry behaves.
  *
- * - `up`: serves its images; `slow`: the same, `stepMs` between two lines of the progress;
- * - `down`: refuses connections; `unavailable`: answers 503; `rate-limited`: answers 429; `denied`: refuses everybody;
- * - `silent`: takes the connection and never answers, so neither does the Engine;
- * - `stalled`: begins to serve, then repeats the same line of progress for ever;
- * - `torn`: the Engine's own answer breaks off half way; `cut`: it ends half way, without a final status;
- * - `error-after-progress`: the progress ends in an error, as with a blob that breaks off.
+ * - `up`: serves its images; `slow`: the same, with `stepMs` between two lines of progress;
+ * - `down`: refuses connections; `unavailable`: answers 503; `rate-limited`: answers 429;
+ * - `denied`: refuses every client;
+ * - `silent`: accepts the connection and never answers, so the Engine does not answer either;
+ * - `stalled`: begins to serve, then repeats the same line of progress forever;
+ * - `torn`: the connection breaks in the middle of the Engine's answer;
+ * - `cut`: the Engine's answer ends without a final status;
+ * - `error-after-progress`: the progress ends in an error, as with a truncated blob.
  */
 export type RegistryState =
   | "up"
@@ -25,23 +27,26 @@ export type RegistryState =
   | "cut"
   | "error-after-progress";
 
-/** A registry that the Engine can reach; everything may be changed while the Engine runs. */
+/** A registry that the Engine can reach; every field may change while the Engine runs. */
 export interface FakeRegistry {
   /** `path:tag` -> image. A digest is found under any tag of its path. */
   images: Record<string, FakeImage>;
   state: RegistryState;
-  /** When set, only these credentials are admitted. */
+  /** If set, only these credentials are admitted. */
   credentials?: { readonly username: string; readonly password: string };
-  /** Text of a rate-limited answer after `toomanyrequests: `. */
+  /** Text of a rate-limited answer, after `toomanyrequests: `. */
   limitText?: string;
 }
 
-/** The Engine's answer with a JSON error. */
+/** Returns the Engine's answer with a JSON error. */
 export function message(status: number, text: string): Response {
   return Response.json({ message: text }, { status });
 }
 
-/** The image a registry serves, or what the Engine answers when it does not; `auth` is the X-Registry-Auth header. */
+/**
+ * Returns the image that a registry serves, or else the Engine's error answer; `auth` is the
+ * X-Registry-Auth header.
+ */
 export function askRegistry(
   registry: FakeRegistry | undefined,
   reference: FakeReference,
@@ -78,7 +83,8 @@ const REFUSALS: { readonly [State in RegistryState]?: (api: string, registry: Fa
   "rate-limited": (_, registry) => `toomanyrequests: ${registry.limitText ?? "You have reached your pull rate limit"}`,
 };
 
-// As Docker does: what is not padded base64url of JSON with a user name is silently taken for anonymous.
+// As in Docker, a header that is not padded base64url of JSON with a user name silently counts as
+// anonymous.
 function credentialsOf(header: string | undefined): { username: string; password: string } | undefined {
   if (header === undefined || header.length % 4 !== 0 || !/^[A-Za-z0-9_-]+=*$/.test(header)) return undefined;
   const bytes = Uint8Array.from(atob(header.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));

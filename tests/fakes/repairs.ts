@@ -1,10 +1,10 @@
-// Repairs as the plan makes them, for tests of what becomes of one.
+// Repairs as the plan makes them, for tests of the modules that use them.
 
 import { compileExclusions } from "../../lib/images/exclusions.ts";
 import { compileRules } from "../../lib/images/rules.ts";
 import { isRefusal, planImage, type Repair } from "../../lib/plan/plan.ts";
 
-/** The repair of an image of gcr.io that these mirrors may have, and that no pod waits for. */
+/** Returns the repair of a gcr.io image with these mirrors, for which no pod waits. */
 export function repairOf(image: string, mirrors: readonly string[] = ["m.example"]): Repair {
   const planned = planImage(image, {
     registries: compileRules([{ origin: "gcr.io", mirrors }]),

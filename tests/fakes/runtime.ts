@@ -1,5 +1,5 @@
-// A runtime in memory with a journal of its calls, for tests of the modules that use one. It refuses what it was not told
-// to expect.
+// A runtime in memory with a journal of its calls, for tests of the modules that use a runtime. It
+// fails pulls that it has no script for.
 
 import type { RemoteImage } from "../../lib/images/registry.ts";
 import type { Mirrors } from "../../lib/mirrors/mirrors.ts";
@@ -18,7 +18,7 @@ import {
 /** What a pull of one reference does. */
 export type PullScript = { readonly image: LocalImage; readonly digest?: string } | RuntimeError | Promise<PulledImage>;
 
-/** The words for a runtime of no kind in particular. */
+/** The advice texts of a generic runtime. */
 export const MEMORY_ADVICE: RuntimeAdvice = {
   short: "Memory",
   called: "the runtime in memory",
@@ -32,19 +32,19 @@ export const MEMORY_ADVICE: RuntimeAdvice = {
 
 export class MemoryRuntime implements Runtime {
   readonly advice = MEMORY_ADVICE;
-  /** `verb argument…`, in the order of the calls. */
+  /** The calls in order, each as `verb argument…`. */
   readonly calls: string[] = [];
   readonly images = new Map<string, LocalImage>();
   readonly pulls: Record<string, PullScript>;
-  /** Thrown by the next call of this verb. */
+  /** Thrown by every call of this verb while set. */
   readonly failures: Partial<Record<"inspect" | "tag" | "info", RuntimeError>> = {};
-  /** Called before a tag is set, to let somebody else be quicker. */
+  /** Called before a tag is set, so that a test can change something first. */
   beforeTag: () => void = () => {};
-  /** What a tag resolves to afterwards, in place of its source. */
+  /** The image that a tag resolves to afterward, in place of its source. */
   tagResolvesTo: LocalImage | undefined;
-  /** Tells whoever follows the events. */
+  /** Sends an event to the follower. */
   happen: (event: RuntimeEvent) => void = () => {};
-  /** Ends the stream of events as an Engine that restarts does. */
+  /** Ends the event stream as a restarting Engine does. */
   breakEvents: () => void = () => {};
   canAliasDigest = false;
 
@@ -128,12 +128,12 @@ export class MemoryRuntime implements Runtime {
   }
 }
 
-/** An image whose id is easy to tell apart. */
+/** Returns an image with a short, readable id. */
 export function image(id: string, digests: readonly string[] = []): LocalImage {
   return { id: `sha256:${id}`, tags: [], digests };
 }
 
-/** Mirrors that are all up and want no credentials, but for the changes. */
+/** Returns mirrors that are all up and need no credentials, with `changes` applied. */
 export function openMirrors(changes: Partial<Mirrors> = {}): Mirrors {
   return {
     coolingDown: () => undefined,

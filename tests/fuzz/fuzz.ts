@@ -1,20 +1,20 @@
-// Gives a target inputs until its time is over, and judges each: nothing but the module's own error, at most a second, at
-// most 64 MB.
+// Gives a target inputs until its time is up. Each input may cause no error except the module's
+// own, and may take at most one second and 64 MB.
 
 import fc from "fast-check";
 import type { Target } from "./targets.ts";
 
-/** How long, and from which seed: the same seed gives the same inputs. */
+/** How long to fuzz, and the seed: the same seed gives the same inputs. */
 export interface Budget {
   readonly seconds: number;
   readonly seed: number;
 }
 
-/** What a target was put through. */
+/** The result for one target. */
 export interface Report {
   readonly target: string;
   readonly inputs: number;
-  /** Inputs that it refused with its own error. */
+  /** Number of inputs that it refused with its own error. */
   readonly refused: number;
   readonly slowestMs: number;
   readonly mostBytes: number;
@@ -23,7 +23,7 @@ export interface Report {
 const LIMIT_MS = 1000;
 const LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** An input that a module must not take like that. The message shows the smallest one that was found. */
+/** Thrown for an input that breaks a rule. The message shows the smallest such input found. */
 export class FuzzError extends Error {
   override name = "FuzzError";
 }
@@ -33,7 +33,7 @@ export async function fuzz(target: Target, { seconds, seed }: Budget): Promise<R
   let [inputs, refused, slowestMs, mostBytes] = [0, 0, 0, 0];
   const property = fc.asyncProperty(target.inputs, async (input) => {
     let cost = await costOf(target, input);
-    // A machine that was busy elsewhere, or a heap that was full of others, is no fault of this input: once more, alone.
+    // Other load on the machine or garbage on the heap may have caused the cost, so measure again.
     if (cost.ms > LIMIT_MS || cost.bytes > LIMIT_BYTES) cost = await costOf(target, input);
     inputs++;
     if (cost.refused) refused++;
@@ -65,7 +65,7 @@ interface Cost {
   readonly refused: boolean;
 }
 
-/** Throws what the target threw, unless it is its own error. */
+/** Measures one input. Rethrows what the target throws unless it is the target's own error. */
 async function costOf(target: Target, input: unknown): Promise<Cost> {
   const before = heldBytes();
   const start = performance.now();

@@ -1,4 +1,5 @@
-// `deno task fuzz [NAME…]`: the long run. Prints a line for each target, and the input that broke one.
+// `deno task fuzz [NAME…]`: the long run. Prints a line for each target, or the input that broke
+// it.
 
 import { parseArgs } from "@std/cli/parse-args";
 import { writeSection } from "../scenarios/page.ts";

@@ -1,8 +1,8 @@
-// Inputs that were once good: captures and examples with something wrong in them.
+// Damaged inputs: captures and examples with random changes.
 
 import fc from "fast-check";
 
-/** Pieces that parsers stumble over. */
+/** Texts that often break parsers. */
 const HOSTILE_TEXTS = [
   "",
   "\0",
@@ -36,7 +36,7 @@ const HOSTILE_TEXTS = [
   "9".repeat(40),
 ] as const;
 
-/** What a value of JSON may be replaced by. */
+/** Replacements for a JSON value. */
 const HOSTILE_VALUES: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom<unknown>(null, true, false, 0, -1, 1.5, 1e308, [], {}, [[]], [null], { name: null }),
   fc.constantFrom<unknown>(...HOSTILE_TEXTS),
@@ -45,7 +45,7 @@ const HOSTILE_VALUES: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({ maxDepth: 3 }),
 );
 
-/** Texts that are one of the seeds but for a few cuts, copies, insertions and swaps. */
+/** Generates seeds with a few cuts, copies, insertions, truncations and splices. */
 export function mutatedText(seeds: readonly string[]): fc.Arbitrary<string> {
   const place = fc.double({ min: 0, max: 1, noNaN: true });
   const edit = fc.oneof(
@@ -76,7 +76,7 @@ export function mutatedText(seeds: readonly string[]): fc.Arbitrary<string> {
     .map(([seed, edits]) => edits.reduce(apply, seed).slice(0, MOST_CHARACTERS));
 }
 
-/** JSON values that are one of the seeds but for a few nodes that were replaced. */
+/** Generates JSON seeds with a few nodes replaced. */
 export function mutatedJson(seeds: readonly unknown[]): fc.Arbitrary<unknown> {
   const change = fc.record({ node: fc.nat(), value: HOSTILE_VALUES });
   return fc.tuple(fc.constantFrom(...seeds), fc.array(change, { minLength: 1, maxLength: 8 })).map(
@@ -88,7 +88,7 @@ export function mutatedJson(seeds: readonly unknown[]): fc.Arbitrary<unknown> {
   );
 }
 
-/** Bytes of these texts; now and then one of them is flipped, which may be no UTF-8 any more. */
+/** Generates mutated texts as bytes, some of them overwritten, so that they may not be UTF-8. */
 export function mutatedBytes(seeds: readonly string[]): fc.Arbitrary<Uint8Array> {
   const flip = fc.record({ at: fc.nat(), byte: fc.nat(255) });
   return fc.tuple(mutatedText(seeds), fc.array(flip, { maxLength: 4 })).map(([text, flips]) => {
@@ -98,7 +98,7 @@ export function mutatedBytes(seeds: readonly string[]): fc.Arbitrary<Uint8Array>
   });
 }
 
-/** Strings of any kind, the nasty ones among them. */
+/** Generates strings of any kind, including hostile ones. */
 export function hostileText(): fc.Arbitrary<string> {
   return fc.oneof(
     fc.constantFrom(...HOSTILE_TEXTS),
@@ -109,7 +109,7 @@ export function hostileText(): fc.Arbitrary<string> {
   );
 }
 
-/** No input is longer than this. */
+/** The maximum length of an input. */
 const MOST_CHARACTERS = 400_000;
 
 function nested(depth: number): unknown {
@@ -118,7 +118,7 @@ function nested(depth: number): unknown {
   return value;
 }
 
-/** The value with its node number `index`, counted round and round, replaced. */
+/** Returns the value with node number `index`, modulo the number of nodes, replaced. */
 function withNodeReplaced(value: unknown, index: number, replacement: unknown): unknown {
   const places: { readonly parent: Record<string, unknown>; readonly key: string }[] = [];
   const visit = (node: unknown) => {
@@ -132,7 +132,7 @@ function withNodeReplaced(value: unknown, index: number, replacement: unknown): 
   visit(value);
   const place = places[index % Math.max(1, places.length)];
   if (place === undefined) return replacement;
-  // A replacement that met itself again would close a circle, which no JSON has.
+  // A replacement used twice could contain itself: a cycle, which JSON cannot have.
   place.parent[place.key] = structuredClone(replacement);
   return value;
 }

@@ -1,4 +1,5 @@
-// What is fuzzed: each module that reads what somebody else wrote, the inputs it gets, and the one error it may throw.
+// The fuzz targets: each module that reads foreign input, the inputs it gets, and the error that it
+// may throw.
 
 import fc from "fast-check";
 import { ConfigError, parseConfig } from "../../lib/config/config.ts";
@@ -19,13 +20,13 @@ import { hostileText, mutatedBytes, mutatedJson, mutatedText } from "./mutations
 export interface Target {
   readonly name: string;
   readonly inputs: fc.Arbitrary<unknown>;
-  /** Gives the module one input. */
+  /** Runs the module on one input. */
   run(input: unknown): unknown;
-  /** True for what the module may throw. */
+  /** Reports whether the module may throw this error. */
   isOwnError(error: unknown): boolean;
 }
 
-/** Every target, made from the captures in tests/testdata. */
+/** Returns every target; their seeds include the captures in tests/testdata. */
 export async function targets(): Promise<Target[]> {
   const pods = await captured("pods_1_20.json");
   const pulls = await Promise.all(
@@ -93,7 +94,7 @@ const CONTEXT = {
   now: 0,
 };
 
-/** What the guard admits must also be good enough for whoever works with it. */
+/** Whatever the guard admits must also be valid for the modules that use it. */
 function admit(answer: unknown): void {
   const { failures, creating } = scanPods(readPodList(answer).pods);
   makePlan([...failures, ...creating], CONTEXT);
@@ -113,7 +114,7 @@ function podAnswers(text: string): Target {
     name: "reader of /pods",
     inputs: mutatedText([text]),
     run: (input) => admit(JSON.parse(input as string)),
-    // The kubelet's adapter catches what JSON.parse throws, and says what it got.
+    // The kubelet client catches what JSON.parse throws, and reports what it received.
     isOwnError: (error) => error instanceof PodListError || error instanceof SyntaxError,
   };
 }
@@ -147,13 +148,13 @@ function events(): Target {
       const tooLong = () => new Error("the line is within the limit");
       for await (const line of readLines(inChunks(bytes, chunk), EVENT_LINE_LIMIT, tooLong)) parseEvent(line);
     },
-    // An event that cannot be read is one that did not arrive.
+    // An unreadable event counts as one that did not arrive.
     isOwnError: () => false,
   };
 }
 
 async function* inChunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
-  // A chunk of one byte for a large input would measure the loop here, not the reader.
+  // One-byte chunks of a large input would measure this loop, not the reader.
   const least = Math.max(size, Math.ceil(bytes.byteLength / 5000));
   for (let start = 0; start < bytes.byteLength; start += least) yield bytes.subarray(start, start + least);
 }

@@ -1,4 +1,4 @@
-// Nights on which everything is broken at once: the compiled program beside stand-ins that count what it asks for.
+// Many failures at once: the compiled program against fakes that count its requests.
 
 import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
 import { Gilly } from "../e2e/gilly.ts";
@@ -10,10 +10,13 @@ import { missingForProgram } from "../support/requirements.ts";
 const standIn = (what: string, holds: string) => ({ subject: "node", what, means: "stand-in" as const, holds });
 const missing = missingForProgram();
 
-/** Defaults of the config and of lib/app.ts: pulls over all mirrors and per mirror, looks and tags, looks at registries. */
+/**
+ * Defaults of the config and of lib/app.ts for concurrent calls: pulls in all, pulls per mirror,
+ * other image calls, and resolves at registries.
+ */
 const LIMITS = { pulls: 8, pullsPerMirror: 4, calls: 16, resolves: 48 };
 const MEGABYTE = 1024 * 1024;
-/** MemoryMax of the unit. */
+/** A third of the unit's MemoryMax. */
 const MEMORY = 256 * MEGABYTE;
 
 scenario(
@@ -78,7 +81,7 @@ scenario(
   missing,
 );
 
-/** What a registry takes to answer, and how long the good image is being pulled, in milliseconds. */
+/** How long a registry takes to answer and the pull of the good image takes, in milliseconds. */
 const ANSWER_MS = 50;
 const PULL_MS = 3000;
 
@@ -92,7 +95,7 @@ scenario(
   async () => {
     const alone = await goodAmong(0);
     const ratios: number[] = [];
-    // A machine that is busy with something else may spoil a round, not three.
+    // Other load on the machine may spoil one round, but not three.
     for (let round = 0; round < 3 && !ratios.some((ratio) => ratio <= 1.1); round++) {
       ratios.push(await goodAmong(49) / alone);
     }
@@ -104,7 +107,10 @@ scenario(
   missing,
 );
 
-/** Milliseconds from the first question to the Engine until the good image is tagged, behind so many that are missing. */
+/**
+ * Returns the milliseconds from the first call to the Engine until the good image is tagged, with
+ * `bad` images that are missing from the mirror.
+ */
 async function goodAmong(bad: number): Promise<number> {
   const names = [...Array.from({ length: bad }, (_, index) => `bad-${index}`), "good"];
   const good = fakeImage("good", Array.from({ length: PULL_MS / 4 / STEP_MS }, () => 1000));
@@ -122,7 +128,7 @@ async function goodAmong(bad: number): Promise<number> {
 /** Milliseconds between two lines of a slow pull; each layer has four. */
 const STEP_MS = 50;
 
-/** A node with a pod for each name, of which the mirror has those with an image. */
+/** Starts a node with a pod for each name; the mirror has only the given images. */
 function nodeOf(
   names: readonly string[],
   images: Readonly<Record<string, FakeImage>>,
@@ -138,7 +144,7 @@ function nodeOf(
 
 type Kind = "calls" | "resolves" | "pullsPerMirror";
 
-/** Watches how much the Engine is asked at once, and lets every answer of a registry take its time. */
+/** Counts concurrent calls to the Engine, and delays resolves and pulls by `answerMs`. */
 class Watch {
   firstAt = 0;
   taggedAt = 0;
@@ -161,13 +167,13 @@ class Watch {
     };
   }
 
-  /** The most that ever ran at once. */
+  /** Returns the highest number of such calls that ran at once. */
   most(kind: Kind): number {
     return this.#most.get(kind) ?? 0;
   }
 }
 
-/** What a call counts as, and with which others. */
+/** Returns the kind of a call, and the key under which it is counted. */
 function kindOf({ path, query }: EngineCall): readonly [Kind, string] | readonly [undefined, ""] {
   if (path.startsWith("/distribution/")) return ["resolves", "resolves"];
   if (path === "/images/create") return ["pullsPerMirror", query.fromImage?.split("/")[0] ?? ""];
@@ -179,13 +185,13 @@ async function untilRepaired(gilly: Gilly, count: number): Promise<void> {
   while (done() < count) await gilly.nextLine();
 }
 
-/** The most memory that the process ever had, in bytes. */
+/** Returns the peak resident memory of the process, in bytes. */
 async function peakMemory({ pid }: Gilly): Promise<number> {
   const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(await Deno.readTextFile(`/proc/${pid}/status`))?.[1];
   return 1024 * Number(kilobytes);
 }
 
-/** A pod of some 2 kB, as most are; it runs, unless it is `broken`. */
+/** Returns a typical pod of about 2 kB; it runs unless it is `broken`. */
 function podBody(index: number, broken?: { name: string; image: string }): unknown {
   const { name, image } = broken ?? { name: `pod-${index}`, image: `gcr.io/acme/app-${index}:1` };
   const waiting = { reason: "ImagePullBackOff", message: `Back-off pulling image "${image}"` };

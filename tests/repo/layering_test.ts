@@ -1,4 +1,4 @@
-// Holds the layers as they are drawn: who may import whom, who may say which word, and how a file of lib/ is made.
+// Checks the layers: which file may import which, and the form of the files of lib/.
 
 import { assertEquals } from "@std/assert";
 import { PROJECT } from "../../tools/deno.ts";
@@ -6,7 +6,7 @@ import { ADAPTERS, PURE, RANKS } from "./layers.ts";
 
 const ROOT = new URL(`file://${PROJECT}`);
 
-/** Every file of the project under a folder, as paths from its root. What a build leaves and git ignores is left out. */
+/** Returns every file under a folder, as paths from the project root, without build output. */
 function filesUnder(folder: string): string[] {
   return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap(({ name, isDirectory, isFile }) => {
     if ([".git", ".deno", "dist", "node_modules"].includes(name)) return [];
@@ -28,7 +28,7 @@ function read(file: string): string {
   return Deno.readTextFileSync(new URL(file, ROOT));
 }
 
-/** What a command of Deno prints as JSON. */
+/** Returns the JSON that a command of Deno prints. */
 function fromDeno<Answer>(...args: readonly string[]): Answer {
   const command = new Deno.Command(Deno.execPath(), {
     args: [...args],
@@ -43,11 +43,11 @@ interface Import {
   readonly from: string;
   /** A path in the project, or the name of a package. */
   readonly of: string;
-  /** Whether it is needed when the program runs; otherwise types alone are borrowed. */
+  /** Whether the program needs it at run time; otherwise it is imported for types only. */
   readonly isValue: boolean;
 }
 
-/** The imports of all modules of the project that these reach, as Deno resolves them. */
+/** Returns the imports of all project modules reachable from these, as Deno resolves them. */
 function importsFrom(...entries: readonly string[]): Import[] {
   const all = Deno.makeTempFileSync({ suffix: ".ts" });
   try {
@@ -66,7 +66,7 @@ function importsFrom(...entries: readonly string[]): Import[] {
   }
 }
 
-/** What `deno info --json` tells of a module, as far as it is of use here. */
+/** The part of a module in `deno info --json` that is used here. */
 interface ModuleInfo {
   readonly specifier: string;
   readonly dependencies?: readonly {
@@ -94,7 +94,7 @@ Deno.test("the lists of pure modules and adapters name files that exist, each on
   assertEquals([...PURE].filter((file) => ADAPTERS.has(file)), []);
 });
 
-Deno.test("main.ts reaches every file of lib/, and their imports are told apart", () => {
+Deno.test("main.ts reaches every file of lib/, and imports of values and of types are distinguished", () => {
   const reached = new Set(IMPORTS.map(({ of }) => of));
   assertEquals(LIB.filter((file) => !reached.has(file)), []);
   const of = (from: string, of: string) => IMPORTS.find((it) => it.from === from && it.of === of)?.isValue;
@@ -103,25 +103,27 @@ Deno.test("main.ts reaches every file of lib/, and their imports are told apart"
   assertEquals(of("lib/app.ts", "prom-client"), true, "an import at run time");
 });
 
-Deno.test("a pure module imports pure modules, and of others only types", () => {
+Deno.test("a pure module imports only types from modules that are not pure", () => {
   const packages = ["zod/mini", "@std/cli/parse-args", "@std/text/levenshtein-distance", "@std/yaml"];
   const wrong = VALUE_IMPORTS.filter(({ from, of }) => PURE.has(from) && !PURE.has(of) && !packages.includes(of));
   assertEquals(described(wrong), []);
 });
 
-Deno.test("an adapter imports adapters and pure modules, and of others only types", () => {
+Deno.test("an adapter imports only types from modules that are neither pure nor adapters", () => {
   const wrong = VALUE_IMPORTS.filter(({ from, of }) =>
     ADAPTERS.has(from) && of.startsWith("lib/") && !PURE.has(of) && !ADAPTERS.has(of)
   );
   assertEquals(described(wrong), []);
 });
 
-/** The folder of lib/ that a file lies in, or the file itself where it lies in none. */
+/**
+ * Returns the folder of lib/ that contains a file, or the file itself if it is directly in lib/.
+ */
 function entryOf(file: string): string {
   return file.split("/")[1]!;
 }
 
-Deno.test("every folder and file of lib/ has its rank, once", () => {
+Deno.test("every folder and file of lib/ has exactly one rank", () => {
   assertEquals(RANKS.flat().toSorted(), [...new Set(LIB.map(entryOf))].toSorted());
 });
 
@@ -143,7 +145,7 @@ Deno.test("imports only go down the ranks", () => {
   assertEquals(described(upward), []);
 });
 
-Deno.test("tests/unit/ mirrors lib/: a test lies where its subject does, and bears its name", () => {
+Deno.test("tests/unit/ mirrors lib/: a test has the path and the name of its subject", () => {
   const tests = filesUnder("tests/unit/");
   const imports = importsFrom(...tests);
   const importsOf = (file: string) => imports.filter(({ from }) => from === file).map(({ of }) => of);
@@ -160,14 +162,14 @@ Deno.test("tests/unit/ mirrors lib/: a test lies where its subject does, and bea
   assertEquals(strangers, []);
 });
 
-/** What a runtime may use of support/; more than this, and it begins to be about something else. */
+/** The files that a runtime may use outside lib/runtime/. */
 const RUNTIME_NEEDS = [
   "lib/images/registry.ts",
   ...["errors", "http", "json", "linked_signal", "scrub", "semaphore", "text", "timeouts"]
     .map((name) => `lib/support/${name}.ts`),
 ];
 
-Deno.test("a runtime knows nothing of lib/ but its own folder, what registries answer, and a few files of support/", () => {
+Deno.test("a runtime imports only lib/runtime/, lib/images/registry.ts and a few files of lib/support/", () => {
   const wrong = VALUE_IMPORTS.filter(({ from, of }) =>
     from.startsWith("lib/runtime/") && of.startsWith("lib/") && !of.startsWith("lib/runtime/") &&
     !RUNTIME_NEEDS.includes(of)
@@ -175,7 +177,7 @@ Deno.test("a runtime knows nothing of lib/ but its own folder, what registries a
   assertEquals(described(wrong), []);
 });
 
-Deno.test("only app.ts and commands use concrete adapters, and only runtime/ knows which runtimes there are", () => {
+Deno.test("only app.ts and commands use concrete adapters, and only lib/runtime/ imports specific runtimes", () => {
   const concrete = ["lib/kubelet/client.ts", "lib/runtime/open.ts", "lib/record/ledger.ts"];
   const wrong = VALUE_IMPORTS.filter(({ from, of }) =>
     (concrete.includes(of) && from !== "lib/app.ts" && !isCommand(from)) ||
@@ -184,14 +186,14 @@ Deno.test("only app.ts and commands use concrete adapters, and only runtime/ kno
   assertEquals(described(wrong), []);
 });
 
-Deno.test("only commands wire the program, and only main.ts knows the commands", () => {
+Deno.test("only commands import app.ts, and only main.ts imports the commands", () => {
   const wrong = IMPORTS.filter(({ from, of }) =>
     !isCommand(from) && ((of === "lib/app.ts") || (isCommand(of) && from !== "main.ts"))
   );
   assertEquals(described(wrong), []);
 });
 
-Deno.test("imports never circle, not even for types", () => {
+Deno.test("there is no import cycle, not even for types", () => {
   const needed = new Map(
     SOURCES.map((file) => [file, IMPORTS.filter(({ from }) => from === file).map(({ of }) => of)]),
   );
@@ -232,13 +234,13 @@ Deno.test("every export of lib/ has a doc comment", () => {
   const { nodes } = fromDeno<{ nodes: readonly DocNode[] }>("doc", "--json", ...LIB);
   const exported = nodes.filter(({ kind, declarationKind }) => declarationKind === "export" && kind !== "import");
   assertEquals(exported.length > 300, true, `${exported.length} exports were seen`);
-  // A command says what it does in its own fields.
+  // A command describes itself in its own fields.
   const silent = exported.filter(({ name, jsDoc }) => !jsDoc?.doc && !name.endsWith("Command"));
   assertEquals(silent.map(({ location, name }) => `${location.filename.replace(ROOT.href, "")}: ${name}`), []);
 });
 
-Deno.test("a file of lib/, tests/ or tools/ that a text names exists", () => {
-  // Behind a slash it is a file of somebody else.
+Deno.test("every file of lib/, tests/ or tools/ that a text names exists", () => {
+  // After a slash it is a file of another project.
   const name = /(?<![\w/.-])(?:lib|tests|tools)\/[\w/-]+(?:\.\w+)*/g;
   const wrong = filesUnder("").filter((file) => file !== "CHANGELOG.md").flatMap((file) =>
     [...read(file).matchAll(name)].map(([named]) => named)
@@ -247,7 +249,7 @@ Deno.test("a file of lib/, tests/ or tools/ that a text names exists", () => {
   assertEquals(wrong, []);
 });
 
-Deno.test("no file of the project knows the machine that it was made on", () => {
+Deno.test("no file of the project names paths of the development machine", () => {
   const files = filesUnder("").filter((file) => file !== "tests/repo/layering_test.ts");
   const wrong = files.flatMap((file) =>
     read(file).split("\n").flatMap((line, index) => {

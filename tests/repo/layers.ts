@@ -1,7 +1,11 @@
-// The layers of lib/: which folder may import which, and which file is of which kind. layering_test.ts and tools/purity.ts
-// hold every file to them. A file in neither list of kinds is orchestration: it may call both.
+// The layers of lib/: which folder may import which, and which files are pure or adapters.
+// layering_test.ts and tools/purity.ts check them. A file in neither list is orchestration: it may
+// call both.
 
-/** The folders and files of lib/, lowest first. Imports only go down; those of one rank do not import each other. */
+/**
+ * The folders and files of lib/ by rank, lowest first. Imports only go down; entries of one rank do
+ * not import each other.
+ */
 export const RANKS: readonly (readonly string[])[] = [
   ["support", "version.ts"],
   ["images"],
@@ -17,7 +21,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ["commands"],
 ];
 
-/** Data in, data out: no Deno, no network, no clock, no chance. */
+/** Files that only compute: no Deno, network, clock or randomness. */
 export const PURE: ReadonlySet<string> = new Set([
   "lib/check/finding.ts",
   "lib/check/unit_file.ts",
@@ -77,7 +81,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/support/units.ts",
 ]);
 
-/** Each opens onto one outside thing. */
+/** Files that each give access to one thing outside the program. */
 export const ADAPTERS: ReadonlySet<string> = new Set([
   "lib/config/files.ts",
   "lib/daemon/sd_notify.ts",

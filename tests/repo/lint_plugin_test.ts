@@ -1,4 +1,4 @@
-// Holds tools/lint_plugin.ts to finding each forbidden use, and to nothing else.
+// Checks that tools/lint_plugin.ts finds each forbidden use, and nothing else.
 
 import { assertEquals } from "@std/assert";
 import { PROJECT } from "../../tools/deno.ts";
@@ -10,7 +10,7 @@ function saidOf(source: string, file = "lib/plan/plan.ts"): string[] {
   );
 }
 
-/** A use, what it is called, and a file that may have it. */
+/** A forbidden use, its name in the message, and a file in which it is allowed. */
 const USES: readonly (readonly [source: string, name: string, allowed: string | undefined])[] = [
   ["main(Deno.args)", "Deno.args", "main.ts"],
   ["Deno.exit(1)", "Deno.exit", "main.ts"],
@@ -50,7 +50,7 @@ for (const [source, name, allowed] of USES) {
   });
 }
 
-Deno.test("what only looks like a forbidden use is none", () => {
+Deno.test("code that only looks like a forbidden use is accepted", () => {
   const innocent = [
     "a.fetch()",
     "a = { fetch: 1, console: 2 }",

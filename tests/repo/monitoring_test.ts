@@ -1,4 +1,5 @@
-// Holds docs/monitoring to the metrics there are, with Prometheus's own promtool where it is installed.
+// Checks docs/monitoring against the existing metrics, with Prometheus's promtool where it is
+// installed.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import * as library from "prom-client";
@@ -39,7 +40,7 @@ async function promtool(args: readonly string[], input = ""): Promise<{ code: nu
     stderr: "piped",
   }).spawn();
   const writer = child.stdin.getWriter();
-  // It may answer without reading.
+  // promtool may exit without reading its input.
   await writer.write(new TextEncoder().encode(input)).catch(() => {});
   await writer.close().catch(() => {});
   const { code, stdout, stderr } = await child.output();
@@ -77,14 +78,14 @@ testIfPossible("promtool finds nothing wrong with the metrics", MISSING, async (
   assert(code !== 0, "promtool would find something");
 });
 
-testIfPossible("promtool takes the alerts, and each of them fires when it should and only then", MISSING, async () => {
+testIfPossible("promtool accepts the alerts, and each alert fires exactly when it should", MISSING, async () => {
   const checked = await promtool(["check", "rules", "--lint-fatal", ALERTS]);
   assertEquals(checked.code, 0, checked.said);
   const tested = await promtool(["test", "rules", "tests/testdata/alerts_test.yaml"]);
   assertEquals(tested.code, 0, tested.said);
 });
 
-Deno.test("every alert is tried: it fires in one test and stays quiet in another", () => {
+Deno.test("every alert fires in one test and stays quiet in another", () => {
   const alerts = [...read(ALERTS).matchAll(/- alert: (\w+)/g)].map(([, name]) => name!);
   const tries = read("tests/testdata/alerts_test.yaml");
   assert(alerts.length >= 12);
@@ -94,7 +95,7 @@ Deno.test("every alert is tried: it fires in one test and stays quiet in another
   }
 });
 
-testIfPossible("promtool takes every query of the dashboard", MISSING, async () => {
+testIfPossible("promtool accepts every query of the dashboard", MISSING, async () => {
   const file = await Deno.makeTempFile({ suffix: ".yaml" });
   try {
     const rules = QUERIES.map((expr, index) => ({ record: `gilly:query_${index}`, expr }));
@@ -106,7 +107,7 @@ testIfPossible("promtool takes every query of the dashboard", MISSING, async () 
   }
 });
 
-Deno.test("alerts and dashboard ask for metrics and labels that there are", () => {
+Deno.test("alerts and dashboard use only existing metrics and labels", () => {
   const names = new Set(
     MEASURED.flatMap(({ name, type }) =>
       String(type) === "histogram" ? ["_bucket", "_sum", "_count"].map((suffix) => name + suffix) : [name]
@@ -127,7 +128,7 @@ Deno.test("alerts and dashboard ask for metrics and labels that there are", () =
   assertEquals(unseen, [], "the dashboard leaves nothing out");
 });
 
-Deno.test("labels are short lists and mirrors, never images, pods or namespaces", async () => {
+Deno.test("labels have few values and never hold images, pods or namespaces", async () => {
   const names = new Set(Object.values(instruments).flatMap(labelsOf));
   assertEquals([...names].toSorted(), [
     "certificate",
@@ -143,7 +144,7 @@ Deno.test("labels are short lists and mirrors, never images, pods or namespaces"
   assert(series.length < 120, `${series.length} series on a node that has done nothing yet`);
 });
 
-Deno.test("the dashboard's panels have an id, a title and a sentence each, and do not overlap", () => {
+Deno.test("each panel of the dashboard has an id, a title and a description, and panels do not overlap", () => {
   assertEquals(new Set(PANELS.map(({ id }) => id)).size, PANELS.length);
   const cells = new Set<string>();
   for (const { title, description, gridPos: { x, y, w, h } } of PANELS) {
@@ -158,7 +159,7 @@ Deno.test("the dashboard's panels have an id, a title and a sentence each, and d
   }
 });
 
-Deno.test("the page lists every metric with its labels and its meaning, and no other", () => {
+Deno.test("the page lists exactly the metrics, with their labels and meanings", () => {
   const rows = [...read("docs/monitoring.md").matchAll(/^\| `(gilly_\w+)` +\| (.*?) +\| (.*?) +\|$/gm)]
     .map(([, name, labels, help]) => [name, labels!.replaceAll("`", "").trim(), help]);
   const measured = Object.values(instruments).map((instrument, index) => [

@@ -1,5 +1,5 @@
-// What builds the program and its release: pinned parts and nothing else, the same bytes everywhere, and all that a reader
-// of the archive needs.
+// The build of the program and its release: only pinned parts, reproducible to the byte, and
+// complete for a reader of the archive.
 
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { zipSync } from "fflate";
@@ -27,7 +27,7 @@ async function run(program: string, args: readonly string[], options: Deno.Comma
   return { code, out: text(stdout), err: text(stderr) };
 }
 
-/** Everything that a build reads, in a folder of its own. */
+/** Copies everything that a build reads into a new folder. */
 async function checkout(folder: string): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
   const excluded = [...OTHERS, ".git", ".deno", "dist"].map((name) => `--exclude=./${name}`);
@@ -37,7 +37,7 @@ async function checkout(folder: string): Promise<void> {
   assertEquals((await run("tar", ["-C", folder, "-xf", archive])).code, 0);
 }
 
-/** Builds a release there and returns its archive. */
+/** Builds a release in a folder and returns its archive. */
 async function build(folder: string): Promise<Uint8Array> {
   await checkout(folder);
   for (const tool of ["compile", "release"]) {
@@ -48,7 +48,7 @@ async function build(folder: string): Promise<Uint8Array> {
 }
 
 testIfPossible(
-  "two checkouts in different folders make the same archive to the byte",
+  "two checkouts in different folders produce identical archives",
   missingForBinary(),
   () =>
     inFolder(async (folder) => {
@@ -92,7 +92,7 @@ Deno.test("every page and unit of the project is in the archive", async () => {
   assertEquals(left, []);
 });
 
-Deno.test("what stands in for the binary in tests is no release", () =>
+Deno.test("a script in place of the binary cannot be released", () =>
   inFolder(async (folder) => {
     const binary = `${folder}/gilly`;
     await Deno.writeTextFile(binary, "#!/bin/sh\n");
@@ -103,7 +103,7 @@ Deno.test("what stands in for the binary in tests is no release", () =>
     );
   }));
 
-Deno.test("a part with another sum is refused by both sums", () =>
+Deno.test("a part with a wrong checksum is refused, and the message shows both checksums", () =>
   inFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/deno`, "another Deno");
     const error = await assertRejects(() => checkPin("deno", `${folder}/deno`), PinError);
@@ -114,7 +114,7 @@ Deno.test("a part with another sum is refused by both sums", () =>
     );
   }));
 
-Deno.test("a platform without a sum is refused, and a part that is not there", async () => {
+Deno.test("a platform without a checksum is refused, and so is a missing part", async () => {
   assertEquals(
     (await assertRejects(async () => void await sumOf("denort", "riscv64gc-unknown-linux-gnu"), PinError)).message,
     "cannot build for riscv64gc-unknown-linux-gnu: tools/pins.json has no sum of denort for it",
@@ -125,7 +125,7 @@ Deno.test("a platform without a sum is refused, and a part that is not there", a
   );
 });
 
-/** A place of releases that answers the runtime's address with this. */
+/** Runs `test` with a release server that gives this answer to the request for the runtime. */
 async function withReleases(
   answer: () => Response,
   test: (releases: string, folder: string) => Promise<void>,
@@ -150,7 +150,7 @@ testIfPossible(
       const path = await findRuntime(undefined, `${folder}/.deno`, releases);
       assertEquals(path, `${folder}/.deno/denort-${versionOf("denort")}`);
       assertEquals((await Deno.stat(path)).mode! & 0o777, 0o755);
-      // Not asked for again.
+      // It is not downloaded again.
       assertEquals(await findRuntime(undefined, `${folder}/.deno`, releases), path);
       await Deno.writeTextFile(path, "exchanged");
       await assertRejects(
@@ -176,11 +176,11 @@ const REFUSALS: Readonly<Record<string, readonly [() => Response, string]>> = {
 };
 
 for (const [what, [answer, said]] of Object.entries(REFUSALS)) {
-  Deno.test(`a place of releases that answers ${what} gives no runtime, and one line says what to do`, () =>
+  Deno.test(`a release server that answers ${what} gives no runtime, and the error is one line that says what to do`, () =>
     withReleases(answer, async (releases, folder) => {
       const { message } = await assertRejects(() => findRuntime(undefined, folder, releases), PinError);
       assertStringIncludes(message, said);
-      assertStringIncludes(message, `unpack denort of ${runtimeUrl(releases)} somewhere and name it: DENORT_BIN=`);
+      assertStringIncludes(message, `unpack denort from ${runtimeUrl(releases)} and set DENORT_BIN=`);
       assertEquals(message.includes("\n"), false);
       assertEquals([...Deno.readDirSync(folder)], []);
     }));

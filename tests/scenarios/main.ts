@@ -1,18 +1,19 @@
-// Runs the tests of sections and leaves their rows in tests/README.md: `main.ts SECTION…`. Fails when any test did.
+// `main.ts SECTION…`: runs the tests of these sections and writes their rows into tests/README.md.
+// Fails if any test fails.
 
 import { PROJECT } from "../../tools/deno.ts";
 import { type Section, writeSection } from "./page.ts";
 import { ROWS_FILE } from "./scenario.ts";
 import type { ScenarioRow } from "./table.ts";
 
-/** Where the tests of a section are, and how many of their files may run at once: most of a fault is waiting. */
+/** The sections, and how many test files of each may run at once: faults mostly wait. */
 const TESTS: Readonly<Partial<Record<string, { readonly section: Section; readonly jobs: number }>>> = {
   faults: { section: "faults", jobs: 4 },
   load: { section: "load", jobs: 1 },
   security: { section: "security", jobs: 1 },
 };
 
-/** Runs the tests of one section; whether all of them passed. */
+/** Runs the tests of one section and returns whether all passed. */
 async function run(name: string): Promise<boolean> {
   const tests = TESTS[name];
   if (tests === undefined) throw new TypeError(`${name} is none of ${Object.keys(TESTS).join(", ")}`);

@@ -1,15 +1,18 @@
-// A test that has a row in the table of tests/README.md. Run under `deno task faults` it also records how it went.
+// A test that has a row in a table of tests/README.md. Run by main.ts, it also records its result.
 
 import { testIfPossible } from "../support/requirements.ts";
 import type { ScenarioRow } from "./table.ts";
 
-/** What a test does, and what has to hold; see ScenarioRow. */
+/** What a test does, and what must be true; see ScenarioRow. */
 export type Scenario = Pick<ScenarioRow, "subject" | "what" | "means" | "holds">;
 
-/** Names the file to which rows are appended, one in JSON a line. */
+/** The environment variable that names the file for the rows, one JSON object per line. */
 export const ROWS_FILE = "GILLY_SCENARIO_ROWS";
 
-/** Registers a test for the scenario; it is ignored, or fails under GILLY_E2E=require, while something is `missing`. */
+/**
+ * Registers a test for the scenario. If something is `missing`, the test is ignored, or fails with
+ * GILLY_E2E=require.
+ */
 export function scenario(wanted: Scenario, fn: () => Promise<void>, missing: readonly string[] = []): void {
   if (missing.length > 0) note({ ...wanted, result: "not run", seconds: 0 });
   testIfPossible(`${wanted.subject}, ${wanted.what}: ${wanted.holds}`, missing, async () => {
@@ -24,7 +27,7 @@ export function scenario(wanted: Scenario, fn: () => Promise<void>, missing: rea
   });
 }
 
-/** Adds a row to those of the run, if it keeps any. */
+/** Appends a row to the file of the run, if there is one. */
 export function note(row: ScenarioRow): void {
   const file = Deno.env.get(ROWS_FILE);
   if (file) Deno.writeTextFileSync(file, `${JSON.stringify(row)}\n`, { append: true });

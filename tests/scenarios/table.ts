@@ -1,9 +1,9 @@
-// The table of what was tried, as Markdown between two markers of a page. Rows in, text out.
+// The table of scenarios, as Markdown between two markers of a page.
 
-/** How a thing was tried: on the real program, or on a stand-in that behaves so. */
+/** Whether a scenario ran on the real program or on a fake that behaves like it. */
 export type Means = "real" | "stand-in";
 
-/** One row: what was done to what, what has to hold, and how it went last. */
+/** One row: what was done to what, what must be true, and the last result. */
 export interface ScenarioRow {
   /** What it was done to: Docker, kubelet, mirror, Gilly, … */
   readonly subject: string;
@@ -14,7 +14,10 @@ export interface ScenarioRow {
   readonly seconds: number;
 }
 
-/** The rows as a table, by subject, real ones first, and a last line that counts them; `date` is that of the run, `YYYY-MM-DD`. */
+/**
+ * Returns the rows as a table, sorted by subject, real ones first, and a last line that counts
+ * them; `date` is the day of the run, `YYYY-MM-DD`.
+ */
 export function tableOf(rows: readonly ScenarioRow[], date: string): string {
   const head = "| to | what is done | on | what holds | result | seconds |\n| - | - | - | - | - | -: |\n";
   const sorted = [...rows].sort((left, right) => compare(keyOf(left), keyOf(right)));
@@ -24,11 +27,11 @@ export function tableOf(rows: readonly ScenarioRow[], date: string): string {
   const counted = (result: ScenarioRow["result"]) => rows.filter((row) => row.result === result).length;
   const parts = [`${counted("passed")} passed`];
   if (counted("failed") > 0) parts.push(`${counted("failed")} FAILED`);
-  if (counted("not run") > 0) parts.push(`${counted("not run")} not run, for want of what it needs`);
+  if (counted("not run") > 0) parts.push(`${counted("not run")} not run because a requirement is missing`);
   return `${head}${lines.join("")}\nLast run ${date}: ${parts.join(", ")}.`;
 }
 
-/** The page with `text` between the markers of the section, which it must have. */
+/** Returns the page with `text` between the section's markers; throws if they are missing. */
 export function withSection(page: string, section: string, text: string): string {
   const [begin, end] = [`<!-- ${section}: begin -->`, `<!-- ${section}: end -->`];
   const [from, to] = [page.indexOf(begin), page.indexOf(end)];

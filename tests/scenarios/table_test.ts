@@ -23,7 +23,7 @@ Deno.test("a table has real rows first, is sorted, and counts what passed, faile
     "| Docker | a | stand-in | it lives | passed | 1.3 |",
     "| kubelet | killed | real | it lives | not run | 0.0 |",
     "",
-    "Last run 2020-05-16: 1 passed, 1 FAILED, 1 not run, for want of what it needs.",
+    "Last run 2020-05-16: 1 passed, 1 FAILED, 1 not run because a requirement is missing.",
   ]);
 });
 

@@ -1,4 +1,5 @@
-// `deno task soak`: the long run. Prints what the daemon held on the way, and fails when it holds on to anything.
+// `deno task soak`: the long run. Prints the daemon's resources on the way, and fails if it leaks
+// any.
 
 import { parseArgs } from "@std/cli/parse-args";
 import { writeSection } from "../scenarios/page.ts";
@@ -17,7 +18,7 @@ tests/README.md.
 Example: deno task soak --passes 100000
 `;
 
-/** The heap may be this much larger at the end. */
+/** The largest allowed ratio of the heap at the end to the heap at the beginning. */
 const GROWTH_LIMIT = 1.05;
 const EVERY = 1000;
 

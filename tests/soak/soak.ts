@@ -1,5 +1,5 @@
-// A daemon at full speed beside stand-ins that never leave it in peace: pods come and go, images are missing, and kubelet,
-// Engine and mirrors fail in turn. What it holds at the end is what it held at the beginning, or it leaks.
+// A daemon at full speed against fakes: pods come and go, images are missing, and kubelet, Engine
+// and mirrors fail in turn. If it holds more at the end than at the beginning, it leaks.
 
 import { delay } from "@std/async/delay";
 import { fakeImage, type RegistryState } from "../fakes/docker_engine.ts";
@@ -8,16 +8,16 @@ import { type FakeNode, startNode } from "../fakes/node.ts";
 import { permissions } from "../support/program.ts";
 import type { Holding } from "./subject.ts";
 
-/** How much it is to do. */
+/** How much the daemon is to do. */
 export interface SoakOptions {
   readonly passes: number;
   readonly repairs: number;
-  /** Passes between two looks at what it holds. */
+  /** Passes between two reports of what it holds. */
   readonly every: number;
   readonly say?: (text: string) => void;
 }
 
-/** What it did, and what it held: before anything, after every so many passes, and after its end. */
+/** What the daemon did, and what it held: at the start, every so many passes, and after its end. */
 export interface SoakReport {
   readonly seconds: number;
   readonly faults: number;
@@ -26,15 +26,17 @@ export interface SoakReport {
   readonly after: Holding;
 }
 
-/** Each registry has a mirror of its own, so that one that cools down keeps nobody else waiting. */
+/**
+ * Each registry has its own mirror, so that a mirror that is cooling down does not delay others.
+ */
 const REGISTRIES = 24;
 const IMAGES_PER_REGISTRY = 4;
-/** Pods that look for their image at the same time. */
+/** Number of pods that wait for their image at the same time. */
 const PODS_AT_ONCE = 24;
-/** A pod whose mirror cools down is taken away after this long, as a person would. */
+/** A pod whose mirror is cooling down is removed after this long, as a user would do. */
 const PATIENCE_MS = 1000;
 
-/** Soaks a daemon until it has done its share. Throws when it ends by itself. */
+/** Runs a daemon until it has done that many passes and repairs. Throws if it fails. */
 export async function soak(options: SoakOptions): Promise<SoakReport> {
   const { say = () => {} } = options;
   const started = performance.now();
@@ -95,7 +97,8 @@ function registries() {
 }
 
 function startSubject(node: FakeNode, every: number) {
-  // Not the compiler's, but the flags of the compiled program: optimized code would be growth that no installed Gilly has.
+  // The V8 flags of the compiled program: with V8's defaults, optimized code would be growth that
+  // no installed Gilly has.
   const flags = permissions().filter((flag) => flag.startsWith("--v8-flags"));
   const child = new Deno.Command(Deno.execPath(), {
     args: [
@@ -156,7 +159,7 @@ const MIRROR_FAULTS: readonly RegistryState[] = [
 
 const VERIFYING_MS = 100;
 
-/** Brings pods that lack their image, takes them away again, and breaks everything in turn. */
+/** Adds pods that lack their image, removes them again, and causes faults in turn. */
 class Troublemaker {
   faults = 0;
   readonly #node: FakeNode;
@@ -168,7 +171,7 @@ class Troublemaker {
     this.#signal = signal;
   }
 
-  /** Until the signal is aborted. */
+  /** Runs until the signal is aborted. */
   async run(): Promise<void> {
     const places = Array.from({ length: PODS_AT_ONCE }, (_, place) => this.#bringPods(place));
     await Promise.all([...places, this.#breakThings()]);
@@ -178,7 +181,7 @@ class Troublemaker {
     const { kubelet, engine } = this.#node;
     while (!this.#signal.aborted) {
       const turn = this.#turns++;
-      // The places never meet at one image: each has its own registry.
+      // No two places use the same image: each has its own registry.
       const number = place + PODS_AT_ONCE * (turn % IMAGES_PER_REGISTRY);
       const [registry, path] = [number % REGISTRIES, `soak/image-${Math.floor(number / REGISTRIES)}:1`];
       const image = `r${registry}.example/${path}`;
@@ -188,7 +191,8 @@ class Troublemaker {
         if (this.#signal.aborted) return;
         await delay(2);
       }
-      // Time to verify the tag: an image that is collected before that is a failed repair, and rightly so.
+      // Leave time to verify the tag: if the image is removed before that, the repair rightly
+      // fails.
       await delay(VERIFYING_MS);
       await kubelet.advance();
       kubelet.removePod(`pod-${turn}`);

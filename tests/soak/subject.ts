@@ -1,5 +1,5 @@
-// The daemon as `gilly run` wires it, but without a pause between passes, in a process of its own that tells what it
-// holds. Prints a line of JSON every so many passes, and one at its end.
+// The daemon as `gilly run` wires it, but without a pause between passes. Prints what it holds as a
+// line of JSON at its start, every so many passes, and at its end.
 //   subject.ts CONFIG STATE-FILE PASSES-BETWEEN-LINES
 
 import { delay } from "@std/async/delay";
@@ -23,10 +23,10 @@ export interface Holding {
   readonly sockets: number;
 }
 
-/** The daemon reads its config again after so many passes. */
+/** The daemon reloads its config every so many passes. */
 const PASSES_BETWEEN_RELOADS = 700;
 
-/** After its end a process has this long to let go of what it has closed. */
+/** Time after the end of the daemon for closed connections to go away. */
 const SETTLING_MS = 2000;
 
 declare function gc(): void;
@@ -45,7 +45,7 @@ async function main([configFile, stateFilePath, between]: readonly string[]): Pr
     );
   };
   void endWithParent();
-  // The first listener opens a pair of sockets, for as long as the process lives.
+  // The first listener opens a pair of sockets that stay open until the process ends.
   Deno.addSignalListener("SIGTERM", () => stop.abort(new DOMException("stopped by a signal", "AbortError")));
   tell();
   let node: NodeContext<Config> | undefined;
@@ -72,13 +72,13 @@ async function main([configFile, stateFilePath, between]: readonly string[]): Pr
   process.observe(daemon);
   await daemon.run();
   await stateFile.close();
-  // A connection that was told to close is gone a moment later.
+  // A closed connection takes a moment to go away.
   await delay(SETTLING_MS);
   tell();
   Deno.exit(0);
 }
 
-/** Whoever started us holds the other end of our standard input, and never writes. */
+/** Exits when the parent is gone: it holds the other end of standard input, and never writes. */
 async function endWithParent(): Promise<void> {
   if (await Deno.stdin.read(new Uint8Array(1)) === null) Deno.exit(1);
 }
@@ -105,7 +105,7 @@ function openDescriptors(): { descriptors: number; sockets: number } {
     try {
       target = Deno.readLinkSync(`/proc/self/fd/${name}`);
     } catch {
-      // That was the folder itself, which is closed by now.
+      // It was the descriptor of the folder itself, which is closed by now.
       continue;
     }
     descriptors++;

@@ -1,9 +1,10 @@
-// A worker's /etc/gilly in a folder, gilly-credentials on it, and a cluster whose kubectl signs what it is told to.
+// A test bench for gilly-credentials: a worker's /etc/gilly in a temporary folder, and a fake
+// kubectl of a cluster that signs requests.
 
 import { PROJECT } from "../../tools/deno.ts";
 import { type Authority, makeAuthority } from "../fakes/certificates.ts";
 
-/** The group that owns the worker's /etc/gilly; no such group has to exist. */
+/** The group that owns the worker's /etc/gilly; it need not exist. */
 export const GROUP = 4242;
 
 /** How a command ended. */
@@ -13,21 +14,22 @@ export interface Outcome {
   readonly err: string;
 }
 
-/** What the tests of gilly-credentials lack here, in words. */
+/** Returns what this machine lacks for the tests of gilly-credentials, in words. */
 export function missingForCredentials(): string[] {
   const hasOpenssl = (Deno.env.get("PATH") ?? "").split(":").some((folder) => isFile(`${folder}/openssl`));
   return [...(Deno.uid() === 0 ? [] : ["root"]), ...(hasOpenssl ? [] : ["openssl"])];
 }
 
+/** A worker's /etc/gilly and a cluster, in a temporary folder. */
 export class Bench implements AsyncDisposable {
-  /** Everything lies in here, and commands run in it. */
+  /** The folder that holds everything; commands run in it. */
   readonly dir: string = Deno.makeTempDirSync({ prefix: "gilly-credentials-" });
   readonly root = `${this.dir}/root`;
   readonly etc = `${this.root}/etc/gilly`;
   readonly cluster = `${this.dir}/cluster`;
   readonly authority: Authority;
 
-  /** The cluster signs with this authority. */
+  /** Makes a cluster that signs with this authority. */
   constructor(authority: Authority = makeAuthority("kubernetes")) {
     this.authority = authority;
     for (const folder of [this.etc, this.cluster, `${this.dir}/bin`]) Deno.mkdirSync(folder, { recursive: true });
@@ -46,12 +48,12 @@ export class Bench implements AsyncDisposable {
     script("ssh", 'shift\nexec "$@"');
   }
 
-  /** A file of the cluster's stand-in; tests/fakes/kubectl says what each does. */
+  /** Writes a file of the fake cluster; tests/fakes/kubectl documents each. */
   setCluster(file: string, text: string): void {
     Deno.writeTextFileSync(`${this.cluster}/${file}`, text);
   }
 
-  /** Puts a file below the worker's root. */
+  /** Writes a file below the worker's root. */
   put(path: string, text: string): void {
     Deno.mkdirSync(`${this.root}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
     Deno.writeTextFileSync(`${this.root}/${path}`, text);
@@ -75,14 +77,14 @@ export class Bench implements AsyncDisposable {
     return { code, out: text(stdout), err: text(stderr) };
   }
 
-  /** The same; throws when it fails. */
+  /** Runs a script as `run` does and returns its output; throws if it fails. */
   async sh(script: string, env: Record<string, string> = {}, stdin = ""): Promise<string> {
     const { code, out, err } = await this.run(script, env, stdin);
     if (code !== 0) throw new Error(`'${script}' ended with ${code}: ${err || out}`);
     return out;
   }
 
-  /** Every file of the worker's /etc/gilly but the config: its mode, owner, group and text, by its name. */
+  /** Returns mode, owner, group and text of every file in /etc/gilly except the config, by name. */
   files(): Record<string, { readonly owner: string; readonly text: string }> {
     const names = [...Deno.readDirSync(this.etc)].map(({ name }) => name).filter((name) => name !== "config.yaml");
     const entries = names.map((name) => {

@@ -1,6 +1,6 @@
-// Folders of a test: one for its own use, and what lies in one.
+// Folders for tests: makes a temporary one, and reads the files in one.
 
-/** Runs `use` with a folder that is gone afterwards. */
+/** Runs `use` with a temporary folder and removes the folder afterward. */
 export async function inTemporaryFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "gilly-test-" });
   try {
@@ -10,7 +10,7 @@ export async function inTemporaryFolder(use: (folder: string) => Promise<void>):
   }
 }
 
-/** Every file below `root`, by its path from there, with its text; in no order. */
+/** Returns the path from `root` and the text of every file below it, in no particular order. */
 export async function filesUnder(root: string, folder = ""): Promise<[string, string][]> {
   const found: [string, string][] = [];
   for await (const { name, isDirectory } of Deno.readDir(`${root}${folder}`)) {

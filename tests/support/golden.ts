@@ -1,14 +1,14 @@
-// Texts that the program prints, kept as files that can be read and compared.
+// Compares texts that the program prints with golden files.
 
 import { assertEquals } from "@std/assert";
 import { PROJECT } from "../../tools/deno.ts";
 
-/** Whether the files below tests/testdata/golden are to be written instead of compared: GOLDEN=write. */
+/** Reports whether GOLDEN=write asks to write the golden files instead of comparing them. */
 export function isRenewingGolden(): boolean {
   return Deno.env.get("GOLDEN") === "write";
 }
 
-/** Holds a text to a file below tests/testdata/golden. */
+/** Asserts that a text equals a file below tests/testdata/golden. */
 export function assertGolden(text: string, file: string): void {
   const path = `${PROJECT}tests/testdata/golden/${file}`;
   if (isRenewingGolden()) Deno.writeTextFileSync(path, text);

@@ -1,4 +1,5 @@
-// install.sh beside an unpacked release whose binary is a script, and a tree to install it into (--root).
+// A test bench for install.sh: an unpacked release whose binary is a script, and a tree to install
+// into (--root).
 
 import { assertEquals } from "@std/assert";
 import { PROJECT } from "../../tools/deno.ts";
@@ -25,7 +26,7 @@ export class Bench implements AsyncDisposable {
     Deno.writeTextFileSync(`${this.release}/gilly`, `#!/bin/sh\necho gilly ${version}\n`, { mode: 0o755 });
   }
 
-  /** Makes the release's binary the program itself, run from its sources. */
+  /** Replaces the release's binary with a script that runs the program from its sources. */
   makeRealBinary(): void {
     const run = `exec '${Deno.execPath()}' run --quiet --allow-all '${PROJECT}main.ts' "$@"`;
     Deno.writeTextFileSync(`${this.release}/gilly`, `#!/bin/sh\n${run}\n`, { mode: 0o755 });
@@ -42,7 +43,7 @@ export class Bench implements AsyncDisposable {
     return { code: output.code, out: text(output.stdout), err: text(output.stderr) };
   }
 
-  /** Installs into the tree; throws when that is refused. */
+  /** Installs into the tree; throws if install.sh fails. */
   async install(...args: string[]): Promise<string> {
     const { code, out, err } = await this.run(["--root", this.root, ...args]);
     assertEquals({ code, err }, { code: 0, err: "" });
@@ -58,7 +59,7 @@ export class Bench implements AsyncDisposable {
     Deno.writeTextFileSync(`${this.root}/${path}`, text);
   }
 
-  /** Every file of the tree with what a change would change. */
+  /** Lists every file of the tree with the metadata that a change would alter. */
   async snapshot(): Promise<string> {
     const args = [this.root, "-printf", "%P %y %m %u:%g %i %s %T@ %l\n"];
     const { stdout } = await new Deno.Command("find", { args }).output();
@@ -77,13 +78,13 @@ export class Bench implements AsyncDisposable {
   }
 }
 
-/** What this machine lacks for tests with a bench. */
+/** What this machine lacks for tests with a bench, in words. */
 export const missing = [
   ...(Deno.uid() === 0 ? [] : ["root"]),
   ...(has("systemd-sysusers") ? [] : ["systemd-sysusers"]),
 ];
 
-/** A test with a bench of its own. */
+/** Registers a test with its own bench; it is ignored if something is missing. */
 export function test(name: string, fn: (bench: Bench) => Promise<void>): void {
   Deno.test({
     name,
@@ -102,7 +103,7 @@ export interface Outcome {
   readonly err: string;
 }
 
-/** Whether PATH has a program. */
+/** Reports whether a program is in PATH. */
 export function has(program: string): boolean {
   return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
     try {

@@ -1,18 +1,21 @@
-// What a machine must have for tests against a real worker, and how a test says that something is missing.
+// What a machine needs for tests against a real worker, and how a test reports what is missing.
 
 import { PROJECT } from "../../tools/deno.ts";
 import { isBinary } from "../../tools/release.ts";
 import { missingPrograms, realIsRequired } from "../e2e/engine.ts";
 
-/** The program under test: the compiled binary or, where it cannot be compiled, a script that runs the same bundle. */
+/**
+ * The program under test: the compiled binary or, where it cannot be compiled, a script that runs
+ * the same bundle.
+ */
 export const GILLY = `${PROJECT}dist/gilly`;
 
-/** The real kubelet's path, from the environment; there is no package that would bring version 1.20. */
+/** Returns the path of the real kubelet from the environment; no package provides version 1.20. */
 export function kubeletBinary(): string | undefined {
   return Deno.env.get("KUBELET_BIN") || undefined;
 }
 
-/** What a real worker lacks here, in words; empty when it can be started. */
+/** Returns what this machine lacks for a real worker, in words; empty if it can be started. */
 export function missingForWorker(): string[] {
   const missing = missingPrograms();
   if (!isStatic("/bin/busybox")) missing.push("/bin/busybox (the static one)");
@@ -23,17 +26,20 @@ export function missingForWorker(): string[] {
   return missing;
 }
 
-/** What the end-to-end tests lack here: a real worker's needs, and the program. */
+/** Returns what this machine lacks for the end-to-end tests: a real worker and the program. */
 export function missingForEndToEnd(): string[] {
   return [...missingForWorker(), ...missingForProgram()];
 }
 
-/** What tests of the program lack here. */
+/** Returns what this machine lacks for tests of the program. */
 export function missingForProgram(): string[] {
   return isFile(GILLY) ? [] : ["dist/gilly (deno task compile)"];
 }
 
-/** What tests of the binary itself lack here: its install, its unit, its release, what is in the file. */
+/**
+ * Returns what this machine lacks for tests of the binary itself: its installation, unit, release
+ * and contents.
+ */
 export function missingForBinary(): string[] {
   return isFile(GILLY) && isBinary(GILLY)
     ? []
@@ -43,8 +49,8 @@ export function missingForBinary(): string[] {
 const said = new Set<string>();
 
 /**
- * Registers a test that needs `missing` to be empty. Otherwise it is ignored, with one line for the whole file that says
- * why, or fails with that line when GILLY_E2E=require.
+ * Registers a test that needs `missing` to be empty. Otherwise the test is ignored and the reason
+ * printed once per file, or the test fails with that reason if GILLY_E2E=require.
  */
 export function testIfPossible(name: string, missing: readonly string[], fn: Deno.TestDefinition["fn"]): void {
   if (missing.length === 0) return Deno.test(name, fn);
@@ -57,7 +63,10 @@ export function testIfPossible(name: string, missing: readonly string[], fn: Den
   Deno.test({ name, ignore: true, fn });
 }
 
-/** A dynamically linked program names its loader near its beginning; in an image of its own it would not start. */
+/**
+ * Reports whether a program is statically linked; only such a program starts in an image of its
+ * own. A dynamically linked one names its loader near its beginning.
+ */
 function isStatic(path: string): boolean {
   if (!isFile(path)) return false;
   using file = Deno.openSync(path);

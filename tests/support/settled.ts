@@ -1,6 +1,6 @@
-// Makes what the program prints the same in every run, to be held against a golden file.
+// Makes the program's output the same in every run, for comparison with a golden file.
 
-/** The text with its folder as `/node`, and ports, dates, times and spans replaced by ones that do not move. */
+/** Returns the text with `dir` as `/node`, and with fixed ports, dates, times and spans. */
 export function settled(text: string, dir: string): string {
   return text.replaceAll(dir, "/node")
     .replace(/localhost:\d+/g, "localhost:10250")

@@ -1,14 +1,15 @@
-// A terminal for tests, made by util-linux's script(1), with just enough of an emulator to say what stands on it.
+// A terminal for tests, made by util-linux's script(1), with a minimal emulator that reads its
+// screen.
 
 import { missingPrograms } from "../e2e/engine.ts";
 import { launch } from "./program.ts";
 
-/** What a terminal lacks here, in words. */
+/** Returns what this machine lacks for a terminal, in words. */
 export function missingForTerminal(): string[] {
   return missingPrograms(["script"]);
 }
 
-/** The program on a terminal of 80 by 24, made by util-linux's script(1), and what a person would see there. */
+/** The program on a terminal of 80 columns and 24 rows, and what a user would see on it. */
 export class Terminal {
   /** Everything that was written to it. */
   raw = "";
@@ -33,7 +34,7 @@ export class Terminal {
     return new Terminal(new Deno.Command("script", { ...options, ...pipes, args: script }).spawn());
   }
 
-  /** The lines that stand on the screen, and above it, now. */
+  /** Returns the lines on the screen and those scrolled off it. */
   screen(): string[] {
     const lines = [""];
     let row = 0;
@@ -54,7 +55,7 @@ export class Terminal {
     return this.screen().join("\n").replace(/\^C/, "");
   }
 
-  /** Waits until the screen is as it should be; throws when the program ends before. */
+  /** Waits until `accept` accepts the screen; throws if the program ends first. */
   async until(accept: (screen: string[]) => boolean): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#look = () => accept(this.screen()) && resolve();
@@ -68,7 +69,7 @@ export class Terminal {
     await this.#keys.write(new TextEncoder().encode(keys));
   }
 
-  /** The exit code, once the program has ended by itself. */
+  /** Waits for the program to end and returns its exit code. */
   async ended(): Promise<number> {
     const { code } = await this.#child.status;
     await this.#read;
@@ -80,7 +81,7 @@ export class Terminal {
     try {
       this.#child.kill("SIGKILL");
     } catch {
-      // It has ended by itself.
+      // It has already ended.
     }
     await this.#read;
     await this.#child.status;
