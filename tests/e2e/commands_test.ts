@@ -1,4 +1,5 @@
-// The commands of an operator's day on a real worker: what check says of it, and what pull does for a pod that is stuck.
+// An operator's daily commands on a real worker: what check reports, and how pull gets a stuck pod
+// running.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Finding } from "../../lib/check/finding.ts";
@@ -26,12 +27,12 @@ testIfPossible("check and pull on a real worker", missingForEndToEnd(), async (t
       return { code, findings: JSON.parse(stdout) as Finding[] };
     };
 
-    await t.step("a mirror that wants credentials and gets none fails", async () => {
+    await t.step("a mirror that requires credentials and gets none fails", async () => {
       const { code, findings } = await check();
       const failed = findings.filter(({ verdict }) => verdict === "fail");
       assertEquals([code, failed.map(({ name }) => name)], [1, [`mirror ${worker.mirrorHost(GUARDED)}`]]);
     });
-    await t.step("credentials that the mirror refuses fail, without being told", async () => {
+    await t.step("credentials that the mirror refuses fail and are not printed", async () => {
       await writeAuth(worker, authFile, "not-the-password");
       const { findings } = await check();
       const { verdict, message } = findings.find(({ name }) => name === `mirror ${worker.mirrorHost(GUARDED)}`)!;
@@ -39,7 +40,7 @@ testIfPossible("check and pull on a real worker", missingForEndToEnd(), async (t
       assertMatch(message, /^the credentials of \S+auth\.json are refused: /);
       assertEquals(JSON.stringify(findings).includes("not-the-password"), false);
     });
-    await t.step("with the right ones nothing fails", async () => {
+    await t.step("with the right credentials nothing fails", async () => {
       await writeAuth(worker, authFile, REGISTRY_USER.password);
       const { code, findings } = await check();
       assertEquals([code, findings.filter(({ verdict }) => verdict === "fail")], [0, []]);
@@ -49,7 +50,7 @@ testIfPossible("check and pull on a real worker", missingForEndToEnd(), async (t
       assertStringIncludes(said["keep quay.io/acme/web:1"]!, `not here yet; ${worker.mirrorHost(OPEN)} has it`);
       assertEquals(await worker.imageId(IMAGE), undefined);
     });
-    await t.step("pull brings a stuck pod to life", async () => {
+    await t.step("pull gets a stuck pod running", async () => {
       await worker.addPod({ name: "web", containers: [{ name: "app", image: IMAGE }] });
       await worker.waitForReason("web", "app", ["ErrImagePull", "ImagePullBackOff"]);
       const { code, stdout, stderr } = await runGilly(["pull", "--config", config, IMAGE]);
@@ -59,7 +60,7 @@ testIfPossible("check and pull on a real worker", missingForEndToEnd(), async (t
       assertEquals(await worker.imageId(IMAGE), id);
       await worker.waitForRunning("web");
     });
-    await t.step("explain knows of it afterwards", async () => {
+    await t.step("explain then reports the repair", async () => {
       const { stdout } = await runGilly(["explain", "--json", "--config", config, IMAGE]);
       const [{ local, ledger }] = JSON.parse(stdout);
       assertEquals([local.state, local.id, ledger.entries, ledger.last.result], ["present", id, 1, "repaired"]);

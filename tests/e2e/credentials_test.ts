@@ -1,5 +1,6 @@
-// gilly-credentials with a real kubelet that knows its clients by their certificates: what it puts in place is what
-// Gilly gets the pods with, and a certificate that the kubelet does not know never gets there.
+// gilly-credentials with a real kubelet that identifies clients by certificate: Gilly gets the pods
+// with the files it installs, and a certificate that the kubelet does not accept is never
+// installed.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { stringify } from "@std/yaml";
@@ -13,7 +14,7 @@ import { withWorker } from "./worker.ts";
 const AT_ONCE = "gilly-credentials --kubeconfig /dev/null --node worker-10";
 const missing = [...new Set([...missingForEndToEnd(), ...missingForCredentials()])];
 
-testIfPossible("a certificate that was asked for, approved and installed opens a real kubelet", missing, async (t) => {
+testIfPossible("a real kubelet accepts a requested, approved and installed certificate", missing, async (t) => {
   await withWorker({}, async (worker) => {
     await using bench = new Bench(worker.certificates.authority);
     bench.put("etc/kubernetes/pki/ca.crt", await Deno.readTextFile(worker.certificates.caFile));
@@ -36,7 +37,7 @@ testIfPossible("a certificate that was asked for, approved and installed opens a
     );
     const url = `--url ${worker.kubelet.url}`;
 
-    await t.step("one that another authority signed is refused by the kubelet, and is not placed", async () => {
+    await t.step("a certificate of another CA is refused by the kubelet and is not installed", async () => {
       await using other = new Bench(makeAuthority("another"));
       other.put("etc/kubernetes/pki/ca.crt", await Deno.readTextFile(worker.certificates.caFile));
       const { code, err } = await other.run(`${AT_ONCE} ${url}`);
@@ -44,16 +45,16 @@ testIfPossible("a certificate that was asked for, approved and installed opens a
       assertMatch(err, /^gilly-credentials: \S+ does not accept the certificate \(401\): [^\n]+$/);
       assertEquals(Object.keys(other.files()), ["kubelet-client.request"]);
     });
-    await t.step("a kubelet that another authority vouches for is not trusted", async () => {
+    await t.step("a kubelet whose certificate the given CA did not sign is not trusted", async () => {
       await Deno.writeTextFile(`${bench.dir}/other.crt`, makeAuthority("another").certificatePem);
       const { code, err } = await bench.run(`${AT_ONCE} ${url} --ca ${bench.dir}/other.crt`);
       assertEquals(code, 1);
       assertMatch(
         err,
-        /^gilly-credentials: \S+ presents a certificate that \S+other\.crt does not vouch for \([^\n]+$/,
+        /^gilly-credentials: \S+ presents a certificate that \S+other\.crt does not verify \([^\n]+$/,
       );
     });
-    await t.step("the right one is placed, and Gilly sees the kubelet's pods with it", async () => {
+    await t.step("the right certificate is installed, and Gilly sees the kubelet's pods with it", async () => {
       const out = await bench.sh(`${AT_ONCE} ${url}`);
       assertStringIncludes(out, "the certificate of gilly:worker-10 is in place, good until");
       assertEquals(/not checked/.test(out), false, "the kubelet was asked, and answered with its pods");
@@ -63,7 +64,7 @@ testIfPossible("a certificate that was asked for, approved and installed opens a
       assertEquals(code, 0, stderr);
       assertStringIncludes(stdout + stderr, "gcr.io/acme/absent:1");
     });
-    await t.step("check finds no fault with the three files, and no right that is too much", async () => {
+    await t.step("check finds no fault with the three files and no excess permission", async () => {
       const state = ["--state-file", `${bench.dir}/no-daemon.json`];
       const { stdout } = await runGilly(["check", "--json", "--config", config, ...state]);
       const findings = JSON.parse(stdout) as Finding[];

@@ -1,15 +1,16 @@
-// A current Docker Engine with the containerd image store: Debian sid's, whose programs are unpacked once into the user's
-// cache and seen as /usr by that Engine alone. Nothing is installed, and no other process sees another /usr.
+// A current Docker Engine with the containerd image store, from Debian sid. Its programs are
+// unpacked once into the user's cache and mounted as /usr for that Engine alone; nothing is
+// installed.
 
 import { missingPrograms, type RealEngine, startEngine } from "./engine.ts";
 
 const SUITE = "sid";
-/** The Engine, with all that it needs below /usr. */
+/** The Engine; debootstrap adds its dependencies. */
 const PACKAGES = "docker.io";
-/** Goes up when the way the tree is made changes. */
+/** Increment when the way the tree is made changes. */
 const EDITION = 1;
 
-/** What a current Engine lacks here, in words; debootstrap only where no tree has been kept. */
+/** What this machine lacks for a current Engine; debootstrap counts only if no tree is cached. */
 export function missingForCurrentEngine(): string[] {
   const missing = missingPrograms([
     "unshare",
@@ -19,7 +20,10 @@ export function missingForCurrentEngine(): string[] {
   return Deno.uid() === 0 ? missing : [...missing, "root"];
 }
 
-/** As startEngine, with Debian sid's programs and the containerd image store. The first call takes half a minute. */
+/**
+ * Like startEngine, with Debian sid's programs and the containerd image store. The first call takes
+ * half a minute.
+ */
 export async function startCurrentEngine(
   dir: string,
   options: { readonly args?: readonly string[]; readonly launcher?: readonly string[] } = {},
@@ -29,29 +33,30 @@ export async function startCurrentEngine(
 }
 
 /**
- * Runs a command in a mount namespace of its own, in which the first argument is /usr; the mount goes with its last
- * process. Everything else, sockets and data included, lies where it lies for the tests and for the kubelet.
- * Kubelets of the dockershim's days ask for older API versions than newest Engines serve unasked.
+ * Runs a command in its own mount namespace, where the first argument is mounted at /usr; the mount
+ * ends with the last process in it. All other paths, sockets and data included, are the same as for
+ * the tests and the kubelet. Kubelets with the dockershim use older API versions than the newest
+ * Engines serve by default.
  */
 const PRIVATE_USR = [
   ...["unshare", "--mount", "--propagation=slave", "sh", "-c"],
   'mount --bind "$0" /usr && exec env DOCKER_MIN_API_VERSION=1.24 "$@"',
 ];
 
-/** The path of the tree that stands for /usr. */
+/** The path of the tree that is mounted at /usr. */
 async function currentTree(): Promise<string> {
   const path = treePath();
   if (isDirectory(path)) return path;
   const partial = `${path}.${Deno.pid}`;
   await Deno.mkdir(partial, { recursive: true });
   try {
-    // Unpacked, but never configured: a few programs and their libraries are all that is wanted of it.
+    // Unpacked but never configured: only a few programs and their libraries are used.
     await run("debootstrap", "--foreign", "--variant=minbase", `--include=${PACKAGES}`, SUITE, partial);
     const archives = `${partial}/var/cache/apt/archives`;
     for await (const { name } of Deno.readDir(archives)) {
       if (name.endsWith(".deb")) await run("sh", "-c", UNPACK, `${archives}/${name}`, partial);
     }
-    // Whole or not at all, and two test runs may make it at once.
+    // The rename makes it complete or absent; two test runs may make it at once.
     await Deno.rename(`${partial}/usr`, path).catch((error) => {
       if (!isDirectory(path)) throw error;
     });

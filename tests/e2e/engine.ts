@@ -1,12 +1,16 @@
-// Real programs for tests: a Docker Engine with its own data and socket, a registry on a loopback port, and images made
-// without a registry. The caller gives each an own directory, and must stop what it started.
+// Real programs for tests: a Docker Engine with its own data and socket, a registry on a loopback
+// port, and images made without a registry. The caller gives each its own directory and must stop
+// it.
 
 import type { IssuedCertificate } from "../fakes/certificates.ts";
 
 /** Programs a real Engine and registry need; the Debian packages are docker.io and docker-registry. */
 const PROGRAMS = ["dockerd", "containerd", "runc", "docker-registry"] as const;
 
-/** The ones of `programs` that PATH does not have, so that a test can say why it is ignored. */
+/**
+ * Returns the `programs` that are neither on PATH nor in /usr/sbin or /sbin, so that a test can say
+ * why it is ignored.
+ */
 export function missingPrograms(programs: readonly string[] = PROGRAMS): string[] {
   const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin"];
   return programs.filter((program) => !folders.some((folder) => isFile(`${folder}/${program}`)));
@@ -34,8 +38,8 @@ export interface RealEngine {
 }
 
 /**
- * Starts dockerd under `dir` and resolves once it answers; `args` are added to its command line, and `launcher` is a
- * command line that ends by becoming the one that follows it.
+ * Starts dockerd under `dir` and resolves once it answers. `args` are added to its command line;
+ * `launcher` is a command, such as `env`, that executes the command line after it.
  */
 export async function startEngine(
   dir: string,
@@ -56,7 +60,7 @@ export async function startEngine(
     await Deno.remove(`${dir}/dockerd.pid`).catch(() => {});
   };
   const start = async () => {
-    // dockerd gives its containerd 15 s, which is seldom too little: once, while the disk is busy with other things.
+    // dockerd gives its containerd 15 s, which can be too short on a busy disk, so try twice.
     await daemon.start("API listen on").catch(async () => {
       await stop("SIGKILL");
       await daemon.start("API listen on");
@@ -84,11 +88,11 @@ const REGISTRY_USER_HTPASSWD = "alice:$2b$04$2xFLPlkMYCeu4a4iAV.SOOcLzcoi3xZFZPw
 
 /** A running registry (docker-registry, the reference implementation) on a loopback port. */
 export interface RealRegistry {
-  /** `127.0.0.1:PORT`, the host part of its references; Docker takes loopback registries over plain HTTP. */
+  /** `127.0.0.1:PORT`, the host part of its references; Docker uses plain HTTP on loopback. */
   readonly host: string;
   readonly dir: string;
   readonly logFile: string;
-  /** Afterwards connections are refused. */
+  /** Stops it; connections are then refused. */
   stop(): Promise<void>;
   /** Starts it again on the same port with the same images. */
   start(): Promise<void>;
@@ -97,8 +101,8 @@ export interface RealRegistry {
 }
 
 /**
- * Starts a registry under `dir`, which also holds its images; with `credentials` it admits REGISTRY_USER alone, with a
- * `certificate` it speaks HTTPS.
+ * Starts a registry under `dir`, which also holds its images. With `credentials` it admits only
+ * REGISTRY_USER; with a `certificate` it serves HTTPS.
  */
 export async function startRegistry(
   dir: string,
@@ -172,7 +176,7 @@ export async function tagImage(engine: RealEngine, source: string, reference: st
   await callEngine(engine, "POST", `/images/${source}/tag?${new URLSearchParams({ repo: name, tag })}`);
 }
 
-/** Pushes a local image to the registry its name says, and returns the digest the registry knows it by. */
+/** Pushes a local image to the registry in its name and returns its digest there. */
 export async function pushImage(
   engine: RealEngine,
   reference: string,
@@ -191,7 +195,7 @@ export async function removeImage(engine: RealEngine, reference: string): Promis
   await callEngine(engine, "DELETE", `/images/${reference}`);
 }
 
-/** One request to the Engine's API; the whole body as text. Throws on a status of 400 or more. */
+/** Sends one request to the Engine and returns the body as text. Throws on status 400 or above. */
 export async function callEngine(
   engine: RealEngine,
   method: string,
@@ -251,7 +255,10 @@ function splitTag(reference: string): { name: string; tag: string } {
   return { name: reference.slice(0, colon), tag: reference.slice(colon + 1) };
 }
 
-/** A program that runs until it is told to stop, its output in a file, ready once it has printed a certain text. */
+/**
+ * A program that runs until it is stopped, with its standard error in a file. It is ready once it
+ * has printed a given text.
+ */
 export class Daemon {
   readonly #program: string;
   readonly #args: readonly string[];
@@ -269,7 +276,10 @@ export class Daemon {
     return this.#running?.child.pid;
   }
 
-  /** Starts it and returns the first line on standard error that contains `readyText`; throws when it ended before. */
+  /**
+   * Starts it and returns the first line on standard error that contains `readyText`. Throws if it
+   * ends before that.
+   */
   async start(readyText: string): Promise<string> {
     if (this.#running !== undefined) throw new Error(`${this.#program} runs already`);
     const child = new Deno.Command(this.#program, {
@@ -290,7 +300,7 @@ export class Daemon {
     }
   }
 
-  /** Sends the signal and resolves once it has ended. Harmless when it does not run. */
+  /** Sends the signal and resolves once it has ended. Does nothing if it is not running. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
@@ -298,7 +308,7 @@ export class Daemon {
     try {
       running.child.kill(signal);
     } catch {
-      // It has ended by itself.
+      // It has already ended.
     }
     await running.child.status;
     await running.logged;
@@ -322,8 +332,8 @@ export class Daemon {
   }
 }
 
-// The containerd of a killed dockerd dies with it, but a little later: a new dockerd that still sees it waits for it in
-// vain. It is not our child, so its end is polled.
+// Kills what is left of a killed dockerd: its containerd ends a little later, and a new dockerd
+// that still sees it waits for it in vain. It is not our child, so its end is polled.
 async function endLeftover(program: string, pidFile: string): Promise<void> {
   const pid = Number(await Deno.readTextFile(pidFile).catch(() => "0"));
   const runs = async () => (await Deno.readTextFile(`/proc/${pid}/comm`).catch(() => "")).startsWith(program);

@@ -1,5 +1,5 @@
-// The exported files as the runtimes themselves read them, unchanged: containerd, skopeo, and a Docker Engine with the
-// containerd image store. Origins are names that only the exported files make reachable.
+// The exported files as the runtimes read them, unchanged: containerd, skopeo, and a Docker Engine
+// with the containerd image store. Only the exported files make the origins reachable.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 
@@ -16,9 +16,9 @@ interface Stage {
   readonly dir: string;
   readonly one: TlsRegistry;
   readonly two: TlsRegistry;
-  /** The folder that stands for / of what `gilly export` made of these rules. */
+  /** Runs `gilly export` with these rules; returns the folder that holds the result as its root. */
   export(format: string, registries: Record<string, string | string[]>): Promise<string>;
-  /** For Go programs, which then trust both mirrors. */
+  /** Environment in which Go programs trust both mirrors. */
   readonly env: Record<string, string>;
 }
 
@@ -56,7 +56,7 @@ async function run(program: string, args: readonly string[], env: Record<string,
   return stdout;
 }
 
-/** A containerd of its own; returns how to pull an image with a folder of hosts.toml files: the digest it then has. */
+/** Starts a containerd. `pull` uses a folder of hosts.toml files and returns the image's digest. */
 async function startContainerd({ dir, env }: Stage): Promise<
   AsyncDisposable & { pull(hosts: string, name: string): Promise<string> }
 > {
@@ -81,7 +81,7 @@ async function startContainerd({ dir, env }: Stage): Promise<
 }
 
 testIfPossible(
-  "containerd pulls through the mirrors of the exported hosts.toml, in order, path and all",
+  "containerd pulls through the mirrors of the exported hosts.toml, in order and with their paths",
   missingPrograms(["containerd", "ctr", "docker-registry"]),
   () =>
     onStage(async (stage) => {
@@ -111,7 +111,7 @@ testIfPossible(
 );
 
 testIfPossible(
-  "containerd takes * as _default for every other registry, and leaves a mirror's own images to it",
+  "containerd uses * as _default for every other registry, but not for a mirror's own images",
   missingPrograms(["containerd", "ctr", "docker-registry"]),
   () =>
     onStage(async (stage) => {
@@ -131,7 +131,7 @@ testIfPossible(
 );
 
 testIfPossible(
-  "containerd trusts a mirror whose own authority the exported hosts.toml names",
+  "containerd trusts a mirror whose CA the exported hosts.toml names",
   missingPrograms(["containerd", "ctr", "docker-registry"]),
   () =>
     onStage(async (stage) => {
@@ -195,7 +195,7 @@ testIfPossible(
 );
 
 testIfPossible(
-  "skopeo prefers a wildcard to a rule that is as long, as the export warns",
+  "skopeo prefers a wildcard to a rule of the same length, as the export warns",
   missingPrograms(["skopeo", "docker-registry"]),
   () =>
     onStage(async (stage) => {
@@ -217,7 +217,7 @@ testIfPossible(
     }),
 );
 
-/** Runs what follows with another folder in the place of /etc/docker, which nobody else sees. */
+/** Runs a command for which alone the first argument is mounted at /etc/docker. */
 const PRIVATE_SETTINGS = [
   ...["unshare", "--mount", "--propagation=slave", "sh", "-c"],
   'mount --bind "$0" /etc/docker && exec "$@"',

@@ -1,20 +1,23 @@
-// A registry that misbehaves on demand: a small proxy in front of a real one. It is as good as what stands behind it
-// until it is given a fault.
+// A registry that misbehaves on demand: a small proxy in front of a real one. Without a fault it
+// only forwards.
 
-/** Answers a request in place of the registry; `forward` asks the registry itself, for another path if one is given. */
+/**
+ * Answers a request in place of the registry. `forward` queries the registry itself, with another
+ * path if one is given.
+ */
 export type Fault = (request: Request, forward: (path?: string) => Promise<Response>) => Promise<Response> | Response;
 
 /** A running proxy. */
 export interface FaultyRegistry {
   /** `127.0.0.1:PORT`, the host part of its references. */
   readonly host: string;
-  /** What it does instead of its duty, from now on; undefined heals it. */
+  /** What it does from now on instead of forwarding; undefined ends the fault. */
   fault: Fault | undefined;
-  /** Methods and paths it was asked for, oldest first. */
+  /** Methods and paths of the requests, oldest first. */
   readonly requests: readonly string[];
-  /** Every Authorization header that it was shown. */
+  /** Every Authorization header that it received. */
   readonly authorizations: ReadonlySet<string>;
-  /** Ends it, with every answer that is still owed. */
+  /** Stops it and ends every request that is still unanswered. */
   stop(): Promise<void>;
 }
 
@@ -48,7 +51,10 @@ export function startFaultyRegistry(target: string, fault?: Fault): FaultyRegist
   });
 }
 
-/** Answers everything with this status; `say` becomes a registry's error in JSON, and without it the body is empty. */
+/**
+ * Answers every request with this status. `say` becomes the message of a registry's JSON error;
+ * without it the body is empty.
+ */
 export function answering(status: number, options: { say?: string; headers?: Record<string, string> } = {}): Fault {
   const body = options.say === undefined
     ? ""
@@ -57,7 +63,7 @@ export function answering(status: number, options: { say?: string; headers?: Rec
   return ({ method }) => new Response(method === "HEAD" ? null : body, { status, headers });
 }
 
-/** The codes of the distribution specification that go with a status. */
+/** Error codes of the distribution specification, by status. */
 const ERROR_CODES: Record<number, string> = {
   401: "UNAUTHORIZED",
   403: "DENIED",
@@ -65,10 +71,10 @@ const ERROR_CODES: Record<number, string> = {
   429: "TOOMANYREQUESTS",
 };
 
-/** Takes every request and never answers it. */
+/** Accepts every request and never answers. */
 export const silent: Fault = ({ signal }) => endOf(signal);
 
-/** Serves manifests whole, and of each blob the first half; then it hangs up. */
+/** Serves complete manifests but only the first half of each blob, then hangs up. */
 export const torn: Fault = async ({ method, url }, forward) => {
   const whole = await forward();
   if (!url.includes("/blobs/") || method === "HEAD") return whole;
@@ -80,7 +86,7 @@ export const torn: Fault = async ({ method, url }, forward) => {
   return new Response(half, { headers: { "Content-Length": String(bytes.byteLength) } });
 };
 
-/** Whatever manifest is asked for by its digest, answers with the one that stands under `tag`, and calls it right. */
+/** Answers a request for any manifest by digest with that of `tag`, under the requested digest. */
 export function mistaking(tag: string): Fault {
   return async ({ method, url }, forward) => {
     const [, repository, digest] = /^(.*\/manifests\/)(sha256:[0-9a-f]{64})$/.exec(new URL(url).pathname) ?? [];
@@ -93,8 +99,8 @@ export function mistaking(tag: string): Fault {
 }
 
 /**
- * Admits who holds a bearer token, which it gives to who shows `identityToken`: the OAuth2 flow of Docker's registries
- * (distribution, docs/spec/auth/oauth.md).
+ * Admits clients with a bearer token, which it issues in exchange for `identityToken`: the OAuth2
+ * flow of Docker's registries (distribution, docs/spec/auth/oauth.md).
  */
 export function askingForIdentity(identityToken: string): Fault {
   const accessToken = crypto.randomUUID();

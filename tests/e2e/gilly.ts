@@ -1,8 +1,8 @@
-// The compiled program as a process of a test: its journal line by line, and how it ended.
+// The compiled program as a child process of a test: its journal line by line, and how it ended.
 
 import { GILLY } from "../support/requirements.ts";
 
-/** How a process ended: its exit code, and how long it took after it was told to. */
+/** How a process ended: its exit code, and how long it took after the signal. */
 export interface Ending {
   readonly code: number;
   readonly milliseconds: number;
@@ -21,7 +21,7 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** Runs dist/gilly, or what `launch` starts in its place, to its end. */
+/** Runs dist/gilly, or what `launch` starts in its place, until it exits. */
 export async function runGilly(args: readonly string[], launch: Launch = COMPILED): Promise<Run> {
   const { program, args: first, ...options } = launch;
   const command = new Deno.Command(program, { ...options, args: [...first, ...args], stdin: "null" });
@@ -37,11 +37,11 @@ interface Waiter {
   readonly found: PromiseWithResolvers<string>;
 }
 
-/** What to start, and who follows its journal. */
+/** What to start, and where its journal goes. */
 interface Follow {
-  /** What it writes is appended to this file. */
+  /** Its standard error is appended to this file. */
   readonly logFile?: string;
-  /** Another build; dist/gilly when left out. */
+  /** Another build; the default is dist/gilly. */
   readonly launch?: Launch;
   readonly onLine?: (line: string) => void;
 }
@@ -79,7 +79,10 @@ export class Gilly {
     this.#child.kill(signal);
   }
 
-  /** The first line that matches, as soon as it is there; throws when the process ends or the time is over before. */
+  /**
+   * Returns the first line that matches, once it is written. Throws if the process ends or the time
+   * runs out first.
+   */
   async waitForLine(pattern: RegExp, timeoutMs = 60_000): Promise<string> {
     const there = this.journal.find((line) => pattern.test(line));
     if (there !== undefined) return there;
@@ -93,7 +96,7 @@ export class Gilly {
     return await found.promise.finally(() => clearTimeout(timer));
   }
 
-  /** The next line it says; throws when the process ends before. */
+  /** Returns the next line it writes. Throws if the process ends first. */
   async nextLine(): Promise<string> {
     if (this.#ended) throw new Error("gilly has ended and says no more");
     const found = Promise.withResolvers<string>();
@@ -101,20 +104,20 @@ export class Gilly {
     return await found.promise;
   }
 
-  /** Its exit code, once it has ended by itself. */
+  /** Resolves to its exit code once it has ended. */
   async ended(): Promise<number> {
     const { code } = await this.#child.status;
     await this.#read;
     return code;
   }
 
-  /** Sends the signal and waits for the end. Harmless when it has ended by itself. */
+  /** Sends the signal and waits for the end. Harmless if it has already ended. */
   async end(signal: Deno.Signal = "SIGTERM"): Promise<Ending> {
     const start = performance.now();
     try {
       this.#child.kill(signal);
     } catch {
-      // It has ended by itself.
+      // It has already ended.
     }
     const code = await this.ended();
     return { code, milliseconds: performance.now() - start };

@@ -1,5 +1,6 @@
-// The real kubelet for tests: it runs alone, with static pods, on a loopback port, and shows its pods to clients whose
-// certificate it knows. Needs root, and an Engine that is already running, which does not see mounts that it makes.
+// The real kubelet for tests: it runs standalone, with static pods, on a loopback port, and shows
+// its pods to clients whose certificate it accepts. Needs root, and an Engine that already runs,
+// which does not see the mounts that the kubelet makes.
 
 import type { Pod, PodList } from "kubernetes-types/core/v1.d.ts";
 import { freePort } from "../support/ports.ts";
@@ -18,18 +19,18 @@ export interface CertificateFiles {
 export interface RealKubelet {
   /** `https://localhost:PORT`. */
   readonly url: string;
-  /** Static pods are appended with `-NODE`, as the kubelet does. */
+  /** The kubelet appends `-NODE` to the names of static pods. */
   readonly nodeName: string;
-  /** What stands here as JSON is a pod. Files that begin with a dot are ignored. */
+  /** Each JSON file here is a static pod. Files whose name begins with a dot are ignored. */
   readonly manifestDir: string;
   readonly logFile: string;
   /** The answer to GET /pods, over TLS with the client's certificate. */
   pods(): Promise<Pod[]>;
-  /** Its process while it runs. */
+  /** Its process id while it runs. */
   readonly pid: number | undefined;
-  /** Ends it without warning (SIGKILL); containers go on running. */
+  /** Ends it without warning (SIGKILL); containers keep running. */
   kill(): Promise<void>;
-  /** Ends it; containers go on running. Harmless when it does not run. */
+  /** Stops it; containers keep running. Does nothing if it is not running. */
   stop(): Promise<void>;
   /** Starts it again on the same port. Resolves once it answers. */
   start(): Promise<void>;
@@ -37,7 +38,7 @@ export interface RealKubelet {
   remove(): Promise<void>;
 }
 
-/** The image of the sandboxes, which no test wants to repair. */
+/** The image of the sandboxes, which no test repairs. */
 export const PAUSE_IMAGE = "k8s.gcr.io/pause:3.2";
 
 /** Starts the kubelet `binary` under `dir`, with the Engine at `dockerSocket`, and resolves once it answers. */
@@ -85,13 +86,17 @@ export async function startKubelet(
   };
 }
 
-/** Its own mount namespace, so that nothing it changes outlives it; it takes a folder, then the command. */
+/**
+ * Arguments of unshare(1) that give a command its own mount namespace, so that nothing it changes
+ * outlives it. A folder follows, then the command.
+ */
 const PRIVATE_VIEW = ["--mount", "--propagation=slave", new URL("./private_view.sh", import.meta.url).pathname];
 
 /** What the kubelet logs right before it listens; its main loop is running by then. */
 const READY_TEXT = "Starting to listen on";
 
-// The kubelet takes no port 0, and a port that was free a moment ago may be taken: then another is tried.
+// The kubelet does not accept port 0, and a port that was free a moment ago may be taken: then
+// another is tried.
 async function startOnFreePort(prepare: (port: number) => Promise<Daemon>): Promise<{ port: number; daemon: Daemon }> {
   for (let attempt = 1;; attempt++) {
     const port = freePort();
@@ -143,10 +148,10 @@ function kubeletConfig(port: number, manifestDir: string, certificates: Certific
     enforceNodeAllocatable: [],
     failSwapOn: false,
     makeIPTablesUtilChains: false,
-    // A test machine with a full disk is still a good one: nothing is evicted, no image is collected.
+    // A full disk on the test machine must not matter: evict no pod, collect no image.
     evictionHard: { "memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%" },
     imageGCHighThresholdPercent: 100,
-    // Its sockets lie outside of root-dir, where a second kubelet would take them away.
+    // Its sockets are outside root-dir, where a second kubelet would remove them.
     featureGates: { DevicePlugins: false },
   });
 }

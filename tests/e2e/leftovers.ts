@@ -1,5 +1,5 @@
-// What a test's programs leave behind under its own folder: processes, mounts, files. Everything is found by that
-// folder's path, so nothing of anybody else's is ever touched.
+// What a test's programs leave behind under the test's folder: processes, mounts, files. All of it
+// is found by that folder's path, so nothing else is touched.
 
 /** Ends every process that has `dir` on its command line, and its children, then unmounts and removes `dir`. */
 export async function removeEverythingUnder(dir: string): Promise<void> {
@@ -8,14 +8,15 @@ export async function removeEverythingUnder(dir: string): Promise<void> {
   await Deno.remove(dir, { recursive: true });
 }
 
-// A container's own process says nothing of us, but its parent, the shim, names our containerd's socket.
+// A container's process does not name our folder, but its parent, the shim, names our containerd's
+// socket.
 async function endProcessesOf(dir: string): Promise<void> {
   for (let found = await processesUnder(dir); found.length > 0; found = await processesUnder(dir)) {
     for (const pid of found) {
       try {
         Deno.kill(pid, "SIGKILL");
       } catch {
-        // It has ended by itself.
+        // It has already ended.
       }
     }
     await Promise.all(found.map(untilGone));

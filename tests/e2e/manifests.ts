@@ -1,4 +1,5 @@
-// Manifests in a registry, asked for and made over its HTTP API (distribution specification), as no Engine does it.
+// Reads and makes manifests over a registry's HTTP API (distribution specification), in ways that
+// no Engine does.
 
 const MANIFESTS = [
   "application/vnd.oci.image.manifest.v1+json",
@@ -8,14 +9,14 @@ const MANIFESTS = [
 ];
 const INDEX = "application/vnd.docker.distribution.manifest.list.v2+json";
 
-/** What a registry knows of a manifest; `size` is its length in bytes. */
+/** A registry's description of a manifest; `size` is its length in bytes. */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: string;
   readonly size: number;
 }
 
-/** The manifest or index that stands under `path:tag` at a registry. Throws when there is none. */
+/** Describes the manifest or index `path:tag` of a registry. Throws if there is none. */
 export async function descriptorOf(host: string, path: string, tag: string): Promise<Descriptor> {
   const url = `http://${host}/v2/${path}/manifests/${tag}`;
   const response = await fetch(url, { headers: { Accept: MANIFESTS.join(", ") } });
@@ -26,7 +27,7 @@ export async function descriptorOf(host: string, path: string, tag: string): Pro
   return { mediaType, digest, size };
 }
 
-/** Puts an index over manifests of the same repository under `path:tag`, and returns its digest. */
+/** Puts an index of manifests of the same repository at `path:tag` and returns its digest. */
 export async function putIndex(
   host: string,
   path: string,

@@ -1,5 +1,5 @@
-// End to end: real mirrors that want credentials, and mirrors that misbehave in every way, on two real Engines. What
-// counts is what the kubelet says afterwards, and whom Gilly asked meanwhile.
+// End to end: real mirrors that require credentials, and mirrors that misbehave in every way, on
+// two real Engines. The tests check what the kubelet reports and which mirrors Gilly contacted.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { readLedger } from "../../lib/record/ledger.ts";
@@ -18,16 +18,16 @@ import {
 import { Gilly } from "./gilly.ts";
 import { withWorker, type Worker } from "./worker.ts";
 
-/** The mirror that is always well, and the one that admits REGISTRY_USER alone. */
+/** The mirror that always works, and the one that admits only REGISTRY_USER. */
 const UP = 0;
 const GUARDED = 1;
 
 interface FaultCase {
   readonly name: string;
   readonly fault: Fault;
-  /** What Gilly takes it for. */
+  /** How Gilly classifies it. */
   readonly failure: string;
-  /** Whether it is about the mirror, so that other images pass it over for a while. */
+  /** Whether the mirror cools down, so that other images skip it for a while. */
   readonly coolsDown: boolean;
 }
 
@@ -51,7 +51,7 @@ const FAULTS: readonly FaultCase[] = [
   { name: "a-torn-body", fault: torn, failure: "registry-down", coolsDown: true },
 ];
 
-/** Longer than a busy disk can hold up a pull of a good mirror, which would then cool down for a reason. */
+/** Longer than a busy disk delays a pull from a good mirror, which would otherwise cool down. */
 const NO_PROGRESS = "15s";
 
 const IDENTITY_TOKEN = "identity-token-of-alice";
@@ -60,9 +60,9 @@ const SECRETS = [REGISTRY_USER.password, IDENTITY_TOKEN, WRONG_PASSWORD, btoa("a
 
 interface CredentialsCase {
   readonly name: string;
-  /** Text of the auth file for a mirror, or undefined where there is no such file. */
+  /** Text of the auth file for a mirror, or undefined if there is no file. */
   readonly file: ((host: string) => string) | undefined;
-  /** What the refusal says; undefined when the pod runs. */
+  /** What the refusal says; undefined if the pod runs. */
   readonly denied: ((authFile: string) => string) | undefined;
   readonly fault?: Fault;
 }
@@ -93,18 +93,18 @@ const CREDENTIALS: readonly CredentialsCase[] = [
   {
     name: "a-helper",
     file: (host) => JSON.stringify({ credHelpers: { [host]: "gcr" } }),
-    denied: (file) => `${file} leaves`,
+    denied: (file) => `${file} uses the credential helper`,
   },
 ];
 
-/** The file that is put right while Gilly runs. */
+/** The file that is corrected while Gilly runs. */
 const CORRECTED = "a-wrong-password";
 
-/** Images that the misbehaving mirror alone has, that another one has too, and that want credentials. */
+/** Images that only the misbehaving mirror has, that another has too, and that need credentials. */
 const onlyImage = (name: string) => `only.example/${name}/app:1`;
 const nextImage = (name: string) => `next.example/${name}/app:1`;
 const guardedImage = (name: string) => `guarded.example/${name}/app:1`;
-/** Where a mirror has an image: the path is the origin's, below its first label. */
+/** The path of an image in a mirror: the origin's path, below its first label. */
 const pathOf = (image: string) => image.replace(".example/", "/");
 
 interface Mirrors {
@@ -120,7 +120,8 @@ const ENGINES = [
 for (const [engine, start, missing] of ENGINES) {
   const needs = [...missingForEndToEnd(), ...missing];
   testIfPossible(`mirrors that fail in every way, and all kinds of credentials, on ${engine}`, needs, async (t) => {
-    // The Engine downloads three layers at once by default: a torn one that it tries again and again would hold up others.
+    // By default the Engine downloads three layers at once: a truncated one that it retries would
+    // delay others.
     const startEngine = (dir: string, { args = [] }: { readonly args?: readonly string[] } = {}) =>
       start(dir, { args: [...args, "--max-concurrent-downloads=64"] });
     await withWorker({ mirrors: 2, guarded: GUARDED, startEngine }, async (worker) => {
@@ -148,7 +149,7 @@ async function checkMirrors(t: Deno.TestContext, worker: Worker, mirrors: Mirror
       await gilly.waitForLine(lineAbout({ candidate: `${host}/${pathOf(onlyImage(name))}`, failure }));
       if (coolsDown) await gilly.waitForLine(lineAbout({ tag: "Mirror", message: `${host} cools down for ` }));
     });
-    await step(`meanwhile the next mirror delivers what it does not (${name})`, async () => {
+    await step(`the next mirror serves the image that this one does not (${name})`, async () => {
       await gilly.waitForLine(lineAbout({ tag: "Repair", message: `repaired ${nextImage(name)} ` }));
       assert(await worker.imageId(nextImage(name)) !== undefined);
     });
@@ -165,31 +166,31 @@ async function checkMirrors(t: Deno.TestContext, worker: Worker, mirrors: Mirror
   for (const registry of mirrors.faulty.values()) registry.fault = undefined;
   for (const { name, denied } of CREDENTIALS) {
     if (denied !== undefined) continue;
-    await step(`a mirror admits the credentials of an auth file with ${name}`, async () => {
+    await step(`a mirror accepts the credentials of an auth file with ${name}`, async () => {
       await worker.waitForRunning(`guarded-${name}`);
     });
   }
-  await step("an auth file that was corrected is read again, and the pod runs", async () => {
+  await step("a corrected auth file is read again, and the pod runs", async () => {
     await worker.waitForRunning(`guarded-${CORRECTED}`);
   });
   await step("once the faults are gone every pod runs", async () => {
     const pods = FAULTS.flatMap(({ name }) => [`only-${name}`, `next-${name}`]);
     await Promise.all(pods.map((pod) => worker.waitForRunning(pod)));
   });
-  await step("a mirror that did not fail is never called one that does", () => {
+  await step("only the mirrors that failed cool down", () => {
     const lines = gilly.journal.filter((line) => line.includes('"tag":"Mirror"') && line.includes(" cools down for "));
     const expected = FAULTS.filter(({ coolsDown }) => coolsDown).map(({ name }) => mirrors.faulty.get(name)!.host);
     const hosts = lines.map((line) => /"mirror":"([^"]+)"/.exec(line)?.[1]);
     assertEquals(hosts.sort(), expected.sort(), lines.join("\n"));
     return Promise.resolve();
   });
-  await step("no mirror saw the credentials of another", () => {
+  await step("no mirror receives the credentials of another", () => {
     for (const [name, { authorizations }] of mirrors.faulty) assertEquals([...authorizations], [], name);
     const [own] = [...mirrors.guarded.get("auth")!.authorizations];
     assertEquals(own, `Basic ${btoa("alice:wonderland")}`);
     return Promise.resolve();
   });
-  await step("no secret reached the journal or the ledger", async () => {
+  await step("no secret reaches the journal or the ledger", async () => {
     const { entries } = await readLedger(worker.ledgerFile);
     assert(entries.length > FAULTS.length);
     const texts = [...gilly.journal, JSON.stringify(entries)];
@@ -198,7 +199,7 @@ async function checkMirrors(t: Deno.TestContext, worker: Worker, mirrors: Mirror
   assertEquals(failed, [], "steps that failed");
 }
 
-/** Matches a line of JSON that has these fields; a message needs only to begin so. */
+/** Matches a JSON line with these fields; a message need only begin with the given text. */
 function lineAbout(fields: Record<string, string>): RegExp {
   const parts = Object.entries(fields).map(([name, value]) => {
     const text = JSON.stringify(value).slice(0, -1).replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");

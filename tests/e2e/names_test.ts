@@ -1,5 +1,6 @@
-// End to end: every kind of name that a pod can carry. On an Engine with the classic store, each reason why an image cannot
-// be repaired, as the real kubelet brings it about; on one with the containerd store, digests, which can.
+// End to end: every kind of image name that a pod can have. On an Engine with the classic store,
+// each reason why an image cannot be repaired, as the real kubelet causes it; on one with the
+// containerd store, digests, which can be repaired.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readLedger } from "../../lib/record/ledger.ts";
@@ -11,7 +12,7 @@ import { Gilly, runGilly } from "./gilly.ts";
 import { descriptorOf, putIndex } from "./manifests.ts";
 import { type TestContainer, type TestPod, withWorker, type Worker } from "./worker.ts";
 
-/** The mirror of most origins, and one that wants credentials. */
+/** The mirror of most origins, and one that requires credentials. */
 const UP = 0;
 const GUARDED = 1;
 const PULL_FAILED = ["ErrImagePull", "ImagePullBackOff"];
@@ -22,12 +23,12 @@ interface ReasonCase {
   readonly image: string;
   readonly container?: Partial<TestContainer>;
   readonly pod?: Partial<TestPod>;
-  /** What the kubelet says. */
+  /** The waiting reasons that the kubelet reports. */
   readonly waiting: readonly string[];
   readonly reason: string;
-  /** What the operator is told to do; `{file}` stands for the config file's folder. */
+  /** What the operator is told to do. */
   readonly advice: string;
-  /** True when the mirror's answer decides, so that a plan still means to try. */
+  /** True if the mirror's answer decides, so that a plan still lists a repair. */
   readonly isTried?: boolean;
 }
 
@@ -105,7 +106,7 @@ const REASONS: readonly ReasonCase[] = [
 ];
 const NEVER = "gcr.io/acme/never:1";
 
-testIfPossible("every reason against a repair is said to the operator", missingForEndToEnd(), async (t) => {
+testIfPossible("every reason against a repair is reported to the operator", missingForEndToEnd(), async (t) => {
   await withWorker({ mirrors: 2, guarded: GUARDED }, (worker) => checkReasons(t, worker));
 });
 
@@ -113,7 +114,7 @@ async function checkReasons(t: Deno.TestContext, worker: Worker): Promise<void> 
   const failed: string[] = [];
   const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
   await worker.seed(UP, "acme/never:1");
-  await step("the kubelet gives each of the pods up for its own reason", () => bringAboutEveryReason(worker));
+  await step("the kubelet fails each pod for its own reason", () => bringAboutEveryReason(worker));
   const config = await worker.writeConfig({
     registries: { "gcr.io": worker.mirrorHost(UP), "guarded.example": worker.mirrorHost(GUARDED) },
     exclude: { images: ["gcr.io/private/*"], namespaces: ["untouched"] },
@@ -122,7 +123,7 @@ async function checkReasons(t: Deno.TestContext, worker: Worker): Promise<void> 
   const plan = await runGilly(["once", "--dry-run", "--config", config]);
   await using gilly = new Gilly(["run", "--config", config], { logFile: `${worker.dir}/gilly.log` });
   for (const { name, image, reason, advice, isTried } of REASONS) {
-    await step(`${reason} (${name}): planned, told with its advice, and the image stays away`, async () => {
+    await step(`${reason} (${name}): planned, reported with its advice, and the image stays absent`, async () => {
       const line = await gilly.waitForLine(new RegExp(`"cannot repair ${image} for .*${name}-\\S+: ${reason}: `));
       assertStringIncludes(JSON.parse(line).message, advice);
       const planned = plan.stdout.split("\n").find((text) => text.includes(` ${image} for `)) ?? "";
@@ -133,7 +134,7 @@ async function checkReasons(t: Deno.TestContext, worker: Worker): Promise<void> 
     });
   }
   await step("ErrImageNeverPull is repaired", async () => void await worker.waitForRunning("never"));
-  await step("a refusal that lasts is said once, and with later passes only to who debugs", async () => {
+  await step("a lasting refusal is logged once, and by later passes only at level debug", async () => {
     for (const { image } of REASONS.filter(({ isTried }) => !isTried)) {
       await gilly.waitForLine(new RegExp(`"level":"debug".*"cannot repair ${image} `));
       const said = gilly.journal.filter((line) => line.includes(`"cannot repair ${image} `));
@@ -141,7 +142,7 @@ async function checkReasons(t: Deno.TestContext, worker: Worker): Promise<void> 
     }
   });
   await gilly.end("SIGTERM");
-  await step("each reason stands in the ledger once", async () => {
+  await step("the ledger has each reason once", async () => {
     const { entries } = await readLedger(worker.ledgerFile);
     for (const { image, reason } of REASONS) {
       assertEquals(entries.filter((entry) => entry.image === image).map((entry) => entry.reason), [reason], image);

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Stands between Docker and runc where CAP_SYS_RESOURCE is missing: only with it may a process lower its oom_score_adj,
-# which the kubelet asks for on every sandbox, so a negative value becomes 0. Everything else is runc's business.
+# Wraps runc where CAP_SYS_RESOURCE is missing. Only with it may a process lower its oom_score_adj,
+# which the kubelet requests for every sandbox, so a negative value becomes 0. All else is left to
+# runc.
 set -eu
 
 bundle=

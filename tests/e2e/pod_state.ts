@@ -1,8 +1,8 @@
-// What a pod that the kubelet reports is about.
+// The state of a pod as the kubelet reports it.
 
 import type { Pod } from "kubernetes-types/core/v1.d.ts";
 
-/** Why a container of any kind waits, if it does. */
+/** Returns the waiting reason of a container of any kind, or undefined. */
 export function waitingReason(pod: Pod, container: string): string | undefined {
   const { initContainerStatuses = [], containerStatuses = [], ephemeralContainerStatuses = [] } = pod.status ?? {};
   const all = [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses];

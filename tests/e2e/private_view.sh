@@ -1,6 +1,7 @@
 #!/bin/sh
-# private_view.sh FOLDER PROGRAM...: runs the kubelet so that what it would change on the host for good stays its own:
-# kernel settings, which become copies under FOLDER, and /var/log. Only inside `unshare --mount`.
+# private_view.sh FOLDER PROGRAM...: runs the kubelet so that it makes no lasting change to the
+# host: kernel settings become copies under FOLDER, and /var/log a tmpfs. Only inside `unshare
+# --mount`.
 set -eu
 
 copies=$1

@@ -1,4 +1,5 @@
-// Images made in a registry, without an Engine: the HTTP API of distribution (docs/spec/api.md), as `docker push` uses it.
+// Makes images in a registry without an Engine, over the HTTP API of distribution
+// (docs/spec/api.md), as `docker push` does.
 
 import { busyboxFiles, tarOf } from "./engine.ts";
 
@@ -6,33 +7,33 @@ const MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
 const LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 const CONFIG = "application/vnd.docker.container.image.v1+json";
 
-/** A layer as a registry keeps it. */
+/** A layer as a registry stores it. */
 export interface Layer {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly digest: string;
-  /** Digest of what it unpacks to. */
+  /** Digest of the uncompressed layer. */
   readonly diffId: string;
 }
 
-/** Where images are put: `127.0.0.1:PORT`, and what speaks TLS with it where it does. */
+/** Where images are put: `127.0.0.1:PORT`, and the HTTP client for a registry with TLS. */
 export interface Registry {
   readonly host: string;
   readonly client?: Deno.HttpClient;
 }
 
-/** A layer with Debian's static busybox: an image with it can run. */
+/** A layer with Debian's static busybox, so that an image with it can run. */
 export async function busyboxLayer(): Promise<Layer> {
   return layerOf(tarOf(await busyboxFiles()));
 }
 
-/** A layer of that many random bytes, so that no two are the same. */
+/** A layer of `size` random bytes, so that no two are the same. */
 export function randomLayer(size: number): Promise<Layer> {
   const content = new Uint8Array(size);
   for (let at = 0; at < size; at += 65_536) crypto.getRandomValues(content.subarray(at, at + 65_536));
   return layerOf(tarOf({ "made-for-a-measurement": content }));
 }
 
-/** Puts an image of these layers into a registry, and answers with its digest; it sleeps when it is run. */
+/** Puts an image of these layers into a registry and returns its digest. When run, it sleeps. */
 export async function putImage(
   registry: Registry,
   path: string,

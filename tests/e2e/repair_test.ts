@@ -1,5 +1,5 @@
-// End to end: the compiled program beside a real Docker Engine, real mirrors and a real kubelet. What counts is what the
-// kubelet says afterwards.
+// End to end: the compiled program next to a real Docker Engine, real mirrors and a real kubelet.
+// The tests check what the kubelet reports.
 
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { readLedger } from "../../lib/record/ledger.ts";
@@ -8,7 +8,7 @@ import { Gilly } from "./gilly.ts";
 import { processesUnder } from "./leftovers.ts";
 import { startWorker, type TestPod, withWorker, type Worker } from "./worker.ts";
 
-/** The original name, and where the mirrors have it. */
+/** Original names, and their paths in the mirrors. */
 const IMAGES: Readonly<Record<string, string>> = {
   "gcr.io/acme/web:1.0": "acme/web:1.0",
   "quay.io/a/b/c/d:1": "a/b/c/d:1",
@@ -45,7 +45,7 @@ const CASES: readonly Case[] = [
     waiting: "app",
   },
   {
-    claim: "a pod of two containers runs, though only one image was missing",
+    claim: "a pod of two containers runs after its one missing image is repaired",
     pods: [{ name: "pair", containers: [app(PRESENT), { name: "sidecar", image: "gcr.io/acme/sidecar:2" }] }],
     waiting: "sidecar",
   },
@@ -59,17 +59,17 @@ const CASES: readonly Case[] = [
     waiting: "setup",
   },
   {
-    claim: "a k8s.gcr.io pod runs, whose image has no namespace",
+    claim: "a k8s.gcr.io pod whose image has no namespace runs",
     pods: [{ name: "scheduler", namespace: "kube-system", containers: [app("k8s.gcr.io/kube-scheduler:v1.20.2")] }],
     waiting: "app",
   },
   {
-    claim: "a pod runs from the second mirror, while the first is down",
+    claim: "a pod runs from the second mirror while the first is down",
     pods: [{ name: "two-mirrors", containers: [app("ghcr.io/acme/two-mirrors:1")] }],
     waiting: "app",
   },
   {
-    claim: "ten pods of one image run",
+    claim: "ten pods with the same image run",
     pods: Array.from({ length: 10 }, (_, index) => ({
       name: `shared-${index}`,
       containers: [app("gcr.io/acme/shared:1")],
@@ -80,7 +80,7 @@ const CASES: readonly Case[] = [
 
 const missing = missingForEndToEnd();
 
-testIfPossible("a stuck worker comes to life beside gilly", missing, async (t) => {
+testIfPossible("gilly gets the pods of a stuck worker running", missing, async (t) => {
   await withWorker({ mirrors: 2 }, async (worker) => {
     const failed: string[] = [];
     const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
@@ -100,11 +100,11 @@ testIfPossible("a stuck worker comes to life beside gilly", missing, async (t) =
     await step("every original name has the image that the mirror serves", async () => {
       for (const [image, id] of ids) assertEquals(await worker.imageId(image), id, image);
     });
-    await step("the image that ten pods share was pulled once", async () => {
+    await step("the image that ten pods share is pulled once", async () => {
       assertEquals(await worker.pullsFrom(UP, "acme/shared"), 1);
       assertEquals(gilly.journal.filter((line) => /\[PullImage\]\s+pulling .*acme\/shared:1/.test(line)).length, 1);
     });
-    await step("the journal tells a repair in the words and the order that operators know", () => {
+    await step("the journal reports a repair in the words and the order that operators know", () => {
       assertEquals(missingSentence(gilly.journal, sentencesOfFirstRepair(worker)), undefined);
       return Promise.resolve();
     });
@@ -115,14 +115,14 @@ testIfPossible("a stuck worker comes to life beside gilly", missing, async (t) =
     });
     await step("the ledger has one line for each repair", () => checkLedger(worker, ids));
     await step(
-      "a single pass repairs what came later, then ends with exit code 0",
+      "a single pass repairs a later pod and exits with code 0",
       () => repairLatePod(worker, config),
     );
     assertEquals(failed, [], "steps that failed");
   });
 });
 
-testIfPossible("a worker that is stopped leaves nothing behind, even after its engine crashed", missing, async () => {
+testIfPossible("a stopped worker leaves nothing behind, even after its engine crashed", missing, async () => {
   const worker = await startWorker();
   try {
     await worker.addImage(PRESENT);
@@ -188,9 +188,9 @@ function sentencesOfFirstRepair(worker: Worker): string[] {
   ];
 }
 
-/** The first of the sentences that does not come after the one before it, or undefined. */
+/** Returns the first sentence that does not come after the one before it, or undefined. */
 function missingSentence(journal: readonly string[], sentences: readonly string[]): string | undefined {
-  // The kubelet goes back and forth between the two, so either may be what was seen.
+  // The kubelet alternates between the two, so either may be logged.
   const lines = journal.map((line) => line.replace(/ErrImagePull$/, "ImagePullBackOff"));
   for (const sentence of sentences) {
     const found = lines.findIndex((line) => line.endsWith(sentence));

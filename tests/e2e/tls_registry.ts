@@ -1,16 +1,17 @@
-// Registries over TLS for tests of runtimes' own mirror settings. Everything is on loopback; whoever starts one stops it.
+// Registries over TLS for tests of the runtimes' own mirror settings. All are on loopback; the
+// caller must stop what it starts.
 
 import { makeAuthority } from "../fakes/certificates.ts";
 import { startRegistry } from "./engine.ts";
 import { putImage, randomLayer } from "./registry_images.ts";
 
-/** A running docker-registry that speaks HTTPS with a certificate of an authority of its own. */
+/** A running docker-registry that serves HTTPS with a certificate of its own CA. */
 export interface TlsRegistry extends AsyncDisposable {
   /** `127.0.0.1:PORT`. */
   readonly host: string;
-  /** PEM of the authority. Go programs take it in SSL_CERT_FILE. */
+  /** PEM file of the CA. Go programs find it through SSL_CERT_FILE. */
   readonly authorityFile: string;
-  /** Puts an image there that differs from all others, and returns the digest of its manifest. */
+  /** Puts a unique image there and returns the digest of its manifest. */
   push(repository: string, tag: string): Promise<string>;
 }
 

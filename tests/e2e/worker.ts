@@ -1,5 +1,5 @@
-// A real Kubernetes worker for tests, on loopback and under one temporary folder: Docker Engine, mirrors, kubelet.
-// It is made whole or not at all, and stop() leaves nothing behind.
+// A real Kubernetes worker for tests, on loopback and under one temporary folder: Docker Engine,
+// mirrors, kubelet. A start that fails cleans up, and stop() leaves nothing behind.
 
 import { stringify } from "@std/yaml";
 import type { Container, Pod } from "kubernetes-types/core/v1.d.ts";
@@ -21,10 +21,10 @@ import { type CertificateFiles, PAUSE_IMAGE, type RealKubelet, startKubelet } fr
 import { removeEverythingUnder } from "./leftovers.ts";
 import { isRunning, waitingReason } from "./pod_state.ts";
 
-/** A container of a test's pod: the pull policy is IfNotPresent unless it says otherwise. */
+/** A container of a test's pod; its pull policy is IfNotPresent by default. */
 export type TestContainer = Pick<Container, "name" | "image"> & Partial<Container>;
 
-/** A pod to run, on the host's network: there is no other here. */
+/** A pod to run, on the host's network, as the worker has no other. */
 export interface TestPod {
   readonly name: string;
   readonly namespace?: string;
@@ -33,10 +33,10 @@ export interface TestPod {
   readonly containers: readonly TestContainer[];
 }
 
-/** What a config file of Gilly holds beyond what the worker knows; it overrides that key by key. */
+/** Keys of a Gilly config that add to those of the worker, or override them. */
 export type TestConfig = { readonly registries: Record<string, string | readonly string[]> } & Record<string, unknown>;
 
-/** Sleeps until it is told to end, which a plain `sleep` as the first process would not hear. */
+/** Sleeps until SIGTERM, which a plain `sleep` as the first process would ignore. */
 const SLEEP = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 1000000 & wait"];
 const POLL_MS = 200;
 const DEFAULT_TIMEOUT_MS = 90_000;
@@ -44,20 +44,20 @@ const START_TIMEOUT_MS = 60_000;
 
 /** What a worker is made of besides its kubelet. */
 export interface WorkerOptions {
-  /** One when left out. */
+  /** One by default. */
   readonly mirrors?: 1 | 2;
-  /** The mirror with this index admits REGISTRY_USER alone. */
+  /** The mirror with this index admits only REGISTRY_USER. */
   readonly guarded?: number;
-  /** The Engine on the PATH when left out. */
+  /** By default the Engine on PATH. */
   readonly startEngine?: typeof startEngine;
 }
 
-/** The files, and who signed all of them. */
+/** The files, and the CA that signed all of them. */
 export interface WorkerCertificates extends CertificateFiles {
   readonly authority: Authority;
 }
 
-/** Starts a worker; `dir` is its own. Throws when it cannot, after cleaning up. */
+/** Starts a worker in a folder of its own. If it cannot, cleans up and throws. */
 export async function startWorker(options: WorkerOptions = {}): Promise<Worker> {
   const binary = kubeletBinary();
   if (binary === undefined) throw new Error("no kubelet: KUBELET_BIN is not set");
@@ -83,7 +83,10 @@ export async function startWorker(options: WorkerOptions = {}): Promise<Worker> 
   return new Worker(dir, engine, mirrors, kubelet, certificates, parts.move());
 }
 
-/** Runs `use` with a worker of its own and stops it afterwards; when `use` fails, the ends of all logs are printed. */
+/**
+ * Runs `use` with a worker of its own, then stops the worker. If `use` fails, prints the end of
+ * every log.
+ */
 export async function withWorker(
   options: WorkerOptions,
   use: (worker: Worker) => Promise<void>,
@@ -99,7 +102,7 @@ export async function withWorker(
   }
 }
 
-/** A running worker. Every wait polls the kubelet as any client may, and throws when its time is over. */
+/** A running worker. Every wait polls the kubelet as any client can, and throws on a timeout. */
 export class Worker {
   readonly #parts: AsyncDisposableStack;
 
@@ -119,14 +122,15 @@ export class Worker {
     return `${this.dir}/ledger/ledger.jsonl`;
   }
 
-  /** The mirror with that index: `127.0.0.1:PORT`. */
+  /** The host of the mirror with that index, `127.0.0.1:PORT`. */
   mirrorHost(index: number): string {
     return this.#mirror(index).host;
   }
 
   /**
-   * Puts an image into a mirror, or the same one into several, under `path:tag`, and returns its id. Each path and tag
-   * has an image of its own, which sleeps unless `command` says otherwise. The Engine's store keeps nothing of it.
+   * Puts an image into a mirror, or the same one into several, as `path:tag`, and returns its id.
+   * Each path and tag has its own image, which sleeps unless `command` is given. The Engine's store
+   * does not keep it.
    */
   async seed(indexes: number | readonly number[], pathAndTag: string, command = SLEEP): Promise<string> {
     const hosts = [indexes].flat().map((index) => this.mirrorHost(index));
@@ -146,7 +150,7 @@ export class Worker {
     return makeSleeper(this.engine, reference, reference);
   }
 
-  /** The id of the image a name has in the Engine's store, or undefined. */
+  /** Returns the id of the image that a name has in the Engine's store, or undefined. */
   async imageId(reference: string): Promise<string | undefined> {
     const images = JSON.parse(await callEngine(this.engine, "GET", "/images/json")) as {
       Id: string;
@@ -155,7 +159,7 @@ export class Worker {
     return images.find((image) => image.RepoTags?.includes(reference))?.Id;
   }
 
-  /** How many times a repository's manifests were fetched from a mirror: once a pull, whoever pulled. */
+  /** Counts how often a repository's manifests were fetched from a mirror: once per pull. */
   async pullsFrom(index: number, path: string): Promise<number> {
     const log = await Deno.readTextFile(this.#mirror(index).logFile);
     const manifest = new RegExp(
@@ -179,12 +183,12 @@ export class Worker {
         containers: containers.map(complete),
       },
     };
-    // The kubelet watches this folder: it must never see half a file.
+    // The kubelet watches this folder and must never see a partial file.
     await Deno.writeTextFile(this.#manifest(`.${name}`), JSON.stringify(manifest));
     await Deno.rename(this.#manifest(`.${name}`), this.#manifest(name));
   }
 
-  /** Takes a static pod away; the kubelet then ends it. */
+  /** Removes a static pod; the kubelet then ends it. */
   async removePod(name: string): Promise<void> {
     await Deno.remove(this.#manifest(name));
   }
@@ -194,7 +198,7 @@ export class Worker {
     return this.kubelet.pods();
   }
 
-  /** Waits until the kubelet shows the pod as `predicate` wants it, and returns it. */
+  /** Waits until the kubelet reports a pod that satisfies `predicate`, and returns it. */
   async waitForPod(
     name: string,
     predicate: (pod: Pod) => boolean,
@@ -223,7 +227,7 @@ export class Worker {
     return this.waitForPod(name, isRunning, timeoutMs);
   }
 
-  /** Waits until a container of any kind waits for one of these reasons. */
+  /** Waits until a container of any kind has one of these waiting reasons. */
   waitForReason(
     name: string,
     container: string,
@@ -252,7 +256,7 @@ export class Worker {
     return this.engine.kill();
   }
 
-  /** Writes a config file for Gilly that knows this worker, and returns its path. */
+  /** Writes a config file for Gilly on this worker and returns its path. */
   async writeConfig(config: TestConfig, fileName = "config.yaml"): Promise<string> {
     const { caFile, certFile, keyFile } = this.certificates;
     const path = `${this.dir}/${fileName}`;
@@ -297,7 +301,10 @@ export class Worker {
   }
 }
 
-/** What a part of the worker comes to, unless it takes too long; what it left is ended with the folder it is in. */
+/**
+ * Waits for a part of the worker to start, and throws if it takes too long. What a late part leaves
+ * is removed with its folder.
+ */
 async function soon<T>(part: string, starting: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const seconds = START_TIMEOUT_MS / 1000;
@@ -305,7 +312,7 @@ async function soon<T>(part: string, starting: Promise<T>): Promise<T> {
   return await Promise.race([starting, late.promise]).finally(() => clearTimeout(timer));
 }
 
-/** Makes an image of its own for each `text`. */
+/** Makes a distinct image for each `text`. */
 async function makeSleeper(engine: RealEngine, reference: string, text: string, command = SLEEP): Promise<string> {
   const files = { ...await busyboxFiles(), "made-for": text };
   return await makeImage(engine, reference, files, [`CMD ${JSON.stringify(command)}`]);
@@ -330,7 +337,8 @@ async function writeCertificates(dir: string): Promise<WorkerCertificates> {
   };
 }
 
-// Containers that are gone make dockerd end at once; a dead dockerd's are ended with their shims later.
+// Without containers dockerd ends at once. Containers of a dead dockerd are ended later, with their
+// shims.
 async function endEngine(engine: RealEngine): Promise<void> {
   try {
     const containers = JSON.parse(await callEngine(engine, "GET", "/containers/json?all=1")) as { Id: string }[];

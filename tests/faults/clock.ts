@@ -1,5 +1,5 @@
-// Loaded before the program: a clock on the wall that a signal puts forward or back by a day. Timers run on, as they do
-// when somebody sets the clock of a host.
+// Loaded before the program: signals move the wall clock forward or back by a day. Timers are not
+// affected, as when the clock of a host is set.
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 

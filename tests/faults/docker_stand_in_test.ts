@@ -1,4 +1,4 @@
-// Faults of a Docker Engine that a real one does not show when asked to: on the stand-in behind the same socket.
+// Faults that a real Docker Engine does not show on demand, on a fake behind the same socket.
 
 import { assertEquals, assertLess } from "@std/assert";
 import { delay } from "@std/async/delay";
@@ -124,7 +124,7 @@ scenario(
   standIn("says one image, has another under the name", "the wrong image is left where it is, and said"),
   () =>
     withScene(async ({ node, gilly }) => {
-      // Whoever asks for the original name after the tag hears of another image.
+      // After the tag, a request for the original name returns another image.
       await gilly.waitForLine(/tagged mirror\.example\/acme\/hurt:1 .*resolves to sha256:f+/);
       await otherIsRepaired({ node, gilly });
       assertNoWrongImage(node);
@@ -169,7 +169,7 @@ scenario(
       const first = pulls();
       node.engine.intercept = undefined;
       await node.engine.waitFor((call) => pulls().includes(call) && !first.includes(call));
-      // Whatever else brings a pass comes a good deal later: the other image's is due after 20 s.
+      // Any other trigger of a pass comes much later: the other image's is due after 20 s.
       assertLess(performance.now() - said, 5000);
     }, {
       config: `
@@ -201,7 +201,7 @@ function nearlyWhole(): () => Response {
   return () => new Response(lines.map((line) => `${JSON.stringify(line)}\r\n`).join(""));
 }
 
-/** Says `begin`, and then one character after the other without an end. */
+/** Sends `begin`, and then more characters without end. */
 function endless(begin: string): ReadableStream<Uint8Array> {
   const more = new TextEncoder().encode("x".repeat(64 * 1024));
   return new ReadableStream({

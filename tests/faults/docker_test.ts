@@ -25,28 +25,31 @@ interface Ward {
 
 const MEGABYTE = 1024 * 1024;
 const ROOMY = 512 * MEGABYTE;
-/** How long Gilly waits for an answer of the Engine, besides pulls. */
+/** How long Gilly waits for an answer of the Engine, except to pulls. */
 const PAUSE_SECONDS = 30;
 
-/** A pull that is held in the middle of a blob while `fault` happens to the Engine. */
+/** Holds a pull in the middle of a blob while `fault` happens to the Engine. */
 function inTheMiddle(name: string, fault: (worker: Worker) => Promise<void>): RealRow<Ward>["run"] {
   return async ({ worker, patients }) => {
-    const [unaborted, other] = [patients.get(name)!, patients.get(`${name}-other`)!];
+    const [patient, other] = [patients.get(name)!, patients.get(`${name}-other`)!];
     await using mirror = holdBlobsOf(worker.mirrorHost(0));
     const config = await configFor(worker, { [name]: mirror.host, [`${name}-other`]: worker.mirrorHost(0) });
     await withDaemon(config, `${worker.dir}/${name}.log`, async (gilly) => {
       await mirror.reached;
       await gilly.waitForLine(new RegExp(`repaired ${other.image} `));
       await fault(worker);
-      await staysNameless(worker, unaborted);
+      await staysNameless(worker, patient);
       mirror.release();
-      await recovers(worker, gilly, unaborted);
+      await recovers(worker, gilly, patient);
       await recovers(worker, gilly, other);
     });
   };
 }
 
-/** The fault is there before the daemon is; it goes away once `said`. `lines` is what the log says of the Engine. */
+/**
+ * Begins the fault before the daemon starts and ends it once the log has `said`. `lines` is what
+ * the log reports about the Engine.
+ */
 async function fromTheStart(
   { worker, patients }: Ward,
   name: string,
@@ -54,7 +57,7 @@ async function fromTheStart(
   fault: { begin(): Promise<void>; end(gilly: Gilly): Promise<void> },
   lines: readonly string[],
 ): Promise<void> {
-  const unaborted = patients.get(name)!;
+  const patient = patients.get(name)!;
   const config = await configFor(worker, { [name]: worker.mirrorHost(0) });
   await fault.begin();
   await withDaemon(config, `${worker.dir}/${name}.log`, async (gilly) => {
@@ -63,14 +66,14 @@ async function fromTheStart(
     } finally {
       await fault.end(gilly);
     }
-    await staysNameless(worker, unaborted);
-    await recovers(worker, gilly, unaborted);
+    await staysNameless(worker, patient);
+    await recovers(worker, gilly, patient);
     const about = gilly.journal.filter((line) => /\[(?:Docker|Events)\]/.test(line));
     assertEquals(about.map((line) => /does not answer|answers again/.exec(line)?.[0]), [...lines], about.join("\n"));
   });
 }
 
-/** An Engine that does not answer is said once, and once that it does again. */
+/** The log reports once that the Engine does not answer, and once that it answers again. */
 const AWAY_AND_BACK = ["does not answer", "answers again"];
 const AWAY = (because: string) =>
   new RegExp(`\\[Docker\\] {2}the Docker Engine at \\S+ does not answer \\(.*${because}.*\\): no image can be pulled`);
@@ -139,7 +142,7 @@ triedForReal<Ward>({
   async prepare(worker, use) {
     const patients = await Promise.all(NAMES.map((name) => admit(worker, name)));
     await allFail(worker, patients);
-    await use({ worker, disk, patients: new Map(patients.map((unaborted) => [unaborted.name, unaborted])) });
+    await use({ worker, disk, patients: new Map(patients.map((patient) => [patient.name, patient])) });
   },
 });
 

@@ -1,11 +1,11 @@
-// A mirror that stops in the middle of a blob until it may go on: the hook point of a pull that is under way.
+// A mirror that holds every blob until it is released: the hook point of a pull in progress.
 
 import { type FaultyRegistry, startFaultyRegistry } from "../e2e/faulty_registry.ts";
 
-/** A mirror whose first blob is held. */
+/** A mirror whose blobs are held. */
 export interface HeldMirror extends AsyncDisposable {
   readonly host: string;
-  /** Resolves when somebody has asked for a blob. */
+  /** Resolves when a blob has been requested. */
   readonly reached: Promise<void>;
   /** Lets everything through from now on. */
   release(): void;

@@ -1,5 +1,6 @@
-// Faults of Gilly itself, of its files and of its host: signals at every step of a repair, clocks that jump, disks that
-// are full. The node is of stand-ins, whose gates are the hook points; processes, signals, mounts and limits are real.
+// Faults of Gilly itself, of its files and of its host: signals at every step of a repair, clocks
+// that jump, full disks. The node is made of fakes, whose gates are the hook points; processes,
+// signals, mounts and limits are real.
 
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { readLedger } from "../../lib/record/ledger.ts";
@@ -18,7 +19,7 @@ interface Held {
   release(): void;
 }
 
-/** Every step of a repair, each with what holds it there. */
+/** Every step of a repair, each with a function that holds the repair there. */
 const STEPS: Readonly<Record<string, (node: FakeNode) => Held>> = {
   "asking for the pods": ({ kubelet }) => {
     const open = Promise.withResolvers<void>();
@@ -78,7 +79,7 @@ scenario(standIn(`SIGHUP at ${steps}`, "the repair goes on to its end, with one 
     await using gilly = await startProgram(["run", "--config", node.configFile]);
     await held.reached;
     gilly.signal("SIGHUP");
-    // In a pass that waits for the kubelet the reload is only noted.
+    // During a pass that waits for the kubelet, the reload is only recorded.
     if (step !== "asking for the pods") await gilly.waitForLine(/\[Config\] .*is in force/);
     held.release();
     await gilly.waitForLine(/\[Config\] .*is in force/);
@@ -117,7 +118,7 @@ scenario(
   async () => {
     await using disk = await mountTmpfs(64 * 1024);
     const ledgerFile = `${disk.dir}/ledger.jsonl`;
-    // The rest of its last page still has room for half a line.
+    // Its last page still has room for half a line.
     await Deno.writeTextFile(ledgerFile, ledgerLine("gcr.io/acme/old:1", 4000));
     await Deno.writeFile(`${disk.dir}/ballast`, new Uint8Array(64 * 1024)).catch(() => {});
     await using node = await startScene({ ledgerFile });

@@ -1,4 +1,4 @@
-// Answers of a kubelet that a real one does not give when asked to: on the stand-in behind real TLS.
+// Answers that a real kubelet does not give on demand, from a fake behind real TLS.
 
 import { assertEquals } from "@std/assert";
 import { scenario } from "../scenarios/scenario.ts";
@@ -7,8 +7,8 @@ import { EAGER_TO_TRY, HURT, otherIsRepaired, type Scene, withScene } from "./sc
 const standIn = (what: string, holds: string) => ({ subject: "kubelet", what, means: "stand-in" as const, holds });
 
 /**
- * The first pass finds both pods, and the hurt one's pull is held; then `fault` happens to the passes after it. The
- * pull goes on to its end meanwhile.
+ * The first pass finds both pods, and the pull for the hurt one is held; then `fault` happens to
+ * the passes after it, while that pull runs to its end.
  */
 function withFaultyPasses(fault: (scene: Scene) => Promise<void>): Promise<void> {
   return withScene(async ({ node, gilly }) => {
@@ -19,7 +19,7 @@ function withFaultyPasses(fault: (scene: Scene) => Promise<void>): Promise<void>
     await gilly.waitForLine(/repaired gcr\.io\/acme\/hurt:1 /);
     await otherIsRepaired({ node, gilly });
     node.kubelet.answerAsUsual();
-    // A pass after the fault finds both pods well.
+    // A pass after the fault finds both pods running.
     await node.kubelet.advance(2);
     await gilly.waitForLine(/Container app in pod hurt no longer waits/);
   }, { config: EAGER_TO_TRY.replace("noProgress: 1s", "noProgress: 1m") });
@@ -84,7 +84,7 @@ scenario(
     }),
 );
 
-/** A pod of the size that pods have. */
+/** A pod of typical size. */
 function runningPod(index: number): unknown {
   const name = `pod-${index}`;
   const image = `gcr.io/acme/${name}:1`;

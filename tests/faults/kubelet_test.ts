@@ -14,19 +14,19 @@ interface Ward {
 interface Fault {
   /** Happens while the pull of the first image is held. */
   readonly begin: (worker: Worker) => Promise<void>;
-  /** What Gilly says of it, where it is seen for sure. */
+  /** What Gilly logs about it, if it is certain to notice. */
   readonly said?: RegExp;
   readonly end: (worker: Worker) => Promise<void>;
 }
 
-/** One image is in the middle of its pull when the fault happens; it must be whole before the fault is gone. */
+/** The fault happens in the middle of a pull; the repair must be complete before the fault ends. */
 function amid(name: string, { begin, said, end }: Fault): RealRow<Ward>["run"] {
   return async ({ worker, patients }) => {
-    const unaborted = patients.get(name)!;
+    const patient = patients.get(name)!;
     await using mirror = holdBlobsOf(worker.mirrorHost(0));
     const config = await worker.writeConfig({
       registries: { [`${name}.example`]: mirror.host },
-      // Whoever sees no event for a minute would not see the fault either.
+      // With a minute between passes, Gilly would not notice the fault.
       poll: { interval: "1s", safety: "1s" },
     }, `${name}.yaml`);
     await withDaemon(config, `${worker.dir}/${name}.log`, async (gilly: Gilly) => {
@@ -35,13 +35,13 @@ function amid(name: string, { begin, said, end }: Fault): RealRow<Ward>["run"] {
       try {
         if (said !== undefined) await gilly.waitForLine(said);
         mirror.release();
-        await gilly.waitForLine(new RegExp(`repaired ${unaborted.image} `));
+        await gilly.waitForLine(new RegExp(`repaired ${patient.image} `));
       } finally {
-        // Those after it need the kubelet, whatever became of this one.
+        // The rows after it need the kubelet, whether or not this one passed.
         await end(worker);
       }
-      await recovers(worker, gilly, unaborted);
-      // Whoever lost the kubelet has found it again.
+      await recovers(worker, gilly, patient);
+      // Gilly has reached the kubelet again.
       await gilly.waitForLine(new RegExp(`Container app in pod ${name}-.* no longer waits`));
     });
   };
@@ -97,7 +97,7 @@ const EXPIRED: RealRow<Ward> = {
   what: "client certificate expired, then replaced on disk",
   holds: "said with what to check, the new one is used without a restart",
   async run({ worker, patients }) {
-    const unaborted = patients.get("expired")!;
+    const patient = patients.get("expired")!;
     const dayAgo = new Date(Date.now() - 86_400_000);
     const files = await clientCertificate(worker, dayAgo);
     const config = await worker.writeConfig({
@@ -107,7 +107,7 @@ const EXPIRED: RealRow<Ward> = {
     await withDaemon(config, `${worker.dir}/expired.log`, async (gilly) => {
       await gilly.waitForLine(new RegExp(`${SKIPPED.source}.*answered 401.*check kubelet.certFile`));
       await clientCertificate(worker);
-      await recovers(worker, gilly, unaborted);
+      await recovers(worker, gilly, patient);
     });
   },
 };
@@ -121,11 +121,11 @@ triedForReal<Ward>({
   async prepare(worker, use) {
     const patients = await Promise.all(NAMES.map((name) => admit(worker, name)));
     await allFail(worker, patients);
-    await use({ worker, patients: new Map(patients.map((unaborted) => [unaborted.name, unaborted])) });
+    await use({ worker, patients: new Map(patients.map((patient) => [patient.name, patient])) });
   },
 });
 
-/** The kubelet reads its serving certificate when it starts. */
+/** Restarts the kubelet, which reads its serving certificate only at start. */
 async function serveCertificateOf(worker: Worker, authority: ReturnType<typeof makeAuthority>): Promise<void> {
   const { certificatePem, keyPem } = authority.issueServer({ dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"] });
   const { serverCertFile, serverKeyFile } = worker.certificates;

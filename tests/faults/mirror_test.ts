@@ -1,5 +1,5 @@
-// Mirrors that fail in every way a mirror can, in front of a real Docker Engine and a real kubelet. All of them fail at
-// the same time, beside one that is well.
+// Mirrors that fail in every way a mirror can, in front of a real Docker Engine and a real kubelet.
+// All of them fail at the same time, next to one that works.
 
 import { assertEquals } from "@std/assert";
 import { startEngine } from "../e2e/engine.ts";
@@ -27,7 +27,7 @@ interface Ward {
   readonly tls: TlsMirror;
 }
 
-/** What the proxy of a mirror does, and the words that Gilly finds for it. */
+/** What the proxy of a mirror does, and how Gilly reports it. */
 interface MirrorFault {
   readonly name: string;
   readonly what: string;
@@ -69,12 +69,12 @@ const ROWS: readonly RealRow<Ward>[] = [
     what,
     holds: "nothing under the name meanwhile, another mirror's image is not delayed",
     async run(ward) {
-      const unaborted = ward.patients.get(name)!;
-      await saysOf(ward, unaborted, said);
+      const patient = ward.patients.get(name)!;
+      await saysOf(ward, patient, said);
       await wellIsRepaired(ward);
-      await staysNameless(ward.worker, unaborted);
+      await staysNameless(ward.worker, patient);
       ward.proxies.get(name)!.fault = undefined;
-      await recovers(ward.worker, ward.gilly, unaborted);
+      await recovers(ward.worker, ward.gilly, patient);
     },
   })),
   {
@@ -92,23 +92,23 @@ const ROWS: readonly RealRow<Ward>[] = [
     what: "down, then back",
     holds: "it cools down and is not asked for every image, then delivers",
     async run(ward) {
-      const unaborted = ward.patients.get("down")!;
+      const patient = ward.patients.get("down")!;
       await ward.gilly.waitForLine(new RegExp(`\\[Mirror\\] +${ward.worker.mirrorHost(1)} cools down for`));
       await wellIsRepaired(ward);
-      await staysNameless(ward.worker, unaborted);
+      await staysNameless(ward.worker, patient);
       await ward.worker.mirrors[1]!.start();
-      await recovers(ward.worker, ward.gilly, unaborted);
+      await recovers(ward.worker, ward.gilly, patient);
     },
   },
   {
     what: "TLS with a certificate of an unknown authority, then of a known one",
     holds: "it is not trusted meanwhile",
     async run(ward) {
-      const unaborted = ward.patients.get("tls")!;
-      await saysOf(ward, unaborted, /x509: certificate signed by unknown authority/);
-      await staysNameless(ward.worker, unaborted);
+      const patient = ward.patients.get("tls")!;
+      await saysOf(ward, patient, /x509: certificate signed by unknown authority/);
+      await staysNameless(ward.worker, patient);
       await ward.tls.useCertificate(known.issueServer({ dnsNames: [TLS_MIRROR] }));
-      await recovers(ward.worker, ward.gilly, unaborted);
+      await recovers(ward.worker, ward.gilly, patient);
     },
   },
 ];
@@ -129,7 +129,7 @@ triedForReal<Ward>({
       await Deno.writeTextFile(`${dir}/known.crt`, known.certificatePem);
       tls = startTlsMirror(unknown.issueServer({ dnsNames: [TLS_MIRROR] }));
       const launcher = ["env", `HTTPS_PROXY=${tls.proxyUrl}`, `SSL_CERT_FILE=${dir}/known.crt`];
-      // Docker itself would try a torn blob for most of a minute.
+      // By default Docker retries a truncated blob for most of a minute.
       const args = [...options?.args ?? [], "--max-download-attempts=1"];
       return await startEngine(dir, { args, launcher });
     },
@@ -158,7 +158,7 @@ triedForReal<Ward>({
       repair: { backoff: { initial: "1s", max: "2s" }, noProgress: "30s", concurrency: 16 },
     });
     await allFail(worker, patients);
-    const byName = new Map(patients.map((unaborted) => [unaborted.name, unaborted]));
+    const byName = new Map(patients.map((patient) => [patient.name, patient]));
     await withDaemon(
       config,
       `${worker.dir}/gilly.log`,
@@ -175,7 +175,7 @@ async function wellIsRepaired({ gilly }: Ward): Promise<void> {
   await gilly.waitForLine(/repaired well\.example\/acme\/well:1 /);
 }
 
-/** Serves manifests as they are, and blobs at a kilobyte a second until told to hurry. */
+/** Serves manifests as they are, and blobs at a kilobyte per second until `quick` is aborted. */
 async function slow(request: Request, forward: (path?: string) => Promise<Response>): Promise<Response> {
   const whole = await forward();
   if (!request.url.includes("/blobs/") || request.method === "HEAD") return whole;
@@ -194,7 +194,7 @@ async function slow(request: Request, forward: (path?: string) => Promise<Respon
   return new Response(body, { status: whole.status, headers: { "Content-Length": String(bytes.byteLength) } });
 }
 
-/** Serves manifests as they are, and in place of each blob one that begins with the same bytes. */
+/** Serves manifests as they are, and each blob with its last byte changed. */
 async function mistaken(request: Request, forward: (path?: string) => Promise<Response>): Promise<Response> {
   const whole = await forward();
   if (!request.url.includes("/blobs/") || request.method === "HEAD") return whole;

@@ -1,5 +1,5 @@
-// Faults that are made for real, all on one worker: Docker Engine, mirror, kubelet and the compiled program. Every row is
-// a step of one test, so that the worker is started once.
+// Real faults, all on one worker: Docker Engine, mirror, kubelet and the compiled program. Every
+// row is a step of one test, so that the worker starts only once.
 
 import { assertEquals } from "@std/assert";
 import { Gilly } from "../e2e/gilly.ts";
@@ -8,7 +8,7 @@ import { note, type Scenario } from "../scenarios/scenario.ts";
 import { missingForEndToEnd } from "../support/requirements.ts";
 import { testIfPossible } from "../support/requirements.ts";
 
-/** What is done to which part of the worker, and what must hold. */
+/** What is done to a part of the worker, and what must be true. */
 export interface RealRow<Scene> {
   readonly what: string;
   readonly holds: string;
@@ -20,9 +20,9 @@ export interface RealRows<Scene> {
   readonly subject: Scenario["subject"];
   readonly worker?: WorkerOptions;
   readonly rows: readonly RealRow<Scene>[];
-  /** Rows that do not disturb each other run at once. */
+  /** Whether the rows run at once, because they do not disturb each other. */
   readonly atOnce: boolean;
-  /** Makes ready what the rows share, and hands it to them. */
+  /** Prepares what the rows share and passes it to `use`. */
   prepare(worker: Worker, use: (scene: Scene) => Promise<void>): Promise<void>;
 }
 
@@ -54,12 +54,12 @@ export function triedForReal<Scene>({ subject, worker, rows, atOnce, prepare }: 
   });
 }
 
-/** A pod with one container whose image has a rule of its own, so that each row can be given a mirror. */
+/** A pod with one container whose image has its own rule, so that each row can have a mirror. */
 export interface Patient {
   readonly name: string;
   /** `NAME.example/acme/NAME:1`. */
   readonly image: string;
-  /** Of the image that the mirror serves. */
+  /** The id of the image that the mirror serves. */
   readonly id: string;
 }
 
@@ -71,26 +71,26 @@ export async function admit(worker: Worker, name: string, mirror = 0): Promise<P
   return { name, image, id };
 }
 
-/** Waits until the kubelet has failed on every unaborted. */
+/** Waits until the kubelet has failed to pull every patient's image. */
 export async function allFail(worker: Worker, patients: readonly Patient[]): Promise<void> {
   await Promise.all(
     patients.map(({ name }) => worker.waitForReason(name, "app", ["ErrImagePull", "ImagePullBackOff"])),
   );
 }
 
-/** The pod runs, under its original name is what the mirror serves, and nothing else ever was. */
+/** Waits until the pod runs; its original name must have the image that the mirror serves. */
 export async function recovers(worker: Worker, gilly: Gilly, { name, image, id }: Patient): Promise<void> {
   await worker.waitForRunning(name);
   assertEquals(await worker.imageId(image), id);
   await gilly.waitForLine(new RegExp(`\\[Repair\\] +(?:repaired ${image} for|${image} is already present)`));
 }
 
-/** A mirror failed for a while: nothing stands under the name. */
+/** Asserts that the name has no image while its mirror fails. */
 export async function staysNameless(worker: Worker, { image }: Patient): Promise<void> {
   assertEquals(await worker.imageId(image), undefined, `${image} has an image before any mirror served it`);
 }
 
-/** The daemon, which must live to be ended. */
+/** Runs `use` with a daemon, which must still run afterward and exit with code 0. */
 export async function withDaemon(
   config: string,
   logFile: string,

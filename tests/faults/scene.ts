@@ -1,5 +1,5 @@
-// What most faults happen to: a node of stand-ins with two broken pods, and the daemon beside it. One pod is hurt by the
-// fault, the other must be repaired all the same.
+// The scene of most faults: a node of fakes with two broken pods, and the daemon. The fault affects
+// one pod; the other must be repaired nevertheless.
 
 import { assertEquals } from "@std/assert";
 import type { Gilly } from "../e2e/gilly.ts";
@@ -7,7 +7,7 @@ import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, type FakeNodeOptions, startNode } from "../fakes/node.ts";
 import { startProgram } from "../support/program.ts";
 
-/** The image that the fault is about: its name, where it is pulled from, and what is there. */
+/** The image that the fault affects: its name, where it is pulled from, and what is there. */
 export const HURT = {
   name: "gcr.io/acme/hurt:1",
   pulled: "mirror.example/acme/hurt:1",
@@ -55,7 +55,7 @@ export interface Scene {
   readonly gilly: Gilly;
 }
 
-/** Runs `fault` beside a daemon; it returns once the fault is gone. Then all must be well again, see `wellAgain`. */
+/** Runs `fault`, which returns once the fault is gone, with a daemon; then asserts `wellAgain`. */
 export async function withScene(
   fault: (scene: Scene) => Promise<void>,
   options: Parameters<typeof startScene>[0] & { readonly before?: (node: FakeNode) => void } = {},
@@ -67,12 +67,12 @@ export async function withScene(
   await wellAgain({ node, gilly });
 }
 
-/** The other image was repaired, whatever hurts this one. */
+/** Waits until the other image is repaired, regardless of the fault. */
 export function otherIsRepaired({ gilly }: Scene): Promise<string> {
   return gilly.waitForLine(hasImage("quay.io/acme/other:1"));
 }
 
-/** Both images are under their names, both pods run, the Engine was asked for nothing else, and the daemon lives. */
+/** Waits for both images; then `assertRunning` must hold and the daemon exit with code 0. */
 export async function wellAgain({ node, gilly }: Scene): Promise<void> {
   await gilly.waitForLine(hasImage(HURT.name));
   await otherIsRepaired({ node, gilly });
@@ -81,12 +81,12 @@ export async function wellAgain({ node, gilly }: Scene): Promise<void> {
   assertEquals((await gilly.end("SIGTERM")).code, 0, gilly.journal.slice(-5).join("\n"));
 }
 
-/** What the daemon says once a name has an image, whoever put it there. */
+/** What the daemon logs once a name has an image, repaired or already present. */
 function hasImage(name: string): RegExp {
   return new RegExp(`\\[Repair\\] +(?:repaired ${name} for|${name} is already present)`);
 }
 
-/** What may never be: a name with another image than the one its mirror serves. A name may be missing. */
+/** Asserts that no name has another image than its mirror serves. A name may be missing. */
 export function assertNoWrongImage({ engine }: FakeNode): void {
   for (const { name, image } of [HURT, OTHER]) {
     const id = engine.idOf(name);
@@ -94,7 +94,7 @@ export function assertNoWrongImage({ engine }: FakeNode): void {
   }
 }
 
-/** Both names have their images, both pods run, and the Engine was asked for nothing that Gilly does not need. */
+/** Asserts that both names have their images, both pods run, and the Engine got no other call. */
 export function assertRunning(node: FakeNode): void {
   assertEquals([HURT, OTHER].map(({ name }) => node.engine.idOf(name)), [HURT.image.id, OTHER.image.id]);
   assertEquals(node.kubelet.containers().map(({ state }) => state), ["Running", "Running"]);

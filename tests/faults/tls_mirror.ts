@@ -1,9 +1,10 @@
-// A mirror with a name and a certificate of its own, in front of a real registry: Docker verifies nothing on loopback
-// addresses, so it is reached through an HTTP proxy that carries every connection to it.
+// A mirror with its own name and certificate in front of a real registry. Docker verifies nothing
+// on loopback addresses, so it is reached through an HTTP proxy that carries every connection to
+// it.
 
 import type { IssuedCertificate } from "../fakes/certificates.ts";
 
-/** The name of the mirror, which nothing but the proxy can reach. */
+/** The name of the mirror, which only the proxy can reach. */
 export const TLS_MIRROR = "tls-mirror.example";
 
 /** A running mirror behind its proxy. */
@@ -47,7 +48,7 @@ export function startTlsMirror(certificate: IssuedCertificate): TlsMirror {
   return mirror;
 }
 
-/** One client of the proxy: CONNECT to the mirror is carried there, whatever else is asked for is refused. */
+/** Serves one client of the proxy: carries a CONNECT to the mirror, and refuses all else. */
 async function carry(client: Deno.Conn, port: () => number, open: Set<Deno.Conn>): Promise<void> {
   open.add(client);
   try {
@@ -60,7 +61,7 @@ async function carry(client: Deno.Conn, port: () => number, open: Set<Deno.Conn>
     await Promise.allSettled([pipe(client, upstream), pipe(upstream, client)]);
     open.delete(upstream);
   } catch {
-    // Either side has left; there is nobody to carry for.
+    // Either side has closed its connection.
   } finally {
     open.delete(client);
     closeQuietly(client);
@@ -102,6 +103,6 @@ function closeQuietly(connection: Deno.Conn): void {
   try {
     connection.close();
   } catch {
-    // It is closed already.
+    // It is already closed.
   }
 }

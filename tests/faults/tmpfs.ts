@@ -1,13 +1,13 @@
-// A disk of a size to choose, which can be full: a tmpfs in a folder of its own. Needs root.
+// A disk of a given size, which can be full: a tmpfs in its own folder. Needs root.
 
-/** A mounted disk; it goes with its owner. */
+/** A mounted disk; it is unmounted when disposed. */
 export interface SmallDisk extends AsyncDisposable {
   readonly dir: string;
-  /** Makes it larger, or smaller as long as what is on it has room. */
+  /** Makes it larger, or smaller as long as its contents fit. */
   resize(bytes: number): Promise<void>;
 }
 
-/** What mounting lacks here, in words. */
+/** What this machine lacks for mounting. */
 export function missingForTmpfs(): string[] {
   return Deno.uid() === 0 ? [] : ["root"];
 }

@@ -1,5 +1,5 @@
-// What the unit may reach on a host that systemd has booted, with no worker behind it: the addresses of its own host
-// and no other, and a Docker socket whose group has another name.
+// What the unit can reach on a host booted by systemd, without a worker: only the addresses of its
+// own host, and a Docker socket whose group has another name.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { blockBehind, readPage } from "../support/pages.ts";
@@ -20,20 +20,20 @@ printf '#!/bin/sh\\ncp "$1" "\${2#root@worker:}"\\n' >fleet/scp
 printf '#!/bin/sh\\n[ "$1" = root@worker ] && exec sh -c "$2"\\n' >fleet/ssh
 chmod +x fleet/*`;
 
-testIfPossible("the unit reaches its own host, its Docker, and nobody else", missingForRelease(), async (t) => {
+testIfPossible("the unit reaches its own host and its Docker, and nothing else", missingForRelease(), async (t) => {
   await using host = await bootHost({ ownNetwork: true });
   await unpackRelease(host, await Deno.readFile(GILLY));
   await putCredentials(host);
   for (const address of [OWN, OTHER]) await host.sh(`ip address add ${address}/32 dev lo`);
 
-  await t.step("a Docker socket of the group root is refused, with what to do", async () => {
+  await t.step("a Docker socket of the group root is refused with advice", async () => {
     await putDockerSocket(host, "root");
     const { code, err } = await host.run(installer());
     assertEquals(code, 1);
     assertMatch(err, /^install\.sh: \S+docker\.sock belongs to group root: make a group docker .* and restart Docker$/);
   });
 
-  await t.step("with the example for a config it is enabled and waits for an edit", async () => {
+  await t.step("with the example as its config the service is enabled but not started", async () => {
     await host.sh("groupadd --gid 4242 containers");
     await putDockerSocket(host, "containers");
     const out = await host.sh(installer());
@@ -49,7 +49,7 @@ testIfPossible("the unit reaches its own host, its Docker, and nobody else", mis
   });
 
   await t.step(
-    "the fleet's loop of the operations page installs it, and names the files that are missing",
+    "the fleet loop of the operations page installs it and names the missing files",
     async () => {
       const loop = blockBehind(readPage("docs/operations.md"), "With ssh only:");
       await host.sh("mkdir -p away && mv /etc/gilly/kubelet-* away/");
@@ -70,15 +70,15 @@ ${loop}`,
     },
   );
 
-  await t.step("the commands of the operations page bring one worker up", async () => {
+  await t.step("the commands of the operations page start one worker", async () => {
     const block = blockBehind(readPage("docs/operations.md"), "From a release archive");
     const { out } = await host.run(`mv away/kubelet-* .\n${block}`);
     assertMatch(out, /Active: active \(running\)/);
-    assertMatch(out, /^ok +config: \/etc\/gilly\/config\.yaml is in order/m);
+    assertMatch(out, /^ok +config: \/etc\/gilly\/config\.yaml is valid/m);
     await host.sh("systemctl stop gilly && rm /etc/gilly/config.yaml");
   });
 
-  await t.step("a Docker socket of another group gives the daemon that group, and no other", async () => {
+  await t.step("the daemon gets the group of the Docker socket, and no other", async () => {
     const flags =
       `--kubelet-url https://${OWN}:10250 --mirror gcr.io=mirror.example --kubelet-ca /etc/gilly/kubelet-ca.crt`;
     const files = "--kubelet-cert /etc/gilly/kubelet-client.crt --kubelet-key /etc/gilly/kubelet-client.key";
@@ -92,20 +92,22 @@ ${loop}`,
     assertStringIncludes(await host.sh("systemd-analyze verify gilly.service 2>&1; echo done"), "done");
   });
 
-  await t.step("the kubelet's address is one that it may talk to", async () => {
+  await t.step("the unit may connect to the kubelet's address", async () => {
     assertMatch(await host.sh(`cat ${DROP_INS}/10-this-host.conf`), new RegExp(`^IPAddressAllow=.*${OWN}`, "m"));
-    // Nothing listens there, and being told so is proof enough of having asked.
+    // Nothing listens there, but the refusal proves that the address was reached.
     await host.journal.waitFor(new RegExp(`skipped this pass: .*${OWN}.*refused`));
   });
 
-  await t.step("what the unit runs gets an answer from its own addresses only", async () => {
+  await t.step("processes of the unit get answers only from the host's own addresses", async () => {
     assertEquals(await connectAsUnit(host, "127.0.0.1"), "refused");
     assertEquals(await connectAsUnit(host, OWN), "refused");
     assertEquals(await connectAsUnit(host, OTHER), "no answer");
   });
 });
 
-/** Connects to a port where nothing listens, from within the control group that the unit's address filter is on. */
+/**
+ * Connects to a port where nothing listens, from the control group with the unit's address filter.
+ */
 async function connectAsUnit(host: Host, address: string): Promise<"refused" | "no answer"> {
   const { out } = await host.run(`
     pid=$(systemctl show gilly --value -p MainPID)

@@ -4,10 +4,10 @@
 /** What a worker has before Docker, the kubelet or Gilly: systemd, and the few tools that every Debian installs. */
 const PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "procps", "iproute2"];
 const SUITE = "bookworm";
-/** Goes up when the list above changes. */
+/** Increment when the list above changes. */
 const EDITION = 1;
 
-/** Programs that a bare host needs on this machine; debootstrap only where no tree has been kept. */
+/** What this machine lacks for a bare host; debootstrap counts only if no tree is cached. */
 export function missingForHost(): string[] {
   const programs = ["systemd-nspawn", "nsenter", "tar", ...(isDirectory(treePath()) ? [] : ["debootstrap"])];
   const folders = (Deno.env.get("PATH") ?? "").split(":");
@@ -26,10 +26,10 @@ export async function baseTree(): Promise<string> {
     const { success, stdout } = await new Deno.Command("debootstrap", { args, stderr: "null" }).output();
     if (!success) throw new Error(`debootstrap failed: ${new TextDecoder().decode(stdout).slice(-2000)}`);
     await Deno.remove(`${partial}/var/cache/apt/archives`, { recursive: true });
-    // What an installer of Debian writes and debootstrap does not.
+    // The Debian installer writes these files, debootstrap does not.
     await Deno.writeTextFile(`${partial}/etc/hostname`, "worker\n");
     await Deno.writeTextFile(`${partial}/etc/hosts`, "127.0.0.1 localhost\n127.0.1.1 worker\n::1 localhost\n");
-    // Whole or not at all, and two test runs may make it at once.
+    // The rename makes it complete or absent; two test runs may make it at once.
     await Deno.rename(partial, path).catch((error) => {
       if (!isDirectory(path)) throw error;
     });

@@ -1,7 +1,10 @@
-// A control group of its own for a host: two hosts at once would otherwise share their units' groups, and what the
-// host's systemd leaves behind would stay in ours.
+// A separate control group for each host. Otherwise two hosts would share the groups of their
+// units, and what a host's systemd leaves behind would stay in ours.
 
-/** Makes a group in each hierarchy that a host's systemd writes to, its own and the unified one. Returns the paths. */
+/**
+ * Makes a group in each hierarchy that systemd writes to, its own and the unified. Returns the
+ * paths.
+ */
 export async function makeControlGroups(name: string): Promise<string[]> {
   const groups: string[] = [];
   for (const line of (await Deno.readTextFile("/proc/self/cgroup")).trimEnd().split("\n")) {
@@ -14,7 +17,7 @@ export async function makeControlGroups(name: string): Promise<string[]> {
   return groups;
 }
 
-/** Removes the groups and those in them; they must be empty of processes. */
+/** Removes the groups and their subgroups, which must hold no processes. */
 export async function removeControlGroups(groups: readonly string[]): Promise<void> {
   for (const group of groups) await removeGroup(group);
 }

@@ -1,5 +1,6 @@
-// The first day of a worker on a host that systemd has booted: install.sh says what is missing, gilly-credentials gets
-// it by copy and paste, and the daemon sees the pods of a real kubelet with it, and renews it while it runs.
+// The first day of a worker on a host booted by systemd: install.sh says what is missing,
+// gilly-credentials gets it by copy and paste, and the daemon sees the pods of a real kubelet with
+// it, also after a renewal.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Bench, missingForCredentials } from "../support/credentials_bench.ts";
@@ -16,7 +17,7 @@ testIfPossible("a worker gets its credentials by copy and paste, and starts", mi
   await stage.bringDocker();
   await host.put("/etc/kubernetes/pki/ca.crt", await Deno.readFile(worker.certificates.caFile));
 
-  await t.step("the installer names the three files, and what gets them", async () => {
+  await t.step("the installer names the three files and the command that gets them", async () => {
     const mirror = `--mirror gcr.io=${worker.mirrorHost(0)}`;
     const out = await host.sh(`${installer()} --kubelet-url ${worker.kubelet.url} ${mirror}`);
     const told = /is installed and not started yet: .*$/m.exec(out)?.[0] ?? "";
@@ -27,7 +28,7 @@ testIfPossible("a worker gets its credentials by copy and paste, and starts", mi
     );
   });
 
-  await t.step("the three steps bring it up", async () => {
+  await t.step("the three steps start the service", async () => {
     assertMatch(await getCertificate(), /^the certificate of gilly:worker is in place, good until /m);
     assertEquals(await host.sh(`stat -c '%a %U:%G' ${NEEDED.join(" ")}`), Array(3).fill("640 root:gilly").join("\n"));
     await host.sh("systemctl start gilly");
@@ -35,7 +36,7 @@ testIfPossible("a worker gets its credentials by copy and paste, and starts", mi
     assertStringIncludes(await host.sh(installer()), "nothing to do");
   });
 
-  await t.step("a renewal while it runs costs neither a restart nor a pass", async () => {
+  await t.step("a renewal while the service runs needs no restart and costs no pass", async () => {
     const before = await host.property("InvocationID");
     const old = await host.sh("cat /etc/gilly/kubelet-client.crt");
     assertMatch(await getCertificate(), /^the certificate of gilly:worker is in place, good until /m);

@@ -1,15 +1,15 @@
-// A kubelet that only has many pods, none of them broken: what a pass over a big node costs.
+// A kubelet with many pods, none of them broken, to measure what a pass over a big node costs.
 
 import { makeAuthority } from "../fakes/certificates.ts";
 
-/** A kubelet that answers everybody; it is gone when disposed. */
+/** A kubelet that answers every client; it ends when disposed. */
 export interface CrowdedKubelet extends AsyncDisposable {
   readonly url: string;
-  /** What signed its certificate. */
+  /** The CA that signed its certificate. */
   readonly caPem: string;
   /** The size of its answer. */
   readonly bytes: number;
-  /** Resolves once it was asked that many times. */
+  /** Resolves once it has received that many requests. */
   asked(times: number): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export function startCrowdedKubelet(pods: number): CrowdedKubelet {
   };
 }
 
-/** A running pod of about 8 kB, most of it what nobody but the API server reads. */
+/** A running pod of about 8 kB, most of it fields that only the API server reads. */
 function podOfUsualSize(index: number): unknown {
   const image = `gcr.io/acme/app:${index}`;
   const fields = Array.from(

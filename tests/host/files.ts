@@ -1,4 +1,4 @@
-// What is on a host, as lines that can be compared before and after.
+// The files of a host, as lines that can be compared before and after.
 
 import type { Host } from "./host.ts";
 
@@ -11,7 +11,10 @@ export function changes(before: readonly string[], after: readonly string[]): st
   ];
 }
 
-/** The files an installation could touch, without what any use of a host changes; `more` as find's -printf has it. */
+/**
+ * The files that an installation could change, without those that any use of a host changes. `more`
+ * adds fields in the format of find -printf.
+ */
 export async function filesOf(host: Host, more = ""): Promise<string[]> {
   const places = "/etc /usr /opt /var/lib /run/systemd/system";
   const noise = ["/etc/.pwd.lock", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-"];

@@ -1,4 +1,5 @@
-// A bare Debian host that systemd has booted, for tests: a container made by systemd-nspawn over the kept tree. What
+// A bare Debian host booted by systemd, for tests: a systemd-nspawn container over the cached tree.
+// What
 // is written to it is gone when it stops, and nothing of it stays on this machine.
 
 import { baseTree } from "./base_tree.ts";
@@ -6,9 +7,9 @@ import { makeControlGroups, removeControlGroups } from "./control_groups.ts";
 import { type Entry, Journal } from "./journal.ts";
 
 export interface HostOptions {
-  /** Folders of this machine that the host sees, without what is mounted below them: path here -> path there. */
+  /** Folders of this machine that the host sees, without mounts below them: path here -> there. */
   readonly binds?: Readonly<Record<string, string>>;
-  /** A network of its own, with nothing but loopback; otherwise it shares this machine's. */
+  /** Its own network with only loopback; by default it shares this machine's. */
   readonly ownNetwork?: boolean;
 }
 
@@ -24,7 +25,7 @@ const BOOT_TIMEOUT_MS = 60_000;
 // systemd-nspawn starts in the groups that are given before the --.
 const ENTER_GROUPS = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift; exec "$@"';
 
-/** Boots a host and resolves when its systemd says that it is up. */
+/** Boots a host and resolves when its systemd reports that it is up. */
 export async function bootHost(options: HostOptions = {}): Promise<Host> {
   const tree = await baseTree();
   await using parts = new AsyncDisposableStack();
@@ -77,7 +78,7 @@ export class Host implements AsyncDisposable {
   readonly #leader: number;
   readonly #parts: AsyncDisposableStack;
 
-  /** Made by bootHost. `leader` is the process id of the host's systemd here. */
+  /** Called by bootHost. `leader` is the process id, on this machine, of the host's systemd. */
   constructor(leader: number, parts: AsyncDisposableStack) {
     this.#leader = leader;
     this.#parts = parts;
@@ -85,7 +86,7 @@ export class Host implements AsyncDisposable {
     this.journal = new Journal(this.#command(follow, { stdin: "null", stdout: "piped", stderr: "null" }).spawn());
   }
 
-  /** Runs a shell script in the host, as root in its home, and says how it ended. */
+  /** Runs a shell script in the host, as root in its home, and returns how it ended. */
   async run(script: string): Promise<Outcome> {
     const { code, stdout, stderr } = await this.#command(["sh", "-c", `cd /root\n${script}`], {}).output();
     const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trimEnd();
@@ -99,18 +100,18 @@ export class Host implements AsyncDisposable {
     return out;
   }
 
-  /** One property of gilly.service as `systemctl show` has it. */
+  /** One property of gilly.service as `systemctl show` prints it. */
   property(name: string): Promise<string> {
     return this.sh(`systemctl show gilly.service --value --property=${name}`);
   }
 
-  /** The last entry of the journal, read here: whatever is waited for after it is news. */
+  /** Returns the journal's last entry once it has been read; what comes after it is new. */
   async lastEntry(): Promise<Entry> {
     const last = await this.sh("journalctl --sync && journalctl --unit=gilly.service --lines=1 --output=json");
     return await this.journal.waitForCursor(JSON.parse(last).__CURSOR);
   }
 
-  /** Puts a file into the host; folders that are missing are made. */
+  /** Puts a file into the host and makes missing folders. */
   async put(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
     const script = `mkdir -p "$(dirname '${path}')" && cat >'${path}' && chmod ${mode.toString(8)} '${path}'`;
     const child = this.#command(["sh", "-c", script], { stdin: "piped", stdout: "null", stderr: "piped" }).spawn();
@@ -163,14 +164,14 @@ async function untilBooted(
   return await Promise.race([booted, ended, late.promise]).finally(() => clearTimeout(timer));
 }
 
-// Its first process takes every other with it, and systemd-nspawn then cleans up; an orderly shutdown would wait for
-// the commands that came in from here.
+// Killing the host's first process ends all others, and systemd-nspawn then cleans up. An orderly
+// shutdown would wait for the commands started from here.
 async function end(nspawn: Deno.ChildProcess, leader: number | undefined): Promise<void> {
   try {
     if (leader === undefined) nspawn.kill("SIGTERM");
     else Deno.kill(leader, "SIGKILL");
   } catch {
-    // It has ended by itself.
+    // It has already ended.
   }
   await nspawn.status;
 }

@@ -1,5 +1,5 @@
-// install.sh on a host that systemd has booted, with no worker behind it: the hosts that are not like others, what an
-// administrator decided, and what it says when the service does not start.
+// install.sh on a host booted by systemd, without a worker: unusual hosts, decisions of the
+// administrator, and what it prints when the service does not start.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { GILLY, testIfPossible } from "../support/requirements.ts";
@@ -25,15 +25,15 @@ testIfPossible("install.sh on hosts of all kinds", missingForRelease(), async (t
     if (!await t.step(name, () => fn(host))) failed.push(name);
   };
 
-  await step("a release on a file system without programs is told where to go", noexec);
-  await step("a read-only /usr is refused before anything is touched, and --prefix is the way out", readOnly);
-  await step("flags that make a wrong config leave nothing, and the corrected ones bring the service up", correct);
+  await step("a release on a noexec file system is refused with a better place", noexec);
+  await step("a read-only /usr is refused before anything is changed, and --prefix avoids it", readOnly);
+  await step("flags that make an invalid config leave nothing, and corrected flags start the service", correct);
   await step("a service that was disabled or masked stays so", respectDecisions);
-  await step("a file to lend that is missing is named, and systemd does not try for ever", missingCredential);
-  await step("a service that does not start is explained by systemd's own result", explain);
-  await step("settings that systemd has not read yet are put in force", reloadDropIns);
+  await step("a missing credential file is named, and systemd does not retry forever", missingCredential);
+  await step("a failed start is explained with systemd's own result", explain);
+  await step("settings that systemd has not read yet take effect", reloadDropIns);
   await step("the first boot of an image finds the host's own addresses", firstBoot);
-  await step("a systemd of 239 gets a unit without what it does not know", oldSystemd);
+  await step("systemd 239 gets a unit without the settings it does not know", oldSystemd);
   assertEquals(failed, [], "steps that failed");
 });
 
@@ -152,7 +152,7 @@ async function reloadDropIns(host: Host): Promise<void> {
   assertStringIncludes(await host.sh(installer()), "nothing to do");
 }
 
-// What `--root` leaves in an image is put on this host as if it had booted from it.
+// Copies what `--root` leaves in an image to this host, as if it had booted from that image.
 async function firstBoot(host: Host): Promise<void> {
   await host.sh(`mkdir image && ${installer()} --root /root/image --mirror gcr.io=mirror.example`);
   const files = ["etc/systemd/system/gilly-this-host.service", "usr/local/share/gilly/install.sh"];
@@ -166,7 +166,10 @@ async function firstBoot(host: Host): Promise<void> {
   assertEquals((await host.run("ls /etc/systemd/system/gilly-this-host.service")).out, "");
 }
 
-/** What systemd 239 says of the unit (RHEL 8, load-fragment-gperf.gperf.m4 and conf-parser.c). */
+/**
+ * The settings of the unit that systemd 239 does not know (RHEL 8, load-fragment-gperf.gperf.m4 and
+ * conf-parser.c).
+ */
 const UNKNOWN_TO_239 = "ProtectHostname ProtectKernelLogs ProtectClock ProtectProc ProcSubset PrivateIPC NoExecPaths " +
   "ExecPaths SocketBindDeny SocketBindAllow RestartSteps RestartMaxDelaySec";
 

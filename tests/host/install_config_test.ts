@@ -1,5 +1,5 @@
-// What install.sh makes of --mirror and --kubelet-*: a config that Gilly accepts or none, written again for as long as
-// nobody has edited it. The binary of the release is the program itself.
+// What install.sh makes of --mirror and --kubelet-*: a config that Gilly accepts or none, rewritten
+// as long as no one has edited it. The binary of the release is the program itself.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parseConfig } from "../../lib/config/config.ts";
@@ -23,7 +23,7 @@ for (
     ["gcr.io/=m.example", 'registries."gcr.io/": is not a valid origin: '],
   ] as const
 ) {
-  test(`--mirror ${mirror} is refused with what Gilly says of it, and nothing is placed`, async (bench) => {
+  test(`--mirror ${mirror} is refused with Gilly's own message, and nothing is installed`, async (bench) => {
     bench.makeRealBinary();
     const { code, out, err } = await bench.run(["--root", bench.root, "--mirror", mirror]);
     assertEquals({ code, out }, { code: 1, out: "" });
@@ -33,7 +33,7 @@ for (
   });
 }
 
-test("a port that no kubelet can have is refused, though no mirror is named yet", async (bench) => {
+test("an invalid kubelet port is refused even if no mirror is named yet", async (bench) => {
   bench.makeRealBinary();
   const { code, err } = await bench.run(["--root", bench.root, "--kubelet-url", "https://w:99999"]);
   assertEquals(code, 1);
@@ -41,7 +41,7 @@ test("a port that no kubelet can have is refused, though no mirror is named yet"
   assertEquals(await bench.paths(), []);
 });
 
-test("a config that nobody edited is written again, and keeps what the new flags do not say", async (bench) => {
+test("an unedited config is rewritten and keeps what the new flags leave out", async (bench) => {
   bench.makeRealBinary();
   for (const path of ["secrets/ca.crt", "secrets/client.crt", "secrets/client.key"]) bench.write(path, "PEM");
   await bench.install("--mirror", "gcr.io=a.example");
@@ -74,14 +74,14 @@ test("a config that nobody edited is written again, and keeps what the new flags
   assertEquals(await bench.snapshot(), before);
 });
 
-test("the example that nobody edited gives way to flags", async (bench) => {
+test("flags replace an unedited example", async (bench) => {
   bench.makeRealBinary();
   await bench.install();
   await bench.install("--mirror", "gcr.io=a.example");
   assertEquals(configOf(bench).registries.map(({ origin, mirrors }) => [origin, mirrors]), [["gcr.io", ["a.example"]]]);
 });
 
-test("a config with a mistake is refused before an upgrade touches anything", async (bench) => {
+test("a config with a mistake is refused before an upgrade changes anything", async (bench) => {
   bench.makeRealBinary();
   await bench.install("--mirror", "gcr.io=a.example");
   bench.write(FILE, `${bench.read(FILE)}pol: {interval: 1s}\n`);
@@ -96,7 +96,7 @@ test("a config with a mistake is refused before an upgrade touches anything", as
   assertEquals(await bench.snapshot(), before);
 });
 
-test("a config that still lacks its mirrors is no mistake on a second run", async (bench) => {
+test("a config that still lacks its mirrors is accepted on a second run", async (bench) => {
   bench.makeRealBinary();
   await bench.install("--kubelet-url", "https://w.example:10250");
   assertStringIncludes(await bench.install(), "nothing to do");

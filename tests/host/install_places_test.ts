@@ -1,4 +1,4 @@
-// Where install.sh puts things and as whom: what it finds there already, what it moves, and what it leaves alone.
+// Where install.sh puts files and for which user: what it finds there, moves, and leaves alone.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { test } from "../support/install_bench.ts";
@@ -7,7 +7,7 @@ const UNITS = "etc/systemd/system";
 const UNIT = "usr/local/lib/systemd/system/gilly.service";
 const LINK = `${UNITS}/multi-user.target.wants/gilly.service`;
 
-test("a service that was disabled stays so, and --no-enable never enables it", async (bench) => {
+test("a disabled service stays disabled, and --no-enable never enables it", async (bench) => {
   await bench.install();
   await Deno.remove(`${bench.root}/${LINK}`);
   bench.makeBinary("0.2.0");
@@ -18,7 +18,7 @@ test("a service that was disabled stays so, and --no-enable never enables it", a
   assert(!(await bench.paths()).includes(LINK));
 });
 
-test("a first installation that was interrupted is enabled by the next", async (bench) => {
+test("the run after an interrupted first installation enables the service", async (bench) => {
   await bench.install();
   for (const path of [LINK, UNIT]) await Deno.remove(`${bench.root}/${path}`);
   await bench.install();
@@ -26,7 +26,7 @@ test("a first installation that was interrupted is enabled by the next", async (
 });
 
 for (const enabled of [true, false]) {
-  test(`the unit of 0.1.0 moves to where it can be masked, ${enabled ? "enabled" : "disabled"} as it was`, async (bench) => {
+  test(`the unit of 0.1.0 moves to where it can be masked and stays ${enabled ? "enabled" : "disabled"}`, async (bench) => {
     const old = Deno.readTextFileSync(`${bench.release}/systemd/gilly.service`);
     bench.write(`${UNITS}/gilly.service`, `# of 0.1.0\n${old}`);
     bench.write(`${UNITS}/gilly.service.d/override.conf`, "[Service]\nMemoryMax=1G\n");
@@ -43,7 +43,7 @@ for (const enabled of [true, false]) {
   });
 }
 
-test("a unit of the administrator's own, or a mask, is not taken for an old one", async (bench) => {
+test("an administrator's own unit, or a mask, is not mistaken for an old unit", async (bench) => {
   await bench.install();
   bench.write(`${UNITS}/gilly.service`, "# mine\n");
   assertMatch(
@@ -86,7 +86,7 @@ test("a prefix that the unit's sandbox hides is refused", async (bench) => {
   assertEquals(await bench.paths(), []);
 });
 
-test("the account of a person is refused, and --user names another", async (bench) => {
+test("a person's account is refused, and --user names another", async (bench) => {
   bench.write("etc/passwd", "gilly:x:1500:1500:Gilly Cooper:/home/gilly:/bin/sh\n");
   bench.write("etc/group", "gilly:x:1500:\n");
   const { code, err } = await bench.run(["--root", bench.root]);
@@ -105,7 +105,7 @@ test("the account of a person is refused, and --user names another", async (benc
   assertEquals(bench.read("etc/passwd"), "gilly:x:1500:1500:Gilly Cooper:/home/gilly:/bin/sh\n");
 });
 
-test("it may be called by a link, and without sbin in PATH", async (bench) => {
+test("it runs through a symbolic link, and without sbin in PATH", async (bench) => {
   const link = `${bench.root}/../gilly-install`;
   Deno.symlinkSync(`${bench.release}/install.sh`, link);
   const env = { PATH: "/usr/local/bin:/usr/bin:/bin" };
@@ -116,8 +116,8 @@ test("it may be called by a link, and without sbin in PATH", async (bench) => {
   assertEquals(bench.read("etc/passwd") + bench.read("etc/group"), "");
 });
 
-test("of two at once the second waits for the first", async (bench) => {
-  // What the first holds while it works, until its standard input ends.
+test("of two concurrent runs the second waits for the first", async (bench) => {
+  // Holds the lock that a running install.sh holds, until standard input ends.
   const first = new Deno.Command("flock", {
     args: [bench.root, "sh", "-c", "echo held; cat"],
     stdin: "piped",
@@ -143,7 +143,7 @@ test("of two at once the second waits for the first", async (bench) => {
   await first.status;
 });
 
-test("an image says nothing of the host that made it, and each host finds its own addresses", async (bench) => {
+test("an image contains nothing about the host that made it, and each host finds its own addresses", async (bench) => {
   await bench.install("--mirror", "gcr.io=mirror.example");
   assertMatch(bench.read("etc/gilly/config.yaml"), /^ {2}url: "https:\/\/\{hostname\}:10250"$/m);
   const paths = await bench.paths();
@@ -154,8 +154,8 @@ test("an image says nothing of the host that made it, and each host finds its ow
   assertMatch(unit, /^ExecStart=\/bin\/sh \/usr\/local\/share\/gilly\/install\.sh --this-host$/m);
 });
 
-test("what cannot be written is one line with the reason, whichever command met it", async (bench) => {
-  // Nothing can be made below a file, and root's rights do not change that.
+test("a write failure is one line with the reason, whichever command failed", async (bench) => {
+  // Nothing can be made below a file, not even by root.
   bench.write("usr/local/share/man", "");
   const { code, err } = await bench.run(["--root", bench.root]);
   assertEquals(code, 1);

@@ -1,5 +1,5 @@
-// install.sh into a tree of its own (--root): no systemd is needed and nothing of this machine is touched. What needs a
-// running systemd is in whole_way_test.ts and install_booted_test.ts.
+// install.sh into a separate tree (--root), which needs no systemd and leaves this machine alone.
+// Tests that need a running systemd are in whole_way_test.ts and install_booted_test.ts.
 
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { parseConfig } from "../../lib/config/config.ts";
@@ -14,7 +14,7 @@ const WANTS = "etc/systemd/system/multi-user.target.wants";
 
 if (missing.length > 0) console.log(`tests of install.sh skipped: missing ${missing.join(", ")}`);
 
-test("an installation is a binary, an enabled unit, a config for its user alone, and the example", async (bench) => {
+test("an installation is a binary, an enabled unit, a config for only its user, and the example", async (bench) => {
   await bench.install();
   assertEquals(await bench.paths(), [
     "etc/gilly/config.yaml",
@@ -45,7 +45,7 @@ test("an installation is a binary, an enabled unit, a config for its user alone,
 
 for (const shell of [["dash"], ["bash", "--posix"], ["busybox", "sh"]]) {
   Deno.test({
-    name: `a second run changes nothing, whatever sh is (${shell.join(" ")})`,
+    name: `a second run changes nothing, with any sh (${shell.join(" ")})`,
     ignore: missing.length > 0 || !has(shell[0]!),
     async fn() {
       await using bench = new Bench();
@@ -61,7 +61,7 @@ for (const shell of [["dash"], ["bash", "--posix"], ["busybox", "sh"]]) {
   });
 }
 
-test("an upgrade replaces the binary by a rename and leaves a config alone that somebody edited", async (bench) => {
+test("an upgrade renames the new binary into place and leaves an edited config alone", async (bench) => {
   await bench.install();
   bench.write("etc/gilly/config.yaml", "mine: yes\n");
   const old = Deno.openSync(`${bench.root}/usr/local/bin/gilly`);
@@ -75,7 +75,7 @@ test("an upgrade replaces the binary by a rename and leaves a config alone that 
   assert(!(await bench.paths()).some((path) => /gilly\.\w{6}$|\.new$/.test(path)), "nothing is left over");
 });
 
-test("an example that changed lands beside the config, once", async (bench) => {
+test("a changed example is put next to the config, once", async (bench) => {
   await bench.install("--mirror", "gcr.io=mirror.example");
   const config = bench.read("etc/gilly/config.yaml");
   const example = `${bench.release}/systemd/config.example.yaml`;
@@ -86,7 +86,7 @@ test("an example that changed lands beside the config, once", async (bench) => {
   assertStringIncludes(await bench.install(), "nothing to do");
 });
 
-test("flags write a config that Gilly accepts, and leave alone what somebody edited", async (bench) => {
+test("flags write a config that Gilly accepts, and leave an edited one alone", async (bench) => {
   const url = "https://worker-1.example:10250";
   await bench.install(
     ...["--kubelet-url", url, "--mirror", "gcr.io=mirror.example", "--mirror", "quay.io=a.example/quay,[::1]:5000"],
@@ -109,13 +109,13 @@ test("flags write a config that Gilly accepts, and leave alone what somebody edi
   assertEquals(await bench.snapshot(), before);
 });
 
-test("the example by itself is a config that Gilly reads", async (bench) => {
+test("the example itself is a valid config", async (bench) => {
   await bench.install();
   const config = parseConfig(bench.read("etc/gilly/config.yaml"), "/etc/gilly/config.yaml");
   assertEquals(config.kubelet.certFile, "/etc/gilly/kubelet-client.crt");
 });
 
-test("on a kubeadm control plane the new config uses its certificates, lent by systemd", async (bench) => {
+test("on a kubeadm control plane the new config uses its certificates, loaded by systemd", async (bench) => {
   const authority = makeAuthority("kubernetes");
   const client = authority.issueClient({ commonName: "kube-apiserver-kubelet-client" });
   bench.write("etc/kubernetes/pki/ca.crt", authority.certificatePem);
@@ -146,7 +146,7 @@ const RENEWAL = [
   "usr/local/lib/systemd/system/gilly-renew.service",
 ];
 
-test("files that are lent are watched, in whatever way they came to be lent, and no others", async (bench) => {
+test("all files that systemd loads as credentials are watched, and no others", async (bench) => {
   const renewal = async () => (await bench.paths()).filter((path) => path.includes("gilly-renew"));
   for (const path of ["secrets/client.crt", "secrets/client.key"]) bench.write(path, "PEM");
   await bench.install("--kubelet-cert", "/secrets/client.crt", "--kubelet-key", "/secrets/client.key");
@@ -168,7 +168,7 @@ test("files that are lent are watched, in whatever way they came to be lent, and
   assertEquals(await renewal(), []);
 });
 
-test("of a file behind a link, the folder of the link is watched too", async (bench) => {
+test("for a file behind a symbolic link, the folder of the link is watched too", async (bench) => {
   bench.write("secrets/2026/client.crt", "PEM");
   bench.write("secrets/2026/client.key", "PEM");
   Deno.symlinkSync("2026/client.crt", `${bench.root}/secrets/client.crt`);
@@ -181,7 +181,7 @@ test("of a file behind a link, the folder of the link is watched too", async (be
   ]);
 });
 
-test("uninstalling takes the watch along, and a later installation finds again what to watch", async (bench) => {
+test("uninstalling removes the watch, and a later installation restores it", async (bench) => {
   for (const path of ["secrets/client.crt", "secrets/client.key"]) bench.write(path, "PEM");
   await bench.install("--kubelet-cert", "/secrets/client.crt", "--kubelet-key", "/secrets/client.key");
   await bench.install("--uninstall");
@@ -197,7 +197,7 @@ test("uninstalling takes the watch along, and a later installation finds again w
   ]);
 });
 
-test("a kubelet whose certificate the cluster signed is checked against the cluster's authority", async (bench) => {
+test("a kubelet certificate that the cluster signed is verified with the cluster's CA", async (bench) => {
   const authority = makeAuthority("kubernetes");
   const client = authority.issueClient({ commonName: "kube-apiserver-kubelet-client" });
   bench.write("etc/kubernetes/pki/ca.crt", authority.certificatePem);
@@ -212,7 +212,7 @@ test("a kubelet whose certificate the cluster signed is checked against the clus
   );
 });
 
-test("a kubeadm pair that does not belong together is not used", async (bench) => {
+test("a kubeadm certificate and key that do not match are not used", async (bench) => {
   const authority = makeAuthority("kubernetes");
   const [one, other] = ["a", "b"].map((commonName) => authority.issueClient({ commonName }));
   bench.write("etc/kubernetes/pki/apiserver-kubelet-client.crt", one!.certificatePem);
@@ -221,7 +221,7 @@ test("a kubeadm pair that does not belong together is not used", async (bench) =
   assertEquals((await bench.paths()).filter((path) => path.includes("20-")), []);
 });
 
-test("on a plain worker the certificate that its kubelet refuses is named, with what to use instead", async (bench) => {
+test("on a plain worker it says that the kubelet refuses the worker's certificate, and what to use", async (bench) => {
   bench.write("var/lib/kubelet/pki/kubelet-client-current.pem", "-----BEGIN CERTIFICATE-----\n");
   assertMatch(
     await bench.install(),
@@ -229,7 +229,7 @@ test("on a plain worker the certificate that its kubelet refuses is named, with 
   );
 });
 
-test("certificates under /etc/gilly are named as they are, others are lent", async (bench) => {
+test("certificates under /etc/gilly are named directly, others are loaded by systemd", async (bench) => {
   for (const path of ["etc/gilly/client.crt", "secrets/client.key"]) bench.write(path, "PEM");
   await bench.install("--kubelet-cert", "/etc/gilly/client.crt", "--kubelet-key", "/secrets/client.key");
   const { kubelet } = parseConfig(
@@ -242,7 +242,7 @@ test("certificates under /etc/gilly are named as they are, others are lent", asy
   assertEquals(dropIn.match(/^LoadCredential=.*$/gm), ["LoadCredential=kubelet-client.key:/secrets/client.key"]);
 });
 
-test("uninstalling keeps config and ledger, purging takes them and the user; both can be repeated", async (bench) => {
+test("uninstalling keeps config and ledger, purging removes them and the user; both can be repeated", async (bench) => {
   await bench.install("--mirror", "gcr.io=mirror.example");
   bench.write("var/lib/gilly/ledger.jsonl", "{}\n");
   assertStringIncludes(await bench.install("--uninstall"), "kept /etc/gilly /var/lib/gilly");
@@ -254,7 +254,7 @@ test("uninstalling keeps config and ledger, purging takes them and the user; bot
   assertEquals(await bench.install("--purge"), "Gilly is not installed, nothing to do");
 });
 
-test("purging leaves a user gilly alone that somebody else made", async (bench) => {
+test("purging leaves a user gilly alone that install.sh did not make", async (bench) => {
   const account = "gilly:x:250:250:made by Puppet:/nonexistent:/usr/sbin/nologin\n";
   bench.write("etc/passwd", account);
   bench.write("etc/group", "gilly:x:250:\n");
@@ -272,20 +272,20 @@ test("from a checkout it compiles first", async (bench) => {
   assertStringIncludes(bench.read("usr/local/bin/gilly"), "0.1.0");
 });
 
-test("its help fits a terminal of 80 columns", async (bench) => {
+test("the help fits a terminal of 80 columns", async (bench) => {
   const { code, out } = await bench.run(["--help"]);
   assertEquals(code, 0);
   assertEquals(out.split("\n").filter((line) => line.length > 80), []);
 });
 
-/** A checkout in place of the release: its compile task is this line of sh. */
+/** Turns the release into a checkout whose compile task is this line of sh. */
 function makeCheckout(bench: Bench, compile: string): void {
   Deno.removeSync(`${bench.release}/gilly`);
   Deno.writeTextFileSync(`${bench.release}/deno.json`, "{}");
   Deno.writeTextFileSync(`${bench.release}/denow`, `#!/bin/sh\nset -eu\nmkdir dist\n${compile}\n`, { mode: 0o755 });
 }
 
-test("in a checkout the invoking user compiles, with a home of their own, and not root", async (bench) => {
+test("in a checkout the invoking user compiles, with their own home, and not root", async (bench) => {
   makeCheckout(
     bench,
     `printf '#!/bin/sh\\necho "gilly of %s in %s"\\n' "$(id -un)" "$HOME" >dist/gilly; chmod +x dist/gilly`,
@@ -300,7 +300,7 @@ test("in a checkout the invoking user compiles, with a home of their own, and no
   assertEquals(Deno.statSync(`${bench.root}/usr/local/bin/gilly`).uid, 0);
 });
 
-test("what stands in for the binary in tests is never installed", async (bench) => {
+test("the test substitute for the binary is never installed", async (bench) => {
   makeCheckout(bench, "cp stand-in dist/gilly");
   await writeStandIn(`${bench.release}/stand-in`);
   const { code, err } = await bench.run(["--root", bench.root]);
@@ -326,13 +326,13 @@ const REFUSALS: readonly (readonly [string, string[], RegExp])[] = [
   ["a URL with a password", ["--kubelet-url", "https://me:secret@worker:1"], /expects https:\/\/HOST:PORT/],
   ["a certificate without its key", ["--kubelet-cert", "/etc/passwd"], /--kubelet-cert needs --kubelet-key as well/],
   ["a relative path", ["--kubelet-ca", "ca.crt"], /expects an absolute path .* got 'ca.crt'/],
-  ["a file that is not there", ["--kubelet-ca", "/nowhere/ca.crt"], /\/nowhere\/ca.crt is not there or empty/],
-  ["a root that is not there", ["--root", "/nowhere"], /--root \/nowhere is not a directory/],
+  ["a missing file", ["--kubelet-ca", "/nowhere/ca.crt"], /\/nowhere\/ca.crt is not there or empty/],
+  ["a missing root", ["--root", "/nowhere"], /--root \/nowhere is not a directory/],
   ["a relative root", ["--root", "tree"], /--root needs an absolute path/],
 ];
 
 for (const [what, args, expected] of REFUSALS) {
-  test(`${what} is refused in one line, before anything is touched`, async (bench) => {
+  test(`${what} is refused in one line, before anything is changed`, async (bench) => {
     const { code, out, err } = await bench.run(["--root", bench.root, ...args]);
     assertEquals({ code, out }, { code: 1, out: "" });
     assertMatch(err, expected);
@@ -341,7 +341,7 @@ for (const [what, args, expected] of REFUSALS) {
   });
 }
 
-test("a binary that does not run here is refused with its own words, before anything is touched", async (bench) => {
+test("a binary that does not run here is refused with its own message, before anything is changed", async (bench) => {
   for (
     const [script, why] of [
       [
@@ -359,14 +359,14 @@ test("a binary that does not run here is refused with its own words, before anyt
   assertEquals(await bench.paths(), []);
 });
 
-test("a release that is not whole is refused", async (bench) => {
+test("an incomplete release is refused", async (bench) => {
   await Deno.remove(`${bench.release}/systemd/gilly.service`);
   const { code, err } = await bench.run(["--root", bench.root]);
   assertEquals(code, 1);
   assertMatch(err, /gilly\.service is missing: unpack the whole archive/);
 });
 
-test("a script that arrived in part does nothing at all", async (bench) => {
+test("a truncated script does nothing", async (bench) => {
   const whole = Deno.readTextFileSync(`${bench.release}/install.sh`);
   const end = whole.lastIndexOf("\nmain ") + 1;
   assertNotEquals(end, 0);

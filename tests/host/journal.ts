@@ -7,7 +7,7 @@ export interface Entry {
   readonly priority: number;
   /** Who wrote it: `gilly`, or `systemd`. */
   readonly identifier: string;
-  /** Its own name in the journal. */
+  /** Its unique position in the journal. */
   readonly cursor: string;
 }
 
@@ -30,17 +30,17 @@ export class Journal {
     this.ended = this.#read(journalctl);
   }
 
-  /** What was written after an entry, or everything. */
+  /** Returns the entries after `entry`, or all of them. */
   since(entry?: Entry): Entry[] {
     return this.entries.slice(entry === undefined ? 0 : this.entries.indexOf(entry) + 1);
   }
 
-  /** The first entry after `since` whose message matches; throws, with the journal, when none comes. */
+  /** Returns the first entry after `since` that matches. Throws, with the journal, on a timeout. */
   waitFor(pattern: RegExp, since?: Entry, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<Entry> {
     return this.#wait(({ message }) => pattern.test(message), `say ${pattern}`, since, timeoutMs);
   }
 
-  /** The entry of that cursor, once it was read here. */
+  /** Returns the entry with that cursor, once it has been read. */
   waitForCursor(cursor: string): Promise<Entry> {
     return this.#wait((entry) => entry.cursor === cursor, `come to ${cursor}`, undefined, DEFAULT_TIMEOUT_MS);
   }

@@ -1,4 +1,5 @@
-// What the pages, the texts and the unit say lies where on a worker is what install.sh puts there.
+// The paths that the docs, the scripts and the unit name on a worker are those that install.sh
+// uses.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Bench, has } from "../support/install_bench.ts";
@@ -16,7 +17,7 @@ const missing = [...(Deno.uid() === 0 ? [] : ["root"]), ...(has("systemd-sysuser
 if (missing.length > 0) console.log(`tests of the layout skipped: missing ${missing.join(", ")}`);
 
 Deno.test({
-  name: "every file below /usr/local that a text or gilly-credentials names is one that install.sh installs",
+  name: "install.sh installs every file below /usr/local that a text or gilly-credentials names",
   ignore: missing.length > 0,
   async fn() {
     await using bench = new Bench();

@@ -1,5 +1,5 @@
-// The layout that install.sh makes for files that only root may read, on a host that systemd has booted: what the
-// commands do while the service is down, and how renewed files come into force without a person.
+// The layout that install.sh makes for files that only root can read, on a host booted by systemd:
+// what the commands do while the service is down, and how renewed files take effect automatically.
 
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import type { Finding } from "../../lib/check/finding.ts";
@@ -13,20 +13,20 @@ const COPIES = "/run/credentials/gilly.service";
 const cluster = makeAuthority("cluster");
 
 testIfPossible(
-  "files lent by systemd are found while the service is down, and renewed",
+  "files that systemd loads as credentials are found while the service is down, and renewed",
   missingForRelease(),
   async (t) => {
     await using host = await bootHost({ ownNetwork: true });
     await unpackRelease(host, await Deno.readFile(GILLY));
     await host.sh("groupadd --system docker && ln -s /dev/null /run/docker.sock");
     await host.put(`${PKI}/ca.crt`, cluster.certificatePem, 0o600);
-    // As the kubelet keeps its own: a link to the newest file.
+    // As the kubelet does: a symbolic link to the newest file.
     await issue(host, "1");
     for (const name of ["client.crt", "client.key"]) await host.sh(`ln -s 1/${name} ${PKI}/${name}`);
     const flags = `--kubelet-ca ${PKI}/ca.crt --kubelet-cert ${PKI}/client.crt --kubelet-key ${PKI}/client.key`;
     await host.sh(`${installer()} --kubelet-url https://localhost:10250 --mirror gcr.io=mirror.example ${flags}`);
 
-    await t.step("the path unit is there, faultless, and runs with the service", async () => {
+    await t.step("the path unit is installed and valid, and runs with the service", async () => {
       const states = await host.sh(
         "systemctl is-active gilly gilly-renew.path && systemctl is-enabled gilly-renew.path",
       );
@@ -35,7 +35,7 @@ testIfPossible(
     });
 
     await host.sh("systemctl stop gilly");
-    await t.step("while the service is down, commands that do not ask the kubelet work", async () => {
+    await t.step("while the service is down, commands that do not query the kubelet work", async () => {
       for (const command of ["explain gcr.io/a/b:1", "export containerd", "history"]) {
         const { code, err } = await host.run(`gilly ${command}`);
         assertEquals({ command, code, err: err.includes("credentials") }, { command, code: 0, err: false });
@@ -47,7 +47,7 @@ testIfPossible(
       assertMatch(once.err, /no answer from https:\/\/localhost:10250\/pods: .*refused/);
     });
 
-    await t.step("check begins with the daemon, and looks at the files where they come from", async () => {
+    await t.step("check begins with the daemon and checks the original files", async () => {
       const { code, out } = await host.run("gilly check --json");
       const findings: Finding[] = JSON.parse(out);
       assertEquals([code, findings[0]], [1, {
@@ -69,7 +69,7 @@ testIfPossible(
       await host.sh("systemctl stop gilly");
     });
 
-    await t.step("an ordinary user is told to be root", async () => {
+    await t.step("an ordinary user is told to run the command as root", async () => {
       const asNobody = (groups: string, command: string) =>
         host.run(`setpriv --reuid=nobody --regid=nogroup ${groups} ${command}`);
       const stranger = await asNobody("--clear-groups", "gilly check");
@@ -91,7 +91,7 @@ testIfPossible(
       await host.sh("systemctl start gilly");
     });
 
-    await t.step("a pair replaced in two steps is used once it is whole, and not before", async () => {
+    await t.step("a pair replaced in two steps is used once it is complete, and not before", async () => {
       const before = await host.property("InvocationID");
       await issue(host, "2");
       const skipped = await renewals(
@@ -111,7 +111,7 @@ testIfPossible(
       await renewed(host, `cat ${PKI}/2/client.key >${PKI}/1/client.key`);
     });
 
-    await t.step("links that are switched, and a file that is renamed over the old one, are noticed", async () => {
+    await t.step("switched symbolic links, and a file renamed over the old one, are noticed", async () => {
       await issue(host, "3");
       const swap = (name: string) => `ln -s 3/${name} ${PKI}/next && mv -T ${PKI}/next ${PKI}/${name}`;
       await renewed(host, `${swap("client.crt")} && ${swap("client.key")}`);
@@ -124,13 +124,13 @@ testIfPossible(
       for (const act of [`touch ${PKI}/3/client.key`, `touch ${PKI}/another`]) {
         assertMatch(
           await renewals(host, /exec-condition|skipped/i, () => host.sh(act)),
-          /runs with these files already/,
+          /already runs with these files/,
         );
       }
       assertEquals(await host.property("InvocationID"), before);
     });
 
-    await t.step("a service that failed for half a pair comes up again with the other half", async () => {
+    await t.step("a service that failed on half a pair starts again with the other half", async () => {
       await issue(host, "4");
       await host.sh("systemctl stop gilly-renew.path");
       await host.sh(`cp ${PKI}/4/client.crt ${PKI}/3/client.crt`);
@@ -140,13 +140,13 @@ testIfPossible(
       await renewed(host, `cp ${PKI}/4/client.key ${PKI}/3/client.key`);
     });
 
-    await t.step("one that a person stopped stays stopped", async () => {
+    await t.step("a service that was stopped by hand stays stopped", async () => {
       await host.sh("systemctl stop gilly");
       await renewals(host, /Finished|Deactivated/, () => host.sh(`touch ${PKI}/3/client.key`));
       assertEquals((await host.run("systemctl is-active gilly")).out, "inactive");
     });
 
-    await t.step("nothing of it stays", async () => {
+    await t.step("purging leaves nothing behind", async () => {
       await host.sh(`${installer()} --purge`);
       assertEquals(await host.sh("find /etc/systemd /usr/local /run/systemd/system -name '*gilly*'"), "");
       assertEquals((await host.run("systemctl is-active gilly-renew.path")).out, "inactive");
@@ -165,7 +165,7 @@ async function issue(host: Host, name: string): Promise<void> {
   await host.put(`${PKI}/${name}/client.key`, keyPem, 0o600);
 }
 
-/** Does something, and waits until the service is there again with copies of what its files hold then. */
+/** Runs `script` and waits until the service has restarted with copies of the current files. */
 async function renewed(host: Host, script: string): Promise<void> {
   const before = await host.property("InvocationID");
   const last = await host.lastEntry();
@@ -177,7 +177,7 @@ async function renewed(host: Host, script: string): Promise<void> {
   }
 }
 
-/** Does something, and returns what gilly-renew.service then says up to a line that matches. */
+/** Runs `act` and returns what gilly-renew.service then logs, up to a line that matches. */
 async function renewals(host: Host, until: RegExp, act: () => Promise<unknown>): Promise<string> {
   const cursor = await host.sh(
     'journalctl --sync; journalctl -n 1 -o json | sed \'s/.*"__CURSOR" *: *"\\([^"]*\\)".*/\\1/\'',

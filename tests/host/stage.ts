@@ -1,5 +1,5 @@
-// A real worker's Docker and kubelet, and a bare host that has nothing but them: what a platform engineer finds before
-// Gilly is installed.
+// A real worker's Docker and kubelet, and a bare host with nothing else: the state before Gilly is
+// installed.
 
 import manifest from "../../deno.json" with { type: "json" };
 import { makeRelease } from "../../tools/release.ts";
@@ -8,25 +8,25 @@ import { GILLY, missingForBinary, missingForWorker } from "../support/requiremen
 import { missingForHost } from "./base_tree.ts";
 import { bootHost, type Host } from "./host.ts";
 
-/** Where the host sees the folder of the worker's Docker socket: its socket comes and goes with Docker. */
+/** Where the host sees the folder of the Docker socket, which comes and goes with Docker. */
 const DOCKER_FOLDER = "/opt/docker";
 
-/** Where the client's certificates lie, for root alone, as on a kubeadm host. */
+/** The folder of the client's certificates, which only root can read, as on a kubeadm host. */
 const PKI = "/root/pki";
 
 export const VERSION = manifest.version;
 
-/** What an installation beside a real worker lacks on this machine, in words. */
+/** What this machine lacks for an installation next to a real worker. */
 export function missingForInstalledHost(): string[] {
   return [...missingForWorker(), ...missingForRelease()];
 }
 
-/** What an installation without a worker lacks on this machine, in words. */
+/** What this machine lacks for an installation without a worker. */
 export function missingForRelease(): string[] {
   return [...missingForBinary(), ...missingForHost()];
 }
 
-/** Where install.sh of that version's release is on a host, once `unpackRelease` has put it there. */
+/** The path of that release's install.sh on a host, once `unpackRelease` has put it there. */
 export function installer(version = VERSION): string {
   return `/root/gilly-${version}-linux-x64/install.sh`;
 }
@@ -47,7 +47,7 @@ export async function unpackRelease(host: Host, binary: Uint8Array, version = VE
   }
 }
 
-/** A worker, and a host beside it with a release unpacked on it. */
+/** A worker, and next to it a host with an unpacked release. */
 export class Stage implements AsyncDisposable {
   readonly worker: Worker;
   readonly host: Host;
@@ -85,13 +85,15 @@ export class Stage implements AsyncDisposable {
     ].join(" ");
   }
 
-  /** What Docker's own package does on a host: its group, and its socket at the usual place. */
+  /**
+   * Does what Docker's package does on a host: makes its group, and its socket at the usual place.
+   */
   async bringDocker(): Promise<void> {
     const socket = `${DOCKER_FOLDER}/docker.sock`;
     await this.host.sh(`groupadd --gid "$(stat -c %g ${socket})" docker && ln -s ${socket} /run/docker.sock`);
   }
 
-  /** Waits for a `systemctl status` line of the daemon; the status changes without a word in the journal. */
+  /** Waits for a status line of the daemon; the journal does not report its changes. */
   async waitForStatus(pattern: RegExp, timeoutMs = 30_000): Promise<string> {
     const giveUp = AbortSignal.timeout(timeoutMs);
     for (let status = "";; await new Promise((resolve) => setTimeout(resolve, 100))) {

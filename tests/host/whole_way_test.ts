@@ -1,5 +1,5 @@
-// The whole way of a platform engineer on a bare host that systemd has booted: one archive, install.sh, and from then
-// on systemctl and journalctl. Docker and the kubelet are a real worker's.
+// The full life of an installation on a bare host booted by systemd: one archive, install.sh, and
+// then systemctl and journalctl. Docker and the kubelet are a real worker's.
 
 import { assert, assertEquals, assertLess, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
@@ -13,33 +13,36 @@ import { installer, missingForInstalledHost, Stage, unpackRelease, VERSION } fro
 const CONFIG = "/etc/gilly/config.yaml";
 const BAD_EDIT = `echo 'pol: {interval: 1s}' >>${CONFIG}`;
 
-testIfPossible("a bare host gets gilly from its archive, and loses it again", missingForInstalledHost(), async (t) => {
+testIfPossible("a bare host installs gilly from its archive and removes it", missingForInstalledHost(), async (t) => {
   await using stage = await Stage.set();
   const failed: string[] = [];
   const step = async (name: string, fn: (stage: Stage) => Promise<void>) => {
     if (!await t.step(name, () => fn(stage))) failed.push(name);
   };
 
-  await step("without Docker the installer says what is missing, and touches nothing", refusedWithoutDocker);
+  await step("without Docker the installer says what is missing and changes nothing", refusedWithoutDocker);
   await stage.bringDocker();
   const before = await filesOf(stage.host);
-  await step("one archive and install.sh bring it up, with a line of state", install);
+  await step("one archive and install.sh start the service, with a status line", install);
   assertEquals(failed, [], "what follows needs an installed gilly");
-  await step("systemd finds no fault with the unit and rates its exposure at 1.2 at most", rateUnit);
-  await step("journalctl tells a repair from the broken pod to the tag, and the pod runs", repair);
-  await step("the journal's warnings are the worklist, and each entry is one line of its own", worklist);
-  await step("a mirror that takes seconds to say no is asked again at the time that the journal said", tryAgainOnTime);
+  await step("systemd finds no fault with the unit and rates its exposure at 1.2 or less", rateUnit);
+  await step("journalctl shows a repair from the broken pod to the tag, and the pod runs", repair);
+  await step("the journal's warnings are the work list, and each entry is one line", worklist);
+  await step("a mirror that takes seconds to refuse is tried again at the time in the journal", tryAgainOnTime);
   await step("a second run of the installer changes nothing and restarts nothing", installAgain);
-  await step("a bad config is refused on reload, by name, and the old one works on", reloadBadConfig);
-  await step("a config refused at start ends in failed with exit code 78, and systemd leaves it there", startBadConfig);
-  await step("a frozen process is killed by the watchdog, and another takes over", freeze);
-  await step("a process that was killed is back, and its leftovers are no hindrance", kill);
-  await step("it starts before Docker and the kubelet, says so, and works once they are up", startFirst);
+  await step("a reload refuses a bad config, names the mistake, and keeps the old one in force", reloadBadConfig);
+  await step(
+    "a start with a bad config fails with exit code 78, and systemd does not restart the service",
+    startBadConfig,
+  );
+  await step("the watchdog kills a frozen process, and a new one takes over", freeze);
+  await step("a killed process is restarted and not hindered by its leftovers", kill);
+  await step("it starts before Docker and the kubelet, logs that, and works once they are up", startFirst);
   await step("systemctl stop ends it within two seconds in the middle of a pull", stopInPull);
-  await step("an upgrade that was interrupted is finished by the next run", finishUpgrade);
-  await step("a node with a thousand pods fits into the memory that the unit allows", manyPods);
-  await step("an upgrade swaps the binary and restarts once, and keeps an edited config", upgrade);
-  await step("certificates that are replaced on disk are used without a reload", rotateCertificates);
+  await step("the next run finishes an interrupted upgrade", finishUpgrade);
+  await step("a node with a thousand pods fits in the memory that the unit allows", manyPods);
+  await step("an upgrade replaces the binary, restarts once, and keeps an edited config", upgrade);
+  await step("certificates replaced on disk are used without a reload", rotateCertificates);
   await step(
     "uninstalling keeps config and ledger, and purging leaves the host as it was",
     (stage) => leave(stage, before),
@@ -83,7 +86,7 @@ async function repair({ host, worker }: Stage): Promise<void> {
   assertMatch(story, new RegExp(storyOf(worker.kubelet.nodeName, worker.mirrorHost(0)).join("[^]*"), "m"));
 }
 
-/** What an operator greps for, in its order. */
+/** The lines that an operator greps for, in order. */
 function storyOf(node: string, mirror: string): string[] {
   return [
     String.raw`^\[NewConnection\]  Established connection to kubelet$`,
@@ -181,7 +184,7 @@ async function startBadConfig(stage: Stage): Promise<void> {
   const { host } = stage;
   await withConfig(stage, BAD_EDIT, async () => {
     assertNotEquals((await host.run("systemctl restart gilly")).code, 0);
-    // A restart that is still to come would be the sub-state auto-restart.
+    // A pending restart would show as the sub-state auto-restart.
     const states = ["ActiveState", "SubState", "ExecMainStatus", "NRestarts"].map((name) => host.property(name));
     assertEquals(await Promise.all(states), ["failed", "failed", "78", "0"]);
     assertMatch(await host.sh("journalctl -u gilly -t gilly -o cat -p err | tail -1"), /config\.yaml:\d+: pol: /);
@@ -283,7 +286,7 @@ async function upgrade(stage: Stage): Promise<void> {
   const { host } = stage;
   const before = await host.sh(`echo '# mine' >>${CONFIG}; cat ${CONFIG}`);
   const binary = await Deno.readFile(GILLY);
-  // A byte of the ELF header that nothing reads makes it another file that runs as well.
+  // Changing an unused byte of the ELF header makes it a different file that still runs.
   binary[15] = 1;
   await unpackRelease(host, binary, "99.0.0");
   const last = await host.lastEntry();
@@ -357,7 +360,7 @@ async function leave(stage: Stage, before: readonly string[]): Promise<void> {
   assert(!(await host.sh("ps ax -o args")).includes("/gilly run"));
 }
 
-/** Edits the config, and puts it back as it was when `use` is done with it. */
+/** Edits the config, runs `use`, and restores the config. */
 async function withConfig({ host }: Stage, edit: string, use: () => Promise<void>): Promise<void> {
   await host.sh(`cp -p ${CONFIG} /root/config.before && ${edit}`);
   await use().finally(() => host.sh(`cp -p /root/config.before ${CONFIG}`));

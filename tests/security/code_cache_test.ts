@@ -1,4 +1,5 @@
-// What V8 keeps between runs would be kept where everybody may write, and run by whoever comes next, root too.
+// A code cache that V8 keeps between runs would be where every user can write, and the next user,
+// root included, would run it.
 
 import { assert, assertEquals } from "@std/assert";
 import { COMMANDS } from "../../lib/commands/mod.ts";
@@ -48,7 +49,7 @@ scenario(
         await new Deno.Command(program, { ...options, args: [...args, ...call], stdout: "null", stderr: "null" })
           .output();
       }
-      // The tracer passes no signal on: its child is told itself.
+      // strace does not forward signals, so its child gets them directly.
       for (const pid of await childrenOf(gilly.pid)) Deno.kill(pid, "SIGTERM");
       await gilly.ended();
       for (const [call, log] of [["run", "run"], ...calls.map((call, index) => [call.join(" "), String(index)])]) {

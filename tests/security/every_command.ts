@@ -1,13 +1,13 @@
-// Every command that Gilly has, run against one node: whatever they print and leave behind, for others to look through.
+// Runs every Gilly command against one node and collects what they print and leave behind.
 
 import { COMMANDS } from "../../lib/commands/mod.ts";
 import type { Gilly } from "../e2e/gilly.ts";
 import type { FakeNode } from "../fakes/node.ts";
 import { runProgram, startProgram } from "../support/program.ts";
 
-/** What all of it came to; file names without their folder. */
+/** What all runs wrote; file names are without their folder. */
 export interface Traces {
-  /** Standard output and standard error of each run, under its command line. */
+  /** Standard output and standard error of each run, by its command line. */
   readonly outputs: ReadonlyMap<string, string>;
   /** Text of each file that the program made. */
   readonly files: ReadonlyMap<string, string>;
@@ -28,8 +28,9 @@ export const CALLS: Readonly<Record<string, (image: string) => readonly (readonl
 };
 
 /**
- * Runs the daemon until `until`, and every other command beside it, with `image` where one is wanted. The config must
- * have the ledger in the node's folder, `metrics.prom` beside it, and may serve metrics on `metricsUrl`.
+ * Runs the daemon until `until` resolves, then every other command while it runs, with `image`
+ * where one is needed. The config must have the ledger in the node's folder and `metrics.prom` next
+ * to it, and may serve metrics on `metricsUrl`.
  */
 export async function runEverything(
   node: FakeNode,
@@ -37,7 +38,7 @@ export async function runEverything(
     readonly image: string;
     readonly until: (gilly: Gilly) => Promise<unknown>;
     readonly metricsUrl?: (gilly: Gilly) => Promise<string>;
-    /** More in the environment of every run. */
+    /** Additional environment variables of every run. */
     readonly env?: Record<string, string>;
   },
 ): Promise<Traces> {
@@ -71,7 +72,7 @@ export async function runEverything(
   return { outputs, files, modes };
 }
 
-/** Everything that was written, under where it was. */
+/** Everything that was written, each text with its source. */
 export function textsOf({ outputs, files }: Traces): readonly (readonly [string, string])[] {
   return [...outputs, ...files];
 }

@@ -1,5 +1,6 @@
-// Pods whose every name tries to be something else: a line of the journal, a command to the terminal, another registry.
-// The API server would refuse most of these; a manifest on the node, or whoever stands in for the kubelet, is not asked.
+// Pods whose names all imitate something else: a journal line, a terminal command, another
+// registry. The API server would refuse most of them, but it checks neither a manifest on the node
+// nor a false kubelet.
 
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
@@ -12,7 +13,7 @@ const FORGED = "2020/05/16 01:11:53 [Repair]  repaired gcr.io/acme/forged:1 for 
 const FORGED_JSON = '{"level":"info","tag":"Repair","message":"forged"}';
 const MEGABYTE = "x".repeat(1024 * 1024);
 
-/** What a hostile name may hold. */
+/** What a hostile name may contain. */
 const TRICKS: Readonly<Record<string, string>> = {
   "line ends": `a\n${FORGED}\r\n${FORGED_JSON}\r`,
   "a syslog priority": `\n<0>[Main]  ${FORGED}`,
@@ -26,7 +27,7 @@ const TRICKS: Readonly<Record<string, string>> = {
   "a JavaScript name": "__proto__",
 };
 
-/** Image strings besides. */
+/** More image strings. */
 const IMAGES: readonly string[] = [
   "gcr.io/../../../v1.41/containers/json:1",
   "gcr.io/acme/..%2f..%2fx:1",
@@ -72,21 +73,21 @@ function hostilePods(): unknown[] {
 
 const TAGS =
   "NewConnection|Main|GetPods|Validate|ReplaceImageRegistry|PullImage|TagImage|Repair|Plan|Mirror|Events|Metrics|Config|Ledger|Provenance|Keep";
-/** As journald gets them: with a priority that no pod may choose. */
+/** Lines as journald gets them, with a priority that no pod can choose. */
 const LINE = new RegExp(`^<[3467]>\\[(${TAGS})\\] {1,2}\\S`);
 // deno-lint-ignore no-control-regex
 const UNPRINTABLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 
 const seen = new Map<string, Promise<Traces>>();
 
-/** What came of a night among such pods; a second row about the same night looks at the same traces. */
+/** Checks the traces of a run among such pods; rows with the same format share one run. */
 async function amongHostilePods(format: "text" | "json", check: (traces: Traces) => void): Promise<void> {
   const traces = seen.get(format) ?? nightAmongHostilePods(format);
   seen.set(format, traces);
   check(await traces);
 }
 
-/** The daemon, and every command beside it, on a node with such pods and a good one. */
+/** Runs the daemon and every command on a node with such pods and a good one. */
 async function nightAmongHostilePods(format: "text" | "json"): Promise<Traces> {
   const good = fakeImage("good");
   await using node = await startNode({

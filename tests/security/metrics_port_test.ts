@@ -1,4 +1,4 @@
-// Whoever reaches the metrics port can neither end the daemon nor keep the numbers from others.
+// A client of the metrics port can neither end the daemon nor keep the metrics from others.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Gilly } from "../e2e/gilly.ts";
@@ -41,13 +41,13 @@ function descriptorsOf({ pid }: Gilly): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }
 
-/** Lets a process have so many descriptors and no more (prlimit(1)). */
+/** Limits the number of descriptors of a process (prlimit(1)). */
 async function limitDescriptors({ pid }: Gilly, most: number): Promise<void> {
   const { success } = await new Deno.Command("prlimit", { args: [`--pid=${pid}`, `--nofile=${most}`] }).output();
   assert(success);
 }
 
-/** Connects so often, and sends the beginning of a request over each connection, as far as it is let. */
+/** Connects `times` times, and sends the beginning of a request each time if the daemon lets it. */
 async function connectHalf(port: number, times: number): Promise<Deno.TcpConn[]> {
   const connections: Deno.TcpConn[] = [];
   for (let number = 0; number < times; number++) {
@@ -105,7 +105,7 @@ scenario(
   async () => {
     await using scene = await startScene();
     await scene.node.kubelet.waitForRequest(2);
-    // Room for fewer connections than the port takes, and for the daemon's own.
+    // Room for the daemon's own descriptors, and for fewer connections than the port accepts.
     await limitDescriptors(scene.gilly, descriptorsOf(scene.gilly) + 20);
     const connections = await connectHalf(scene.port, 200);
     await scene.gilly.waitForLine(/Too many open files/);

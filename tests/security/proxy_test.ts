@@ -1,4 +1,4 @@
-// What the environment says of proxies sends no word elsewhere that is meant for the kubelet or the Docker Engine.
+// Proxy variables in the environment divert no request to the kubelet or to the Docker Engine.
 
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { Gilly, type Launch } from "../e2e/gilly.ts";
@@ -8,7 +8,7 @@ import { scenario } from "../scenarios/scenario.ts";
 import { withoutServiceManager } from "../support/program.ts";
 import { GILLY } from "../support/requirements.ts";
 
-/** Counts who connects, and says nothing to anybody. */
+/** Counts connections and closes them without an answer. */
 class Listener implements Disposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   connections = 0;
@@ -33,7 +33,9 @@ class Listener implements Disposable {
   }
 }
 
-/** The compiled program, in an environment with these variables and no proxy of the test's own. */
+/**
+ * The compiled program, in an environment with these variables and none of the test's own proxies.
+ */
 function launch(variables: Record<string, string>): Launch {
   return { program: GILLY, args: [], env: { ...withoutServiceManager(), ...variables }, clearEnv: true };
 }
@@ -62,7 +64,10 @@ async function startWorker(kubeletUrl?: string): Promise<FakeNode> {
 
 const SPELLINGS = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
-/** Each variable with each value, and those that say whom a proxy is not for: they part the Engine from its socket. */
+/**
+ * Each variable with each value, and the NO_PROXY variables, which would send requests to the
+ * Engine past its socket.
+ */
 function environments(address: string): Record<string, string>[] {
   return [
     ...SPELLINGS.flatMap((name) =>

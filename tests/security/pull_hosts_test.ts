@@ -1,4 +1,5 @@
-// Whatever a pod calls its image, nothing is pulled from anywhere but a configured mirror, nor from beside its path.
+// Whatever name a pod gives its image, it is pulled only from a configured mirror and below that
+// mirror's path.
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
@@ -11,7 +12,7 @@ import { pullQuery } from "../../lib/runtime/docker/request.ts";
 import { MemoryRuntime, openMirrors } from "../fakes/runtime.ts";
 import { scenario } from "../scenarios/scenario.ts";
 
-/** Mirrors, each with the only places below which it may be asked. */
+/** Origins, and the only places below which their mirrors may be queried. */
 const RULES: Readonly<Record<string, readonly string[]>> = {
   "gcr.io": ["mirror.example"],
   "quay.io": ["mirror.example/quay", "second.example:5000/a/b"],
@@ -26,7 +27,7 @@ const PLACES = ["mirror.example/", "second.example:5000/a/b/", "harbor.example/"
 const registries = compileRules(Object.entries(RULES).map(([origin, mirrors]) => ({ origin, mirrors })));
 const exclusions = compileExclusions({ images: [], namespaces: [] });
 
-/** References that look like some, put together from what matters to a parser; and anything at all. */
+/** Pieces of plausible references: what matters to a parser. */
 const pieces = fc.constantFrom(
   ...["gcr.io", "quay.io", "evil.example", "mirror.example", "harbor.example", "localhost", "a.pkg.dev", "EVIL.io"],
   ...["docker.io", "index.docker.io", "127.0.0.1:5000", "[::1]:5000", "{registry}", "evil.example:443", "gсr.io"],
@@ -84,7 +85,7 @@ function assertBelowItsMirror(pulled: string): void {
   const { domain, path } = parseReference(pulled);
   assertEquals(["mirror.example", "second.example:5000", "harbor.example"].includes(domain), true, pulled);
   assertEquals(path.split("/").filter((element) => /^\.*$/.test(element)), [], pulled);
-  // What Docker makes of the query is what was meant.
+  // Docker must parse the query as it was meant.
   const query = pullQuery("pull", pulled);
   const again = new URLSearchParams(query.toString());
   assertEquals([...again.keys()], ["fromImage", "tag"]);

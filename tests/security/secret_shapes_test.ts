@@ -1,4 +1,5 @@
-// Secrets stay secret in whatever shape a file has them: libraries, the kubelet and the Engine quote what they are given.
+// Secrets stay secret in whatever shape a file holds them, although libraries, the kubelet and the
+// Engine quote what they receive.
 
 import { assert, assertEquals } from "@std/assert";
 import type { Gilly } from "../e2e/gilly.ts";
@@ -18,7 +19,7 @@ const halves = (text: string, between: string) => {
   return text.slice(0, middle) + between + text.slice(middle);
 };
 
-/** What editors, shells and other programs make of a text on its way into a file. */
+/** What editors, shells and other programs do to a text when they write it to a file. */
 const SHAPES: Readonly<Record<string, Shape>> = {
   "padded with NULs": (text) => utf8(text + "\0".repeat(32)),
   "with a NUL inside": (text) => utf8(halves(text, "\0")),
@@ -35,10 +36,12 @@ const SHAPES: Readonly<Record<string, Shape>> = {
   "with a space that does not break": (text) => utf8(`${text}\u00a0`),
 };
 
-/** Enough of a secret to tell that it is one. */
+/** The length of a piece that is enough to recognize a secret. */
 const PIECE = 9;
 
-/** Whether a text has a piece of the secret, also with something between its letters, as UTF-16 and escapes have. */
+/**
+ * Whether a text has a piece of the secret, also with UTF-16 bytes or escapes between its letters.
+ */
 function repeats(text: string, secret: string): boolean {
   const plain = text.replaceAll(/\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\\0|[^\x21-\x7e]/gi, "");
   return Array.from({ length: secret.length - PIECE + 1 }, (_, at) => secret.slice(at, at + PIECE))
@@ -47,7 +50,7 @@ function repeats(text: string, secret: string): boolean {
 
 const MIRRORS = ["mirror.example", "mirror-2.example", "mirror-3.example"] as const;
 
-/** A node whose Engine repeats what it is given, with a pod for each mirror. */
+/** A node with a pod for each mirror, whose Engine repeats the credentials it receives. */
 async function startNosyNode(): Promise<FakeNode> {
   const pod = (name: string, image: string) => ({ name, containers: [{ name: "app", image }] });
   const up = { state: "up" as const, images: {} };
@@ -90,7 +93,7 @@ interface Planted {
   readonly contents: (secret: string, shape: Shape) => Uint8Array;
 }
 
-/** The text that a program in another encoding would find in the shaped bytes. */
+/** The shaped bytes as Latin-1 text. */
 const textOf = (bytes: Uint8Array) => String.fromCharCode(...bytes);
 const asItIs: Planted["contents"] = (secret, shape) => shape(secret);
 const password = () => Promise.resolve(PASSWORD);
@@ -119,14 +122,14 @@ const PLANTED: Readonly<Record<string, Planted>> = {
   },
 };
 
-/** The parts of a secret that are nobody's but its own: not the first bytes of every key. */
+/** The parts of a secret that are unique to it: not the first bytes, which all keys share. */
 function partsOf(secret: string): string[] {
   if (!secret.includes("\n")) return [secret];
   return secret.split("\n").filter((line) => line.length > PIECE && !line.startsWith("-"))
     .map((line) => line.replace(/^MI[A-Za-z0-9+/]{40}/, ""));
 }
 
-/** Has the daemon read its files again, and waits until it has passed after that, well or not. */
+/** Makes the daemon reload its files and waits for the next pass, successful or not. */
 async function reload(node: FakeNode, gilly: Gilly): Promise<void> {
   const from = gilly.journal.length;
   gilly.signal("SIGHUP");
@@ -138,7 +141,7 @@ async function lineAfter(gilly: Gilly, from: number, word: string): Promise<void
   while (!gilly.journal.slice(from).some((line) => line.includes(word))) await gilly.nextLine();
 }
 
-/** Everything that comes out while the files have each shape in turn, from the beginning and under a daemon. */
+/** Asserts that no output has the secret in any shape, of new commands and of a running daemon. */
 async function assertKept(what: string, { files, secret: find, contents }: Planted): Promise<void> {
   await using node = await startNosyNode();
   const secret = await find(node);

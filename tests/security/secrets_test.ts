@@ -13,7 +13,7 @@ const IDENTITY = "marked-identity-token-Zq81";
 const TOKEN = "marked.bearer.token-W5pe";
 const BASIC = btoa(`alice:${PASSWORD}`);
 
-/** A node whose mirrors want credentials; the first gets the right ones, the second is not content with its own. */
+/** A node whose mirrors require credentials: the first accepts its own, the second denies them. */
 async function startGuardedNode(config = ""): Promise<FakeNode> {
   const good = fakeImage("good", [1000]);
   const pod = (name: string, image: string) => ({ name, containers: [{ name: "app", image }] });
@@ -113,7 +113,7 @@ guarded(
   },
 );
 
-/** What somebody does to the files at night, and how the daemon tells. */
+/** Damage to the files, and what the commands then print. */
 const DAMAGES: Readonly<Record<string, readonly [(dir: string) => Promise<void>, RegExp]>> = {
   "an auth file cut off in the middle": [async (dir) => {
     const text = await Deno.readTextFile(`${dir}/auth.json`);

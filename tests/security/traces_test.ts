@@ -1,4 +1,5 @@
-// What every command together does to the Engine and to the disk: no route and no permission more than it needs.
+// What all commands together do to the Engine and to the disk: no route and no permission beyond
+// what they need.
 
 import { assertEquals } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
@@ -6,7 +7,7 @@ import { type FakeNode, startNode } from "../fakes/node.ts";
 import { scenario } from "../scenarios/scenario.ts";
 import { runEverything, type Traces } from "./every_command.ts";
 
-/** The seven routes, as the README names them. */
+/** The seven routes of the Engine's API that Gilly uses. */
 const ROUTES = [
   /^GET \/_ping$/,
   /^GET \/info$/,
