@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs Gilly on this worker from its release archive or from a checkout, upgrades it, or takes it off again.
-# Nothing is touched before everything is checked, a second run changes nothing, and every refusal says what to do.
+# Installs Gilly on this worker from its release archive or from a checkout, upgrades it, or
+# uninstalls it. Everything is checked before anything is changed, a second run changes nothing, and
+# every refusal says what to do.
 set -eu
 
 usage() {
@@ -44,7 +45,7 @@ refuse() {
   exit 1
 }
 
-# attempt WHAT COMMAND...: runs it; its failure is one line that says what could not be done, and why.
+# attempt WHAT COMMAND...: runs COMMAND; a failure is one line with what failed and why.
 attempt() {
   what=$1
   shift
@@ -56,7 +57,7 @@ reason_in() {
   printf '%s\n' "$1" | tail -n 1 | sed 's/^.*: //'
 }
 
-# matches TEXT EXPRESSION: the whole text, which has to be one line.
+# matches TEXT EXPRESSION: whether EXPRESSION matches all of TEXT, which must be one line.
 matches() {
   case $1 in *"$newline"*) return 1 ;; esac
   printf '%s\n' "$1" | grep -Eqx "$2"
@@ -141,7 +142,7 @@ take_mirror() {
   mirrors="$mirrors${mirrors:+$newline}  \"${1%%=*}\": [\"$(printf '%s' "${1#*=}" | sed 's/,/", "/g')\"]"
 }
 
-# --- checks: nothing is touched here --------------------------------------------------------------------------------
+# --- checks: nothing is changed here --------------------------------------------------------------------------------
 
 check_host() {
   [ "$(id -u)" -eq 0 ] || refuse "must run as root: sudo $0"
@@ -158,7 +159,8 @@ check_host() {
   [ "${systemd:-0}" -ge 239 ] || refuse "needs systemd 239 or later, this is ${systemd:-unknown}: upgrade the host"
 }
 
-# One at a time: whoever comes second waits, and then finds nothing left to do. The lock goes with the process.
+# One run at a time: a second one waits, and then finds nothing left to do. The lock ends with the
+# process.
 take_turn() {
   command -v flock >/dev/null 2>&1 || return 0
   if [ -n "$root" ]; then
@@ -172,7 +174,7 @@ take_turn() {
   flock -w 300 9 || refuse "another install.sh has been at work here for five minutes: end it, then run this one again"
 }
 
-# Where everything goes. An installation that is here already says where it is, and as whom it runs.
+# Where everything goes. The unit of an existing installation tells its place and its user.
 choose_places() {
   own_units=/usr/local/lib/systemd/system admin_units=/etc/systemd/system installed=''
   for folder in "$admin_units" "$own_units"; do
@@ -186,17 +188,17 @@ choose_places() {
   fi
   prefix=${prefix:-${installed_prefix:-/usr/local}} user=${user:-gilly}
   program=$prefix/bin/gilly share=$prefix/share/gilly
-  # In a folder below /etc/systemd/system, `systemctl mask` has a place for its link.
+  # Below /etc/systemd/system in precedence, so that `systemctl mask` can put its link there.
   unit=$own_units/gilly.service
   [ "$prefix" = /usr/local ] || unit=$admin_units/gilly.service
-  # With a unit in both, the one of the administrator is `systemctl edit --full`'s.
+  # If both folders have a unit, the one in /etc is from `systemctl edit --full`.
   if [ "$installed" = "$own_units/gilly.service" ] && [ -f "$root$admin_units/gilly.service" ]; then
     override=$admin_units/gilly.service
     [ "$unit" != "$override" ] || refuse "$override is yours, and --prefix would replace it: move it away first"
   fi
 }
 
-# Root passes every check of a folder but that of a file system which nobody can write.
+# For root, a folder is not writable only if its file system is read-only.
 check_places() {
   for folder in "$prefix/bin" "$(dirname "$unit")" /etc/gilly; do
     existing=$root$folder
@@ -208,7 +210,7 @@ check_places() {
   ! is_noexec "$root$prefix" || refuse "$prefix lies on a file system mounted noexec: choose another place with --prefix"
 }
 
-# is_noexec PATH: whether the file system of PATH, or of where it will be, runs no programs.
+# is_noexec PATH: whether the file system where PATH is, or will be, is mounted noexec.
 is_noexec() {
   at=$1
   until [ -e "$at" ]; do at=$(dirname "$at"); done
@@ -216,7 +218,7 @@ is_noexec() {
 }
 
 find_parts() {
-  # The script may have been called by a link.
+  # The script may have been called through a symbolic link.
   here=$(dirname -- "$(readlink -f -- "$0")")
   for part in systemd/gilly.service systemd/gilly-renew.path systemd/gilly-renew.service systemd/config.example.yaml \
     docs/credentials.md docs/gilly.8 docs/gilly.bash systemd/gilly-credentials; do
@@ -236,7 +238,7 @@ find_parts() {
   version=$(printf '%s' "$version" | sed -n 1p)
 }
 
-# What npm and Deno bring runs as the person who called sudo, with that person's caches, and not as root.
+# Code from npm and Deno runs as the user who called sudo, with that user's caches, and not as root.
 compile_checkout() {
   builder=${SUDO_USER:-root}
   say "compiling $here/dist/gilly as $builder"
@@ -251,7 +253,7 @@ compile_checkout() {
   fi
 }
 
-# refuse_binary MESSAGE: the program does not run here; why, as far as can be told.
+# refuse_binary MESSAGE: refuses a program that does not run here, with the reason as far as known.
 refuse_binary() {
   ! is_noexec "$binary" || refuse "$binary lies on a file system mounted noexec: unpack it elsewhere, such as /root"
   why=$(printf '%s\n' "$1" | sed -n 1p)
@@ -265,7 +267,7 @@ refuse_binary() {
   refuse "$binary does not run here: $why"
 }
 
-# An account that install.sh did not make is taken only if it is plainly no person's.
+# An account that install.sh did not make is used only if it clearly does not belong to a person.
 check_user() {
   account=$(entry_of passwd "$user")
   [ -n "$account" ] || return 0
@@ -320,14 +322,15 @@ config_value() {
   config_text "$1" | sed "s/{hostname}/$node/g"
 }
 
-# The same as it is written.
+# The same, as written.
 config_text() {
   [ ! -f "$root$config" ] || sed -n "s/^ *$1: *[\"']\{0,1\}\([^\"'# ]*\).*/\1/p" "$root$config" | sed 1q
 }
 
 # --- placing files --------------------------------------------------------------------------------------------------
 
-# place CONTENT-FILE TARGET MODE GROUP-ID: atomically, and only when something differs. Sets placed to yes or no.
+# place CONTENT-FILE TARGET MODE GROUP-ID: installs a file atomically, and only if something
+# differs. Sets placed to yes or no.
 place() {
   placed=no
   if cmp -s "$1" "$root$2" && [ "$(stat -c %a:%u:%g "$root$2")" = "$3:0:$4" ]; then return 0; fi
@@ -342,7 +345,7 @@ place() {
   say "installed $2"
 }
 
-# The same for what the daemon runs with: it has to be restarted once.
+# The same for a file that the daemon runs with: a change requires one restart.
 place_running() {
   place "$@"
   if [ "$placed" = yes ]; then restart=yes; fi
@@ -357,7 +360,7 @@ place_text() {
 install_user() {
   if ! known passwd "$user"; then
     attempt "make $root/etc" mkdir -p "$root/etc"
-    # Without a shell of its own it gets the distribution's nologin.
+    # Without a shell here, the account gets the distribution's nologin.
     printf 'u %s - "%s" /nonexistent\n' "$user" "$user_comment" |
       systemd-sysusers ${root:+"--root=$root"} - >/dev/null 2>"$work/sysusers" ||
       refuse "cannot make the user $user: $(reason_in "$(sed -n 1p "$work/sysusers")")"
@@ -367,7 +370,7 @@ install_user() {
   group_id=$(entry_of group "$user" | cut -d: -f3)
 }
 
-# The unit comes last: while there is none, the next run knows that this one did not get to the end.
+# The unit comes last: while it is absent, the next run knows that this one did not finish.
 install_files() {
   place_running "$binary" "$program" 755 0
   place "$here/systemd/gilly-credentials" "$prefix/bin/gilly-credentials" 755 0
@@ -401,25 +404,25 @@ install_unit() {
   [ -z "$override" ] || say "$override hides $unit: merge what is new there into it"
 }
 
-# The unit for this host: its places, its user, and none of the settings that its systemd would complain about.
+# The unit for this host: its paths, its user, and no settings that its systemd does not know.
 adapt_unit() {
   sed "s|/usr/local/bin/gilly|$program|g; s|^User=gilly\$|User=$user|; s|^Group=gilly\$|Group=$user|" \
     "$here/systemd/gilly.service" >"$work/gilly.service" || refuse "cannot write $work/gilly.service: is the disk full?"
   unknown=''
   [ -z "$root" ] || return 0
   for setting in $(unknown_settings); do
-    # A drop-in's own unknown settings are its author's business.
+    # Unknown settings of a drop-in are left to its author.
     grep -q "^$setting=" "$work/gilly.service" || continue
     unknown="$unknown $setting"
     without="/^$setting=/d"
-    # Where the pauses cannot grow, they are longer from the start.
+    # Without RestartSteps= the pauses cannot grow, so they are longer from the start.
     [ "$setting" != RestartSteps ] || without="$without; s/^RestartSec=2\$/RestartSec=5/"
     sed "$without" "$work/gilly.service" >"$work/without"
     mv -f "$work/without" "$work/gilly.service"
   done
 }
 
-# Asked rather than looked up in a table of versions, since distributions take settings from later ones.
+# Asks systemd instead of a table of versions, because distributions backport settings.
 unknown_settings() {
   systemd-analyze verify "$work/gilly.service" 2>&1 |
     sed -n "s/.*Unknown \(lvalue\|key name\|key\) '\([A-Za-z]*\)'.*/\2/p" | sort -u
@@ -427,7 +430,7 @@ unknown_settings() {
 
 # --- the config -----------------------------------------------------------------------------------------------------
 
-# What will become of the config; nothing is touched. Sets plan to example, written, or kept.
+# Decides what happens to the config; changes nothing. Sets plan to example, written, or kept.
 plan_config() {
   plan=kept lent='' own=no asked=$mirrors$kubelet_url$ca_file$cert_file
   if [ ! -e "$root$config" ]; then
@@ -452,7 +455,7 @@ is_own() {
   return 1
 }
 
-# What the flags of this run do not say stays as those of an earlier one had it.
+# What the flags of this run leave out stays as the flags of an earlier run set it.
 recall_config() {
   cmp -s "$root$config" "$root$share/config.written" || return 0
   if [ -z "$mirrors" ]; then mirrors=$(sed -n '/^registries:/,$s/^  "/&/p' "$root$config"); fi
@@ -463,7 +466,7 @@ recall_config() {
   if [ ! -s "$root$cert_file" ] || [ ! -s "$root$key_file" ]; then cert_file='' key_file=''; fi
 }
 
-# file_behind KEY: the file that a key of the config in force leads to, by way of LoadCredential= too.
+# file_behind KEY: the file that a key of the config names, directly or through LoadCredential=.
 file_behind() {
   file=$(config_text "$1")
   case $file in
@@ -476,7 +479,7 @@ file_behind() {
   esac
 }
 
-# The program itself judges what it is to run with, before anything is placed.
+# The program itself checks the config, before anything is installed.
 judge_config() {
   judged=$root$config
   if [ "$plan" = written ]; then
@@ -496,7 +499,7 @@ judge_config() {
   refuse "$version refuses the config, so nothing was changed: $said; correct it and run install.sh again"
 }
 
-# Whether the config is one that install.sh wrote before anybody named a mirror.
+# Whether the config is one that install.sh wrote before a mirror was named.
 lacks_mirrors() {
   [ "$own" = yes ] && ! sed -n '/^registries:/,$p' "$root$config" | grep -q '^  [^# ]'
 }
@@ -526,7 +529,7 @@ install_config() {
 
 # --- the kubelet's credentials --------------------------------------------------------------------------------------
 
-# Finds what a config needs to name; changes nothing.
+# Finds the files that a config must name; changes nothing.
 find_credentials() {
   pki=/etc/kubernetes/pki
   if [ -z "$cert_file" ] && usable "$root$pki/apiserver-kubelet-client"; then
@@ -566,7 +569,8 @@ usable() {
     [ "$(openssl x509 -in "$1.crt" -noout -pubkey 2>/dev/null)" = "$(openssl pkey -in "$1.key" -pubout 2>/dev/null)" ]
 }
 
-# lend FILE NAME: sets lent_as to the path under which the daemon sees the file. What only root may read stays so.
+# lend FILE NAME: sets lent_as to the path at which the daemon sees the file. A file that only root
+# can read stays so.
 lend() {
   lent_as=$1
   case $1 in '' | /etc/gilly/*) return 0 ;; esac
@@ -603,7 +607,7 @@ TEXT
   say "${mirrors:-  # gcr.io: mirror.example}"
 }
 
-# --- drop-ins: what is particular to this host ----------------------------------------------------------------------
+# --- drop-ins: what is specific to this host ------------------------------------------------------------------------
 
 install_drop_ins() {
   if [ -n "$root" ]; then
@@ -626,7 +630,8 @@ TEXT
   fi
 }
 
-# An image cannot know the addresses and the Docker group of the hosts that will boot from it: each finds its own.
+# An image cannot hold the addresses and the Docker group of the hosts that boot from it: each host
+# finds its own.
 install_first_boot() {
   place "$here/install.sh" "$share/install.sh" 755 0
   place_text "$admin_units/gilly-this-host.service" <<TEXT
@@ -659,7 +664,7 @@ prepare_this_host() {
   attempt "have systemd read its units again" systemctl daemon-reload
 }
 
-# allow ADDRESSES WHY: what the daemon may talk to besides loopback.
+# allow ADDRESSES WHY: lets the daemon reach these addresses besides loopback.
 allow() {
   if [ -z "$1" ]; then
     drop "$drop_ins/10-this-host.conf"
@@ -679,14 +684,14 @@ addresses_of() {
   done
 }
 
-# A name of the kubelet that only DNS knows has to be asked for.
+# If only DNS knows the kubelet's name, the daemon must reach the name servers.
 name_servers() {
   case $1 in '' | *:* | *[!a-zA-Z0-9.-]*) return 0 ;; *[a-zA-Z]*) ;; *) return 0 ;; esac
   getent -s files ahosts "$1" >/dev/null 2>&1 || getent -s myhostname ahosts "$1" >/dev/null 2>&1 ||
     sed -n 's/^nameserver[[:space:]]*\([0-9a-fA-F.:]*\).*/\1/p' /etc/resolv.conf 2>/dev/null || :
 }
 
-# Only of the interfaces that lead to the network: those of pods and services come and go.
+# Only the interfaces with a default route: those of pods and services come and go.
 addresses_of_uplinks() {
   if command -v ip >/dev/null 2>&1; then
     { ip -o -4 route show default; ip -o -6 route show default; } 2>/dev/null |
@@ -718,7 +723,7 @@ renewal_places() {
   wanted=/etc/systemd/system/gilly.service.wants/gilly-renew.path
 }
 
-# Beside a service that has files lent to it, and beside no other.
+# Only for a service that has files loaded by systemd.
 install_renewal() {
   renewal_places
   if [ ! -f "$root$loans" ]; then
@@ -741,7 +746,8 @@ install_renewal() {
   [ "$changed" = yes ] || changed=$settled
 }
 
-# watch PATH: systemd follows a link and does not see when it is switched, but its folder tells.
+# watch PATH: systemd follows a symbolic link and does not see when it is switched, so the folder of
+# each link is watched too.
 watch() {
   say "PathChanged=$1"
   part=$1
@@ -752,7 +758,7 @@ watch() {
   done
 }
 
-# Gilly takes the path unit with it when it starts; one that runs already does not.
+# A start of Gilly starts the path unit; for a Gilly that already runs, it is started here.
 enable_renewal() {
   [ "$changed" = yes ] || return 0
   reload=yes
@@ -781,16 +787,16 @@ remove_renewal() {
 
 # --- the service ----------------------------------------------------------------------------------------------------
 
-# Only the first installation enables: what the administrator made of it since then is left alone.
+# Only the first installation enables the service; later decisions of the administrator stay.
 enable_unit() {
   if [ "$first" = yes ] && [ "$enable" = yes ]; then link_unit gilly.service "$unit"; fi
-  # A unit that has moved takes its link along.
+  # If the unit has moved, its link follows.
   if [ -n "$installed" ] && [ "$installed" != "$unit" ] && [ "$(readlink "$root$wants/gilly.service")" = "$installed" ]; then
     attempt "enable gilly.service" ln -sfn "$unit" "$root$wants/gilly.service"
   fi
 }
 
-# link_unit NAME UNIT-FILE: what `systemctl enable` does, in a tree that is not running too.
+# link_unit NAME UNIT-FILE: does what `systemctl enable` does, also in a tree that is not running.
 link_unit() {
   link=$root$wants/$1
   [ ! -e "$link" ] && [ ! -L "$link" ] || return 0
@@ -801,7 +807,7 @@ link_unit() {
 }
 
 run_service() {
-  # A run that was interrupted, or somebody's own drop-in, may have left settings that systemd has not read.
+  # An interrupted run, or a new drop-in, may have left settings that systemd has not read.
   if [ "$(show NeedDaemonReload)" = yes ]; then reload=yes restart=yes; fi
   if [ "$restart" = yes ] || [ "$reload" = yes ]; then
     attempt "have systemd read its units again" systemctl daemon-reload
@@ -828,12 +834,12 @@ run_service() {
   finish "running: systemctl status gilly; journalctl -u gilly"
 }
 
-# show PROPERTY: one of gilly.service's, as systemd has it.
+# show PROPERTY: a property of gilly.service as systemd has it.
 show() {
   systemctl show gilly.service --value --property="$1" 2>/dev/null || :
 }
 
-# What somebody has to do before the daemon can start. Sets todo.
+# What must be done before the daemon can start. Sets todo.
 find_missing() {
   todo='' missing=''
   if cmp -s "$here/systemd/config.example.yaml" "$config"; then
@@ -845,14 +851,14 @@ find_missing() {
   for key in caFile certFile keyFile tokenFile; do
     file=$(file_behind "$key")
     if [ -z "$file" ] || [ -s "$file" ]; then continue; fi
-    # What gilly-credentials gets lies in /etc/gilly; what is lent from elsewhere is somebody else's to bring.
+    # gilly-credentials creates the files in /etc/gilly; an administrator must bring any others.
     case $file in /etc/gilly/*) missing="$missing $file" ;; *) elsewhere="$elsewhere $file" ;; esac
   done
   [ -z "$missing" ] || todo="$todo${todo:+, }get$missing by gilly-credentials ($share/credentials.md)"
   [ -z "$elsewhere" ] || todo="$todo${todo:+, }put$elsewhere in place"
 }
 
-# An upgrade that was interrupted has replaced the file and not the process.
+# An interrupted upgrade has replaced the file but not the process.
 runs_another_binary() {
   [ "$(stat -Lc %d:%i "/proc/$(show MainPID)/exe" 2>/dev/null)" != "$(stat -c %d:%i "$program")" ]
 }
@@ -866,7 +872,8 @@ start_service() {
   refuse "$version is installed but did not start: $(explain_failure "$result" "$status")"
 }
 
-# explain_failure RESULT STATUS: systemd's own words (systemd.exec(5), "Process Exit Codes"), and what they mean here.
+# explain_failure RESULT STATUS: systemd's result (systemd.exec(5), "Process Exit Codes") and what
+# it means here.
 explain_failure() {
   again='then run: systemctl restart gilly'
   case $1:$2 in
@@ -894,7 +901,7 @@ explain_failure() {
   esac
 }
 
-# What systemd itself wrote about the failed step, without its prefix; of some steps it only says how they ended.
+# What systemd wrote about the failed step, without its prefix; for some steps, only how they ended.
 systemd_said() {
   journalctl -u gilly -o cat --since "$since" --no-pager 2>/dev/null | sed -n 's/^gilly\.service: //p' |
     sed -n '/^Failed with result/d; /^Failed at step/d; /^Failed /p; /process exited, /p' | sed -n 1p
@@ -909,7 +916,7 @@ finish() {
   exit 0
 }
 
-# --- taking it off --------------------------------------------------------------------------------------------------
+# --- uninstalling ---------------------------------------------------------------------------------------------------
 
 uninstall() {
   if [ -z "$root" ] && [ -d /run/systemd/system ]; then
@@ -933,7 +940,8 @@ uninstall() {
   if [ "$action" = uninstall ]; then tell_kept; fi
 }
 
-# remove_program PREFIX: what is below it, and folders that a bare host does not have, if nothing else came into them.
+# remove_program PREFIX: removes Gilly's files below it, and folders that a bare host does not have,
+# if they are empty.
 remove_program() {
   remove "$1/bin/gilly" "$1/bin/gilly-credentials" "$1/share/gilly" "$1$manual" "$1$completion"
   for folder in "$own_units" "${own_units%/*}" "$1${manual%/*}" "$1${completion%/*}" "$1${completion%/*/*}"; do
@@ -952,7 +960,7 @@ remove() {
   done
 }
 
-# Only the user that install.sh made, known by its comment.
+# Only the user that install.sh made, recognized by its comment.
 remove_user() {
   made=$(sed -n "s/^\([^:]*\):[^:]*:[^:]*:[^:]*:$user_comment:.*/\1/p" "$root/etc/passwd" 2>/dev/null | sed 1q)
   [ -n "$made" ] || return 0
@@ -974,7 +982,8 @@ tell_kept() {
 
 main() {
   umask 022
-  # Reasons are read from messages, and `su` leaves the folders of useradd and ip out of PATH.
+  # Reasons are parsed from messages, so those must not be translated. `su` leaves the folders of
+  # useradd and ip out of PATH.
   export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
   manual=/share/man/man8/gilly.8 completion=/share/bash-completion/completions/gilly
   config=/etc/gilly/config.yaml drop_ins=/etc/systemd/system/gilly.service.d
