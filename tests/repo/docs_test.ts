@@ -6,16 +6,16 @@ import { PROJECT } from "../../tools/deno.ts";
 import { generate } from "../../tools/docs.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
-import { gillyCommandsIn, PAGES, readPage } from "../support/pages.ts";
+import { gillyCommandsIn, PAGES, PAPERS, readPage } from "../support/pages.ts";
 import { launch, runProgram, startProgram } from "../support/program.ts";
 
 for (const [name, contents] of Object.entries(generate())) {
-  Deno.test(`docs/${name} is what the schema and the commands say (deno task docs)`, () => {
+  Deno.test(`docs/${name} matches the schema and the commands (deno task docs)`, () => {
     assertEquals(readPage(`docs/${name}`), contents);
   });
 }
 
-Deno.test("every gilly command line in the pages and in the help does what it says, beside a daemon", async () => {
+Deno.test("every gilly command line in the pages and in the help succeeds next to a daemon", async () => {
   const commands = [
     ...PAGES.flatMap((page) => gillyCommandsIn(readPage(page)).map((words) => ({ where: page, words }))),
     ...COMMANDS.map(({ name, example }) => ({ where: `gilly ${name} --help`, words: example.split(" ").slice(1) })),
@@ -31,7 +31,7 @@ Deno.test("every gilly command line in the pages and in the help does what it sa
   await daemon.waitForLine(/Checks done/);
   for (const { where, words } of commands) {
     const argv = argvOf(words, node);
-    // Some go on until they are told to end: their first words are waited for.
+    // Some run until they are stopped: wait for their first output.
     const code = argv.includes("--watch") || argv[0] === "run"
       ? await runUntilItSpeaks(argv, { RUNTIME_DIRECTORY: await Deno.makeTempDir({ dir: node.dir }) })
       : (await runProgram(argv, env)).code;
@@ -39,7 +39,10 @@ Deno.test("every gilly command line in the pages and in the help does what it sa
   }
 });
 
-/** The command line as it is run beside that node; a name that stands without what it wants is just a name: help. */
+/**
+ * Returns the arguments for a run against that node. A command without its operands is only a
+ * mention; for it, returns a call of its help.
+ */
 function argvOf([name = "", ...words]: readonly string[], node: FakeNode): string[] {
   const { flags, operands } = COMMANDS.find((command) => command.name === name)!;
   if (words.length === 0 && operands !== undefined) return [name, "--help"];
@@ -65,14 +68,14 @@ async function runUntilItSpeaks(argv: readonly string[], env: Record<string, str
   return code;
 }
 
-Deno.test("the config in the README is one that the schema takes", () => {
+Deno.test("the schema accepts the config in the README", () => {
   const block = readPage("README.md").match(/\n {4}kubelet:\n(?: {4}.*\n|\n)+/)![0];
   const document = parse(block.replace(/^ {4}/gm, "")) as Record<string, unknown>;
   assertEquals(checkSettings(document).mistakes, []);
 });
 
-Deno.test("every file that a page links to is there", () => {
-  for (const page of PAGES) {
+Deno.test("every file that a page links to exists", () => {
+  for (const page of [...PAGES, ...PAPERS]) {
     for (const [, link = ""] of readPage(page).matchAll(/\]\((?!https?:)([^)#]+)/g)) {
       assert(Deno.statSync(new URL(link, `file://${PROJECT}${page}`)).isFile, `${page} links to ${link}`);
     }
