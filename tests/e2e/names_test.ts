@@ -85,7 +85,7 @@ const REASONS: readonly ReasonCase[] = [
     pod: { annotations: { "gilly.io/repair": "false" } },
     waiting: PULL_FAILED,
     reason: "excluded",
-    advice: 'the pod says gilly.io/repair: "false"',
+    advice: 'the pod has the annotation gilly.io/repair: "false"',
   },
   {
     name: "missing",
