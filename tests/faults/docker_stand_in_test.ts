@@ -40,7 +40,7 @@ scenario(standIn("200 on tag, and no tag", "not taken for a success"), () =>
 
 const STREAMS: readonly (readonly [RegistryState, string, RegExp])[] = [
   ["torn", "pull stream torn", /cut off/],
-  ["cut", "pull stream that ends before it says how", /ended before it said/],
+  ["cut", "pull stream that ends before it says how", /ended the stream before it reported/],
   ["silent", "pull stream that never begins", /no progress for 1 s/],
   ["stalled", "pull stream that repeats itself", /no progress for 1 s/],
 ];
