@@ -3,6 +3,7 @@
 // it.
 
 import type { IssuedCertificate } from "../fakes/certificates.ts";
+import { notOnPath } from "../support/programs.ts";
 
 /** Programs a real Engine and registry need; the Debian packages are docker.io and docker-registry. */
 const PROGRAMS = ["dockerd", "containerd", "runc", "docker-registry"] as const;
@@ -12,8 +13,7 @@ const PROGRAMS = ["dockerd", "containerd", "runc", "docker-registry"] as const;
  * why it is ignored.
  */
 export function missingPrograms(programs: readonly string[] = PROGRAMS): string[] {
-  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin"];
-  return programs.filter((program) => !folders.some((folder) => isFile(`${folder}/${program}`)));
+  return notOnPath(programs, ["/usr/sbin", "/sbin"]);
 }
 
 /** True when a missing program must fail a test instead of skipping it: `GILLY_E2E=require`. */
@@ -348,12 +348,4 @@ async function unmountUnder(dir: string): Promise<void> {
   const mounts = (await Deno.readTextFile("/proc/mounts")).split("\n").map((line) => line.split(" ")[1] ?? "");
   const ours = mounts.filter((mount) => mount.startsWith(`${dir}/`)).reverse();
   if (ours.length > 0) await new Deno.Command("umount", { args: ["-l", ...ours], stderr: "null" }).output();
-}
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }

@@ -1,6 +1,7 @@
 // TLS that requests client certificates, in front of a plain server on a Unix socket. It runs in
 // Node: Deno's own servers cannot request them, and Deno's node:https ignores requestCert.
 
+import { notOnPath } from "../support/programs.ts";
 import type { IssuedCertificate } from "./certificates.ts";
 
 export interface MtlsProxyOptions {
@@ -27,9 +28,7 @@ export interface MtlsProxy {
 
 /** Returns what this machine lacks for the proxy, in words. */
 export function missingForMtls(): string[] {
-  const folders = (Deno.env.get("PATH") ?? "").split(":");
-  const isThere = folders.some((folder) => exists(`${folder}/node`));
-  return isThere ? [] : ["node, which can ask for client certificates"];
+  return notOnPath(["node"]).map((program) => `${program}, which can ask for client certificates`);
 }
 
 /** Starts a proxy on a free port. */
@@ -58,12 +57,4 @@ export async function startMtlsProxy({ serverCertificate, ...options }: MtlsProx
       await child.status;
     },
   };
-}
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }

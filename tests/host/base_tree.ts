@@ -1,6 +1,8 @@
 // The file tree of a bare Debian host with systemd and nothing else, made once by debootstrap and kept in the user's
 // cache. Hosts boot from it read-only, so it stays as it was made.
 
+import { notOnPath } from "../support/programs.ts";
+
 /** What a worker has before Docker, the kubelet or Gilly: systemd, and the few tools that every Debian installs. */
 const PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "procps", "iproute2"];
 const SUITE = "bookworm";
@@ -10,8 +12,7 @@ const EDITION = 1;
 /** What this machine lacks for a bare host; debootstrap counts only if no tree is cached. */
 export function missingForHost(): string[] {
   const programs = ["systemd-nspawn", "nsenter", "tar", ...(isDirectory(treePath()) ? [] : ["debootstrap"])];
-  const folders = (Deno.env.get("PATH") ?? "").split(":");
-  const missing = programs.filter((program) => !folders.some((folder) => isFile(`${folder}/${program}`)));
+  const missing = notOnPath(programs);
   return Deno.uid() === 0 ? missing : [...missing, "root"];
 }
 
@@ -44,18 +45,10 @@ function treePath(): string {
   return `${cache}/gilly/host-${SUITE}-${EDITION}`;
 }
 
-function isFile(path: string): boolean {
-  return stat(path)?.isFile ?? false;
-}
-
 function isDirectory(path: string): boolean {
-  return stat(path)?.isDirectory ?? false;
-}
-
-function stat(path: string): Deno.FileInfo | undefined {
   try {
-    return Deno.statSync(path);
+    return Deno.statSync(path).isDirectory;
   } catch {
-    return undefined;
+    return false;
   }
 }

@@ -6,6 +6,7 @@ import * as library from "prom-client";
 import { makeInstruments } from "../../lib/metrics/instruments.ts";
 import { PROJECT } from "../../tools/deno.ts";
 import { makeMetrics, nodeStateWith, seriesIn } from "../fakes/metrics.ts";
+import { notOnPath } from "../support/programs.ts";
 import { testIfPossible } from "../support/requirements.ts";
 
 const read = (file: string) => Deno.readTextFileSync(PROJECT + file);
@@ -48,15 +49,7 @@ async function promtool(args: readonly string[], input = ""): Promise<{ code: nu
 }
 
 function missingForPromtool(): string[] {
-  const folders = (Deno.env.get("PATH") ?? "").split(":");
-  const there = folders.some((folder) => {
-    try {
-      return Deno.statSync(`${folder}/promtool`).isFile;
-    } catch {
-      return false;
-    }
-  });
-  return there ? [] : ["promtool (Debian's package prometheus)"];
+  return notOnPath(["promtool"]).map((program) => `${program} (Debian's package prometheus)`);
 }
 
 const MISSING = missingForPromtool();

@@ -3,6 +3,7 @@
 
 import { PROJECT } from "../../tools/deno.ts";
 import { type Authority, makeAuthority } from "../fakes/certificates.ts";
+import { notOnPath } from "./programs.ts";
 
 /** The group that owns the worker's /etc/gilly; it need not exist. */
 export const GROUP = 4242;
@@ -16,8 +17,7 @@ export interface Outcome {
 
 /** Returns what this machine lacks for the tests of gilly-credentials, in words. */
 export function missingForCredentials(): string[] {
-  const hasOpenssl = (Deno.env.get("PATH") ?? "").split(":").some((folder) => isFile(`${folder}/openssl`));
-  return [...(Deno.uid() === 0 ? [] : ["root"]), ...(hasOpenssl ? [] : ["openssl"])];
+  return [...(Deno.uid() === 0 ? [] : ["root"]), ...notOnPath(["openssl"])];
 }
 
 /** A worker's /etc/gilly and a cluster, in a temporary folder. */
@@ -97,13 +97,5 @@ export class Bench implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.dir, { recursive: true });
-  }
-}
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
   }
 }

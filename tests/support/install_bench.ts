@@ -4,6 +4,7 @@
 import { assertEquals } from "@std/assert";
 import { PROJECT } from "../../tools/deno.ts";
 import { FILES } from "../../tools/release.ts";
+import { notOnPath } from "./programs.ts";
 
 /** An unpacked release whose binary is a script, and an empty tree to install it into. */
 export class Bench implements AsyncDisposable {
@@ -105,11 +106,5 @@ export interface Outcome {
 
 /** Reports whether a program is in PATH. */
 export function has(program: string): boolean {
-  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
-    try {
-      return Deno.statSync(`${folder}/${program}`).isFile;
-    } catch {
-      return false;
-    }
-  });
+  return notOnPath([program]).length === 0;
 }

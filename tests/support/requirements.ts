@@ -3,6 +3,7 @@
 import { PROJECT } from "../../tools/deno.ts";
 import { isBinary } from "../../tools/release.ts";
 import { missingPrograms, realIsRequired } from "../e2e/engine.ts";
+import { isFile } from "./programs.ts";
 
 /**
  * The program under test: the compiled binary or, where it cannot be compiled, a script that runs
@@ -73,12 +74,4 @@ function isStatic(path: string): boolean {
   const beginning = new Uint8Array(4096);
   file.readSync(beginning);
   return !new TextDecoder("latin1").decode(beginning).includes("/ld-");
-}
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }
