@@ -12,8 +12,7 @@ import {
   parseLocation,
   withoutPort,
 } from "./location.ts";
-import { formatReference, referenceOrUndefined, repositoryOf } from "./reference.ts";
-import type { Reference } from "./reference.ts";
+import { formatReference, type Reference, referenceOrUndefined, repositoryOf } from "./reference.ts";
 
 /** One line of `registries:`. */
 export interface RegistryRule {
