@@ -1,6 +1,13 @@
 // Checks the config and every file that it names, at the path from which the service gets it.
 
-import { type Config, ConfigError, type ConfigMistake, loadConfig, loadConfigText } from "../config/config.ts";
+import {
+  type Config,
+  ConfigError,
+  type ConfigMistake,
+  describeMistake,
+  loadConfig,
+  loadConfigText,
+} from "../config/config.ts";
 import { DENIED } from "../support/errors.ts";
 import { counted } from "../support/text.ts";
 import { checkCredentials } from "./credentials.ts";
@@ -34,20 +41,28 @@ export interface ConfigCheck {
  * run or if its next start is to be checked.
  */
 export async function checkConfig(file: string, now: number, options: LentOptions = {}): Promise<ConfigCheck> {
-  let lent: Lent = new Map();
+  const text = await outcomeOf(loadConfigText(file));
+  if (text.config === undefined) {
+    // The files that it names may have mistakes of their own, except those that systemd loads as
+    // credentials: where they come from is not known without the text.
+    const all = await outcomeOf(loadConfig(file, (path) => isLent(path, options) ? undefined : path));
+    return refused(all.config === undefined ? all.mistakes : text.mistakes);
+  }
+  const named = text.config.kubelet;
+  const lent = await lentFilesOf(named, options);
+  const { config = text.config, mistakes } = await outcomeOf(loadConfig(file, readAtOf(lent)));
+  return await checkFiles({ config, lent, named, mistakes }, now, options);
+}
+
+/** The config, or its mistakes. Throws what is not a ConfigError. */
+async function outcomeOf(
+  loading: Promise<Config>,
+): Promise<{ readonly config: Config | undefined; readonly mistakes: readonly ConfigMistake[] }> {
   try {
-    const { kubelet } = await loadConfigText(file);
-    lent = await lentFilesOf(kubelet, options);
-    const config = await loadConfig(file, readAtOf(lent));
-    return await checkFiles({ config, lent, named: kubelet, mistakes: [] }, now, options);
+    return { config: await loading, mistakes: [] };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const config = await parsedAnyway(file);
-    if (config === undefined) {
-      const mistakes = await allMistakesIn(file, options) ?? error.mistakes;
-      return refused(mistakes);
-    }
-    return await checkFiles({ config, lent, named: config.kubelet, mistakes: error.mistakes }, now, options);
+    return { config: undefined, mistakes: error.mistakes };
   }
 }
 
@@ -57,43 +72,15 @@ function readAtOf(lent: Lent): (path: string) => string | undefined {
   return (path) => lent.has(path) ? lent.get(path)!.at : path;
 }
 
-/**
- * Returns the mistakes in the text and in the files that it names, except files that systemd loads
- * as credentials.
- */
-async function allMistakesIn(
-  file: string,
-  options: LentOptions,
-): Promise<readonly ConfigMistake[] | undefined> {
-  try {
-    await loadConfig(file, (path) => isLent(path, options) ? undefined : path);
-    return undefined;
-  } catch (error) {
-    return error instanceof ConfigError ? error.mistakes : undefined;
-  }
-}
-
 /** Checks only the text of the config at this path, and none of the files that it names. */
 export async function checkConfigText(file: string): Promise<ConfigCheck> {
-  try {
-    const config = await loadConfigText(file);
-    return { config, findings: [checkRead(config)], usable: false, renewed: false };
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return refused(error.mistakes);
-  }
+  const { config, mistakes } = await outcomeOf(loadConfigText(file));
+  if (config === undefined) return refused(mistakes);
+  return { config, findings: [checkRead(config)], usable: false, renewed: false };
 }
 
 function refused(mistakes: readonly ConfigMistake[]): ConfigCheck {
   return { config: undefined, findings: checkMistakes(mistakes), usable: false, renewed: false };
-}
-
-async function parsedAnyway(file: string): Promise<Config | undefined> {
-  try {
-    return await loadConfigText(file);
-  } catch {
-    return undefined;
-  }
 }
 
 /** A config whose text is valid, and the state of the files that it names. */
@@ -130,13 +117,10 @@ export function checkRead({ file, registries }: { file: string; registries: read
 
 /** Returns the findings for a refused config, one for each mistake. */
 export function checkMistakes(mistakes: readonly ConfigMistake[]): Finding[] {
-  return mistakes.map(({ file, line, key, message }) => {
-    const place = line === undefined ? file : `${file}:${line}`;
-    return fail("config", [place, key, message].filter((part) => part !== "").join(": "), adviceOn(line, key, message));
-  });
+  return mistakes.map((mistake) => fail("config", describeMistake(mistake), adviceOn(mistake)));
 }
 
-function adviceOn(line: number | undefined, key: string, message: string): string {
+function adviceOn({ line, key, message }: ConfigMistake): string {
   if (message.includes(DENIED)) return AS_ROOT;
   if (line !== undefined) return "fix that line";
   return key === "" ? "create it, or name another with --config FILE" : "add it";

@@ -74,14 +74,14 @@ export class ConfigError extends Error {
   readonly mistakes: readonly ConfigMistake[];
 
   constructor(mistakes: readonly ConfigMistake[], options: { cause?: unknown } = {}) {
-    super(
-      mistakes.map(({ file, line, key, message }) =>
-        [line === undefined ? file : `${file}:${line}`, key, message].filter((part) => part !== "").join(": ")
-      ).join("\n"),
-      options,
-    );
+    super(mistakes.map(describeMistake).join("\n"), options);
     this.mistakes = mistakes;
   }
+}
+
+/** Describes a mistake in one line: `FILE:LINE: KEY: what is wrong`. */
+export function describeMistake({ file, line, key, message }: ConfigMistake): string {
+  return [line === undefined ? file : `${file}:${line}`, key, message].filter((part) => part !== "").join(": ");
 }
 
 /**
