@@ -12,23 +12,23 @@ Installs the binary, its systemd unit and /etc/gilly/config.yaml, then enables
 and starts gilly.service. Run again, it upgrades what differs and leaves the
 rest alone: a config that you edited, and a service that you disabled.
 
-A config without an editor, for as long as nobody has edited it:
+Flags that write the config, as long as nobody has edited it:
   --mirror REGISTRY=MIRROR[,MIRROR]
                        images of REGISTRY come from MIRROR; may be repeated
-  --kubelet-url URL    the kubelet of this host, {hostname} being its name
+  --kubelet-url URL    the kubelet of this host; {hostname} is its name
                        (default https://{hostname}:10250)
-  --kubelet-ca FILE    what signed the kubelet's serving certificate
+  --kubelet-ca FILE    the CA of the kubelet's serving certificate
   --kubelet-cert FILE  client certificate that the kubelet accepts, and
-  --kubelet-key FILE   its key; files outside /etc/gilly are lent to the
-                       daemon by systemd (LoadCredential=)
+  --kubelet-key FILE   its key; systemd passes files outside /etc/gilly
+                       to the daemon (LoadCredential=)
 
   --no-start     install and enable, do not start
   --no-enable    install, neither enable nor start
   --prefix DIR   instead of /usr/local, for hosts where /usr is read-only
   --user NAME    the account that the daemon runs as (default gilly)
   --root DIR     install into an image or a tree that is not running
-  --uninstall    take Gilly off; config and ledger stay
-  --purge        take Gilly off with its config, its ledger and its user
+  --uninstall    remove Gilly; config and ledger stay
+  --purge        remove Gilly, its config, its ledger and its user
   -h, --help     this text
 
 Example:
@@ -91,7 +91,7 @@ parse_arguments() {
   if [ -n "$cert_file" ] && [ -z "$key_file" ]; then refuse "--kubelet-cert needs --kubelet-key as well"; fi
   if [ -n "$key_file" ] && [ -z "$cert_file" ]; then refuse "--kubelet-key needs --kubelet-cert as well"; fi
   for file in $ca_file $cert_file $key_file; do
-    [ -s "$root$file" ] || [ "$action" != install ] || refuse "$file is not there or empty: check the path"
+    [ -s "$root$file" ] || [ "$action" != install ] || refuse "$file does not exist or is empty: check the path"
   done
 }
 
@@ -99,7 +99,7 @@ take_value() {
   case $1 in
     --root)
       case $2 in /*) ;; *) refuse "--root needs an absolute path, got '$2'" ;; esac
-      [ -d "$2" ] || refuse "--root $2 is not a directory: make it first"
+      [ -d "$2" ] || refuse "--root $2 is not a directory: create it first"
       root=${2%/}
       ;;
     --prefix)
@@ -113,7 +113,7 @@ take_value() {
       ;;
     --user)
       matches "$2" '([a-qs-z_]|r[a-np-z0-9_-])[a-z0-9_-]{0,30}' ||
-        refuse "--user expects the name of an account for the daemon alone, such as gilly-daemon, got '$2'"
+        refuse "--user expects the name of an account for the daemon only, such as gilly-daemon, got '$2'"
       user=$2
       ;;
     --mirror) take_mirror "$2" ;;
@@ -137,7 +137,7 @@ take_mirror() {
   matches "$1" '[]a-zA-Z0-9.:/_*[-]+=[]a-zA-Z0-9.:/_{}[-]+(,[]a-zA-Z0-9.:/_{}[-]+)*' ||
     refuse "--mirror expects REGISTRY=MIRROR, such as gcr.io=mirror.example, got '$1'"
   case $mirrors in
-    *"  \"${1%%=*}\":"*) refuse "--mirror names ${1%%=*} twice: put its mirrors in one, $1,SECOND-MIRROR" ;;
+    *"  \"${1%%=*}\":"*) refuse "--mirror names ${1%%=*} twice: list its mirrors in one, $1,SECOND-MIRROR" ;;
   esac
   mirrors="$mirrors${mirrors:+$newline}  \"${1%%=*}\": [\"$(printf '%s' "${1#*=}" | sed 's/,/", "/g')\"]"
 }
@@ -170,8 +170,8 @@ take_turn() {
     exec 9</run/gilly-install.lock
   fi
   flock -n 9 && return 0
-  say "another install.sh is at work here: waiting for it to end"
-  flock -w 300 9 || refuse "another install.sh has been at work here for five minutes: end it, then run this one again"
+  say "another install.sh is running: waiting for it to finish"
+  flock -w 300 9 || refuse "another install.sh has been running for five minutes: stop it, then run this one again"
 }
 
 # Where everything goes. The unit of an existing installation tells its place and its user.
@@ -207,7 +207,7 @@ check_places() {
     case $folder in "$prefix"/*) elsewhere='choose another place, such as --prefix /opt/gilly' ;; esac
     [ -w "$existing" ] || refuse "${existing#"$root"} cannot be written, its file system is read-only: $elsewhere"
   done
-  ! is_noexec "$root$prefix" || refuse "$prefix lies on a file system mounted noexec: choose another place with --prefix"
+  ! is_noexec "$root$prefix" || refuse "$prefix is on a file system mounted noexec: choose another place with --prefix"
 }
 
 # is_noexec PATH: whether the file system where PATH is, or will be, is mounted noexec.
@@ -222,7 +222,7 @@ find_parts() {
   here=$(dirname -- "$(readlink -f -- "$0")")
   for part in systemd/gilly.service systemd/gilly-renew.path systemd/gilly-renew.service systemd/config.example.yaml \
     docs/credentials.md docs/gilly.8 docs/gilly.bash systemd/gilly-credentials; do
-    [ -f "$here/$part" ] || refuse "$here/$part is missing: unpack the whole archive and run install.sh from its folder"
+    [ -f "$here/$part" ] || refuse "$here/$part is missing: unpack the complete archive and run install.sh from its folder"
   done
   if [ -f "$here/gilly" ]; then
     machine=$(uname -m)
@@ -232,7 +232,7 @@ find_parts() {
     compile_checkout
     binary=$here/dist/gilly
   else
-    refuse "$here/gilly is missing: unpack the whole archive and run install.sh from its folder"
+    refuse "$here/gilly is missing: unpack the complete archive and run install.sh from its folder"
   fi
   version=$("$binary" version 2>&1) || refuse_binary "$version"
   version=$(printf '%s' "$version" | sed -n 1p)
@@ -249,13 +249,13 @@ compile_checkout() {
     exec runuser -u "$builder" -- env HOME="${home:-/nonexistent}" ./denow task compile
   ) >&2 || refuse "the checkout does not compile as $builder: see the lines above"
   if head -c 256 "$here/dist/gilly" | grep -aFq "Not the program: for tests"; then
-    refuse "$here/dist/gilly stands in for the binary in tests: run './denow task compile' with DENORT_BIN set"
+    refuse "$here/dist/gilly is a test substitute for the binary: run './denow task compile' with DENORT_BIN set"
   fi
 }
 
 # refuse_binary MESSAGE: refuses a program that does not run here, with the reason as far as known.
 refuse_binary() {
-  ! is_noexec "$binary" || refuse "$binary lies on a file system mounted noexec: unpack it elsewhere, such as /root"
+  ! is_noexec "$binary" || refuse "$binary is on a file system mounted noexec: unpack it elsewhere, such as /root"
   why=$(printf '%s\n' "$1" | sed -n 1p)
   if printf '%s\n' "$1" | grep -q 'GLIBC_[0-9.]*. not found'; then
     why="it needs glibc 2.27 or later, this host has $(getconf GNU_LIBC_VERSION 2>/dev/null || echo 'another')"
@@ -279,7 +279,7 @@ check_user() {
   case $uid:$shell in
     0:* | [1-9][0-9][0-9][0-9]*:*)
       case $uid:$shell in [1-9]*:*/nologin | [1-9]*:*/false) return 0 ;; esac
-      refuse "the account $user is somebody's (uid $uid, shell $shell), and the daemon would have all that it has:" \
+      refuse "the account $user belongs to a person (uid $uid, shell $shell), and the daemon would get all its access:" \
         "name another with --user, such as --user gilly-daemon"
       ;;
   esac
@@ -304,7 +304,7 @@ check_docker() {
       *) refuse "$socket cannot be used by its group $docker_group: run 'chmod 0660 $socket', or restart Docker" ;;
     esac
   elif ! known group docker && [ -z "$root" ]; then
-    refuse "neither $socket nor a group docker is here: install Docker Engine, or run 'groupadd --system docker'"
+    refuse "neither $socket nor a group docker exists: install Docker Engine, or run 'groupadd --system docker'"
   fi
 }
 
@@ -399,7 +399,7 @@ install_unit() {
   adapt_unit
   place_running "$work/gilly.service" "$unit" 644 0
   if [ "$placed" = yes ] && [ -n "$unknown" ]; then
-    say "this host's systemd $systemd does not know$unknown: the unit goes without"
+    say "this host's systemd $systemd does not know$unknown: left out of the unit"
   fi
   [ -z "$override" ] || say "$override hides $unit: merge what is new there into it"
 }
@@ -517,7 +517,7 @@ install_config() {
     kept)
       if [ -f "$before" ] && ! cmp -s "$example" "$before" && ! cmp -s "$example" "$root$config"; then
         place "$example" "$config.new" 640 "$group_id"
-        say "kept $config; what this version's example says is in config.yaml.new"
+        say "kept $config; this version's example is in config.yaml.new"
       fi
       [ -z "$asked" ] || say "kept $config, which has been edited: --mirror and --kubelet-* had no effect," \
         "edit its registries: and kubelet: yourself"
@@ -537,7 +537,7 @@ find_credentials() {
       cert_file=$pki/apiserver-kubelet-client.crt key_file=$pki/apiserver-kubelet-client.key
       say "found kubeadm's certificate for this kubelet, $cert_file: the new config uses it"
     else
-      say "found $pki/apiserver-kubelet-client.crt, but systemd $systemd cannot lend it to the daemon (LoadCredential=" \
+      say "found $pki/apiserver-kubelet-client.crt, but systemd $systemd cannot load it for the daemon (LoadCredential=" \
         "came with 247): copy it and its key into /etc/gilly, readable by the group $user"
     fi
   elif [ -z "$cert_file" ] && [ -e "$root/var/lib/kubelet/pki/kubelet-client-current.pem" ]; then
@@ -575,7 +575,7 @@ lend() {
   lent_as=$1
   case $1 in '' | /etc/gilly/*) return 0 ;; esac
   [ "$systemd" -ge 247 ] ||
-    refuse "systemd $systemd cannot lend $1 to the daemon (LoadCredential= came with 247): copy it into /etc/gilly"
+    refuse "systemd $systemd cannot load $1 for the daemon (LoadCredential= came with 247): copy it into /etc/gilly"
   lent="$lent${lent:+$newline}LoadCredential=$2:$1"
   lent_as=/run/credentials/gilly.service/$2
 }
@@ -661,7 +661,7 @@ remove_first_boot() {
 prepare_this_host() {
   find_docker_group
   install_drop_ins
-  attempt "have systemd read its units again" systemctl daemon-reload
+  attempt "make systemd reload its units" systemctl daemon-reload
 }
 
 # allow ADDRESSES WHY: lets the daemon reach these addresses besides loopback.
@@ -670,7 +670,7 @@ allow() {
     drop "$drop_ins/10-this-host.conf"
   else
     place_text "$drop_ins/10-this-host.conf" <<TEXT
-# Written by install.sh. Addresses that Gilly may talk to besides loopback:
+# Written by install.sh. Addresses that Gilly may connect to besides loopback:
 # $2
 [Service]
 IPAddressAllow=$1
@@ -737,7 +737,7 @@ install_renewal() {
   place "$work/renewal" "$renewal_units/gilly-renew.service" 644 0
   place "$here/systemd/gilly-renew.path" "$renewal_units/gilly-renew.path" 644 0
   {
-    say "# Written by install.sh: the files that $loans lends to Gilly."
+    say "# Written by install.sh: the files that $loans loads for Gilly."
     say '[Path]'
     sed -n 's|^LoadCredential=[^:]*:/|/|p' "$root$loans" | while read -r path; do watch "$path"; done | sort -u
   } >"$work/watched"
@@ -768,7 +768,7 @@ enable_renewal() {
     say "enabled gilly-renew.path"
   fi
   [ -z "$root" ] && systemctl is-active --quiet gilly.service || return 0
-  attempt "have systemd read its units again" systemctl daemon-reload
+  attempt "make systemd reload its units" systemctl daemon-reload
   systemctl restart gilly-renew.path 2>/dev/null || refuse "cannot start gilly-renew.path: journalctl -u gilly-renew.path"
 }
 
@@ -810,7 +810,7 @@ run_service() {
   # An interrupted run, or a new drop-in, may have left settings that systemd has not read.
   if [ "$(show NeedDaemonReload)" = yes ]; then reload=yes restart=yes; fi
   if [ "$restart" = yes ] || [ "$reload" = yes ]; then
-    attempt "have systemd read its units again" systemctl daemon-reload
+    attempt "make systemd reload its units" systemctl daemon-reload
   fi
   enabled=$(systemctl is-enabled gilly.service 2>/dev/null) || :
   find_missing
@@ -933,7 +933,7 @@ uninstall() {
   fi
   rmdir "$root$drop_ins" 2>/dev/null || :
   if [ -z "$root" ] && [ -d /run/systemd/system ]; then
-    attempt "have systemd read its units again" systemctl daemon-reload
+    attempt "make systemd reload its units" systemctl daemon-reload
     systemctl reset-failed gilly.service 2>/dev/null || :
   fi
   [ "$changed" = yes ] || say "Gilly is not installed, nothing to do"

@@ -12,7 +12,7 @@ const ofHurt = ({ path, query }: EngineCall) =>
 const standIn = (what: string, holds: string) => ({ subject: "Docker", what, means: "stand-in" as const, holds });
 
 scenario(
-  standIn("500 on tag", "said as a failure, tried again, nothing half done"),
+  standIn("500 on tag", "logged as a failure, retried, nothing half done"),
   () =>
     withScene(async ({ node, gilly }) => {
       await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 .*the disk is in a mood/);
@@ -46,7 +46,7 @@ const STREAMS: readonly (readonly [RegistryState, string, RegExp])[] = [
 ];
 
 for (const [state, what, said] of STREAMS) {
-  scenario(standIn(what, "given up within the deadline, tried again"), () =>
+  scenario(standIn(what, "given up within the deadline, retried"), () =>
     withScene(async ({ node, gilly }) => {
       await gilly.waitForLine(said);
       await otherIsRepaired({ node, gilly });
@@ -109,7 +109,7 @@ scenario(
 );
 
 scenario(
-  standIn("answers the ping with garbage", "no call is sent to what is no Engine"),
+  standIn("answers the ping with garbage", "no call is sent to a server that is not an Engine"),
   () =>
     withScene(async ({ node, gilly }) => {
       await gilly.waitForLine(/cannot repair .*does not answer as a Docker Engine/);
@@ -121,7 +121,7 @@ scenario(
 );
 
 scenario(
-  standIn("says one image, has another under the name", "the wrong image is left where it is, and said"),
+  standIn("reports one image, has another under the name", "the wrong image is left where it is, and logged"),
   () =>
     withScene(async ({ node, gilly }) => {
       // After the tag, a request for the original name returns another image.
@@ -141,7 +141,7 @@ scenario(
 scenario(
   standIn(
     "another Engine version on a new socket, with a pull at its beginning, middle, end",
-    "asked anew, in its version",
+    "asked again, in its version",
   ),
   async () => {
     for (const at of ["headers", "layers", "end"] as const) {
@@ -160,7 +160,7 @@ scenario(
 );
 
 scenario(
-  standIn("a mirror that takes 4 s to say no, and polls an hour apart", "tried again at the time that was said"),
+  standIn("a mirror that takes 4 s to refuse, and polls an hour apart", "retried at the announced time"),
   () =>
     withScene(async ({ node, gilly }) => {
       await gilly.waitForLine(/cannot repair gcr\.io\/acme\/hurt:1 .*not-in-mirror: .*; next try in 1 s$/);

@@ -81,12 +81,12 @@ const AWAY = (because: string) =>
 const ROWS: readonly RealRow<Ward>[] = [
   {
     what: "restarted in the middle of a pull",
-    holds: "the pull is begun anew, another image was not delayed",
+    holds: "the pull starts again, another image is not delayed",
     run: inTheMiddle("restart", (worker) => worker.restartEngine()),
   },
   {
     what: "killed in the middle of a pull",
-    holds: "the pull is begun anew, another image was not delayed",
+    holds: "the pull starts again, another image is not delayed",
     run: inTheMiddle("kill", async (worker) => {
       await worker.killEngine();
       await worker.engine.start();
@@ -94,7 +94,7 @@ const ROWS: readonly RealRow<Ward>[] = [
   },
   {
     what: "socket missing when Gilly starts",
-    holds: "it starts, says so, and goes on once the socket is there",
+    holds: "it starts, logs that, and continues once the socket exists",
     run: (ward) =>
       fromTheStart(ward, "missing", AWAY("os error"), {
         begin: () => ward.worker.engine.stop(),
@@ -103,7 +103,7 @@ const ROWS: readonly RealRow<Ward>[] = [
   },
   {
     what: "paused (SIGSTOP) for 30 s",
-    holds: "every call ends by its deadline, the daemon goes on",
+    holds: "every call ends by its deadline, the daemon continues",
     async run(ward) {
       const pid = Number(await Deno.readTextFile(`${ward.worker.engine.dir}/dockerd.pid`));
       const start = performance.now();
@@ -116,7 +116,7 @@ const ROWS: readonly RealRow<Ward>[] = [
   },
   {
     what: "disk full (its data root, a small tmpfs)",
-    holds: "said as what it is, nothing half done, tried again once there is room",
+    holds: "logged with its cause, nothing half done, retried once there is room",
     run: (ward) =>
       fromTheStart(ward, "full", /cannot repair full.*no space left on device/, {
         begin: async () => ward.disk.resize(await usedOn(ward.disk.dir) + MEGABYTE / 4),

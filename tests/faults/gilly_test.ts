@@ -72,7 +72,7 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
   });
 }
 
-scenario(standIn(`SIGHUP at ${steps}`, "the repair goes on to its end, with one pull"), async () => {
+scenario(standIn(`SIGHUP at ${steps}`, "the repair continues to its end, with one pull"), async () => {
   for (const [step, holdAt] of Object.entries(STEPS)) {
     await using node = await startScene();
     const held = holdAt(node);
@@ -90,7 +90,7 @@ scenario(standIn(`SIGHUP at ${steps}`, "the repair goes on to its end, with one 
 
 for (const [way, signal] of [["forward", "SIGUSR2"], ["back", "SIGWINCH"]] as const) {
   scenario(
-    standIn(`the clock is put ${way} by a day`, "a cool-down of seconds stays one of seconds, passes go on"),
+    standIn(`the clock is set ${way} by a day`, "a cool-down of seconds stays one of seconds, passes continue"),
     async () => {
       await using node = await startScene();
       const mirror = node.engine.registries["mirror.example"]!;
@@ -114,7 +114,7 @@ for (const [way, signal] of [["forward", "SIGUSR2"], ["back", "SIGWINCH"]] as co
 }
 
 scenario(
-  standIn("the ledger's disk full in the middle of a line, later with room", "repaired all the same, said once"),
+  standIn("the ledger's disk full in the middle of a line, later with room", "repaired all the same, logged once"),
   async () => {
     await using disk = await mountTmpfs(64 * 1024);
     const ledgerFile = `${disk.dir}/ledger.jsonl`;
@@ -138,7 +138,7 @@ scenario(
   missingForTmpfs(),
 );
 
-scenario(standIn("the ledger's last line torn", "it costs itself, and no other line"), async () => {
+scenario(standIn("the ledger's last line truncated", "only that line is lost"), async () => {
   await using node = await startScene();
   await Deno.writeTextFile(node.ledgerFile, ledgerLine("gcr.io/acme/old:1", 300) + '{"version":1,"time":"20');
   await using gilly = await startProgram(["run", "--config", node.configFile]);
@@ -179,7 +179,7 @@ scenario(
 );
 
 scenario(
-  standIn("no file descriptor left, later some", "each call that wants one fails, and nothing else"),
+  standIn("no file descriptor left, later some", "only calls that need one fail"),
   async () => {
     await using node = await startScene();
     const held = node.engine.hold("end", HURT.pulled);

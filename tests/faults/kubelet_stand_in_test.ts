@@ -25,7 +25,7 @@ function withFaultyPasses(fault: (scene: Scene) => Promise<void>): Promise<void>
   }, { config: EAGER_TO_TRY.replace("noProgress: 1s", "noProgress: 1m") });
 }
 
-scenario(standIn("/pods answers slowly, for the length of a repair", "the repair that is under way goes on"), () => {
+scenario(standIn("/pods answers slowly, for the length of a repair", "the running repair continues"), () => {
   const open = Promise.withResolvers<void>();
   return withFaultyPasses(async ({ node, gilly }) => {
     node.kubelet.answerWith({ after: open.promise });
@@ -44,7 +44,7 @@ const ANSWERS: Readonly<Record<string, readonly [Parameters<Scene["node"]["kubel
   "500": [{ status: 500 }, /answered 500/],
 };
 
-scenario(standIn(`/pods answers ${Object.keys(ANSWERS).join(", ")}`, "each costs its pass and no more"), async () => {
+scenario(standIn(`/pods answers ${Object.keys(ANSWERS).join(", ")}`, "each costs only its own pass"), async () => {
   for (const [answer, said] of Object.values(ANSWERS)) {
     await withFaultyPasses(async ({ node, gilly }) => {
       node.kubelet.answerWith(answer);
@@ -54,7 +54,7 @@ scenario(standIn(`/pods answers ${Object.keys(ANSWERS).join(", ")}`, "each costs
 });
 
 scenario(
-  standIn("/pods answers without an end", "given up at 96 MiB, the next pass is a new one"),
+  standIn("/pods answers without an end", "given up at 96 MiB, the next pass asks again"),
   () =>
     withFaultyPasses(async ({ node, gilly }) => {
       node.kubelet.answerWith({ body: () => endless(JSON.stringify({ kind: "PodList", items: [] }).slice(0, -2)) });
@@ -63,7 +63,7 @@ scenario(
 );
 
 scenario(
-  standIn("/pods answers 50 MB", "read, and the pass goes on"),
+  standIn("/pods answers 50 MB", "read, and the pass continues"),
   () =>
     withFaultyPasses(async ({ node, gilly }) => {
       const annotations = { note: "x".repeat(50_000_000) };
@@ -74,7 +74,7 @@ scenario(
 );
 
 scenario(
-  standIn("/pods answers 10,000 pods", "read, and the pass goes on"),
+  standIn("/pods answers 10,000 pods", "read, and the pass continues"),
   () =>
     withFaultyPasses(async ({ node, gilly }) => {
       for (let index = 0; index < 9998; index++) node.kubelet.addItem(runningPod(index));

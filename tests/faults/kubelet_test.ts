@@ -53,12 +53,12 @@ const SKIPPED = /\[GetPods\] +skipped this pass: /;
 const ROWS: readonly RealRow<Ward>[] = [
   {
     what: "restarted in the middle of a repair",
-    holds: "the repair goes on, and is seen when the kubelet is back",
+    holds: "the repair continues, and the kubelet sees it when it is back",
     run: amid("restart", { begin: (worker) => worker.restartKubelet(), end: nothing }),
   },
   {
     what: "killed in the middle of a repair",
-    holds: "said once, the repair goes on, and is seen when the kubelet is back",
+    holds: "logged once, the repair continues, and the kubelet sees it when it is back",
     run: amid("kill", {
       begin: (worker) => worker.kubelet.kill(),
       said: SKIPPED,
@@ -67,7 +67,7 @@ const ROWS: readonly RealRow<Ward>[] = [
   },
   {
     what: "paused (SIGSTOP) for 20 s, the deadline of /pods",
-    holds: "said once, the repair goes on, and is seen when the kubelet is back",
+    holds: "logged once, the repair continues, and the kubelet sees it when it is back",
     run: amid("pause", {
       begin: (worker) => Promise.resolve(Deno.kill(worker.kubelet.pid!, "SIGSTOP")),
       said: new RegExp(`${SKIPPED.source}.*within 20 s`),
@@ -75,7 +75,7 @@ const ROWS: readonly RealRow<Ward>[] = [
     }),
   },
   {
-    what: "serving certificate replaced by one of the same authority",
+    what: "serving certificate replaced by one of the same CA",
     holds: "trusted, no restart",
     run: amid("renewed", {
       begin: (worker) => serveCertificateOf(worker, worker.certificates.authority),
@@ -83,8 +83,8 @@ const ROWS: readonly RealRow<Ward>[] = [
     }),
   },
   {
-    what: "serving certificate replaced by one of an unknown authority, then of the known one",
-    holds: "not trusted meanwhile, and said",
+    what: "serving certificate replaced by one of an unknown CA, then of the known one",
+    holds: "not trusted meanwhile, and logged",
     run: amid("stranger", {
       begin: (worker) => serveCertificateOf(worker, makeAuthority("stranger")),
       said: new RegExp(`${SKIPPED.source}.*(?:UnknownIssuer|certificate)`),
@@ -95,7 +95,7 @@ const ROWS: readonly RealRow<Ward>[] = [
 
 const EXPIRED: RealRow<Ward> = {
   what: "client certificate expired, then replaced on disk",
-  holds: "said with what to check, the new one is used without a restart",
+  holds: "logged with what to check, the new one is used without a restart",
   async run({ worker, patients }) {
     const patient = patients.get("expired")!;
     const dayAgo = new Date(Date.now() - 86_400_000);

@@ -55,10 +55,10 @@ const FAULTS: readonly MirrorFault[] = [
     said: /toomanyrequests|slow down|429/i,
   },
   { name: "broken", what: "500", fault: answering(500, { say: "out of order" }), said: /out of order|500/ },
-  { name: "torn", what: "torn blob", fault: torn, said: /EOF/ },
+  { name: "torn", what: "truncated blob", fault: torn, said: /EOF/ },
   {
     name: "mistaken",
-    what: "blobs with another content than their digest",
+    what: "blobs whose content does not match their digest",
     fault: mistaken,
     said: /verification|digest/,
   },
@@ -101,7 +101,7 @@ const ROWS: readonly RealRow<Ward>[] = [
     },
   },
   {
-    what: "TLS with a certificate of an unknown authority, then of a known one",
+    what: "TLS with a certificate of an unknown CA, then of a known one",
     holds: "it is not trusted meanwhile",
     async run(ward) {
       const patient = ward.patients.get("tls")!;

@@ -44,7 +44,7 @@ async function noexec(host: Host): Promise<void> {
   assertEquals({ code, out }, { code: 1, out: "" });
   assertEquals(
     err,
-    `install.sh: /mnt/gilly-${VERSION}-linux-x64/gilly lies on a file system mounted noexec: unpack it elsewhere, such as /root`,
+    `install.sh: /mnt/gilly-${VERSION}-linux-x64/gilly is on a file system mounted noexec: unpack it elsewhere, such as /root`,
   );
 }
 
@@ -187,11 +187,11 @@ async function oldSystemd(host: Host): Promise<void> {
   assertEquals(code, 1);
   assertMatch(
     err,
-    /systemd 239 cannot lend \S+ to the daemon \(LoadCredential= came with 247\): copy it into \/etc\/gilly$/,
+    /systemd 239 cannot load \S+ for the daemon \(LoadCredential= came with 247\): copy it into \/etc\/gilly$/,
   );
   await host.sh(`mkdir /etc/gilly && cp ${PKI}/* /etc/gilly/ && chmod 755 /etc/gilly && chmod 644 /etc/gilly/*`);
   const out = await host.sh(`PATH=/root/old:$PATH ${installer()} ${FLAGS.replaceAll(PKI, "/etc/gilly")}`);
-  assertMatch(out, /^this host's systemd 239 does not know .*NoExecPaths.*: the unit goes without$/m);
+  assertMatch(out, /^this host's systemd 239 does not know .*NoExecPaths.*: left out of the unit$/m);
   assertMatch(out, /is installed and running/);
   const unit = await host.sh("systemctl cat gilly");
   for (const name of UNKNOWN_TO_239.split(" ")) assertEquals(new RegExp(`^${name}=`, "m").test(unit), false, name);

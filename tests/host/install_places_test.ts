@@ -93,7 +93,7 @@ test("a person's account is refused, and --user names another", async (bench) =>
   assertEquals(code, 1);
   assertEquals(
     err,
-    "install.sh: the account gilly is somebody's (uid 1500, shell /bin/sh), and the daemon would have all that it has: " +
+    "install.sh: the account gilly belongs to a person (uid 1500, shell /bin/sh), and the daemon would get all its access: " +
       "name another with --user, such as --user gilly-daemon",
   );
   assertEquals(await bench.paths(), []);
@@ -131,7 +131,7 @@ test("of two concurrent runs the second waits for the first", async (bench) => {
     stderr: "piped",
   }).spawn();
   const said = second.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  assertEquals((await said.read()).value, "another install.sh is at work here: waiting for it to end\n");
+  assertEquals((await said.read()).value, "another install.sh is running: waiting for it to finish\n");
   assertEquals(await bench.paths(), []);
   await first.stdin.close();
   let rest = "";

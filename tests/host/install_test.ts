@@ -305,7 +305,7 @@ test("the test substitute for the binary is never installed", async (bench) => {
   await writeStandIn(`${bench.release}/stand-in`);
   const { code, err } = await bench.run(["--root", bench.root]);
   assertEquals(code, 1);
-  assertMatch(err, /^install\.sh: \S+\/dist\/gilly stands in for the binary in tests: run '.*' with DENORT_BIN set$/);
+  assertMatch(err, /^install\.sh: \S+\/dist\/gilly is a test substitute for the binary: run '.*' with DENORT_BIN set$/);
   assertEquals(await bench.paths(), []);
 });
 
@@ -326,7 +326,7 @@ const REFUSALS: readonly (readonly [string, string[], RegExp])[] = [
   ["a URL with a password", ["--kubelet-url", "https://me:secret@worker:1"], /expects https:\/\/HOST:PORT/],
   ["a certificate without its key", ["--kubelet-cert", "/etc/passwd"], /--kubelet-cert needs --kubelet-key as well/],
   ["a relative path", ["--kubelet-ca", "ca.crt"], /expects an absolute path .* got 'ca.crt'/],
-  ["a missing file", ["--kubelet-ca", "/nowhere/ca.crt"], /\/nowhere\/ca.crt is not there or empty/],
+  ["a missing file", ["--kubelet-ca", "/nowhere/ca.crt"], /\/nowhere\/ca.crt does not exist or is empty/],
   ["a missing root", ["--root", "/nowhere"], /--root \/nowhere is not a directory/],
   ["a relative root", ["--root", "tree"], /--root needs an absolute path/],
 ];
@@ -363,7 +363,7 @@ test("an incomplete release is refused", async (bench) => {
   await Deno.remove(`${bench.release}/systemd/gilly.service`);
   const { code, err } = await bench.run(["--root", bench.root]);
   assertEquals(code, 1);
-  assertMatch(err, /gilly\.service is missing: unpack the whole archive/);
+  assertMatch(err, /gilly\.service is missing: unpack the complete archive/);
 });
 
 test("a truncated script does nothing", async (bench) => {

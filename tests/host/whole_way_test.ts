@@ -55,7 +55,7 @@ async function refusedWithoutDocker(stage: Stage): Promise<void> {
   const before = await filesOf(stage.host);
   const { code, out, err } = await stage.host.run(installer());
   assertEquals({ code, out }, { code: 1, out: "" });
-  assertMatch(err, /^install\.sh: neither \S+ nor a group docker is here: install Docker Engine.*$/);
+  assertMatch(err, /^install\.sh: neither \S+ nor a group docker exists: install Docker Engine.*$/);
   assertEquals(changes(before, await filesOf(stage.host)), []);
 }
 

@@ -22,7 +22,7 @@ const MEMORY = 256 * MEGABYTE;
 scenario(
   standIn(
     "300 distinct broken images in 150 pods at once",
-    "4 pulls a mirror, 8 in all, 16 other calls at once; 8 lines an image; 160 MB",
+    "4 pulls per mirror, 8 in all, 16 other calls at once; 8 lines per image; 160 MB",
   ),
   async () => {
     const names = Array.from({ length: 300 }, (_, index) => `acme/app-${index}:1`);

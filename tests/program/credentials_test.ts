@@ -103,7 +103,7 @@ test("a pending request is printed again, unless it is replaced", async (bench) 
   assertEquals(await bench.sh("gilly-credentials request"), first);
   const { code, err } = await bench.run("gilly-credentials request --days 7");
   assertEquals(code, 1);
-  assertMatch(err, /^gilly-credentials: a request of worker-10 for 90 days is under way, not of .* 7 days: .*--new$/);
+  assertMatch(err, /^gilly-credentials: a request of worker-10 for 90 days is pending, not of .* 7 days: .*--new$/);
   assertNotEquals(await bench.sh("gilly-credentials request --new --node worker-10"), first);
 });
 

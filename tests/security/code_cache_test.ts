@@ -17,9 +17,9 @@ const IMAGE = "gcr.io/acme/good:1";
 scenario(
   {
     subject: "files",
-    what: "every command of the compiled binary, with a code cache that somebody else has put below TMPDIR",
+    what: "every command of the compiled binary, with a code cache of another user below TMPDIR",
     means: "stand-in",
-    holds: "nothing below TMPDIR is opened, made or changed",
+    holds: "nothing below TMPDIR is opened, created or changed",
   },
   async () => {
     const dir = await Deno.makeTempDir({ prefix: "gilly-code-cache-" });

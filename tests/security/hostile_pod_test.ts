@@ -129,8 +129,8 @@ const standIn = (what: string, holds: string) => ({ subject: "pod", what, means:
 
 scenario(
   standIn(
-    "names, images and messages that hold line ends, terminal commands, priorities, JSON, a megabyte and more",
-    "no line but the daemon's own, none of 10 kB, a good pod is repaired",
+    "names, images and messages that contain line ends, terminal commands, priorities, JSON, a megabyte and more",
+    "only the daemon's own lines, none of 10 kB, a good pod is repaired",
   ),
   () =>
     amongHostilePods("text", ({ outputs }) => {
@@ -174,7 +174,10 @@ scenario(
 );
 
 scenario(
-  standIn("a kubelet whose errors hold escape sequences", "shown, not done, also by a command that ends with them"),
+  standIn(
+    "a kubelet whose errors contain escape sequences",
+    "shown, not executed, even by a command that fails with them",
+  ),
   async () => {
     await using node = await startNode();
     const words = Object.values(TRICKS).filter((trick) => trick !== MEGABYTE).join(" ");

@@ -60,7 +60,7 @@ const imageName = { subject: "image name", means: "stand-in" as const };
 scenario({
   ...imageName,
   what: "20,000 made of hosts, dots, slashes, escapes, placeholders, other scripts, and anything at all",
-  holds: "asked for at configured mirrors alone, below their paths, in a query that names no more than one image",
+  holds: "requested only from configured mirrors, below their paths, in a query that names at most one image",
 }, async () => {
   let repairs = 0;
   await fc.assert(

@@ -67,7 +67,7 @@ const standIn = (what: string, holds: string) => ({ subject: "secrets", what, me
 
 guarded(
   standIn(
-    "marked ones in client key, password and identity token; every command, at level debug",
+    "marked secrets in client key, password and identity token; every command, at level debug",
     "in no line, ledger, state, metric or error; the mirror gets them",
   ),
   async () => {
@@ -88,7 +88,7 @@ guarded(
 
 guarded(
   standIn(
-    "an Engine and a registry that repeat what they were given, in their errors",
+    "an Engine and a registry that repeat secrets in their errors",
     "in no line, ledger, state or metric",
   ),
   async () => {
@@ -146,7 +146,7 @@ const DAMAGES: Readonly<Record<string, readonly [(dir: string) => Promise<void>,
 guarded(
   standIn(
     `files cut off, exchanged, misspelled, in ${Object.keys(DAMAGES).length} ways`,
-    "said as what it is, without its content",
+    "reported with its cause, without its content",
   ),
   async () => {
     const { runProgram } = await import("../support/program.ts");
