@@ -11,7 +11,7 @@ export const PROXY_IS_EXEC = "get on nodes/proxy, which runs commands in every c
 export const ENOUGH = `get on nodes/pods is enough from Kubernetes 1.33 on; older kubelets need ${PROXY_IS_EXEC}`;
 
 /** Where to find the roles. */
-export const ROLES = "docs/credentials.md has the roles";
+export const ROLES = "gilly-credentials --help names the page with the roles";
 
 /**
  * Returns the right that a kubelet found missing, according to the text of its 403. From 1.33 on

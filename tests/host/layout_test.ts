@@ -29,17 +29,14 @@ Deno.test({
     assert(named.length >= 3, "the search finds the paths");
     const strange = named.filter(({ path }) => !installed.some((file) => file === path || file.startsWith(`${path}/`)));
     assertEquals(strange, []);
-    const { stderr } = await new Deno.Command("sh", {
-      args: [
-        `${bench.root}/usr/local/bin/gilly-credentials`,
-        "request",
-        "--node",
-        "a".repeat(60),
-        "--root",
-        bench.root,
-      ],
-    }).output();
+    const script = `${bench.root}/usr/local/bin/gilly-credentials`;
     const page = `${bench.root}/usr/local/share/gilly/credentials.md`;
-    assertStringIncludes(new TextDecoder().decode(stderr), `use a token, ${page}`);
+    const said = async (...args: string[]) => {
+      const { stdout, stderr } = await new Deno.Command("sh", { args: [script, ...args] }).output();
+      return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    };
+    assertStringIncludes(await said("--help"), `The roles for the certificate's user: ${page}\n`);
+    const tooLong = ["request", "--node", "a".repeat(60), "--root", bench.root];
+    assertStringIncludes(await said(...tooLong), `use a token, ${page}`);
   },
 });
