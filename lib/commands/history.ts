@@ -7,7 +7,7 @@ import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../re
 import { ledgerLines } from "../record/ledger.ts";
 import { systemClock } from "../support/clock.ts";
 import { describeError, EXIT, UsageError } from "../support/errors.ts";
-import { printableJson, quote } from "../support/text.ts";
+import { counted, printableJson, quote } from "../support/text.ts";
 import type { Arguments, Command, Output } from "./command_line.ts";
 import { sizeOf } from "./environment.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG, warn } from "./flags.ts";
@@ -37,8 +37,8 @@ export const historyCommand: Command = {
     const entries = matching(file, query, odd);
     const printed = args.flags.json === true ? printJson(entries, output) : printTable(entries, file, query, output);
     await printed.catch(refuseStranger);
-    if (odd.unreadable > 0) warn(`${file}: skipped ${counted(odd.unreadable)} that cannot be read`);
-    if (odd.newer > 0) warn(`${file}: ${counted(odd.newer)} of a newer Gilly may not be shown in full`);
+    if (odd.unreadable > 0) warn(`${file}: skipped ${counted(odd.unreadable, "line")} that cannot be read`);
+    if (odd.newer > 0) warn(`${file}: ${counted(odd.newer, "line")} of a newer Gilly may not be shown in full`);
     return EXIT.ok;
   },
 };
@@ -105,8 +105,4 @@ async function printJson(entries: AsyncIterable<LedgerEntry>, output: Output): P
     before = ",";
   }
   output.write(before === "[" ? "[]\n" : "\n]\n");
-}
-
-function counted(lines: number): string {
-  return lines === 1 ? "1 line" : `${lines} lines`;
 }

@@ -11,14 +11,12 @@ import type { Observer, RepairEnd } from "../repair/observer.ts";
 import { type RuntimeName, type Silence, silenceText } from "../runtime/advice.ts";
 import { RuntimeError } from "../runtime/errors.ts";
 import { describeError } from "../support/errors.ts";
+import { several } from "../support/text.ts";
 import type { Fields, Level } from "./log.ts";
 import { Throttle } from "./throttle.ts";
 
 /** Writes one entry; the program passes `log` of lib/log/log.ts. */
 export type WriteLog = (level: Level, tag: string, text: string, fields?: Fields) => void;
-
-/** How many pods a message names before it only counts them. */
-const PODS_NAMED = 3;
 
 /** Logs what happens: each change once, and lasting conditions at growing intervals. */
 export class LogMessages implements Observer {
@@ -279,8 +277,7 @@ function isSilence(error: unknown): boolean {
 /** Returns a list such as `default/a, default/b and 8 more`, with each pod once. */
 export function namePods(failures: readonly Failure[]): string {
   const pods = podNames(failures);
-  const more = pods.length > PODS_NAMED ? ` and ${pods.length - PODS_NAMED} more` : "";
-  return pods.length === 0 ? "the keep list" : `${pods.slice(0, PODS_NAMED).join(", ")}${more}`;
+  return pods.length === 0 ? "the keep list" : several(pods);
 }
 
 function keyOf({ pod, container, image }: Failure): string {

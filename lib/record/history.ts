@@ -1,6 +1,7 @@
 // Filters the ledger by time, pod and image, and formats it as a table.
 
 import { naturalWidth, type Table, tableLines } from "../support/table.ts";
+import { several } from "../support/text.ts";
 import { localTime, sizeText, tookText } from "../support/units.ts";
 import type { LedgerEntry } from "./entry.ts";
 
@@ -13,9 +14,6 @@ export interface HistoryQuery {
   /** A part of the image's name, or a pattern for all of it in which `*` matches anything. */
   readonly image?: string | undefined;
 }
-
-/** How many pods a row names before it only counts them. */
-const PODS_NAMED = 3;
 
 const SECONDS_IN: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 
@@ -104,8 +102,7 @@ function why({ reason, advice, message }: LedgerEntry): string {
 function podsText({ pods, askedBy = "keep list or gilly pull" }: LedgerEntry, wanted: string | undefined): string {
   const asked = (name: string) => wanted !== undefined && isPod(name, wanted) ? 0 : 1;
   const sorted = pods.toSorted((left, right) => asked(left) - asked(right));
-  const more = sorted.length > PODS_NAMED ? ` and ${sorted.length - PODS_NAMED} more` : "";
-  return sorted.length === 0 ? askedBy : `${sorted.slice(0, PODS_NAMED).join(", ")}${more}`;
+  return sorted.length === 0 ? askedBy : several(sorted);
 }
 
 function isPod(name: string, wanted: string): boolean {
