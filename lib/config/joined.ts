@@ -5,6 +5,7 @@ import { formatLocation, parseLocation } from "../images/location.ts";
 import { mistakeInMirror, mistakeInOrigin } from "../images/rules.ts";
 import { isFields } from "../support/json.ts";
 import { quote } from "../support/text.ts";
+import { KUBELET_FILES } from "./keys.ts";
 import { type SettingMistake, suggestion, valueAt } from "./schema.ts";
 import { secondsOf } from "./values.ts";
 
@@ -22,7 +23,7 @@ export function mistakesAcrossKeys(filled: unknown): readonly SettingMistake[] {
 function mistakesInCredentials(kubelet: unknown): readonly SettingMistake[] {
   if (!isFields(kubelet)) return [];
   const { url, certFile, keyFile, tokenFile } = kubelet;
-  const given = ["caFile", "certFile", "keyFile", "tokenFile"].filter((key) => valueAt(kubelet, key) !== undefined);
+  const given = Object.keys(KUBELET_FILES).filter((key) => valueAt(kubelet, key) !== undefined);
   const at = (key: string, message: string) => ({ path: ["kubelet", key], message });
   if (/^http:/i.test(String(url))) {
     const advice = "has no effect with http://, the read-only port: remove it, or write https:// in kubelet.url";
