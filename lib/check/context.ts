@@ -39,6 +39,8 @@ export interface CheckContext extends CheckOptions {
   pods(): Promise<Answer<PodList, KubeletError>>;
   /** Returns the runtime's description of itself. Throws the signal's reason. */
   info(): Promise<Answer<RuntimeInfo, RuntimeError>>;
+  /** See RuntimeInfo; undefined if the runtime did not answer. Throws the signal's reason. */
+  canAliasDigest(): Promise<boolean | undefined>;
 }
 
 /** Makes the context of a node. It contacts nothing yet. */
@@ -46,12 +48,17 @@ export function openContext(node: NodeContext<Config>, process: ProcessContext, 
   const { signal, usable } = options;
   let pods: Promise<Answer<PodList, KubeletError>> | undefined;
   let info: Promise<Answer<RuntimeInfo, RuntimeError>> | undefined;
+  const askInfo = () => info ??= answerOf(node.runtime.info(signal), RuntimeError, signal);
   return {
     ...options,
     node,
     process,
     pods: () => pods ??= usable ? answerOf(node.kubelet.pods(signal), KubeletError, signal) : unasked(),
-    info: () => info ??= answerOf(node.runtime.info(signal), RuntimeError, signal),
+    info: askInfo,
+    async canAliasDigest() {
+      const answer = await askInfo();
+      return answer.result === "answered" ? answer.value.canAliasDigest : undefined;
+    },
   };
 }
 

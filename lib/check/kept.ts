@@ -6,15 +6,16 @@ import { fail, type Finding, ok, warn } from "./finding.ts";
 import { credentialsFor } from "./mirrors.ts";
 
 /** Checks the images of the `keep` list. */
-export const keptCheck: Check = async ({ node, info, signal }) => {
-  const runtime = await info();
-  if (runtime.result !== "answered") return [];
-  const { canAliasDigest } = runtime.value;
+export const keptCheck: Check = async (context) => {
+  const { node, signal } = context;
+  const canAliasDigest = await context.canAliasDigest();
+  if (canAliasDigest === undefined) return [];
   return await Promise.all(node.config.keep.map(async (image) => {
     const planned = planImage(image, { ...node, canAliasDigest });
-    return isRefusal(planned)
-      ? checkKept(image, { state: "refused", refusal: planned })
-      : checkKept(image, await howKept(node, planned, signal));
+    const kept = isRefusal(planned)
+      ? { state: "refused" as const, refusal: planned }
+      : await howKept(node, planned, signal);
+    return checkKept(image, kept);
   }));
 };
 

@@ -101,6 +101,7 @@ async function certificatesIn(
     return undefined;
   }
 }
+
 /**
  * Returns the finding, named after the key, for a file that the config names and that cannot be
  * used.

@@ -2,8 +2,7 @@
 // mirrors itself.
 
 import type { RuntimeAdvice, RuntimeInfo } from "../runtime/advice.ts";
-import type { Check } from "./context.ts";
-import { runtimeFailure } from "./context.ts";
+import { type Check, runtimeFailure } from "./context.ts";
 import { AS_ROOT, fail, type Failed, type Finding, ok } from "./finding.ts";
 
 /** Checks whether the runtime answers, and which one it is. */
@@ -39,9 +38,8 @@ export function checkRuntimeFailure(advice: RuntimeAdvice, { text }: Failed, gro
   const { findings, remedies, socket } = advice;
   if (/permission denied/i.test(text)) {
     const whose = group === undefined ? "" : `: it belongs to the group ${group}, which this user is not in`;
-    const service = `if the service cannot open it either: SupplementaryGroups=${
-      group ?? "GROUP"
-    } (systemctl edit gilly)`;
+    const line = `SupplementaryGroups=${group ?? "GROUP"}`;
+    const service = `if the service cannot open it either: ${line} (systemctl edit gilly)`;
     return [fail(findings.socket, `no permission to open ${socket}${whose}`, `${AS_ROOT}; ${service}`)];
   }
   if (/no such file/i.test(text)) return [fail(findings.socket, `${socket} does not exist`, remedies.noSocket)];

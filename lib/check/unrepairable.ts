@@ -8,11 +8,10 @@ import type { Check } from "./context.ts";
 import { type Finding, ok, warn } from "./finding.ts";
 
 /** Checks for containers that cannot be repaired. */
-export const unrepairableCheck: Check = async ({ node, pods, info }) => {
-  const [list, runtime] = await Promise.all([pods(), info()]);
+export const unrepairableCheck: Check = async (context) => {
+  const [list, canAliasDigest] = await Promise.all([context.pods(), context.canAliasDigest()]);
   if (list.result !== "answered") return [];
-  const canAliasDigest = runtime.result === "answered" ? runtime.value.canAliasDigest : undefined;
-  return checkUnrepairable(list.value.pods, { ...node, canAliasDigest });
+  return checkUnrepairable(list.value.pods, { ...context.node, canAliasDigest });
 };
 
 /** Returns the findings for these pods. */

@@ -9,11 +9,11 @@ import type { Check } from "./context.ts";
 import { type Finding, ok, warn } from "./finding.ts";
 
 /** Checks the waiting pods. */
-export const waitingCheck: Check = async ({ node, process: { clock, memory }, pods, info }) => {
-  const [list, runtime] = await Promise.all([pods(), info()]);
+export const waitingCheck: Check = async (context) => {
+  const { node, process: { clock, memory } } = context;
+  const [list, canAliasDigest] = await Promise.all([context.pods(), context.canAliasDigest()]);
   if (list.result !== "answered") return [];
   const scan = scanPods(list.value.pods);
-  const canAliasDigest = runtime.result === "answered" ? runtime.value.canAliasDigest : undefined;
   const { skips } = look(scan, node, memory, { now: clock.now(), canAliasDigest, underWay: () => false });
   const leftAlone = skips.map(({ failure: { pod }, reason, advice }) => ({ pod: podName(pod), reason, advice }));
   return [checkWaiting(list.value.pods.length, scan.failures.length, leftAlone)];
