@@ -1,6 +1,7 @@
 // Observes a Docker Engine: a proxy socket that records when pulls are requested, and the Engine's
 // own times at which sandboxes and containers started.
 
+import { endsWithin } from "../../lib/support/timeouts.ts";
 import type { RealEngine } from "../e2e/engine.ts";
 
 /** Returns milliseconds since the epoch, at a finer resolution than Date.now. */
@@ -107,9 +108,9 @@ class Book<Key> {
   }
 
   async when(key: Key): Promise<number> {
-    const giveUp = Promise.withResolvers<never>();
-    const timer = setTimeout(() => giveUp.reject(new Error(`${key} did not happen within two minutes`)), 120_000);
-    return await Promise.race([this.#entry(key).promise, giveUp.promise]).finally(() => clearTimeout(timer));
+    const { promise } = this.#entry(key);
+    if (await endsWithin(120_000, promise)) return await promise;
+    throw new Error(`${key} did not happen within two minutes`);
   }
 
   #entry(key: Key): PromiseWithResolvers<number> {

@@ -2,9 +2,9 @@
 // k8s.gcr.io. Needs no cluster, no Docker and no network; exits with 0 if every repairable pod
 // runs.
 
-import { delay } from "@std/async/delay";
 import { tableLines } from "../../lib/support/table.ts";
 import { wrap } from "../../lib/support/text.ts";
+import { sleep } from "../../lib/support/timeouts.ts";
 import type { Gilly } from "../e2e/gilly.ts";
 import type { FakeNode } from "../fakes/node.ts";
 import { startProgram } from "../support/program.ts";
@@ -70,7 +70,7 @@ async function watch(worker: FakeNode, gilly: Gilly, untold: ReadonlySet<string>
   const ended = gilly.ended().then((status) => void (code = status));
   const deadline = performance.now() + PATIENCE_MS;
   while (performance.now() < deadline) {
-    await Promise.race([delay(SYNC_MS, { signal: interrupted.signal }).catch(() => {}), ended]);
+    await Promise.race([sleep(SYNC_MS, interrupted.signal), ended]);
     if (interrupted.signal.aborted) return "it was interrupted.";
     if (code !== undefined) return `Gilly ended with exit code ${code}; its last lines say why.`;
     await worker.kubelet.advance();

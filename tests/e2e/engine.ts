@@ -2,7 +2,9 @@
 // port, and images made without a registry. The caller gives each its own directory and must stop
 // it.
 
+import { delay } from "@std/async/delay";
 import type { IssuedCertificate } from "../fakes/certificates.ts";
+import { concat } from "../fakes/der.ts";
 import { notOnPath } from "../support/programs.ts";
 
 /** Programs a real Engine and registry need; the Debian packages are docker.io and docker-registry. */
@@ -228,13 +230,7 @@ export function tarOf(files: Record<string, ImageFile>): Uint8Array<ArrayBuffer>
     blocks.push(new Uint8Array((512 - bytes.byteLength % 512) % 512));
   }
   blocks.push(new Uint8Array(1024));
-  const archive = new Uint8Array(blocks.reduce((size, block) => size + block.byteLength, 0));
-  let offset = 0;
-  for (const block of blocks) {
-    archive.set(block, offset);
-    offset += block.byteLength;
-  }
-  return archive;
+  return concat(...blocks);
 }
 
 function tarHeader(path: string, size: number, link: string | undefined): Uint8Array {
@@ -339,7 +335,7 @@ async function endLeftover(program: string, pidFile: string): Promise<void> {
   const runs = async () => (await Deno.readTextFile(`/proc/${pid}/comm`).catch(() => "")).startsWith(program);
   for (let tries = 0; pid > 1 && await runs() && tries < 500; tries++) {
     if (tries === 0) Deno.kill(pid, "SIGKILL");
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await delay(10);
   }
   await Deno.remove(pidFile).catch(() => {});
 }

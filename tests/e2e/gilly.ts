@@ -1,5 +1,6 @@
 // The compiled program as a child process of a test: its journal line by line, and how it ended.
 
+import { endsWithin } from "../../lib/support/timeouts.ts";
 import { GILLY } from "../support/requirements.ts";
 
 /** How a process ended: its exit code, and how long it took after the signal. */
@@ -89,11 +90,8 @@ export class Gilly {
     if (this.#ended) throw new Error(`gilly has ended and never said ${pattern}`);
     const found = Promise.withResolvers<string>();
     this.#waiters.push({ pattern, found });
-    const timer = setTimeout(
-      () => found.reject(new Error(`gilly did not say ${pattern} within ${timeoutMs / 1000} s`)),
-      timeoutMs,
-    );
-    return await found.promise.finally(() => clearTimeout(timer));
+    if (await endsWithin(timeoutMs, found.promise)) return await found.promise;
+    throw new Error(`gilly did not say ${pattern} within ${timeoutMs / 1000} s`);
   }
 
   /** Returns the next line it writes. Throws if the process ends first. */

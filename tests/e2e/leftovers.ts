@@ -1,6 +1,8 @@
 // What a test's programs leave behind under the test's folder: processes, mounts, files. All of it
 // is found by that folder's path, so nothing else is touched.
 
+import { delay } from "@std/async/delay";
+
 /** Ends every process that has `dir` on its command line, and its children, then unmounts and removes `dir`. */
 export async function removeEverythingUnder(dir: string): Promise<void> {
   await endProcessesOf(dir);
@@ -62,7 +64,7 @@ async function untilGone(pid: number): Promise<void> {
   for (;;) {
     const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => undefined);
     if (stat === undefined || stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z")) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await delay(20);
   }
 }
 

@@ -1,8 +1,10 @@
 // A real Kubernetes worker for tests, on loopback and under one temporary folder: Docker Engine,
 // mirrors, kubelet. A start that fails cleans up, and stop() leaves nothing behind.
 
+import { delay } from "@std/async/delay";
 import { stringify } from "@std/yaml";
 import type { Container, Pod } from "kubernetes-types/core/v1.d.ts";
+import { endsWithin } from "../../lib/support/timeouts.ts";
 import { type Authority, makeAuthority } from "../fakes/certificates.ts";
 import { kubeletBinary } from "../support/requirements.ts";
 import {
@@ -215,7 +217,7 @@ export class Worker {
       } catch (error) {
         last = error;
       }
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await delay(POLL_MS);
     }
     throw new Error(`pod ${name} did not come to that state within ${timeoutMs / 1000} s: ${JSON.stringify(last)}`, {
       cause: last instanceof Error ? last : undefined,
@@ -306,10 +308,8 @@ export class Worker {
  * is removed with its folder.
  */
 async function soon<T>(part: string, starting: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const seconds = START_TIMEOUT_MS / 1000;
-  const timer = setTimeout(() => late.reject(new Error(`${part} was not ready within ${seconds} s`)), START_TIMEOUT_MS);
-  return await Promise.race([starting, late.promise]).finally(() => clearTimeout(timer));
+  if (await endsWithin(START_TIMEOUT_MS, starting)) return await starting;
+  throw new Error(`${part} was not ready within ${START_TIMEOUT_MS / 1000} s`);
 }
 
 /** Makes a distinct image for each `text`. */

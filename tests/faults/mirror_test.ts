@@ -2,6 +2,7 @@
 // All of them fail at the same time, next to one that works.
 
 import { assertEquals } from "@std/assert";
+import { sleep } from "../../lib/support/timeouts.ts";
 import { startEngine } from "../e2e/engine.ts";
 import { answering, type Fault, type FaultyRegistry, startFaultyRegistry, torn } from "../e2e/faulty_registry.ts";
 import type { Gilly } from "../e2e/gilly.ts";
@@ -184,7 +185,7 @@ async function slow(request: Request, forward: (path?: string) => Promise<Respon
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       const size = quick.signal.aborted ? 64 * 1024 : 1024;
-      if (!quick.signal.aborted && sent > 0) await pause(1000, quick.signal);
+      if (!quick.signal.aborted && sent > 0) await sleep(1000, quick.signal);
       controller.enqueue(bytes.subarray(sent, sent + size));
       sent += size;
       if (sent > 3 * 1024) sentSlowly.resolve();
@@ -201,11 +202,4 @@ async function mistaken(request: Request, forward: (path?: string) => Promise<Re
   const bytes = new Uint8Array(await whole.arrayBuffer());
   bytes[bytes.byteLength - 1]! ^= 0xff;
   return new Response(bytes, { status: whole.status, headers: whole.headers });
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-  });
 }

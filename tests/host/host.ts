@@ -2,6 +2,7 @@
 // What
 // is written to it is gone when it stops, and nothing of it stays on this machine.
 
+import { endsWithin } from "../../lib/support/timeouts.ts";
 import { baseTree } from "./base_tree.ts";
 import { makeControlGroups, removeControlGroups } from "./control_groups.ts";
 import { type Entry, Journal } from "./journal.ts";
@@ -158,10 +159,9 @@ async function untilBooted(
     throw new Error(`the host did not boot, systemd-nspawn ended with ${code}: ${await complaint()}`);
   });
   ended.catch(() => {});
-  const late = Promise.withResolvers<never>();
-  const seconds = BOOT_TIMEOUT_MS / 1000;
-  const timer = setTimeout(() => late.reject(new Error(`the host was not up within ${seconds} s`)), BOOT_TIMEOUT_MS);
-  return await Promise.race([booted, ended, late.promise]).finally(() => clearTimeout(timer));
+  const up = Promise.race([booted, ended]);
+  if (await endsWithin(BOOT_TIMEOUT_MS, up)) return await up;
+  throw new Error(`the host was not up within ${BOOT_TIMEOUT_MS / 1000} s`);
 }
 
 // Killing the host's first process ends all others, and systemd-nspawn then cleans up. An orderly

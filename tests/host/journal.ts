@@ -1,5 +1,7 @@
 // The journal of gilly.service as it is written: every entry, and a way to wait for one.
 
+import { endsWithin } from "../../lib/support/timeouts.ts";
+
 /** One entry of the journal. */
 export interface Entry {
   readonly message: string;
@@ -55,11 +57,9 @@ export class Journal {
     if (there !== undefined) return there;
     const found = Promise.withResolvers<Entry>();
     this.#waiters.push({ wanted, found });
-    const timer = setTimeout(() => {
-      const said = this.since(since).map(({ identifier, message }) => `${identifier}: ${message}`);
-      found.reject(new Error(`the journal did not ${what} within ${timeoutMs / 1000} s:\n${said.join("\n")}`));
-    }, timeoutMs);
-    return await found.promise.finally(() => clearTimeout(timer));
+    if (await endsWithin(timeoutMs, found.promise)) return await found.promise;
+    const said = this.since(since).map(({ identifier, message }) => `${identifier}: ${message}`);
+    throw new Error(`the journal did not ${what} within ${timeoutMs / 1000} s:\n${said.join("\n")}`);
   }
 
   async #read(journalctl: Deno.ChildProcess): Promise<void> {

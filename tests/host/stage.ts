@@ -1,6 +1,7 @@
 // A real worker's Docker and kubelet, and a bare host with nothing else: the state before Gilly is
 // installed.
 
+import { delay } from "@std/async/delay";
 import manifest from "../../deno.json" with { type: "json" };
 import { makeRelease } from "../../tools/release.ts";
 import { startWorker, type Worker } from "../e2e/worker.ts";
@@ -96,7 +97,7 @@ export class Stage implements AsyncDisposable {
   /** Waits for a status line of the daemon; the journal does not report its changes. */
   async waitForStatus(pattern: RegExp, timeoutMs = 30_000): Promise<string> {
     const giveUp = AbortSignal.timeout(timeoutMs);
-    for (let status = "";; await new Promise((resolve) => setTimeout(resolve, 100))) {
+    for (let status = "";; await delay(100)) {
       if (giveUp.aborted) throw new Error(`the status was not ${pattern} within ${timeoutMs / 1000} s: ${status}`);
       status = await this.host.property("StatusText");
       if (pattern.test(status)) return status;

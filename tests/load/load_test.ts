@@ -1,6 +1,7 @@
 // Many failures at once: the compiled program against fakes that count its requests.
 
 import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
+import { delay } from "@std/async/delay";
 import { Gilly } from "../e2e/gilly.ts";
 import { type EngineCall, type FakeDockerEngine, type FakeImage, fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, type FakeNodeOptions, startNode } from "../fakes/node.ts";
@@ -163,7 +164,7 @@ class Watch {
         this.#now.set(key, this.#now.get(key)! - 1);
         if (call.path.endsWith("/tag")) this.taggedAt = performance.now();
       });
-      if (kind !== "calls" && answerMs > 0) await new Promise((resolve) => setTimeout(resolve, answerMs));
+      if (kind !== "calls" && answerMs > 0) await delay(answerMs);
     };
   }
 
