@@ -23,6 +23,7 @@ const NAMES: Readonly<Record<string, Allowed>> = {
   "Deno.createHttpClient": ["lib/kubelet/client.ts", "lib/runtime/"],
   "Deno.listenDatagram": ["lib/daemon/sd_notify.ts"],
   "Deno.listen": ["lib/support/http_server.ts"],
+  "Deno.listenTls": ["lib/support/http_server.ts"],
   "Deno.serve": NOWHERE,
   "Deno.Command": NOWHERE,
   "Date.now": CLOCK,

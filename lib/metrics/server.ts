@@ -4,6 +4,7 @@
 import { describeError } from "../support/errors.ts";
 import {
   type Answer,
+  answering,
   HttpServer,
   type HttpServerOptions,
   type ListenAddress,
@@ -48,7 +49,7 @@ export function serveMetrics(
     const server = new HttpServer({
       ...address,
       ...limits,
-      answer: (question) => answer(question, handler),
+      handle: answering((question) => answer(question, handler)),
       onEnd: (error) => onEnd(failed(error)),
     });
     return { url: urlOf({ hostname: address.hostname, port: server.port }), close: () => server.close() };

@@ -17,8 +17,9 @@ export class HttpTimeoutError extends HttpError {
 export interface HttpRequest {
   readonly url: string;
   readonly client: Deno.HttpClient;
-  readonly method?: "GET" | "POST";
+  readonly method?: "GET" | "HEAD" | "POST";
   readonly headers?: Record<string, string>;
+  readonly body?: string;
   readonly signal: AbortSignal;
   /**
    * Milliseconds until the answer's headers must arrive; if undefined, only the signal limits the
@@ -41,7 +42,7 @@ const LATE_ANSWER_MS = 100;
  * also ends an answer whose body is being read.
  */
 export async function send(request: HttpRequest): Promise<Response> {
-  const { url, client, method = "GET", headers = {}, signal, headersTimeoutMs } = request;
+  const { url, client, method = "GET", headers = {}, body, signal, headersTimeoutMs } = request;
   signal.throwIfAborted();
   refuseUnsendable(headers);
   const connection = new AbortController();
@@ -58,7 +59,8 @@ export async function send(request: HttpRequest): Promise<Response> {
     headersTimeoutMs,
   );
   try {
-    const response = await fetch(url, { method, headers, client, redirect: "manual", signal: connection.signal });
+    const options = { method, headers, client, redirect: "manual", signal: connection.signal } as const;
+    const response = await fetch(url, body === undefined ? options : { ...options, body });
     if (givenUp === undefined) {
       signal.addEventListener("abort", () => connection.abort(signal.reason), { once: true });
       return response;

@@ -10,17 +10,37 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** A request; the path excludes the query. */
+/** A request. */
 export interface Question {
   readonly method: string;
+  /** As sent, without the query. */
   readonly path: string;
+  /** Without the question mark. */
+  readonly query: string;
+  /** By name in lower case; several with one name are joined by commas (RFC 9110, 5.3). */
+  readonly headers: ReadonlyMap<string, string>;
 }
 
 /** The answer to a request. */
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  /** Chunks are as long together as the header content-length says; each is used before the next is requested. */
+  readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
+}
+
+/** Thrown when a client left, or was dropped, before the answer was sent. */
+export class ClientGoneError extends Error {
+  override name = "ClientGoneError";
+}
+
+/** Sends the answer; resolves once all of it is sent. Throws ClientGoneError, or the body's error. */
+export type Reply = (answer: Answer) => Promise<void>;
+
+/** A certificate and its key, in PEM. */
+export interface ServerCertificate {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** The options of a server. */
@@ -28,24 +48,35 @@ export interface HttpServerOptions {
   readonly hostname: string;
   /** 0 picks any free port. */
   readonly port: number;
+  /** HTTP without it. */
+  readonly certificate?: ServerCertificate;
   /**
-   * If it rejects, the answer is 500 with the error's text, which must be safe to show to anyone.
+   * Replies once. If it rejects before, the answer is 500 with the error's text, which must be safe
+   * to show to anyone. The signal is aborted when the client leaves, or is dropped.
    */
-  readonly answer: (question: Question) => Promise<Answer>;
+  readonly handle: (question: Question, reply: Reply, signal: AbortSignal) => Promise<void>;
   /** Called when accepting connections has failed for so long that the port was released. */
   readonly onEnd?: (error: unknown) => void;
   /** The maximum number of open connections. */
   readonly connections?: number;
   /**
+   * Whether a new client takes the place of the oldest one whose request is complete, if there is
+   * no other place; by default it does.
+   */
+  readonly dropsBusy?: boolean;
+  /**
    * Milliseconds for the complete request to arrive, and again for the complete answer to be sent.
    */
   readonly requestMs?: number;
+  /** Milliseconds for each chunk of a body to be sent, instead of the complete answer. */
+  readonly chunkMs?: number;
   /** Milliseconds between a failed attempt to accept a connection and the next. */
   readonly pauseMs?: number;
 }
 
 const MOST_CONNECTIONS = 32;
 const REQUEST_MS = 10_000;
+const CHUNK_MS = 60_000;
 const REQUEST_LIMIT_BYTES = 16 * 1024;
 
 /**
@@ -62,31 +93,60 @@ const MOST_FAILURES = 30;
 
 const REASONS: Readonly<Record<number, string>> = {
   200: "OK",
+  206: "Partial Content",
+  304: "Not Modified",
   400: "Bad Request",
   404: "Not Found",
   405: "Method Not Allowed",
+  429: "Too Many Requests",
   431: "Request Header Fields Too Large",
   500: "Internal Server Error",
   503: "Service Unavailable",
+  508: "Loop Detected",
 };
+
+type Connection = Deno.TcpConn | Deno.TlsConn;
+
+/** What is known of an open connection. */
+interface Client {
+  /** Whether its request is complete. */
+  isWhole: boolean;
+  /** Aborted when the connection is closed. */
+  readonly gone: AbortController;
+}
 
 /** Listens immediately; the constructor throws the platform's error. */
 export class HttpServer {
   readonly port: number;
   readonly #options: HttpServerOptions;
-  readonly #listener: Deno.TcpListener;
-  /** Every connection, oldest first, and whether its request is complete. */
-  readonly #connections = new Map<Deno.TcpConn, { isWhole: boolean }>();
+  /** Oldest first. */
+  readonly #connections = new Map<Connection, Client>();
   readonly #serving = new Set<Promise<void>>();
-  readonly #accepting: Promise<void>;
   readonly #closing = Promise.withResolvers<void>();
+  #listener: Deno.Listener<Connection>;
+  #accepting: Promise<void>;
   #closed = false;
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
-    this.#listener = Deno.listen({ hostname: options.hostname, port: options.port });
-    this.port = this.#listener.addr.port;
-    this.#accepting = this.#accept();
+    const { hostname, port } = options;
+    // The port is shared to replace the certificate, but not with another program.
+    if (options.certificate !== undefined && port !== 0) Deno.listen({ hostname, port }).close();
+    this.#listener = this.#listen(options.port, options.certificate);
+    this.port = (this.#listener.addr as Deno.NetAddr).port;
+    this.#accepting = this.#accept(this.#listener);
+  }
+
+  /** Serves another certificate from now on; requests under way end with the old one. */
+  async replaceCertificate(certificate: ServerCertificate): Promise<void> {
+    if (this.#closed) return;
+    const old = { listener: this.#listener, accepting: this.#accepting };
+    // Both listen for a moment, so that the port is never closed. The kernel resets what it has
+    // queued for the old one.
+    this.#listener = this.#listen(this.port, certificate);
+    this.#accepting = this.#accept(this.#listener);
+    old.listener.close();
+    await old.accepting;
   }
 
   /** Releases the port and closes every connection immediately. */
@@ -97,6 +157,12 @@ export class HttpServer {
     await Promise.all(this.#serving);
   }
 
+  #listen(port: number, certificate: ServerCertificate | undefined): Deno.Listener<Connection> {
+    const { hostname } = this.#options;
+    if (certificate === undefined) return Deno.listen({ hostname, port });
+    return Deno.listenTls({ hostname, port, reusePort: true, ...certificate });
+  }
+
   #letGo(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -104,14 +170,15 @@ export class HttpServer {
     this.#listener.close();
   }
 
-  async #accept(): Promise<void> {
+  async #accept(listener: Deno.Listener<Connection>): Promise<void> {
     const { onEnd, pauseMs = PAUSE_MS } = this.#options;
-    for (let failures = 0; !this.#closed;) {
+    const isOver = () => this.#closed || listener !== this.#listener;
+    for (let failures = 0; !isOver();) {
       try {
-        this.#admit(await this.#listener.accept());
+        this.#admit(await listener.accept());
         failures = 0;
       } catch (error) {
-        if (this.#closed) return;
+        if (isOver()) return;
         failures++;
         if (failures === MOST_FAILURES) {
           this.#letGo();
@@ -125,14 +192,18 @@ export class HttpServer {
   // When full, drops the oldest connection whose request is incomplete, or else the oldest, to admit
   // a new one: a client that sends its request promptly is answered despite any number of clients
   // that never do.
-  #admit(connection: Deno.TcpConn): void {
-    if (this.#connections.size >= (this.#options.connections ?? MOST_CONNECTIONS)) {
-      const [oldest] = this.#connections.keys();
+  #admit(connection: Connection): void {
+    const { connections = MOST_CONNECTIONS, dropsBusy = true } = this.#options;
+    if (this.#connections.size >= connections) {
       const slow = [...this.#connections].find(([, { isWhole }]) => !isWhole)?.[0];
-      this.#drop(slow ?? oldest!);
+      const [oldest] = this.#connections.keys();
+      const left = slow ?? (dropsBusy ? oldest : undefined);
+      if (left === undefined) return connection.close();
+      this.#drop(left);
     }
-    this.#connections.set(connection, { isWhole: false });
-    const serving = this.#serve(connection).catch(() => {
+    const client = { isWhole: false, gone: new AbortController() };
+    this.#connections.set(connection, client);
+    const serving = this.#serve(connection, client).catch(() => {
       // The client left, or was dropped.
     }).finally(() => {
       this.#drop(connection);
@@ -141,35 +212,63 @@ export class HttpServer {
     this.#serving.add(serving);
   }
 
-  #drop(connection: Deno.TcpConn): void {
-    if (this.#connections.delete(connection)) connection.close();
+  #drop(connection: Connection): void {
+    const client = this.#connections.get(connection);
+    if (client === undefined) return;
+    this.#connections.delete(connection);
+    client.gone.abort(new ClientGoneError("the client left"));
+    connection.close();
   }
 
-  async #serve(connection: Deno.TcpConn): Promise<void> {
+  async #serve(connection: Connection, client: Client): Promise<void> {
     const { requestMs = REQUEST_MS } = this.#options;
     const text = await this.#within(requestMs, connection, readRequest(connection));
-    this.#connections.get(connection)!.isWhole = true;
-    const { method, path } = questionIn(text) ?? { method: "", path: "" };
-    const answer = await this.#answerTo(text, method, path);
-    await this.#within(requestMs, connection, writeAll(connection, rendered(answer, method === "HEAD")));
+    client.isWhole = true;
+    await this.#handle(connection, text, client.gone.signal);
     await connection.closeWrite();
     await this.#within(LINGER_MS, connection, readToEnd(connection));
   }
 
-  async #answerTo(text: string | undefined, method: string, path: string): Promise<Answer> {
-    if (text === undefined) return plain(431, "the request is too large\n");
-    if (method === "") return plain(400, "not an HTTP request\n");
+  async #handle(connection: Connection, text: string | undefined, gone: AbortSignal): Promise<void> {
+    let replied = false;
+    let isHead = false;
+    const reply: Reply = async (answer) => {
+      replied = true;
+      await this.#send(connection, answer, isHead);
+    };
+    if (text === undefined) return await reply(plain(431, "the request is too large\n"));
+    const question = questionIn(text);
+    if (question === undefined) return await reply(plain(400, "not an HTTP request\n"));
+    isHead = question.method === "HEAD";
     try {
-      return await this.#options.answer({ method, path });
+      await this.#options.handle(question, reply, gone);
     } catch (error) {
-      return plain(500, `${error instanceof Error ? error.message : String(error)}\n`);
+      if (replied) throw error;
+      await reply(plain(500, `${error instanceof Error ? error.message : String(error)}\n`));
     }
   }
 
-  async #within<T>(ms: number, connection: Deno.TcpConn, work: Promise<T>): Promise<T> {
+  async #send(connection: Connection, { status, headers, body }: Answer, isHead: boolean): Promise<void> {
+    const { requestMs = REQUEST_MS, chunkMs = CHUNK_MS } = this.#options;
+    if (typeof body === "string" || body instanceof Uint8Array) {
+      const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+      const head = headOf(status, { ...headers, "content-length": headers["content-length"] ?? bytes.byteLength });
+      await this.#within(requestMs, connection, writeAll(connection, isHead ? head : joined(head, bytes)));
+      return;
+    }
+    await this.#within(requestMs, connection, writeAll(connection, headOf(status, headers)));
+    for await (const chunk of body) await this.#within(chunkMs, connection, writeAll(connection, chunk));
+  }
+
+  async #within<T>(ms: number, connection: Connection, work: Promise<T>): Promise<T> {
     const timer = setTimeout(() => this.#drop(connection), ms);
     return await work.finally(() => clearTimeout(timer));
   }
+}
+
+/** Makes the handler of a server whose answers are short. */
+export function answering(answer: (question: Question) => Promise<Answer>): HttpServerOptions["handle"] {
+  return async (question, reply) => await reply(await answer(question));
 }
 
 /** A plain-text answer that must not be cached. */
@@ -182,7 +281,7 @@ export function plain(status: number, body: string, headers: Readonly<Record<str
 }
 
 /** Returns a request up to its body, which is never used, or undefined if it is too large. */
-async function readRequest(connection: Deno.TcpConn): Promise<string | undefined> {
+async function readRequest(connection: Connection): Promise<string | undefined> {
   const buffer = new Uint8Array(REQUEST_LIMIT_BYTES);
   for (let size = 0; size < buffer.byteLength;) {
     const count = await connection.read(buffer.subarray(size));
@@ -196,30 +295,43 @@ async function readRequest(connection: Deno.TcpConn): Promise<string | undefined
   return undefined;
 }
 
-function questionIn(text: string | undefined): Question | undefined {
-  const [, method, target] = /^([A-Z]{1,20}) (\S+) HTTP\/1\.[0-9]\r?\n/.exec(text ?? "") ?? [];
-  if (method === undefined || target === undefined) return undefined;
+function questionIn(text: string): Question | undefined {
+  const [first, method, target] = /^([A-Z]{1,20}) (\S+) HTTP\/1\.[0-9]\r?\n/.exec(text) ?? [];
+  if (first === undefined || method === undefined || target === undefined) return undefined;
   // A client sends a proxy the complete URL, which the proxy may pass on unchanged (RFC 9112,
   // 3.2.2).
-  return { method, path: target.replace(/^https?:\/\/[^/]*/i, "").replace(/[?#].*$/, "") };
+  const [, path = "", query = ""] = /^([^?#]*)\??([^#]*)/.exec(target.replace(/^https?:\/\/[^/]*/i, "")) ?? [];
+  const headers = new Map<string, string>();
+  for (const [, name = "", value = ""] of text.slice(first.length).matchAll(/^([!-9;-~]+):[ \t]*([^\r\n]*)/gm)) {
+    const before = headers.get(name.toLowerCase());
+    headers.set(name.toLowerCase(), before === undefined ? value.trim() : `${before}, ${value.trim()}`);
+  }
+  return { method, path, query, headers };
 }
 
-function rendered({ status, headers, body }: Answer, isHead: boolean): Uint8Array {
-  const bytes = new TextEncoder().encode(body);
-  const lines = Object.entries({ ...headers, "content-length": bytes.byteLength, connection: "close" })
-    .map(([name, value]) => `${name}: ${value}\r\n`);
-  const head = new TextEncoder().encode(`HTTP/1.1 ${status} ${REASONS[status] ?? ""}\r\n${lines.join("")}\r\n`);
-  const whole = new Uint8Array(head.byteLength + (isHead ? 0 : bytes.byteLength));
+function headOf(status: number, headers: Readonly<Record<string, string | number>>): Uint8Array {
+  const lines = Object.entries({ ...headers, connection: "close" })
+    // What a mirror said must not become a header of ours.
+    .map(([name, value]) => `${name}: ${String(value).replace(/[\r\n\0]/g, " ")}\r\n`);
+  return new TextEncoder().encode(`HTTP/1.1 ${status} ${REASONS[status] ?? ""}\r\n${lines.join("")}\r\n`);
+}
+
+function joined(head: Uint8Array, bytes: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(head.byteLength + bytes.byteLength);
   whole.set(head);
-  if (!isHead) whole.set(bytes, head.byteLength);
+  whole.set(bytes, head.byteLength);
   return whole;
 }
 
-async function writeAll(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.byteLength;) written += await connection.write(bytes.subarray(written));
+async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {
+  try {
+    for (let written = 0; written < bytes.byteLength;) written += await connection.write(bytes.subarray(written));
+  } catch (error) {
+    throw new ClientGoneError("the client left", { cause: error });
+  }
 }
 
-async function readToEnd(connection: Deno.TcpConn): Promise<void> {
+async function readToEnd(connection: Connection): Promise<void> {
   const buffer = new Uint8Array(4096);
   while (await connection.read(buffer) !== null);
 }
