@@ -10,6 +10,7 @@ import { MetricsExporter } from "./metrics/exporter.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { MirrorPool } from "./mirrors/pool.ts";
 import type { NodeContext, ProcessContext } from "./pass.ts";
+import type { Veto } from "./plan/plan.ts";
 import { LedgerFile, ledgerLines } from "./record/ledger.ts";
 import { carryOver, emptyMemory, learn } from "./record/memory.ts";
 import type { Provenance } from "./record/provenance.ts";
@@ -17,7 +18,6 @@ import { Recorder } from "./record/recorder.ts";
 import { Activity } from "./repair/activity.ts";
 import { type Observer, tellAll } from "./repair/observer.ts";
 import { Repairs } from "./repair/queue.ts";
-import type { Veto } from "./repair/repair.ts";
 import { InstrumentedRuntime } from "./runtime/instrumented.ts";
 import { boundedRuntime } from "./runtime/limited.ts";
 import { openRuntime } from "./runtime/open.ts";
@@ -141,7 +141,7 @@ async function recall(file: string, { memory, observer }: ProcessContext): Promi
   }
 }
 
-function vetoOf(config: Config, provenance: Provenance, observer: Observer): Veto {
+function vetoOf(config: Config, provenance: Provenance, observer: Pick<Observer, "anomalyFound">): Veto {
   return (target, candidate, digest) => {
     const anomalies = provenance.anomalies({ reference: target.name, candidate: candidate.reference, digest });
     for (const { message } of anomalies) observer.anomalyFound?.(message);

@@ -6,13 +6,12 @@ import type { RegistryMap } from "./images/rules.ts";
 import { type Failure, isCreating, type Scan, scanPods } from "./kubelet/failures.ts";
 import type { PodList } from "./kubelet/pods.ts";
 import type { Mirrors } from "./mirrors/mirrors.ts";
-import { makePlan, type Plan } from "./plan/plan.ts";
+import { makePlan, type Plan, type Veto } from "./plan/plan.ts";
 import type { Memory } from "./record/memory.ts";
 import type { Recorder } from "./record/recorder.ts";
 import type { Activity } from "./repair/activity.ts";
 import type { Observer } from "./repair/observer.ts";
 import type { Repairs } from "./repair/queue.ts";
-import type { Veto } from "./repair/repair.ts";
 import type { InstrumentedRuntime } from "./runtime/instrumented.ts";
 import type { Clock } from "./support/clock.ts";
 

@@ -7,8 +7,8 @@ import type { Plan } from "../plan/plan.ts";
 import { EXIT } from "../support/errors.ts";
 import { printable, printableJson } from "../support/text.ts";
 import type { Command, Output } from "./command_line.ts";
+import { ShutdownSignal } from "./environment.ts";
 import { CONFIG_FLAG, JSON_FLAG, loadConfigHere } from "./flags.ts";
-import { ShutdownSignal } from "./signals.ts";
 
 export const onceCommand: Command = {
   name: "once",

@@ -12,10 +12,9 @@ import { EXIT, ReaderGoneError, UsageError } from "../support/errors.ts";
 import { printable, printableJson } from "../support/text.ts";
 import { sizeText, tookText } from "../support/units.ts";
 import type { Command, Output } from "./command_line.ts";
-import { userName } from "./environment.ts";
+import { ShutdownSignal, userName } from "./environment.ts";
 import { CONFIG_FLAG, JSON_FLAG, readConfigText } from "./flags.ts";
 import { PullScreen } from "./pull_screen.ts";
-import { ShutdownSignal } from "./signals.ts";
 
 /** What `pull --json` prints for each image. */
 export interface PullResult {

@@ -11,8 +11,8 @@ import { StateFile, stateFileIn } from "../status/state_file.ts";
 import { describeError, EXIT } from "../support/errors.ts";
 import { VERSION } from "../version.ts";
 import type { Command } from "./command_line.ts";
+import { ShutdownSignal } from "./environment.ts";
 import { CONFIG_FLAG, configFileOf, loadConfigAndLog, startLog } from "./flags.ts";
-import { ShutdownSignal } from "./signals.ts";
 
 export const runCommand: Command = {
   name: "run",

@@ -8,9 +8,8 @@ import { describeError, EXIT } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
 import { sleep } from "../support/timeouts.ts";
 import type { Command, Output } from "./command_line.ts";
-import { sizeOf } from "./environment.ts";
+import { ShutdownSignal, sizeOf } from "./environment.ts";
 import { JSON_FLAG, warn } from "./flags.ts";
-import { ShutdownSignal } from "./signals.ts";
 
 /**
  * The exit code if no daemon is running, as of `systemctl status` (LSB, "program is not running").

@@ -4,7 +4,6 @@
 import type { Candidate } from "../images/rules.ts";
 import { type Failure, isCreating, podNames } from "../kubelet/failures.ts";
 import { type PodList, podName } from "../kubelet/pods.ts";
-import type { Cooldown } from "../mirrors/cooldown.ts";
 import type { CandidateAttempt, Failed } from "../plan/outcome.ts";
 import type { Plan, Refusal, Repair, Skip, Target } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
@@ -12,41 +11,30 @@ import { type RuntimeName, type Silence, silenceText } from "../runtime/advice.t
 import { RuntimeError } from "../runtime/errors.ts";
 import { describeError } from "../support/errors.ts";
 import { several } from "../support/text.ts";
-import type { Fields, Level } from "./log.ts";
-import { Throttle } from "./throttle.ts";
-
-/** Writes one entry; the program passes `log` of lib/log/log.ts. */
-export type WriteLog = (level: Level, tag: string, text: string, fields?: Fields) => void;
+import type { Level } from "./log.ts";
+import { SharedMessages } from "./shared_messages.ts";
 
 /** Logs what happens: each change once, and lasting conditions at growing intervals. */
-export class LogMessages implements Observer {
-  readonly #log: WriteLog;
-  readonly #now: () => number;
-  readonly #throttle = new Throttle();
+export class LogMessages extends SharedMessages implements Observer {
   #connectedTo: string | undefined;
   /** The runtime that is not answering. */
   #silent: RuntimeName | undefined;
   #podCount: number | undefined;
   #waiting = new Map<string, Failure>();
 
-  constructor(write: WriteLog, now: () => number) {
-    this.#log = write;
-    this.#now = now;
-  }
-
   /** The kubelet at `host` (its URL without the path) answered. */
   connected(host: string): void {
     if (this.#connectedTo === host) return;
     this.#connectedTo = host;
-    this.#throttle.forget("kubelet");
-    this.#log("info", "NewConnection", "Established connection to kubelet");
-    this.#log("info", "Main", `host: ${host}`);
+    this.throttle.forget("kubelet");
+    this.log("info", "NewConnection", "Established connection to kubelet");
+    this.log("info", "Main", `host: ${host}`);
   }
 
   /** A pass was skipped because the kubelet did not list its pods. */
   kubeletFailed(error: unknown): void {
     this.#connectedTo = undefined;
-    this.#logThrottled("warning", "kubelet", "GetPods", `skipped this pass: ${describeError(error)}`);
+    this.logThrottled("warning", "kubelet", "GetPods", `skipped this pass: ${describeError(error)}`);
   }
 
   /** A pass read the pods and made its plan; nothing has been changed yet. */
@@ -56,27 +44,27 @@ export class LogMessages implements Observer {
     const gone = [...this.#waiting].filter(([key]) => !seen.has(key));
     const news = list.pods.length !== this.#podCount || appeared.length > 0 || gone.length > 0;
     const level = news ? "info" : "debug";
-    this.#log(level, "GetPods", `Pulled ${list.pods.length} running pods.`);
+    this.log(level, "GetPods", `Pulled ${list.pods.length} running pods.`);
     for (const text of list.malformed) {
-      this.#logThrottled("warning", `malformed:${text}`, "GetPods", `left out ${text}`);
+      this.logThrottled("warning", `malformed:${text}`, "GetPods", `left out ${text}`);
     }
     for (const [key, failure] of seen) this.#detected(this.#waiting.has(key) ? "debug" : "info", failure);
     for (const [, { container, pod, image }] of gone) {
-      this.#log("info", "Validate", `Container ${container} in pod ${pod.name} no longer waits for ${image}`);
+      this.log("info", "Validate", `Container ${container} in pod ${pod.name} no longer waits for ${image}`);
     }
-    this.#log(level, "Validate", `Checked ${list.pods.length} Pods, found ${seen.size} waiting`);
+    this.log(level, "Validate", `Checked ${list.pods.length} Pods, found ${seen.size} waiting`);
     for (const skip of plan.skips) this.#skipped(skip);
     this.#forgetAllBut(plan);
-    this.#log(level, "Main", "Checks done. Sleeping for awhile");
+    this.log(level, "Main", "Checks done. Sleeping for awhile");
     this.#podCount = list.pods.length;
     this.#waiting = seen;
   }
 
   #forgetAllBut(plan: Plan): void {
     const repairs = [...plan.repairs, ...plan.repairing, ...plan.waits.map((wait) => wait.repair)];
-    this.#throttle.retain("skip", new Set(plan.skips.map(skipKey)));
-    this.#throttle.retain("repair", new Set(repairs.map(repairKey)));
-    this.#throttle.retain("candidate", new Set(repairs.flatMap(candidateKeys)));
+    this.throttle.retain("skip", new Set(plan.skips.map(skipKey)));
+    this.throttle.retain("repair", new Set(repairs.map(repairKey)));
+    this.throttle.retain("candidate", new Set(repairs.flatMap(candidateKeys)));
   }
 
   /** Skips must not fill the journal: ten containers of one pod and image are one line. */
@@ -85,37 +73,37 @@ export class LogMessages implements Observer {
     const text = `cannot repair ${image} for pod ${podName(pod)}: ${reason}: ${advice}`;
     // The operator excluded it on purpose.
     const level = reason === "excluded" ? "info" : "warning";
-    this.#logThrottled(level, skipKey(skip), "Plan", text, { image, pod: podName(pod), reason });
+    this.logThrottled(level, skipKey(skip), "Plan", text, { image, pod: podName(pod), reason });
   }
 
   #detected(level: Level, { pod, container, reason, image, message }: Failure): void {
     const fields = { pod: podName(pod), container, image };
-    this.#log(level, "Validate", `Detected pod ${pod.name} in ${pod.phase || "unknown"} state.`, fields);
+    this.log(level, "Validate", `Detected pod ${pod.name} in ${pod.phase || "unknown"} state.`, fields);
     const subject = `Detected container ${container} in pod ${pod.name}`;
-    this.#log(level, "Validate", `${subject} status is ${reason}`, fields);
-    this.#log(level, "Validate", `${subject} reason: ${reason}`, fields);
-    if (message !== "") this.#log("debug", "Validate", `${subject} message: ${message}`, fields);
+    this.log(level, "Validate", `${subject} status is ${reason}`, fields);
+    this.log(level, "Validate", `${subject} reason: ${reason}`, fields);
+    if (message !== "") this.log("debug", "Validate", `${subject} message: ${message}`, fields);
   }
 
   started({ image, reference }: Target): void {
     const { domain, path, tag, digest } = reference;
     const last = digest === undefined ? `:${tag}` : `@${digest}`;
     const chunks = [domain, ...`${path}${last}`.split("/")];
-    this.#log("info", "ReplaceImageRegistry", `got chunks: [${chunks.join(" ")}]`, { image });
+    this.log("info", "ReplaceImageRegistry", `got chunks: [${chunks.join(" ")}]`, { image });
   }
 
   pulling({ image }: Target, { reference }: Candidate): void {
-    this.#log("info", "PullImage", `pulling image: ${reference}`, { image, candidate: reference });
+    this.log("info", "PullImage", `pulling image: ${reference}`, { image, candidate: reference });
   }
 
   candidateFailed(target: Target, { candidate, failure, message }: CandidateAttempt): void {
     const level = failure === "cooling-down" ? "debug" : "info";
     const fields = { image: target.image, candidate: candidate.reference, failure };
-    this.#logThrottled(level, candidateKey(target, candidate), "PullImage", `no image: ${message}`, fields);
+    this.logThrottled(level, candidateKey(target, candidate), "PullImage", `no image: ${message}`, fields);
   }
 
   tagged({ image }: Target, { reference }: Candidate, name: string): void {
-    this.#log("info", "TagImage", `tagged image: ${reference} to ${name}`, { image, candidate: reference });
+    this.log("info", "TagImage", `tagged image: ${reference} to ${name}`, { image, candidate: reference });
   }
 
   finished({ repair, outcome, seconds, nextTrySeconds }: RepairEnd): void {
@@ -123,14 +111,14 @@ export class LogMessages implements Observer {
     const fields = { image: repair.image, result: outcome.result };
     switch (outcome.result) {
       case "repaired": {
-        this.#throttle.forget(repairKey(repair));
+        this.throttle.forget(repairKey(repair));
         const { candidate, digest } = outcome;
         const from = `${candidate.mirror}${digest === undefined ? "" : `, ${digest}`}`;
         const text = `repaired ${repair.image} for ${pods} in ${seconds.toFixed(1)} s (from ${from})`;
-        return this.#log("info", "Repair", text, { ...fields, digest, mirror: candidate.mirror, seconds });
+        return this.log("info", "Repair", text, { ...fields, digest, mirror: candidate.mirror, seconds });
       }
       case "already-present":
-        return this.#logThrottled(
+        return this.logThrottled(
           repair.failures.every(isCreating) ? "debug" : "info",
           repairKey(repair),
           "Repair",
@@ -152,45 +140,18 @@ export class LogMessages implements Observer {
     const next = nextTrySeconds === undefined ? "" : `; next try in ${Math.ceil(nextTrySeconds)} s`;
     const fields = { image: repair.image, result: "failed", ...(reason === undefined ? {} : { reason }) };
     // Consecutive failures seldom have the same text, so a new reason is news, not a new text.
-    const news = this.#throttle.shouldLog(
+    const news = this.throttle.shouldLog(
       repairKey(repair),
       reason ?? (runtimeSilent ? "silent" : "failed"),
-      this.#now(),
+      this.now(),
     );
     // A silent runtime gets one warning, not one for each image.
-    this.#log(
+    this.log(
       !news ? "debug" : runtimeSilent ? "info" : "warning",
       "Repair",
       `${text}${next}`,
       fields,
     );
-  }
-
-  /** A mirror failed and is cooling down. */
-  mirrorCoolsDown(mirror: string, cooldown: Cooldown): void {
-    const seconds = Math.ceil((cooldown.until - this.#now()) / 1000);
-    this.#log(
-      "warning",
-      "Mirror",
-      `${mirror} cools down for ${seconds} s, then longer each time: ${cooldown.because}`,
-      {
-        mirror,
-      },
-    );
-  }
-
-  mirrorRecovered(mirror: string): void {
-    this.#log("info", "Mirror", `${mirror} delivers again`, { mirror });
-  }
-
-  authProblem(mirror: string, problem: string): void {
-    this.#logThrottled("warning", `auth:${mirror}`, "Mirror", `${mirror} is used without credentials: ${problem}`, {
-      mirror,
-    });
-  }
-
-  anomalyFound(message: string): void {
-    this.#logThrottled("warning", `anomaly:${message}`, "Provenance", message);
   }
 
   /**
@@ -200,22 +161,22 @@ export class LogMessages implements Observer {
   runtimeSilent(silence: Silence): void {
     const text = `${silenceText(silence)}: no image can be pulled until it does`;
     const { short } = this.#silent = silence.runtime;
-    this.#log(this.#throttle.shouldLog("runtime", "silent", this.#now()) ? "warning" : "debug", short, text);
+    this.log(this.throttle.shouldLog("runtime", "silent", this.now()) ? "warning" : "debug", short, text);
   }
 
   /** The runtime answered. */
   runtimeAnswers(): void {
     if (this.#silent === undefined) return;
     const { short, called, socket } = this.#silent;
-    this.#log("info", short, `${called} at ${socket} answers again`);
-    this.#throttle.forget("runtime");
+    this.log("info", short, `${called} at ${socket} answers again`);
+    this.throttle.forget("runtime");
     this.#silent = undefined;
   }
 
   /** The runtime's events arrive. */
   eventsArrive({ called }: RuntimeName): void {
-    if (this.#throttle.forget("events")) this.#log("info", "Events", `${called}'s events arrive again`);
-    else this.#log("debug", "Events", `${called}'s events arrive`);
+    if (this.throttle.forget("events")) this.log("info", "Events", `${called}'s events arrive again`);
+    else this.log("debug", "Events", `${called}'s events arrive`);
   }
 
   /**
@@ -225,13 +186,13 @@ export class LogMessages implements Observer {
    */
   eventsBroke(error: unknown, wasOpen: boolean): void {
     const text = `polling until the events are back: ${describeError(error)}`;
-    if (wasOpen || isSilence(error)) this.#log("debug", "Events", text);
-    else this.#logThrottled("warning", "events", "Events", text);
+    if (wasOpen || isSilence(error)) this.log("debug", "Events", text);
+    else this.logThrottled("warning", "events", "Events", text);
   }
 
   /** The rules cannot provide an image of the `keep` list. */
   cannotKeep(image: string, { reason, advice }: Refusal): void {
-    this.#logThrottled("warning", `keep:${image}`, "Keep", `cannot keep ${image}: ${reason}: ${advice}`, {
+    this.logThrottled("warning", `keep:${image}`, "Keep", `cannot keep ${image}: ${reason}: ${advice}`, {
       image,
       reason,
     });
@@ -239,34 +200,22 @@ export class LogMessages implements Observer {
 
   cannotLookAfterKept(images: readonly string[], error: unknown): void {
     const text = `cannot check ${images.join(", ")} of the keep list: ${describeError(error)}`;
-    if (isSilence(error)) this.#log("debug", "Keep", text);
-    else this.#logThrottled("warning", "keep", "Keep", text);
+    if (isSilence(error)) this.log("debug", "Keep", text);
+    else this.logThrottled("warning", "keep", "Keep", text);
   }
 
   ledgerFailed(error: unknown): void {
-    this.#logThrottled("warning", "ledger", "Ledger", `${describeError(error)}; repairs continue`);
-  }
-
-  /**
-   * The config was read again. `mistakes` is set if it was refused and the old one stays in force.
-   */
-  reloaded(file: string, mistakes?: string): void {
-    if (mistakes === undefined) this.#log("info", "Config", `${file} is in force`);
-    else this.#log("error", "Config", `refused ${file}, the old config stays in force: ${mistakes}`);
+    this.logThrottled("warning", "ledger", "Ledger", `${describeError(error)}; repairs continue`);
   }
 
   /** A pass ended; `good` if the kubelet listed its pods. */
   passed(good: boolean, seconds: number): void {
-    this.#log("debug", "Main", `this pass ${good ? "took" : "failed after"} ${seconds.toFixed(2)} s`);
+    this.log("debug", "Main", `this pass ${good ? "took" : "failed after"} ${seconds.toFixed(2)} s`);
   }
 
   /** An unexpected error: the pass is lost, the daemon continues. */
   unexpected(error: unknown): void {
-    this.#logThrottled("error", "unexpected", "Main", `this pass failed: ${describeError(error)}`);
-  }
-
-  #logThrottled(level: Level, key: string, tag: string, text: string, fields?: Fields): void {
-    this.#log(this.#throttle.shouldLog(key, text, this.#now()) ? level : "debug", tag, text, fields);
+    this.logThrottled("error", "unexpected", "Main", `this pass failed: ${describeError(error)}`);
   }
 }
 

@@ -13,7 +13,7 @@ import type { MirrorObserver, Mirrors } from "./mirrors.ts";
 const MIRROR_FAILURES: ReadonlySet<string> = new Set<RegistryFailure>(["registry-down", "rate-limited", "stalled"]);
 
 /** The limit on concurrent pulls from a mirror that has no limit of its own. */
-const DEFAULT_PULLS_PER_MIRROR = 4;
+export const DEFAULT_PULLS_PER_MIRROR = 4;
 
 /** If more pulls than this are queued at a mirror, each checks whether it has the image. */
 const PROBE_ABOVE = 8;

@@ -24,6 +24,9 @@ export interface Target {
   readonly candidates: readonly Candidate[];
 }
 
+/** Returns why this digest must not get this name, or undefined; see lib/record/provenance.ts. */
+export type Veto = (target: Target, candidate: Candidate, digest: string) => string | undefined;
+
 /** An image to pull for every container that waits for it. */
 export interface Repair extends Target {
   readonly failures: readonly Failure[];

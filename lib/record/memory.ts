@@ -21,14 +21,16 @@ export interface Memory {
   readonly refusals: Refusals;
 }
 
-/** The part of a config that the memory depends on. */
-export interface MemoryTerms {
+/** The part of a config that cool-downs depend on. */
+export interface MirrorTerms {
   readonly registries: RegistryMap;
-  readonly config: {
-    /** The settings of mirrors, by host. */
-    readonly mirrors: Readonly<Record<string, unknown>>;
-    readonly repair: { readonly backoff: Backoff };
-  };
+  /** The settings of mirrors, by host. */
+  readonly config: { readonly mirrors: Readonly<Record<string, unknown>> };
+}
+
+/** The part of a config that the memory depends on. */
+export interface MemoryTerms extends MirrorTerms {
+  readonly config: MirrorTerms["config"] & { readonly repair: { readonly backoff: Backoff } };
 }
 
 /** Returns an empty memory. */
@@ -55,10 +57,8 @@ export function learn({ provenance, refusals }: Pick<Memory, "provenance" | "ref
  * once: a reload often follows a fix of a mirror's credentials, whose file may have kept its name.
  */
 export function carryOver(memory: Memory, before: MemoryTerms, after: MemoryTerms): void {
-  const hosts = new Set(after.registries.mirrors.map(({ host }) => host));
-  const settingsOf = ({ config }: MemoryTerms, host: string) => JSON.stringify(config.mirrors[host]);
-  const isChanged = (host: string) => !hosts.has(host) || settingsOf(before, host) !== settingsOf(after, host);
-  for (const host of [...memory.cooldowns.all().keys()]) if (isChanged(host)) memory.cooldowns.end(host);
+  const isChanged = changedMirrors(before, after);
+  keepCooldowns(memory.cooldowns, before, after);
   const isStale = (name: string, last: Outcome, candidates: readonly Candidate[]) =>
     (last.result === "failed" && last.reason === "denied") || candidates.some(({ mirror }) => isChanged(mirror)) ||
     repositoriesOf(candidates) !== repositoriesOf(candidatesOf(after, name));
@@ -66,6 +66,18 @@ export function carryOver(memory: Memory, before: MemoryTerms, after: MemoryTerm
     retries.forgetIf(isStale);
     retries.changeBackoff(after.config.repair.backoff);
   }
+}
+
+/** Keeps cool-downs, except of mirrors that are gone or whose settings changed. */
+export function keepCooldowns(cooldowns: Cooldowns, before: MirrorTerms, after: MirrorTerms): void {
+  const isChanged = changedMirrors(before, after);
+  for (const host of [...cooldowns.all().keys()]) if (isChanged(host)) cooldowns.end(host);
+}
+
+function changedMirrors(before: MirrorTerms, after: MirrorTerms): (host: string) => boolean {
+  const hosts = new Set(after.registries.mirrors.map(({ host }) => host));
+  const settingsOf = ({ config }: MirrorTerms, host: string) => JSON.stringify(config.mirrors[host]);
+  return (host) => !hosts.has(host) || settingsOf(before, host) !== settingsOf(after, host);
 }
 
 function candidatesOf({ registries }: MemoryTerms, name: string): readonly Candidate[] {

@@ -68,8 +68,8 @@ export interface Observer extends RuntimeObserver, MirrorObserver {
  * Returns an observer that forwards each notification to all observers on the list, including those
  * added later. It has only the methods that at least one of them has.
  */
-export function tellAll(observers: readonly Observer[]): Observer {
-  return new Proxy<Observer>({}, {
+export function tellAll<News extends object = Observer>(observers: readonly News[]): News {
+  return new Proxy<News>({} as News, {
     get(_, news) {
       const hearers = observers.flatMap((observer) => {
         const method: unknown = Reflect.get(observer, news);

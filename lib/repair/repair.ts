@@ -6,15 +6,12 @@ import type { Candidate } from "../images/rules.ts";
 import type { Mirrors } from "../mirrors/mirrors.ts";
 import type { CandidateAttempt, CandidateFailure, Failed, Outcome, Repaired } from "../plan/outcome.ts";
 import { failedOutcome } from "../plan/outcome.ts";
-import { localName, type Target } from "../plan/plan.ts";
+import { localName, type Target, type Veto } from "../plan/plan.ts";
 import { RuntimeError } from "../runtime/errors.ts";
 import { type LocalImage, type PulledImage, type Runtime } from "../runtime/runtime.ts";
 import { describeError } from "../support/errors.ts";
 import type { ShouldYield } from "../support/semaphore.ts";
 import type { Observer } from "./observer.ts";
-
-/** Returns why this digest must not get this name, or undefined; see lib/record/provenance.ts. */
-export type Veto = (target: Target, candidate: Candidate, digest: string) => string | undefined;
 
 /** The dependencies of a repair. */
 export interface RepairContext {

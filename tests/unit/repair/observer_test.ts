@@ -24,7 +24,7 @@ Deno.test("an observer that is a class instance keeps its this", () => {
     }
   }
   const counter = new Counter();
-  tellAll([counter]).ended?.("gcr.io/a:1");
+  tellAll<Observer>([counter]).ended?.("gcr.io/a:1");
   assertEquals(counter.count, 1);
 });
 
