@@ -11,6 +11,7 @@ import type { MetricsSettings } from "../metrics/exporter.ts";
 import type { MirrorSettings } from "../mirrors/pool.ts";
 import type { PassSettings } from "../pass.ts";
 import type { Backoff } from "../plan/retries.ts";
+import { type ProxySettings, redirectableHosts } from "../proxy/settings.ts";
 import type { LedgerLimits } from "../record/ledger.ts";
 import type { RuntimeSettings } from "../runtime/open.ts";
 import { mistakeInWrittenPath } from "../support/files.ts";
@@ -48,6 +49,7 @@ export interface Config {
   };
   readonly poll: PollSettings;
   readonly ledger: LedgerLimits & { readonly file: string };
+  readonly proxy: ProxySettings;
   readonly metrics: MetricsSettings;
   readonly logging: LogSettings;
 }
@@ -202,7 +204,7 @@ function withHostname(settings: Settings): Settings | undefined {
 }
 
 function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyStep[]) => number | undefined): Config {
-  const { kubelet, docker, exclude, keep, repair, poll, ledger, metrics, logging } = settings;
+  const { kubelet, docker, exclude, keep, repair, poll, ledger, proxy, metrics, logging } = settings;
   const resolve = (path: string | null | undefined) => typeof path === "string" ? resolvePath(path, file) : undefined;
   return {
     file,
@@ -235,6 +237,17 @@ function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyS
     },
     poll: { intervalSeconds: poll.interval, safetySeconds: poll.safety, jitter: poll.jitter },
     ledger: { file: resolvePath(ledger.file, file), maxBytes: ledger.maxSize, keep: ledger.keep },
+    proxy: {
+      hosts: (proxy.hosts ?? redirectableHosts(Object.entries(settings.registries)))
+        .map((host) => parseLocation(host).host),
+      listen: proxy.listen,
+      address: proxy.address,
+      certFile: resolvePath(proxy.certFile, file),
+      keyFile: resolvePath(proxy.keyFile, file),
+      stallSeconds: proxy.stallTimeout,
+      headersSeconds: proxy.headersTimeout,
+      ledgerFile: resolvePath(proxy.ledgerFile, file),
+    },
     metrics: given({ listen: metrics.listen, textfile: resolve(metrics.textfile) }),
     logging,
   };

@@ -3,11 +3,11 @@
 
 import { formatLocation, parseLocation } from "../images/location.ts";
 import { mistakeInMirror, mistakeInOrigin } from "../images/rules.ts";
-import { isFields } from "../support/json.ts";
+import { type Fields, isFields } from "../support/json.ts";
 import { quote } from "../support/text.ts";
 import { KUBELET_FILES } from "./keys.ts";
 import { type SettingMistake, suggestion, valueAt } from "./schema.ts";
-import { secondsOf } from "./values.ts";
+import { mistakeInProxyHost, secondsOf } from "./values.ts";
 
 /** Returns the mistakes that involve several keys; `filled` is the document with its defaults. */
 export function mistakesAcrossKeys(filled: unknown): readonly SettingMistake[] {
@@ -16,6 +16,7 @@ export function mistakesAcrossKeys(filled: unknown): readonly SettingMistake[] {
     ...mistakesInOrigins(valueAt(filled, "registries")),
     ...mistakesInMirrorHosts(valueAt(filled, "mirrors"), valueAt(filled, "registries")),
     ...mistakesInAuthPaths(valueAt(filled, "mirrors")),
+    ...mistakesInProxyHosts(valueAt(valueAt(filled, "proxy"), "hosts"), valueAt(filled, "registries")),
     ...mistakesInBackoff(valueAt(valueAt(filled, "repair"), "backoff")),
   ];
 }
@@ -54,8 +55,7 @@ function mistakesInOrigins(registries: unknown): readonly SettingMistake[] {
 
 function mistakesInMirrorHosts(mirrors: unknown, registries: unknown): readonly SettingMistake[] {
   if (!isFields(mirrors) || !isFields(registries)) return [];
-  const used = Object.values(registries).flat().filter((mirror) => typeof mirror === "string")
-    .filter((mirror) => mistakeInMirror(mirror) === undefined).map((mirror) => parseLocation(mirror).host);
+  const used = mirrorHostsIn(registries);
   const seen = new Set<string>();
   return Object.keys(mirrors).flatMap((key) => {
     const path = ["mirrors", key];
@@ -83,6 +83,36 @@ function mistakesInAuthPaths(mirrors: unknown): readonly SettingMistake[] {
         ? [{ path: [...path, index], message: "begins with the mirror's own host; leave the host out" }]
         : []
     );
+  });
+}
+
+/** Returns the hosts of all valid mirrors. */
+function mirrorHostsIn(registries: Fields): readonly string[] {
+  return Object.values(registries).flat().filter((mirror) => typeof mirror === "string")
+    .filter((mirror) => mistakeInMirror(mirror) === undefined).map((mirror) => parseLocation(mirror).host);
+}
+
+function mistakesInProxyHosts(hosts: unknown, registries: unknown): readonly SettingMistake[] {
+  if (!Array.isArray(hosts) || !isFields(registries)) return [];
+  const mirrors = mirrorHostsIn(registries);
+  const origins = Object.keys(registries).filter((origin) => mistakeInOrigin(origin) === undefined)
+    .map((origin) => parseLocation(origin).host);
+  const covers = (origin: string, host: string) =>
+    origin === "*" || origin === host || (origin.startsWith("*.") && host.endsWith(origin.slice(1)));
+  const seen = new Set<string>();
+  return hosts.flatMap((written, index) => {
+    if (typeof written !== "string" || mistakeInProxyHost(written) !== undefined) return [];
+    const path = ["proxy", "hosts", index];
+    const { host } = parseLocation(written);
+    const again = seen.has(host);
+    seen.add(host);
+    if (again) return [{ path, message: `${quote(host)} is listed twice; keep one of them` }];
+    if (mirrors.includes(host)) {
+      return [{ path, message: `${quote(host)} is a mirror of a rule, so the proxy would ask itself; remove it` }];
+    }
+    if (origins.some((origin) => covers(origin, host)) || origins.length === 0) return [];
+    const exact = origins.filter((origin) => !origin.includes("*"));
+    return [{ path, message: `no rule in registries is for ${quote(host)}; ${suggestion(host, exact)}` }];
   });
 }
 

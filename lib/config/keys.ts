@@ -9,6 +9,9 @@ import * as values from "./values.ts";
 /** The default path of the ledger. */
 export const DEFAULT_LEDGER = "/var/lib/gilly/ledger.jsonl";
 
+/** The default path of the registry proxy's ledger. */
+export const DEFAULT_PROXY_LEDGER = "/var/lib/gilly-proxy/ledger.jsonl";
+
 /** The kubelet settings that name files, and what each file contains. */
 export const KUBELET_FILES = {
   caFile: "certificate",
@@ -144,6 +147,57 @@ const METRICS = section({
   ),
 });
 
+const PROXY = section({
+  hosts: key(
+    z.nullish(list(text("the host of a registry such as gcr.io", values.mistakeInProxyHost), "a list of hosts")),
+    {
+      purpose:
+        "The registries that the redirect leads to the proxy. Default: each origin in `registries` that is a host without a " +
+        "port, a path or a pattern, but docker.io.",
+    },
+  ),
+  listen: key(
+    z.pipe(
+      z.custom<string | number>((value) => values.mistakeInProxyListen(value) === undefined, {
+        error: ({ input }) => values.mistakeInProxyListen(input),
+      }),
+      z.transform((value: string | number) => values.listenAddressOf(value)!),
+    ),
+    { fallback: "127.0.0.1:12443", purpose: "Where the proxy serves this host, over TLS. Never open to other hosts." },
+  ),
+  address: key(text("an IPv4 address", values.mistakeInProxyAddress), {
+    fallback: "169.254.77.7",
+    purpose:
+      "The address that stands for `hosts` in `/etc/hosts`; the redirect leads its port 443 to `listen`. No interface " +
+      "needs to have it.",
+  }),
+  certFile: key(path("a PEM file"), {
+    fallback: "/etc/gilly/proxy.crt",
+    purpose:
+      "The proxy's certificate for all `hosts`. `gilly-redirect` makes and renews it; reloaded whenever it changes.",
+  }),
+  keyFile: key(path("a PEM file"), {
+    fallback: "/etc/gilly/proxy.key",
+    purpose: "The private key of that certificate.",
+  }),
+  stallTimeout: key(duration("1s", "10m"), {
+    fallback: "30s",
+    purpose:
+      "A mirror that sends nothing of a layer for this long is given up, and the next one continues at the same byte.",
+  }),
+  headersTimeout: key(duration("100ms", "1m"), {
+    fallback: "5s",
+    purpose: "How long each mirror may take from the connection to the headers of its answer.",
+  }),
+  ledgerFile: key(path("a file that the proxy may write"), {
+    fallback: DEFAULT_PROXY_LEDGER,
+    file: "written",
+    purpose:
+      "The record of what the proxy served or refused. `gilly history` reads it as well; `ledger.maxSize` and `ledger.keep` " +
+      "hold for it too.",
+  }),
+});
+
 /** The schema of the complete file. */
 export const SETTINGS = section({
   kubelet: KUBELET,
@@ -212,6 +266,7 @@ export const SETTINGS = section({
       purpose: "How many rotated files are kept; `gilly history` reads all of them.",
     }),
   }),
+  proxy: PROXY,
   metrics: METRICS,
   logging: section({
     level: key(choice(["debug", "info", "warning", "error"]), {

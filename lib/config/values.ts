@@ -4,6 +4,7 @@
 import { regexes } from "zod/mini";
 import { mistakeInAuthPath } from "../images/auth_paths.ts";
 import { mistakeInImagePattern } from "../images/exclusions.ts";
+import { canonicalHost } from "../images/location.ts";
 import { parseReference } from "../images/reference.ts";
 import { mistakeInMirror } from "../images/rules.ts";
 import type { ListenAddress } from "../support/http_server.ts";
@@ -108,6 +109,43 @@ export function mistakeInListen(value: unknown): string | undefined {
     ? `${expected}; every address of this host is 0.0.0.0:PORT`
     : `${expected}, got ${quote(value)}`;
 }
+
+/** Returns what is wrong with the address at which the registry proxy serves this host. */
+export function mistakeInProxyListen(value: unknown): string | undefined {
+  if (listenAddressOf(value)?.hostname === "127.0.0.1") return undefined;
+  const got = typeof value === "string" ? quote(value) : typeof value === "object" ? "another type" : String(value);
+  return `expected a port of 127.0.0.1, where the redirect leads, such as 127.0.0.1:12443, got ${got}`;
+}
+
+/**
+ * Returns what is wrong with the address that stands for the hosts of the registry proxy. Docker
+ * verifies no certificate of a host in 127.0.0.0/8 (moby registry/config.go, loadInsecureRegistries).
+ */
+export function mistakeInProxyAddress(value: string): string | undefined {
+  const expected = "expected an IPv4 address that no other host has, such as 169.254.77.7";
+  if (!regexes.ipv4.test(value)) return `${quote(value)} is not an IPv4 address; ${expected}`;
+  if (value.startsWith("127.")) return `${value} is in 127.0.0.0/8, where Docker verifies no certificate; ${expected}`;
+  if (/^(?:0|22[4-9]|2[34][0-9]|25[0-5])\./.test(value)) return `${value} is not the address of a host; ${expected}`;
+  return undefined;
+}
+
+/** Returns what is wrong with a host that the registry proxy is to serve. */
+export function mistakeInProxyHost(value: string): string | undefined {
+  if (value.includes("*")) {
+    return `${quote(value)} is a pattern, which /etc/hosts cannot hold; list the hosts themselves`;
+  }
+  if (/[:/]/.test(value)) {
+    return `${quote(value)} is more than a host; expected one such as gcr.io, which is served on port 443`;
+  }
+  if (!isHost(value) || !value.includes(".") || regexes.ipv4.test(value)) {
+    return `${quote(value)} is not the host of a registry; expected one such as gcr.io`;
+  }
+  return canonicalHost(value) === DOCKER_HUB
+    ? "docker.io cannot be redirected; gilly-redirect plan shows what to put into Docker's daemon.json instead"
+    : undefined;
+}
+
+const DOCKER_HUB = "docker.io";
 
 /**
  * Returns what is wrong with the path of a file for node_exporter's textfile collector, which reads

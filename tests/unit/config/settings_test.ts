@@ -24,6 +24,9 @@ Deno.test("bounds are inclusive", () => {
 const LISTEN =
   "expected off, a port of the loopback address such as 9464, or an address and a port such as 10.0.0.5:9464";
 
+const PROXY_LISTEN = "expected a port of 127.0.0.1, where the redirect leads, such as 127.0.0.1:12443";
+const PROXY_ADDRESS = "expected an IPv4 address that no other host has, such as 169.254.77.7";
+
 /** Single lines, and their mistakes. */
 const LINES: readonly (readonly [line: string, mistake: string])[] = [
   ["poll: {interval: 0.5}", `poll.interval: expected a duration from 1s to 1h, ${DURATION}, got the number 0.5`],
@@ -119,7 +122,57 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
     "mirrors: {other.test: {}}",
     'mirrors."other.test": is not a mirror of any rule in registries; expected one of m.example',
   ],
-  ["__proto__: {x: 1}", '"__proto__": unknown key; expected one of ' + Object.keys(DEFAULTS).join(", ")],
+  ["proxy: {hosts: gcr.io}", "proxy.hosts: expected a list of hosts, got a string"],
+  [
+    "proxy: {hosts: ['*.pkg.dev']}",
+    'proxy.hosts[0]: "*.pkg.dev" is a pattern, which /etc/hosts cannot hold; list the hosts themselves',
+  ],
+  [
+    "proxy: {hosts: ['gcr.io:443']}",
+    'proxy.hosts[0]: "gcr.io:443" is more than a host; expected one such as gcr.io, which is served on port 443',
+  ],
+  [
+    "proxy: {hosts: [gcr.io/team]}",
+    'proxy.hosts[0]: "gcr.io/team" is more than a host; expected one such as gcr.io, which is served on port 443',
+  ],
+  [
+    "proxy: {hosts: [localhost]}",
+    'proxy.hosts[0]: "localhost" is not the host of a registry; expected one such as gcr.io',
+  ],
+  [
+    "proxy: {hosts: [10.0.0.1]}",
+    'proxy.hosts[0]: "10.0.0.1" is not the host of a registry; expected one such as gcr.io',
+  ],
+  [
+    "proxy: {hosts: [docker.io]}",
+    "proxy.hosts[0]: docker.io cannot be redirected; gilly-redirect plan shows what to put into Docker's daemon.json instead",
+  ],
+  ["proxy: {hosts: [gcr.io, GCR.io]}", 'proxy.hosts[1]: "gcr.io" is listed twice; keep one of them'],
+  [
+    "proxy: {hosts: [m.example]}",
+    'proxy.hosts[0]: "m.example" is a mirror of a rule, so the proxy would ask itself; remove it',
+  ],
+  ["proxy: {hosts: [gcr.oi]}", 'proxy.hosts[0]: no rule in registries is for "gcr.oi"; did you mean gcr.io?'],
+  ["proxy: {listen: 0.0.0.0:12443}", `proxy.listen: ${PROXY_LISTEN}, got "0.0.0.0:12443"`],
+  ["proxy: {listen: off}", `proxy.listen: ${PROXY_LISTEN}, got "off"`],
+  ["proxy: {listen: [1]}", `proxy.listen: ${PROXY_LISTEN}, got another type`],
+  [
+    "proxy: {address: 127.0.0.2}",
+    `proxy.address: 127.0.0.2 is in 127.0.0.0/8, where Docker verifies no certificate; ${PROXY_ADDRESS}`,
+  ],
+  ["proxy: {address: '::1'}", `proxy.address: "::1" is not an IPv4 address; ${PROXY_ADDRESS}`],
+  ["proxy: {address: 224.0.0.1}", `proxy.address: 224.0.0.1 is not the address of a host; ${PROXY_ADDRESS}`],
+  ["proxy: {stallTimeout: 0s}", 'proxy.stallTimeout: expected a duration from 1s to 10m, such as 5s or 5m, got "0s"'],
+  [
+    "proxy: {headersTimeout: 2m}",
+    'proxy.headersTimeout: expected a duration from 100ms to 1m, such as 500ms or 5s, got "2m"',
+  ],
+  [
+    "proxy: {port: 12443}",
+    "proxy.port: unknown key; expected one of hosts, listen, address, certFile, keyFile, stallTimeout, headersTimeout, ledgerFile",
+  ],
+  ["__proto__: {x: 1}", '"__proto__": unknown key; did you mean proxy?'],
+  ["constructor: {x: 1}", "constructor: unknown key; expected one of " + Object.keys(DEFAULTS).join(", ")],
 ];
 
 for (const [line, mistake] of LINES) {
@@ -153,6 +206,20 @@ Deno.test("a rule records its line and takes one or more mirrors", () => {
     { origin: "gcr.io", mirrors: ["a.example"], line: 2 },
     { origin: "*", mirrors: ["b.example", "c.example/x"], line: 3 },
   ]);
+});
+
+Deno.test("the hosts of the proxy are by default the origins that can be redirected", () => {
+  const hosts = (registries: string, proxy = "") =>
+    parseConfig(`${KUBELET}\nregistries: ${registries}\n${proxy}`, "c").proxy.hosts;
+  assertEquals(
+    hosts(
+      "{gcr.io: m.example, quay.io/team: m.example, '*.pkg.dev': m.example, 'r.example:5000': m.example, '*': m.example}",
+    ),
+    ["gcr.io"],
+  );
+  assertEquals(hosts("{docker.io: m.example, quay.io: gcr.io/quay, gcr.io: m.example}"), ["quay.io"], "no mirror");
+  assertEquals(hosts("{'*.pkg.dev': m.example}", "proxy: {hosts: [US.pkg.dev]}"), ["us.pkg.dev"]);
+  assertEquals(hosts("{'*': m.example}", "proxy: {hosts: [ghcr.io]}"), ["ghcr.io"]);
 });
 
 /** Values of metrics.listen in YAML, and the resulting host name. */
