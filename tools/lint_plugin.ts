@@ -20,7 +20,7 @@ const NAMES: Readonly<Record<string, Allowed>> = {
   "Deno.env": COMMANDS,
   "Deno.addSignalListener": COMMANDS,
   "Deno.removeSignalListener": COMMANDS,
-  "Deno.createHttpClient": ["lib/kubelet/client.ts", "lib/runtime/"],
+  "Deno.createHttpClient": ["lib/kubelet/client.ts", "lib/runtime/", "lib/proxy/trust.ts"],
   "Deno.listenDatagram": ["lib/daemon/sd_notify.ts"],
   "Deno.listen": ["lib/support/http_server.ts"],
   "Deno.listenTls": ["lib/support/http_server.ts"],

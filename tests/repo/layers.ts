@@ -96,6 +96,7 @@ export const ADAPTERS: ReadonlySet<string> = new Set([
   "lib/metrics/server.ts",
   "lib/metrics/textfile.ts",
   "lib/mirrors/credentials.ts",
+  "lib/proxy/trust.ts",
   "lib/record/ledger.ts",
   "lib/record/rotation.ts",
   "lib/runtime/docker/client.ts",
