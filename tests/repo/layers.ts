@@ -57,6 +57,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/plan/plan.ts",
   "lib/plan/retries.ts",
   "lib/proxy/challenge.ts",
+  "lib/proxy/observer.ts",
   "lib/proxy/protocol.ts",
   "lib/proxy/routes.ts",
   "lib/proxy/settings.ts",
