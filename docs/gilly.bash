@@ -3,7 +3,7 @@
 _gilly() {
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words=""
   if [ "$COMP_CWORD" -eq 1 ]; then
-    mapfile -t COMPREPLY < <(compgen -W "run once status history check explain pull export version help --version" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "run once status history check explain pull proxy export version help --version" -- "$word")
     return
   fi
   case $previous in
@@ -20,6 +20,7 @@ _gilly() {
     check) words="--config --syntax-only --state-file --files --renewed --json --help" ;;
     explain) words="--config --json --help" ;;
     pull) words="--config --plain --json --help" ;;
+    proxy) words="--config --help" ;;
     export) words="--config --output --force --json --help" ;;
     version) words="--json --help" ;;
   esac

@@ -6,15 +6,24 @@ import { compileRules } from "./images/rules.ts";
 import { KubeletClient } from "./kubelet/client.ts";
 import { log } from "./log/log.ts";
 import { LogMessages } from "./log/messages.ts";
+import { ProxyMessages } from "./log/proxy_messages.ts";
 import { MetricsExporter } from "./metrics/exporter.ts";
 import { Metrics } from "./metrics/metrics.ts";
-import { MirrorPool } from "./mirrors/pool.ts";
+import { Cooldowns } from "./mirrors/cooldown.ts";
+import { DEFAULT_PULLS_PER_MIRROR, MirrorPool } from "./mirrors/pool.ts";
 import type { NodeContext, ProcessContext } from "./pass.ts";
 import type { Veto } from "./plan/plan.ts";
+import type { EndpointContext } from "./proxy/candidates.ts";
+import type { ProxyObserver } from "./proxy/observer.ts";
+import { Pulls } from "./proxy/pulls.ts";
+import { MirrorClients } from "./proxy/trust.ts";
+import { Upstream } from "./proxy/upstream.ts";
 import { LedgerFile, ledgerLines } from "./record/ledger.ts";
-import { carryOver, emptyMemory, learn } from "./record/memory.ts";
-import type { Provenance } from "./record/provenance.ts";
+import { carryOver, emptyMemory, keepCooldowns, learn, type Memory } from "./record/memory.ts";
+import { Provenance } from "./record/provenance.ts";
+import { ProxyRecorder } from "./record/proxy_recorder.ts";
 import { Recorder } from "./record/recorder.ts";
+import { Refusals } from "./record/refusals.ts";
 import { Activity } from "./repair/activity.ts";
 import { type Observer, tellAll } from "./repair/observer.ts";
 import { Repairs } from "./repair/queue.ts";
@@ -131,7 +140,7 @@ export async function openNode(
 }
 
 /** Learns from the complete ledger, one batch of lines at a time. */
-async function recall(file: string, { memory, observer }: ProcessContext): Promise<void> {
+async function recall(file: string, { memory, observer }: Recalling): Promise<void> {
   try {
     for await (const lines of ledgerLines(file)) {
       for (const { entry } of lines) if (entry !== undefined) learn(memory, entry);
@@ -139,6 +148,88 @@ async function recall(file: string, { memory, observer }: ProcessContext): Promi
   } catch (error) {
     observer.ledgerFailed?.(error);
   }
+}
+
+interface Recalling {
+  readonly memory: Pick<Memory, "provenance" | "refusals">;
+  readonly observer: Pick<Observer, "ledgerFailed">;
+}
+
+/** Everything of the registry proxy that lives as long as its process. */
+export interface ProxyProcess {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly observer: ProxyObserver;
+  readonly recorder: ProxyRecorder;
+  readonly memory: Pick<Memory, "cooldowns" | "provenance" | "refusals">;
+  readonly clients: MirrorClients;
+  readonly pulls: Pulls;
+}
+
+/** Makes everything that lives as long as the proxy's process. Opens nothing. */
+export function openProxyProcess(): ProxyProcess {
+  const clock = systemClock;
+  const observers: ProxyObserver[] = [new ProxyMessages(log, clock.now)];
+  const observer = tellAll(observers);
+  const memory = { cooldowns: new Cooldowns(), provenance: new Provenance(), refusals: new Refusals() };
+  const recorder = new ProxyRecorder({ observer, clock, provenance: memory.provenance });
+  observers.push(recorder);
+  const pulls = new Pulls({ observer, now: clock.now });
+  return {
+    clock,
+    random: () => Math.random(),
+    observer,
+    recorder,
+    memory,
+    clients: new MirrorClients(clock.now),
+    pulls,
+  };
+}
+
+/** What one config makes of the proxy. */
+export interface ProxyContext extends EndpointContext {
+  readonly config: Config;
+}
+
+/** Layers that a runtime requests at once for one image (moby config, max-concurrent-downloads). */
+const LAYERS_AT_ONCE = 3;
+
+/**
+ * Makes everything that a config needs to serve images. Learns from its ledger first and records
+ * what is served in it. Connects to nothing.
+ */
+export async function openProxy(config: Config, process: ProxyProcess, before?: ProxyContext): Promise<ProxyContext> {
+  const { clock, random, observer, recorder, memory, clients, pulls } = process;
+  const { ledgerFile, stallSeconds, headersSeconds } = config.proxy;
+  if (before?.config.proxy.ledgerFile !== ledgerFile) await recall(ledgerFile, process);
+  recorder.follow(new LedgerFile(ledgerFile, config.ledger));
+  // A limit counts pulls; here each layer is a request of its own.
+  const settings = Object.fromEntries(
+    Object.entries(config.mirrors).map(([host, { maxConcurrentPulls, ...mirror }]) => [host, {
+      ...mirror,
+      maxConcurrentPulls: LAYERS_AT_ONCE * (maxConcurrentPulls ?? DEFAULT_PULLS_PER_MIRROR),
+    }]),
+  );
+  const context: ProxyContext = {
+    config,
+    registries: compileRules(config.registries),
+    exclusions: compileExclusions(config.exclude),
+    mirrors: new MirrorPool({
+      settings,
+      concurrency: LAYERS_AT_ONCE * config.repair.concurrency,
+      cooldowns: memory.cooldowns,
+      clock,
+      random,
+      observer,
+    }),
+    upstream: new Upstream({ clients, headersTimeoutMs: 1000 * headersSeconds, now: clock.now }),
+    pulls,
+    veto: vetoOf(config, memory.provenance, observer),
+    observer,
+    stallTimeoutMs: 1000 * stallSeconds,
+  };
+  if (before !== undefined) keepCooldowns(memory.cooldowns, before, context);
+  return context;
 }
 
 function vetoOf(config: Config, provenance: Provenance, observer: Pick<Observer, "anomalyFound">): Veto {

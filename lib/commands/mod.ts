@@ -6,6 +6,7 @@ import { explainCommand } from "./explain.ts";
 import { exportCommand } from "./export.ts";
 import { historyCommand } from "./history.ts";
 import { onceCommand } from "./once.ts";
+import { proxyCommand } from "./proxy.ts";
 import { pullCommand } from "./pull.ts";
 import { runCommand } from "./run.ts";
 import { statusCommand } from "./status.ts";
@@ -20,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   checkCommand,
   explainCommand,
   pullCommand,
+  proxyCommand,
   exportCommand,
   versionCommand,
 ];

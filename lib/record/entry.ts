@@ -2,6 +2,7 @@
 // entries too.
 
 import { podNames } from "../kubelet/failures.ts";
+import type { NotServed, ServedPull } from "../proxy/observer.ts";
 import type { RepairEnd } from "../repair/observer.ts";
 
 /**
@@ -10,7 +11,7 @@ import type { RepairEnd } from "../repair/observer.ts";
  */
 export interface LedgerEntry {
   readonly time: string;
-  readonly result: "repaired" | "already-present" | "failed" | "unrepairable";
+  readonly result: "repaired" | "served" | "already-present" | "failed" | "unrepairable";
   readonly image: string;
   /** The normalized name that the kubelet looks up. */
   readonly reference?: string;
@@ -29,6 +30,8 @@ export interface LedgerEntry {
   readonly digest?: string;
   readonly bytes?: number;
   readonly seconds?: number;
+  /** How often another mirror continued a layer. */
+  readonly resumed?: number;
 }
 
 /** Records outcomes. */
@@ -62,4 +65,39 @@ export function repairEntry({ repair, outcome, seconds }: RepairEnd, time: numbe
     case "failed":
       return { ...common, ...(outcome.reason && { reason: outcome.reason }), message: outcome.message };
   }
+}
+
+/** What requests the images of the registry proxy: it does not know the pod. */
+const THE_PROXY = "a pull through the proxy";
+
+/** Returns the entry for a pull that the registry proxy served until `time` (wall clock, in milliseconds). */
+export function servedEntry(pull: ServedPull, time: number): LedgerEntry {
+  const { target, candidate, digest, bytes, seconds, resumed } = pull;
+  return {
+    time: new Date(time).toISOString(),
+    result: "served",
+    image: target.image,
+    reference: target.name,
+    pods: [],
+    askedBy: THE_PROXY,
+    mirror: candidate.mirror,
+    candidate: candidate.reference,
+    digest,
+    bytes,
+    seconds,
+    ...(resumed > 0 && { resumed }),
+  };
+}
+
+/** Returns the entry for an image that the registry proxy did not serve. */
+export function notServedEntry({ image, attempts, reason, message }: NotServed, time: number): LedgerEntry {
+  return {
+    time: new Date(time).toISOString(),
+    result: attempts.length === 0 ? "unrepairable" : "failed",
+    image,
+    pods: [],
+    askedBy: THE_PROXY,
+    ...(reason && { reason }),
+    ...(attempts.length === 0 ? { advice: message } : { message }),
+  };
 }

@@ -47,7 +47,9 @@ export function emptyMemory(backoff: Backoff): Memory {
 /** Learns from one entry of the ledger. */
 export function learn({ provenance, refusals }: Pick<Memory, "provenance" | "refusals">, entry: LedgerEntry): void {
   const { result, reference, candidate, digest } = entry;
-  if (result === "repaired" && reference && candidate && digest) provenance.learn({ reference, candidate, digest });
+  if ((result === "repaired" || result === "served") && reference && candidate && digest) {
+    provenance.learn({ reference, candidate, digest });
+  }
   refusals.learn(entry);
 }
 

@@ -4,9 +4,11 @@ import { COMMANDS } from "../../lib/commands/mod.ts";
 import { checkSettings } from "../../lib/config/settings.ts";
 import { PROJECT } from "../../tools/deno.ts";
 import { generate } from "../../tools/docs.ts";
+import { makeAuthority } from "../fakes/certificates.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { gillyCommandsIn, PAGES, PAPERS, readPage } from "../support/pages.ts";
+import { freePort } from "../support/ports.ts";
 import { launch, runProgram, startProgram } from "../support/program.ts";
 
 for (const [name, contents] of Object.entries(generate())) {
@@ -24,15 +26,19 @@ Deno.test("every gilly command line in the pages and in the help succeeds next t
   const images = { "a/b:1": fakeImage("b"), "sgryczan/ansible-runner:0.0.0": fakeImage("ansible-runner") };
   await using node = await startNode({
     engine: { registries: { "mirror.example": { state: "up", images } } },
-    config: "registries: {gcr.io: mirror.example}\n",
+    config: "registries: {gcr.io: mirror.example}\n" +
+      `proxy: {listen: ${freePort()}, certFile: proxy.crt, keyFile: proxy.key, ledgerFile: proxy.jsonl}\n`,
   });
+  const { certificatePem, keyPem } = makeAuthority("gilly-test").issueServer({ dnsNames: ["gcr.io"] });
+  await Deno.writeTextFile(`${node.dir}/proxy.crt`, certificatePem);
+  await Deno.writeTextFile(`${node.dir}/proxy.key`, keyPem);
   const env = { RUNTIME_DIRECTORY: node.dir };
   await using daemon = await startProgram(["run", "--config", node.configFile], env);
   await daemon.waitForLine(/Checks done/);
   for (const { where, words } of commands) {
     const argv = argvOf(words, node);
     // Some run until they are stopped: wait for their first output.
-    const code = argv.includes("--watch") || argv[0] === "run"
+    const code = argv.includes("--watch") || argv[0] === "run" || argv[0] === "proxy"
       ? await runUntilItSpeaks(argv, { RUNTIME_DIRECTORY: await Deno.makeTempDir({ dir: node.dir }) })
       : (await runProgram(argv, env)).code;
     assertEquals(code, 0, `${where}: gilly ${words.join(" ")}`);

@@ -1,0 +1,162 @@
+// Tests `gilly proxy`: from its start to its end, with the permissions of the compiled binary.
+
+import { assertEquals, assertMatch } from "@std/assert";
+import type { Gilly } from "../e2e/gilly.ts";
+import { makeAuthority } from "../fakes/certificates.ts";
+import { type FakeMirror, startMirror } from "../fakes/mirror.ts";
+import { inTemporaryFolder } from "../support/folder.ts";
+import { freePort } from "../support/ports.ts";
+import { runProgram, startProgram } from "../support/program.ts";
+
+const AUTHORITY = makeAuthority("gilly-test");
+
+interface Bench {
+  readonly folder: string;
+  readonly port: number;
+  readonly mirror: FakeMirror;
+  readonly configFile: string;
+  /** Writes the config with this mirror for gcr.io. */
+  configure(registries: string, more?: string): Promise<void>;
+  start(): Promise<Gilly>;
+  /** Asks the proxy in the name of gcr.io, and returns status and text. */
+  ask(path: string, method?: string): Promise<readonly [number, string]>;
+}
+
+function test(name: string, run: (bench: Bench) => Promise<void>): void {
+  Deno.test(name, () =>
+    inTemporaryFolder(async (folder) => {
+      const { certificatePem, keyPem } = AUTHORITY.issueServer({ dnsNames: ["gcr.io", "localhost"] });
+      await Deno.writeTextFile(`${folder}/proxy.crt`, certificatePem);
+      await Deno.writeTextFile(`${folder}/proxy.key`, keyPem);
+      const mirror = startMirror();
+      const port = freePort();
+      const configFile = `${folder}/config.yaml`;
+      const client = Deno.createHttpClient({ caCerts: [AUTHORITY.certificatePem], poolMaxIdlePerHost: 0 });
+      const programs: Gilly[] = [];
+      const bench: Bench = {
+        folder,
+        port,
+        mirror,
+        configFile,
+        configure: (registries, more = "") =>
+          Deno.writeTextFile(
+            configFile,
+            [
+              "kubelet: {url: 'https://worker:10250', tokenFile: /nonexistent}",
+              `registries: ${registries}`,
+              `proxy: {listen: ${port}, certFile: proxy.crt, keyFile: proxy.key, ledgerFile: ledger.jsonl}`,
+              more,
+            ].join("\n"),
+          ),
+        async start() {
+          const program = startProgram(["proxy", "--config", configFile]);
+          programs.push(program);
+          await program.waitForLine(/serving .* at 127\.0\.0\.1:/);
+          return program;
+        },
+        async ask(path, method = "GET") {
+          const response = await fetch(`https://localhost:${port}${path}?ns=gcr.io`, { client, method });
+          return [response.status, await response.text()];
+        },
+      };
+      await bench.configure(`{gcr.io: ${mirror.host}}`);
+      try {
+        await run(bench);
+      } finally {
+        await Promise.all(programs.map((program) => program.end()));
+        client.close();
+        await mirror.stop();
+      }
+    }));
+}
+
+test("a pull is served, logged and recorded, and SIGTERM ends the proxy", async ({ folder, mirror, start, ask }) => {
+  const { digest, manifest, layers: [layer] } = mirror.put("team/app:1");
+  const program = await start();
+  assertEquals(await ask("/v2/team/app/manifests/1", "HEAD"), [200, ""]);
+  assertEquals(await ask(`/v2/team/app/manifests/${digest}`), [200, manifest]);
+  assertEquals(await ask(`/v2/team/app/blobs/${layer}`), [200, "layer of team/app:1"]);
+  assertEquals((await program.end("SIGTERM")).code, 0);
+  const lines = program.journal.map((line) => line.replace(/^\S+ \S+ /, "").replaceAll(mirror.host, "MIRROR"));
+  assertEquals(lines.map((line) => line.replace(/in \d\.\d s/, "in 0.1 s")), [
+    lines[0]!,
+    `[PullImage]  serving image: gcr.io/team/app:1 from MIRROR/team/app@${digest}`,
+    `[Proxy]  served gcr.io/team/app:1, 19 B in 0.1 s (from MIRROR, ${digest})`,
+  ]);
+  const entry = JSON.parse(await Deno.readTextFile(`${folder}/ledger.jsonl`));
+  assertEquals([entry.result, entry.image, entry.mirror, entry.digest, entry.bytes, entry.pods], [
+    "served",
+    "gcr.io/team/app:1",
+    mirror.host,
+    digest,
+    19,
+    [],
+  ]);
+});
+
+test("an image that stays missing is one warning and one entry", async ({ folder, mirror, start, ask }) => {
+  const program = await start();
+  for (let time = 0; time < 3; time++) assertEquals((await ask("/v2/app/manifests/1"))[0], 404);
+  await program.end();
+  const warnings = program.journal.filter((line) => line.includes("cannot serve"));
+  assertEquals(warnings.map((line) => line.replace(/^\S+ \S+ /, "")), [
+    `[Proxy]  cannot serve gcr.io/app:1: not-in-mirror: no mirror has this image: push it as ${mirror.host}/app:1`,
+  ]);
+  const [entry, ...others] = (await Deno.readTextFile(`${folder}/ledger.jsonl`)).trim().split("\n");
+  assertEquals([JSON.parse(entry!).reason, others], ["not-in-mirror", []]);
+});
+
+test("SIGHUP puts a config in force, and refuses one with a mistake", async (bench) => {
+  const { configure, configFile, port, mirror, start, ask } = bench;
+  mirror.put("gcr/app:1");
+  const program = await start();
+  assertEquals((await ask("/v2/app/manifests/1"))[0], 404);
+  await configure(`{gcr.io: ${mirror.host}/gcr}`);
+  program.signal("SIGHUP");
+  await program.waitForLine(/\[Config\] {2}\S+ is in force/);
+  assertEquals((await ask("/v2/app/manifests/1"))[0], 200);
+  await configure(`{gcr.io: ${mirror.host}}`, "prox: {}");
+  program.signal("SIGHUP");
+  await program.waitForLine(/refused \S+, the old config stays in force: .*prox: unknown key; did you mean proxy\?/);
+  const config = await Deno.readTextFile(configFile);
+  await Deno.writeTextFile(configFile, config.replace("\nprox: {}", "").replace(`listen: ${port}`, "listen: 1"));
+  program.signal("SIGHUP");
+  await program.waitForLine(/refused \S+, .*: proxy: listen changed: systemctl restart gilly-proxy/);
+  assertEquals((await ask("/v2/app/manifests/1"))[0], 200);
+});
+
+test("what was served before a restart is remembered", async ({ configure, mirror, start, ask }) => {
+  const before = mirror.put("app:1");
+  await configure(`{gcr.io: ${mirror.host}}`, "repair: {onDigestChange: refuse}");
+  const first = await start();
+  assertEquals((await ask("/v2/app/manifests/1"))[0], 200);
+  await first.end();
+  mirror.put("app:1", [new TextEncoder().encode("another")]);
+  await start();
+  const [status, text] = await ask("/v2/app/manifests/1");
+  assertEquals(status, 404);
+  assertMatch(text, new RegExp(`gilly: refused: gcr\\.io/app:1 was ${before.digest} `));
+});
+
+test("a port that is taken, or a certificate that is missing, ends the start with what to do", async (bench) => {
+  const { folder, port, configFile } = bench;
+  {
+    using _taken = Deno.listen({ hostname: "127.0.0.1", port });
+    const { code, stderr } = await runProgram(["proxy", "--config", configFile]);
+    assertEquals([code, stderr], [
+      1,
+      `gilly: cannot listen on 127.0.0.1:${port}: another program has that port, run 'ss -tlnp' as root to see which\n`,
+    ]);
+  }
+  await Deno.remove(`${folder}/proxy.key`);
+  const { code, stderr } = await runProgram(["proxy", "--config", configFile]);
+  assertEquals(code, 1);
+  assertMatch(stderr, /^gilly: cannot read \S+\/proxy\.key: .*; gilly-redirect certificate makes it\n$/);
+});
+
+test("a config with a mistake ends the start with 78", async ({ configure, configFile }) => {
+  await configure("{gcr.io: m.example}", "repare: {}");
+  const { code, stderr } = await runProgram(["proxy", "--config", configFile]);
+  assertEquals(code, 78);
+  assertMatch(stderr, /config\.yaml:4: repare: unknown key; did you mean repair\?/);
+});
