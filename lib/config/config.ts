@@ -11,13 +11,14 @@ import type { MetricsSettings } from "../metrics/exporter.ts";
 import type { MirrorSettings } from "../mirrors/pool.ts";
 import type { PassSettings } from "../pass.ts";
 import type { Backoff } from "../plan/retries.ts";
-import { type ProxySettings, redirectableHosts } from "../proxy/settings.ts";
+import type { ProxySettings } from "../proxy/settings.ts";
 import type { LedgerLimits } from "../record/ledger.ts";
 import type { RuntimeSettings } from "../runtime/open.ts";
 import { mistakeInWrittenPath } from "../support/files.ts";
 import { scrubUnknown } from "../support/scrub.ts";
 import { quote } from "../support/text.ts";
 import { mistakeInFile, mistakeInPair, reasonOf } from "./files.ts";
+import { redirectableOrigins } from "./joined.ts";
 import { KUBELET_FILES, type Settings } from "./keys.ts";
 import { locateKeys } from "./positions.ts";
 import type { KeyStep } from "./positions.ts";
@@ -238,8 +239,7 @@ function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyS
     poll: { intervalSeconds: poll.interval, safetySeconds: poll.safety, jitter: poll.jitter },
     ledger: { file: resolvePath(ledger.file, file), maxBytes: ledger.maxSize, keep: ledger.keep },
     proxy: {
-      hosts: (proxy.hosts ?? redirectableHosts(Object.entries(settings.registries)))
-        .map((host) => parseLocation(host).host),
+      hosts: (proxy.hosts ?? redirectableOrigins(settings.registries)).map((host) => parseLocation(host).host),
       listen: proxy.listen,
       address: proxy.address,
       certFile: resolvePath(proxy.certFile, file),

@@ -2,7 +2,7 @@
 // zod skips the rules of a section in which a key is wrong, and every mistake is to be reported.
 
 import { formatLocation, parseLocation } from "../images/location.ts";
-import { mistakeInMirror, mistakeInOrigin } from "../images/rules.ts";
+import { mistakeInMirror, mistakeInOrigin, originServes } from "../images/rules.ts";
 import { type Fields, isFields } from "../support/json.ts";
 import { quote } from "../support/text.ts";
 import { KUBELET_FILES } from "./keys.ts";
@@ -92,13 +92,21 @@ function mirrorHostsIn(registries: Fields): readonly string[] {
     .filter((mirror) => mistakeInMirror(mirror) === undefined).map((mirror) => parseLocation(mirror).host);
 }
 
+/**
+ * Returns the origins that `proxy.hosts` may have, which are its default: the proxy must reach each
+ * mirror under its own name.
+ */
+export function redirectableOrigins(registries: Fields): readonly string[] {
+  const mirrors = new Set(mirrorHostsIn(registries));
+  return Object.keys(registries).filter((origin) =>
+    mistakeInProxyHost(origin) === undefined && !mirrors.has(parseLocation(origin).host)
+  );
+}
+
 function mistakesInProxyHosts(hosts: unknown, registries: unknown): readonly SettingMistake[] {
   if (!Array.isArray(hosts) || !isFields(registries)) return [];
   const mirrors = mirrorHostsIn(registries);
-  const origins = Object.keys(registries).filter((origin) => mistakeInOrigin(origin) === undefined)
-    .map((origin) => parseLocation(origin).host);
-  const covers = (origin: string, host: string) =>
-    origin === "*" || origin === host || (origin.startsWith("*.") && host.endsWith(origin.slice(1)));
+  const origins = Object.keys(registries).filter((origin) => mistakeInOrigin(origin) === undefined);
   const seen = new Set<string>();
   return hosts.flatMap((written, index) => {
     if (typeof written !== "string" || mistakeInProxyHost(written) !== undefined) return [];
@@ -110,8 +118,8 @@ function mistakesInProxyHosts(hosts: unknown, registries: unknown): readonly Set
     if (mirrors.includes(host)) {
       return [{ path, message: `${quote(host)} is a mirror of a rule, so the proxy would ask itself; remove it` }];
     }
-    if (origins.some((origin) => covers(origin, host)) || origins.length === 0) return [];
-    const exact = origins.filter((origin) => !origin.includes("*"));
+    if (origins.some((origin) => originServes(origin, host)) || origins.length === 0) return [];
+    const exact = origins.filter((origin) => !origin.includes("*")).map((origin) => parseLocation(origin).host);
     return [{ path, message: `no rule in registries is for ${quote(host)}; ${suggestion(host, exact)}` }];
   });
 }

@@ -163,6 +163,11 @@ export function mistakeInMirror(text: string): string | undefined {
   return mistakeInLocation(filled, example);
 }
 
+/** Reports whether an origin, in the form of a rule, has images of this host. */
+export function originServes(origin: string, host: string): boolean {
+  return servesHost(compileOrigin({ origin, mirrors: [] }), host);
+}
+
 function compileOrigin(rule: RegistryRule): Origin {
   const { host, path } = parseLocation(rule.origin);
   if (host === "*") return { rule, host: "", kind: "every", path };

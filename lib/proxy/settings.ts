@@ -1,6 +1,5 @@
-// The settings of the registry proxy, and which registries a redirect can lead to it. Pure.
+// The settings of the registry proxy. Types only.
 
-import { parseLocation } from "../images/location.ts";
 import type { ListenAddress } from "../support/http_server.ts";
 
 /** The checked section `proxy` of the config. */
@@ -18,18 +17,4 @@ export interface ProxySettings {
   /** Seconds in which a mirror must send the headers of its answer. */
   readonly headersSeconds: number;
   readonly ledgerFile: string;
-}
-
-/**
- * Returns the origins whose images can all be redirected: a name in /etc/hosts is a host without a
- * port or a path, Docker does not look docker.io up there, and the proxy must reach each mirror
- * under its own name.
- */
-export function redirectableHosts(
-  registries: readonly (readonly [origin: string, mirrors: readonly string[]])[],
-): readonly string[] {
-  const mirrors = new Set(registries.flatMap(([, mirrors]) => mirrors.map((mirror) => parseLocation(mirror).host)));
-  return registries.map(([origin]) => parseLocation(origin)).flatMap(({ host, path }) =>
-    path === "" && /^[^*:]*\.[^*:]*$/.test(host) && host !== "docker.io" && !mirrors.has(host) ? [host] : []
-  );
 }

@@ -218,6 +218,7 @@ Deno.test("the hosts of the proxy are by default the origins that can be redirec
     ["gcr.io"],
   );
   assertEquals(hosts("{docker.io: m.example, quay.io: gcr.io/quay, gcr.io: m.example}"), ["quay.io"], "no mirror");
+  assertEquals(hosts("{10.0.0.1: m.example, GCR.io: m.example}"), ["gcr.io"], "an address is no name");
   assertEquals(hosts("{'*.pkg.dev': m.example}", "proxy: {hosts: [US.pkg.dev]}"), ["us.pkg.dev"]);
   assertEquals(hosts("{'*': m.example}", "proxy: {hosts: [ghcr.io]}"), ["ghcr.io"]);
 });
