@@ -10,7 +10,7 @@ import { ProxyMessages } from "./log/proxy_messages.ts";
 import { MetricsExporter } from "./metrics/exporter.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { Cooldowns } from "./mirrors/cooldown.ts";
-import { DEFAULT_PULLS_PER_MIRROR, MirrorPool } from "./mirrors/pool.ts";
+import { MirrorPool } from "./mirrors/pool.ts";
 import type { NodeContext, ProcessContext } from "./pass.ts";
 import type { Veto } from "./plan/plan.ts";
 import type { EndpointContext } from "./proxy/candidates.ts";
@@ -191,7 +191,7 @@ export interface ProxyContext extends EndpointContext {
   readonly config: Config;
 }
 
-/** Layers that a runtime requests at once for one image (moby config, max-concurrent-downloads). */
+/** Each layer takes a slot, and a runtime requests so many layers at once for one image (moby config, max-concurrent-downloads). */
 const LAYERS_AT_ONCE = 3;
 
 /**
@@ -203,20 +203,14 @@ export async function openProxy(config: Config, process: ProxyProcess, before?: 
   const { ledgerFile, stallSeconds, headersSeconds } = config.proxy;
   if (before?.config.proxy.ledgerFile !== ledgerFile) await recall(ledgerFile, process);
   recorder.follow(new LedgerFile(ledgerFile, config.ledger));
-  // A limit counts pulls; here each layer is a request of its own.
-  const settings = Object.fromEntries(
-    Object.entries(config.mirrors).map(([host, { maxConcurrentPulls, ...mirror }]) => [host, {
-      ...mirror,
-      maxConcurrentPulls: LAYERS_AT_ONCE * (maxConcurrentPulls ?? DEFAULT_PULLS_PER_MIRROR),
-    }]),
-  );
   const context: ProxyContext = {
     config,
     registries: compileRules(config.registries),
     exclusions: compileExclusions(config.exclude),
     mirrors: new MirrorPool({
-      settings,
-      concurrency: LAYERS_AT_ONCE * config.repair.concurrency,
+      settings: config.mirrors,
+      concurrency: config.repair.concurrency,
+      slotsPerPull: LAYERS_AT_ONCE,
       cooldowns: memory.cooldowns,
       clock,
       random,

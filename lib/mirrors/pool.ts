@@ -13,7 +13,7 @@ import type { MirrorObserver, Mirrors } from "./mirrors.ts";
 const MIRROR_FAILURES: ReadonlySet<string> = new Set<RegistryFailure>(["registry-down", "rate-limited", "stalled"]);
 
 /** The limit on concurrent pulls from a mirror that has no limit of its own. */
-export const DEFAULT_PULLS_PER_MIRROR = 4;
+const DEFAULT_PULLS_PER_MIRROR = 4;
 
 /** If more pulls than this are queued at a mirror, each checks whether it has the image. */
 const PROBE_ABOVE = 8;
@@ -28,6 +28,8 @@ export interface MirrorPoolOptions {
   readonly settings: Readonly<Record<string, MirrorSettings>>;
   /** The limit on concurrent pulls across all mirrors. */
   readonly concurrency: number;
+  /** How many slots make one pull; by default one. */
+  readonly slotsPerPull?: number;
   /** Overrides PROBE_ABOVE. */
   readonly probeAbove?: number;
   /** The cool-downs known so far. */
@@ -50,7 +52,7 @@ export class MirrorPool implements Mirrors {
   constructor(options: MirrorPoolOptions) {
     this.#options = options;
     this.#cooldowns = options.cooldowns;
-    this.#all = new Semaphore(options.concurrency, options.probeAbove ?? PROBE_ABOVE);
+    this.#all = this.#semaphore(options.concurrency);
     for (const [mirror, { authFile }] of Object.entries(options.settings)) {
       if (authFile !== undefined) this.#authFiles.set(mirror, new AuthFile(authFile, mirror));
     }
@@ -120,12 +122,14 @@ export class MirrorPool implements Mirrors {
   #semaphoreOf(mirror: string): Semaphore {
     let semaphore = this.#perMirror.get(mirror);
     if (semaphore === undefined) {
-      semaphore = new Semaphore(
-        this.#options.settings[mirror]?.maxConcurrentPulls ?? DEFAULT_PULLS_PER_MIRROR,
-        this.#options.probeAbove ?? PROBE_ABOVE,
-      );
+      semaphore = this.#semaphore(this.#options.settings[mirror]?.maxConcurrentPulls ?? DEFAULT_PULLS_PER_MIRROR);
       this.#perMirror.set(mirror, semaphore);
     }
     return semaphore;
+  }
+
+  #semaphore(pulls: number): Semaphore {
+    const { slotsPerPull = 1, probeAbove = PROBE_ABOVE } = this.#options;
+    return new Semaphore(slotsPerPull * pulls, probeAbove);
   }
 }
