@@ -5,6 +5,7 @@ import {
   MetricsServerError,
   serveMetrics,
 } from "../../../lib/metrics/server.ts";
+import { exchange } from "../../support/raw_http.ts";
 
 const LOOPBACK = { hostname: "127.0.0.1", port: 0 };
 const HANDLER: MetricsHandler = {
@@ -117,9 +118,7 @@ Deno.test("closing frees the port immediately, even while a client is connected"
 
 /** Sends the bytes and returns what the server answers until it closes, which may be nothing. */
 async function answerTo(server: MetricsServer, text: string): Promise<string> {
-  using client = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(server.url).port) });
-  await client.write(new TextEncoder().encode(text));
-  return await new Response(client.readable).text().catch(() => "");
+  return await exchange(Number(new URL(server.url).port), text).catch(() => "");
 }
 
 Deno.test("each request gets a complete answer with its length, in whatever form it is written", async () => {

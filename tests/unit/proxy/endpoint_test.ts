@@ -4,6 +4,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type EndpointOptions, startEndpoint, type TestEndpoint } from "../../fakes/endpoint.ts";
 import { digestOf, type FakeMirror, MANIFEST_TYPE, registryError, startMirror } from "../../fakes/mirror.ts";
+import { exchange } from "../../support/raw_http.ts";
 
 /** Runs a test with mirrors and an endpoint whose rule for gcr.io has them in this order. */
 function test(
@@ -59,16 +60,18 @@ test("a mirror sees what a client accepts, and nothing of its credentials", asyn
 
 test("several headers with one name are passed on as one", async ({ endpoint, first }) => {
   first.put("gcr/app:1");
-  await using connection = new Raw(await Deno.connect({ hostname: "127.0.0.1", port: endpoint.port }));
-  await connection.ask(["GET /v2/app/manifests/1 HTTP/1.1", "Host: gcr.io", "Accept: a/b", "Accept: c/d"]);
+  await exchange(
+    endpoint.port,
+    "GET /v2/app/manifests/1 HTTP/1.1\r\nHost: gcr.io\r\nAccept: a/b\r\nAccept: c/d\r\n\r\n",
+  );
   assertEquals(first.headers.at(-1)!.get("accept"), "a/b, c/d");
 });
 
 test("the header Host names the origin where no parameter does", async ({ endpoint, first }) => {
   first.put("gcr/app:1");
   for (const host of ["gcr.io", "GCR.IO:443"]) {
-    await using connection = new Raw(await Deno.connect({ hostname: "127.0.0.1", port: endpoint.port }));
-    assertMatch(await connection.ask(["HEAD /v2/app/manifests/1 HTTP/1.1", `Host: ${host}`]), /^HTTP\/1.1 200 /);
+    const answer = await exchange(endpoint.port, `HEAD /v2/app/manifests/1 HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    assertMatch(answer, /^HTTP\/1.1 200 /);
   }
 });
 
@@ -208,28 +211,3 @@ test("a pull is reported once, by its tag", async ({ endpoint, first }) => {
   assertEquals(others, []);
   assertEquals([pull!.target.image, pull!.digest, pull!.bytes, pull!.resumed], ["gcr.io/app:1", digest, 1500, 0]);
 });
-
-/** A connection whose requests are written as they are. */
-class Raw implements AsyncDisposable {
-  readonly #connection: Deno.TcpConn;
-
-  constructor(connection: Deno.TcpConn) {
-    this.#connection = connection;
-  }
-
-  /** Sends a request and returns the complete answer. */
-  async ask(lines: readonly string[]): Promise<string> {
-    const writer = this.#connection.writable.getWriter();
-    await writer.write(new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`));
-    return await new Response(this.#connection.readable).text();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#connection.close();
-    } catch {
-      // The end of the answer closed it.
-    }
-    await Promise.resolve();
-  }
-}

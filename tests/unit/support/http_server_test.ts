@@ -3,6 +3,7 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { HttpServer, type HttpServerOptions, type Question } from "../../../lib/support/http_server.ts";
+import { exchange } from "../../support/raw_http.ts";
 
 async function withServer(
   options: Partial<HttpServerOptions> & Pick<HttpServerOptions, "handle">,
@@ -14,18 +15,6 @@ async function withServer(
   } finally {
     await server.close();
   }
-}
-
-/** Sends this text and returns everything that comes back. */
-async function exchange(port: number, text: string): Promise<string> {
-  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
-  await connection.write(new TextEncoder().encode(text));
-  let answer = "";
-  const buffer = new Uint8Array(1024);
-  for (let count = await connection.read(buffer); count !== null; count = await connection.read(buffer)) {
-    answer += new TextDecoder().decode(buffer.subarray(0, count));
-  }
-  return answer;
 }
 
 Deno.test("a request arrives with its path and query as sent, and its headers by name", async () => {
