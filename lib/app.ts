@@ -172,7 +172,7 @@ export function openProxyProcess(): ProxyProcess {
   const observers: ProxyObserver[] = [new ProxyMessages(log, clock.now)];
   const observer = tellAll(observers);
   const memory = { cooldowns: new Cooldowns(), provenance: new Provenance(), refusals: new Refusals() };
-  const recorder = new ProxyRecorder({ observer, clock, provenance: memory.provenance });
+  const recorder = new ProxyRecorder({ observer, clock, memory });
   observers.push(recorder);
   const pulls = new Pulls({ observer, now: clock.now });
   return {

@@ -6,8 +6,7 @@ import { type NodeContext, type Pass, pass, type PassSettings, type ProcessConte
 import type { Observer } from "../repair/observer.ts";
 import { type NodeState, nodeState, statusLine } from "../status/node_state.ts";
 import { describeError } from "../support/errors.ts";
-import { LinkedSignal } from "../support/linked_signal.ts";
-import { endsWithin, sleep } from "../support/timeouts.ts";
+import { endsWithin, LinkedSignal, sleep } from "../support/timeouts.ts";
 import { KeptImages } from "./kept_images.ts";
 import { type PassResult, PassSchedule, type PollSettings, type Urgency } from "./schedule.ts";
 import { watchEvents } from "./watch_events.ts";

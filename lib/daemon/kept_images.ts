@@ -4,7 +4,7 @@
 
 import type { NodeContext, ProcessContext } from "../pass.ts";
 import { isRefusal, planImage, type Target } from "../plan/plan.ts";
-import { LinkedSignal } from "../support/linked_signal.ts";
+import { LinkedSignal } from "../support/timeouts.ts";
 
 /** The interval between checks while every image is present, in milliseconds. */
 const INTERVAL_MS = 5 * 60_000;

@@ -3,8 +3,7 @@
 
 import type { EventOptions, RuntimeEvent } from "../runtime/runtime.ts";
 import { growing } from "../support/backoff.ts";
-import { LinkedSignal } from "../support/linked_signal.ts";
-import { sleep } from "../support/timeouts.ts";
+import { LinkedSignal, sleep } from "../support/timeouts.ts";
 
 /** The first and the longest pause before the stream is reopened, in milliseconds. */
 const FIRST_PAUSE_MS = 500;

@@ -1,5 +1,7 @@
 // Passes a message once, and again only after growing intervals. Time is an argument.
 
+import { setRecent } from "../support/recent.ts";
+
 /** Minutes until an unchanged message is logged again; the last one repeats. */
 const INTERVALS_MINUTES = [10, 30, 60, 360];
 
@@ -20,9 +22,7 @@ export class Throttle {
     if (!news && now < known.nextAt) return false;
     const times = news ? 0 : known.times + 1;
     const minutes = INTERVALS_MINUTES[Math.min(times, INTERVALS_MINUTES.length - 1)]!;
-    this.#said.delete(key);
-    this.#said.set(key, { text, times, nextAt: now + minutes * 60_000 });
-    if (this.#said.size > MOST_KEYS) this.#said.delete(this.#said.keys().next().value!);
+    setRecent(this.#said, key, { text, times, nextAt: now + minutes * 60_000 }, MOST_KEYS);
     return true;
   }
 

@@ -4,6 +4,7 @@
 import { repositoryOf } from "../images/reference.ts";
 import type { Candidate } from "../images/rules.ts";
 import { localName, type Target } from "../plan/plan.ts";
+import { setRecent } from "../support/recent.ts";
 import type { ProxyObserver } from "./observer.ts";
 
 /** The most contents whose pull is remembered, and the most names of digests; the oldest go first. */
@@ -57,7 +58,7 @@ export class Pulls {
 
   /** A tag was found to be this content (`repository@digest`); the runtime may request it next. */
   resolved(target: Target, content: string): void {
-    keep(this.#names, content, target);
+    setRecent(this.#names, content, target, MOST_KEPT);
   }
 
   /** A manifest is on its way to the runtime, which requests the missing contents next. */
@@ -65,21 +66,10 @@ export class Pulls {
     const repository = repositoryOf(target.reference);
     const key = `${repository}@${digest}`;
     const known = this.#byContent.get(key);
-    const pull = known ?? {
-      ...{ target: this.#names.get(key) ?? target, candidate, digest },
-      ...{
-        startedAt: this.#now(),
-        endedAt: 0,
-        keys: new Set<string>(),
-        bytes: 0,
-        resumed: 0,
-        busy: 0,
-        timer: undefined,
-      },
-    };
+    const pull = known ?? this.#begin(this.#names.get(key) ?? target, candidate, digest);
     for (const content of [key, ...contents.map((content) => `${repository}@${content}`)]) {
       if (this.#byContent.has(content)) continue;
-      keep(this.#byContent, content, pull);
+      setRecent(this.#byContent, content, pull, MOST_KEPT);
       pull.keys.add(content);
     }
     if (known === undefined) this.#observer.serving?.(pull.target, candidate);
@@ -107,6 +97,11 @@ export class Pulls {
     for (const pull of new Set(this.#byContent.values())) this.#end(pull);
   }
 
+  #begin(target: Target, candidate: Candidate, digest: string): Pull {
+    const progress = { endedAt: 0, bytes: 0, resumed: 0, busy: 0, timer: undefined };
+    return { target, candidate, digest, keys: new Set(), startedAt: this.#now(), ...progress };
+  }
+
   #touch(pull: Pull): void {
     pull.endedAt = this.#now();
     clearTimeout(pull.timer);
@@ -119,10 +114,4 @@ export class Pulls {
     const { target, candidate, digest, bytes, resumed, startedAt, endedAt } = pull;
     this.#observer.served?.({ target, candidate, digest, bytes, resumed, seconds: (endedAt - startedAt) / 1000 });
   }
-}
-
-function keep<Value>(map: Map<string, Value>, key: string, value: Value): void {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size > MOST_KEPT) map.delete(map.keys().next().value!);
 }

@@ -7,58 +7,33 @@ import type { Outcome } from "../plan/outcome.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
 import type { Clock } from "../support/clock.ts";
-import { type Ledger, type LedgerEntry, repairEntry } from "./entry.ts";
-import { learn, type Memory } from "./memory.ts";
+import { repairEntry } from "./entry.ts";
+import { LedgerWriter, type LedgerWriterOptions } from "./writer.ts";
 
 /** The dependencies of a recorder. */
-export interface RecorderOptions {
-  /** Notified of lines that could not be written. */
-  readonly observer: Observer;
+export interface RecorderOptions extends LedgerWriterOptions {
   readonly clock: Clock;
-  /** Learns the written entries. */
-  readonly memory: Pick<Memory, "provenance" | "refusals">;
   /** What requests an image that no pod waits for, such as `the keep list`. */
   readonly askedBy: string;
 }
 
-/**
- * Writes lines one after another, concurrently with other work; writes none until it follows a
- * ledger.
- */
-export class Recorder implements Observer {
+/** Writes to the ledger that it follows. */
+export class Recorder extends LedgerWriter implements Observer {
   readonly #options: RecorderOptions;
-  #ledger: Ledger | undefined;
-  #written: Promise<void> = Promise.resolve();
 
   constructor(options: RecorderOptions) {
+    super(options);
     this.#options = options;
   }
 
-  /** Writes to this ledger from now on. */
-  follow(ledger: Ledger): void {
-    this.#ledger = ledger;
-  }
-
   looked(_list: PodList, _failures: readonly Failure[], plan: Plan): void {
-    if (this.#ledger === undefined) return;
+    if (!this.follows) return;
     const { memory, clock } = this.#options;
-    for (const entry of memory.refusals.fresh(plan.skips, clock.wallTime())) this.#write(entry);
+    for (const entry of memory.refusals.fresh(plan.skips, clock.wallTime())) this.write(entry);
   }
 
   finished(end: RepairEnd): void {
-    if (isNews(end)) this.#write(repairEntry(end, this.#options.clock.wallTime(), this.#options.askedBy));
-  }
-
-  /** Resolves when every line so far is written or has failed. */
-  async settled(): Promise<void> {
-    await this.#written;
-  }
-
-  #write(entry: LedgerEntry): void {
-    if (this.#ledger === undefined) return;
-    learn(this.#options.memory, entry);
-    const written = this.#ledger.append(entry).catch((error) => this.#options.observer.ledgerFailed?.(error));
-    this.#written = Promise.all([this.#written, written]).then(() => {});
+    if (isNews(end)) this.write(repairEntry(end, this.#options.clock.wallTime(), this.#options.askedBy));
   }
 }
 

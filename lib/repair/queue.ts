@@ -4,7 +4,7 @@
 import type { Repair } from "../plan/plan.ts";
 import type { RetrySchedule } from "../plan/retries.ts";
 import type { Clock } from "../support/clock.ts";
-import { LinkedSignal } from "../support/linked_signal.ts";
+import { LinkedSignal } from "../support/timeouts.ts";
 import type { Observer } from "./observer.ts";
 import { repair as repairImage, type RepairContext } from "./repair.ts";
 

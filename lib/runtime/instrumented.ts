@@ -1,7 +1,7 @@
 // A runtime that reports its calls to an observer: how long pulls took, why calls failed, and
 // whether the runtime answers at all. Every call passes through unchanged.
 
-import { LinkedSignal } from "../support/linked_signal.ts";
+import { LinkedSignal } from "../support/timeouts.ts";
 import type { RuntimeAdvice, Silence } from "./advice.ts";
 import { RuntimeError } from "./errors.ts";
 import type { EventOptions, PullOptions, ResolveOptions, Runtime, RuntimeObserver } from "./runtime.ts";

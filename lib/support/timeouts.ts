@@ -1,5 +1,5 @@
-// Timers: a sleep that can be interrupted, a wait with a time limit, and a deadline that progress
-// postpones.
+// Timers and signals: a sleep that can be interrupted, a wait with a time limit, a deadline that
+// progress postpones, and a signal that follows another.
 
 import { delay } from "@std/async/delay";
 
@@ -46,5 +46,35 @@ export class Watchdog {
   end(): void {
     clearTimeout(this.#timer);
     this.#controller.abort();
+  }
+}
+
+/**
+ * Has a signal that is aborted with its source, for the same reason, until it is disposed.
+ * AbortSignal.any cannot be detached: each signal it makes leaves a trace in its sources for as long
+ * as they live (Deno 2.6), as does each fetch, and the sources here live as long as the daemon.
+ */
+export class LinkedSignal implements Disposable {
+  readonly #source: AbortSignal;
+  readonly #own = new AbortController();
+  readonly #follow = () => this.#own.abort(this.#source.reason);
+
+  constructor(source: AbortSignal) {
+    this.#source = source;
+    if (source.aborted) this.#follow();
+    else source.addEventListener("abort", this.#follow);
+  }
+
+  get signal(): AbortSignal {
+    return this.#own.signal;
+  }
+
+  /** Aborts only the own signal, not the source. */
+  abort(): void {
+    this.#own.abort();
+  }
+
+  [Symbol.dispose](): void {
+    this.#source.removeEventListener("abort", this.#follow);
   }
 }
