@@ -3,6 +3,8 @@
 
 import type { RegistryAuth } from "../images/registry.ts";
 import { isFields } from "../support/json.ts";
+import { setRecent } from "../support/recent.ts";
+import { scrub } from "../support/scrub.ts";
 import { type Challenge, tokenUrl } from "./challenge.ts";
 
 /** A token without a lifetime holds this long, in seconds (token.md, "expires_in"). */
@@ -27,6 +29,12 @@ interface Kept {
   readonly auth: string;
   /** Milliseconds, by Clock.now. */
   readonly until: number;
+}
+
+/** Returns a text without these credentials, in any form in which a mirror has seen them. */
+export function withoutSecrets(text: string, auth: RegistryAuth | undefined): string {
+  if (auth === undefined) return text;
+  return scrub(text, "identitytoken" in auth ? [auth.identitytoken] : [credentialsOf(auth), auth.password]);
 }
 
 /** The headers that mirrors have accepted, by mirror and repository. */
@@ -60,11 +68,9 @@ export class Authorizations {
   ): Promise<string | undefined> {
     const made = challenge.scheme === "basic" ? basicOf(auth) : await bearerOf(challenge, auth, ask);
     if (made === undefined) return undefined;
-    const key = `${mirror}/${repository}`;
-    this.#kept.delete(key);
-    if (this.#kept.size >= MOST_KEPT) this.#kept.delete(this.#kept.keys().next().value!);
     const until = this.#now() + 1000 * (made.seconds - MARGIN_SECONDS);
-    this.#kept.set(key, { header: made.header, auth: JSON.stringify(auth), until });
+    const kept = { header: made.header, auth: JSON.stringify(auth), until };
+    setRecent(this.#kept, `${mirror}/${repository}`, kept, MOST_KEPT);
     return made.header;
   }
 
@@ -83,9 +89,15 @@ function basicOf(auth: RegistryAuth | undefined): Made | undefined {
   return auth !== undefined && "username" in auth ? { header: basicHeader(auth), seconds: Infinity } : undefined;
 }
 
-function basicHeader({ username, password }: Extract<RegistryAuth, { username: string }>): string {
-  const bytes = new TextEncoder().encode(`${username}:${password}`);
-  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+function basicHeader(auth: NameAndPassword): string {
+  return `Basic ${credentialsOf(auth)}`;
+}
+
+type NameAndPassword = Extract<RegistryAuth, { username: string }>;
+
+/** Base64 of UTF-8 `username:password` (RFC 7617). */
+function credentialsOf({ username, password }: NameAndPassword): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(`${username}:${password}`)));
 }
 
 async function bearerOf(

@@ -87,7 +87,12 @@ async function send(opened: Sized, others: readonly Candidate[], sending: Sendin
   }
   const blob = context.pulls.blobBegins(target);
   const options: TransferOptions = {
-    ...{ digest, from: range.from, end, size, signal, stallTimeoutMs: context.stallTimeoutMs },
+    digest,
+    from: range.from,
+    end,
+    size,
+    signal,
+    stallTimeoutMs: context.stallTimeoutMs,
     failed: (source, error) => reportFailure(source, error, request, context),
     resumed(source, at) {
       blob.resumed();

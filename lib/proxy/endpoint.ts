@@ -15,7 +15,7 @@ import {
 import { serveBlob } from "./blobs.ts";
 import { type ContentRequest, type EndpointContext, VIA } from "./candidates.ts";
 import { serveManifest } from "./manifests.ts";
-import { answerAfter, type ErrorAnswer, errorBody, unknown } from "./protocol.ts";
+import { answerAfter, type ErrorAnswer, errorBody, headersNamed, unknown } from "./protocol.ts";
 import { originOf, routeOf } from "./routes.ts";
 import { UpstreamError } from "./upstream.ts";
 
@@ -63,6 +63,9 @@ async function answer(
   await reply(failed(answerAfter(attempts, kind)));
 }
 
+/** The headers of a client that a mirror may see; never its credentials. */
+const PASSED_ON = ["accept", "if-none-match"];
+
 function contentRequest(
   target: Target,
   kind: ContentRequest["kind"],
@@ -73,7 +76,7 @@ function contentRequest(
     kind,
     target,
     method: method === "HEAD" ? "HEAD" : "GET",
-    headers: passedOn(headers),
+    headers: headersNamed(PASSED_ON, headers),
     range: headers.get("range"),
     signal,
     attempts: [],
@@ -99,12 +102,4 @@ function failed(answer: ErrorAnswer): Answer {
     headers: { "content-type": "application/json", "docker-distribution-api-version": "registry/2.0" },
     body: errorBody(answer),
   };
-}
-
-/** Returns the headers of a client that a mirror may see; never its credentials. */
-function passedOn(headers: ReadonlyMap<string, string>): Record<string, string> {
-  return Object.fromEntries(["accept", "if-none-match"].flatMap((name) => {
-    const value = headers.get(name);
-    return value === undefined ? [] : [[name, value]];
-  }));
 }

@@ -7,7 +7,7 @@ import type { Candidate } from "../images/rules.ts";
 import { readBody } from "../support/http.ts";
 import type { Answer, Reply } from "../support/http_server.ts";
 import { askMirror, attempt, type ContentRequest, type EndpointContext } from "./candidates.ts";
-import { digestsIn, MANIFEST_LIMIT_BYTES } from "./protocol.ts";
+import { digestsIn, headersNamed, MANIFEST_LIMIT_BYTES } from "./protocol.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** The headers of a mirror that a client needs. */
@@ -32,7 +32,7 @@ async function manifestFrom(candidate: Candidate, request: ContentRequest, conte
   const { reference } = target;
   const resource = `manifests/${reference.digest ?? reference.tag}`;
   const response = await askMirror(candidate, request, resource, request.headers, context);
-  const headers = headersIn(response);
+  const headers = headersNamed(PASSED, response.headers);
   if (response.status === 304) {
     await response.body?.cancel();
     return { status: 304, headers, body: "" };
@@ -76,11 +76,4 @@ function admit(candidate: Candidate, digest: string, { target }: ContentRequest,
 function digestOf(bytes: Uint8Array, expected: string | undefined): string {
   const algorithm = expected?.startsWith("sha512:") ? "sha512" : "sha256";
   return `${algorithm}:${createHash(algorithm).update(bytes).digest("hex")}`;
-}
-
-function headersIn({ headers }: Response): Record<string, string> {
-  return Object.fromEntries(PASSED.flatMap((name) => {
-    const value = headers.get(name);
-    return value === null ? [] : [[name, value]];
-  }));
 }

@@ -1,8 +1,19 @@
-// The parts of the OCI distribution protocol (1.1) that the proxy speaks: ranges of blobs, the
-// contents of manifests, and errors. Pure.
+// The parts of the OCI distribution protocol (1.1) that the proxy speaks: headers, ranges of blobs,
+// the contents of manifests, and errors. Pure.
 
 import type { CandidateAttempt } from "../plan/outcome.ts";
 import { isFields } from "../support/json.ts";
+
+/** Returns those headers of a request or an answer, by name in lower case. */
+export function headersNamed(
+  names: readonly string[],
+  headers: { get(name: string): string | null | undefined },
+): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = headers.get(name) ?? undefined;
+    return value === undefined ? [] : [[name, value]];
+  }));
+}
 
 /** Bytes from `from` up to and excluding `end`; without `end`, to the last byte. */
 export interface ByteRange {

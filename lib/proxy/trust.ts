@@ -3,6 +3,7 @@
 // (docs.docker.com, "Verify repository client with certificates" and "Deploy a registry").
 
 import { isIPv4 } from "node:net";
+import { withoutPort } from "../images/location.ts";
 
 /** Where Docker has the CAs of registries: a folder for each host, with files that end in .crt. */
 export const CERTS_FOLDER = "/etc/docker/certs.d";
@@ -69,6 +70,6 @@ export class MirrorClients {
 
 /** Whether a host is on this machine, so that plain HTTP is tried after HTTPS (moby, registry/config.go, isSecureIndex). */
 export function mayBePlain(mirror: string): boolean {
-  const host = mirror.replace(/:\d+$/, "");
+  const host = withoutPort(mirror);
   return host === "localhost" || host === "[::1]" || (isIPv4(host) && host.startsWith("127."));
 }

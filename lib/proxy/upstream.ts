@@ -3,10 +3,9 @@
 
 import type { RegistryAuth, RegistryError, RegistryFailure } from "../images/registry.ts";
 import { describeError } from "../support/errors.ts";
-import { HttpError, readBody, send } from "../support/http.ts";
+import { HttpError, type HttpRequest, readBody, send } from "../support/http.ts";
 import { isFields } from "../support/json.ts";
-import { scrub } from "../support/scrub.ts";
-import { type AskForToken, Authorizations } from "./authorization.ts";
+import { type AskForToken, Authorizations, withoutSecrets } from "./authorization.ts";
 import { challengeIn } from "./challenge.ts";
 import { mayBePlain, type MirrorClients } from "./trust.ts";
 
@@ -54,6 +53,7 @@ export interface UpstreamOptions {
   readonly now: () => number;
 }
 
+const FORM = { "content-type": "application/x-www-form-urlencoded" };
 const MOST_REDIRECTS = 5;
 const TOKEN_LIMIT_BYTES = 1024 * 1024;
 const ERROR_LIMIT_BYTES = 16 * 1024;
@@ -93,14 +93,14 @@ export class Upstream {
       if (error instanceof UpstreamError) throw error;
       throw new UpstreamError(
         "registry-down",
-        `${attemptOf(request)}: ${scrub(describeError(error), secretsOf(auth))}`,
+        `${attemptOf(request)}: ${withoutSecrets(describeError(error), auth)}`,
       );
     }
   }
 
   /** Follows redirects; another host never gets the header Authorization. */
   async #asked(request: UpstreamRequest, authorization: string | undefined): Promise<Response> {
-    const { mirror, repository, resource } = request;
+    const { repository, resource } = request;
     let response = await this.#sent(request, `/v2/${repository}/${resource}`, authorization);
     const first = new URL(response.url);
     let from = first;
@@ -114,7 +114,7 @@ export class Upstream {
         throw new HttpError(`a redirect from ${from.protocol} to ${to.protocol}`);
       }
       const headers = to.origin === first.origin ? withAuthorization(request.headers, authorization) : request.headers;
-      response = await this.#fetched(request, mirror, to.href, headers);
+      response = await this.#fetched(request, to.href, headers);
       from = to;
     }
     return response;
@@ -123,21 +123,20 @@ export class Upstream {
   async #sent(request: UpstreamRequest, path: string, authorization: string | undefined): Promise<Response> {
     const { mirror } = request;
     const headers = withAuthorization(request.headers, authorization);
-    if (this.#plain.has(mirror)) return await this.#fetched(request, mirror, `http://${mirror}${path}`, headers);
+    if (this.#plain.has(mirror)) return await this.#fetched(request, `http://${mirror}${path}`, headers);
     try {
-      return await this.#fetched(request, mirror, `https://${mirror}${path}`, headers);
+      return await this.#fetched(request, `https://${mirror}${path}`, headers);
     } catch (error) {
       request.signal.throwIfAborted();
       if (!mayBePlain(mirror) || !NOT_TLS.test(describeError(error))) throw error;
-      const response = await this.#fetched(request, mirror, `http://${mirror}${path}`, headers);
+      const response = await this.#fetched(request, `http://${mirror}${path}`, headers);
       this.#plain.add(mirror);
       return response;
     }
   }
 
   async #fetched(
-    { method, signal }: Pick<UpstreamRequest, "method" | "signal">,
-    mirror: string,
+    { mirror, method, signal }: UpstreamRequest,
     url: string,
     headers: Readonly<Record<string, string>>,
   ): Promise<Response> {
@@ -174,20 +173,8 @@ export class Upstream {
   ): Promise<unknown> {
     const client = await this.#options.clients.of(mirror);
     const timeoutMs = this.#options.headersTimeoutMs;
-    const posted = {
-      method: "POST",
-      body: form,
-      headers: { "content-type": "application/x-www-form-urlencoded" },
-    } as const;
-    const response = await send(
-      {
-        url,
-        client,
-        signal,
-        headersTimeoutMs: timeoutMs,
-        ...(form === undefined ? { headers } : posted),
-      } as Parameters<typeof send>[0],
-    );
+    const asked: HttpRequest = { url, client, headers, signal, headersTimeoutMs: timeoutMs };
+    const response = await send(form === undefined ? asked : { ...asked, method: "POST", body: form, headers: FORM });
     const text = new TextDecoder().decode(await readBody(response, { limit: TOKEN_LIMIT_BYTES, timeoutMs, signal }));
     // A refusal: the mirror's own 401 says more than the token server's.
     if (response.status !== 200) return undefined;
@@ -212,7 +199,7 @@ export class Upstream {
       const [first] = isFields(answer) && Array.isArray(answer.errors) ? answer.errors : [];
       const { code, message } = isFields(first) ? first : {};
       const text = [code, message].filter((it) => typeof it === "string" && it !== "").join(": ");
-      return scrub(text, secretsOf(auth)).slice(0, LONGEST_REASON);
+      return withoutSecrets(text, auth).slice(0, LONGEST_REASON);
     } catch {
       signal.throwIfAborted();
       return "";
@@ -248,9 +235,4 @@ function retryAfter(header: string | null, now: number): number | undefined {
   if (/^\d{1,9}$/.test(header)) return Number(header);
   const date = Date.parse(header);
   return Number.isNaN(date) ? undefined : Math.max(0, Math.ceil((date - now) / 1000));
-}
-
-function secretsOf(auth: RegistryAuth | undefined): string[] {
-  if (auth === undefined) return [];
-  return "identitytoken" in auth ? [auth.identitytoken] : [auth.password];
 }

@@ -18,7 +18,7 @@ export interface HttpRequest {
   readonly url: string;
   readonly client: Deno.HttpClient;
   readonly method?: "GET" | "HEAD" | "POST";
-  readonly headers?: Record<string, string>;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal: AbortSignal;
   /**

@@ -124,6 +124,9 @@ test("a refusal says what the mirror says, and no secret", async ({ mirror, ask 
   assertEquals(error.kind, "denied");
   assertStringIncludes(error.message, `GET ${mirror.host}/app manifests/1: answered 403, DENIED:`);
   assert(!error.message.includes(USER.password));
+  mirror.respond = ({ headers }) => registryError(403, "DENIED", `no: ${headers.get("authorization")}`);
+  const echo = await assertRejects(() => ask(USER), UpstreamError, "DENIED: no: Basic …");
+  assert(!echo.message.includes(BASIC.slice("Basic ".length)));
 });
 
 test("a redirect is followed, without credentials to another host", async ({ mirror, other, ask }) => {
