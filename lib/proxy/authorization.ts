@@ -31,10 +31,17 @@ interface Kept {
   readonly until: number;
 }
 
-/** Returns a text without these credentials, in any form in which a mirror has seen them. */
-export function withoutSecrets(text: string, auth: RegistryAuth | undefined): string {
-  if (auth === undefined) return text;
-  return scrub(text, "identitytoken" in auth ? [auth.identitytoken] : [credentialsOf(auth), auth.password]);
+/**
+ * Returns a text without these credentials, in any form in which a mirror has seen them, and
+ * without the token or credentials of the header Authorization that was `sent`.
+ */
+export function withoutSecrets(text: string, auth: RegistryAuth | undefined, sent = ""): string {
+  return scrub(text, [...secretsOf(auth), sent.replace(/^\S+ /, "")]);
+}
+
+function secretsOf(auth: RegistryAuth | undefined): string[] {
+  if (auth === undefined) return [];
+  return "identitytoken" in auth ? [auth.identitytoken] : [credentialsOf(auth), auth.password];
 }
 
 /** The headers that mirrors have accepted, by mirror and repository. */

@@ -80,14 +80,15 @@ export class Upstream {
   async request(request: UpstreamRequest): Promise<Response> {
     const { mirror, repository, auth, signal } = request;
     try {
-      const response = await this.#asked(request, this.#authorizations.current(mirror, repository, auth));
-      if (response.status !== 401) return await this.#served(request, response);
+      const known = this.#authorizations.current(mirror, repository, auth);
+      const response = await this.#asked(request, known);
+      if (response.status !== 401) return await this.#served(request, response, known);
       const header = await this.#answerTo(response, request);
-      if (header === undefined) return await this.#served(request, response);
+      if (header === undefined) return await this.#served(request, response, known);
       await response.body?.cancel();
       const second = await this.#asked(request, header);
       if (second.status === 401) this.#authorizations.forget(mirror, repository);
-      return await this.#served(request, second);
+      return await this.#served(request, second, header);
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof UpstreamError) throw error;
@@ -181,9 +182,9 @@ export class Upstream {
     return JSON.parse(text);
   }
 
-  async #served(request: UpstreamRequest, response: Response): Promise<Response> {
+  async #served(request: UpstreamRequest, response: Response, sent: string | undefined): Promise<Response> {
     if (response.status === 200 || response.status === 206 || response.status === 304) return response;
-    const reason = await this.#reasonIn(response, request);
+    const reason = await this.#reasonIn(response, request, sent);
     const text = `${attemptOf(request)}: answered ${response.status}${reason === "" ? "" : `, ${reason}`}`;
     throw new UpstreamError(
       kindOf(response.status),
@@ -192,14 +193,14 @@ export class Upstream {
     );
   }
 
-  async #reasonIn(response: Response, { signal, auth }: UpstreamRequest): Promise<string> {
+  async #reasonIn(response: Response, { signal, auth }: UpstreamRequest, sent: string | undefined): Promise<string> {
     try {
       const options = { limit: ERROR_LIMIT_BYTES, timeoutMs: this.#options.headersTimeoutMs, signal };
       const answer: unknown = JSON.parse(new TextDecoder().decode(await readBody(response, options)));
       const [first] = isFields(answer) && Array.isArray(answer.errors) ? answer.errors : [];
       const { code, message } = isFields(first) ? first : {};
       const text = [code, message].filter((it) => typeof it === "string" && it !== "").join(": ");
-      return withoutSecrets(text, auth).slice(0, LONGEST_REASON);
+      return withoutSecrets(text, auth, sent).slice(0, LONGEST_REASON);
     } catch {
       signal.throwIfAborted();
       return "";

@@ -129,6 +129,16 @@ test("a refusal says what the mirror says, and no secret", async ({ mirror, ask 
   assert(!echo.message.includes(BASIC.slice("Basic ".length)));
 });
 
+test("a token that the mirror repeats is not told, whoever it was for", async ({ mirror, other, ask }) => {
+  other.respond = () => Response.json({ token: "opaque-token" });
+  mirror.respond = ({ headers }) =>
+    headers.has("authorization")
+      ? registryError(403, "DENIED", `no: ${headers.get("authorization")}`)
+      : challenge(`Bearer realm="http://${other.host}/token"`);
+  await assertRejects(() => ask(), UpstreamError, "DENIED: no: Bearer …");
+  await assertRejects(() => ask(USER), UpstreamError, "DENIED: no: Bearer …");
+});
+
 test("a redirect is followed, without credentials to another host", async ({ mirror, other, ask }) => {
   other.respond = () => new Response("the blob");
   mirror.respond = ({ headers, url }) => {
