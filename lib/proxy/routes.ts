@@ -46,12 +46,16 @@ export function routeOf({ method, path, origin }: RouteRequest): Route {
 
 /**
  * The registry for which a client asks: the parameter `ns`, which containerd sends to every mirror
- * (containerd, remotes/docker/registry.go), or else the header Host without the port of HTTPS.
+ * (containerd, remotes/docker/registry.go), or else the header Host without the port of HTTPS. By
+ * the proxy's own address Docker asks for docker.io alone (its `registry-mirrors`).
  */
 export function originOf(host: string, query: string): string {
   const [, named] = /(?:^|[?&])ns=([^&]*)/.exec(query) ?? [];
+  if (named === undefined && LOOPBACK.test(host)) return "docker.io";
   return (named === undefined ? host : decoded(named)).toLowerCase().replace(/:443$/, "");
 }
+
+const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|\[::1\]|localhost)(?::\d+)?$/i;
 
 function decoded(text: string): string {
   try {

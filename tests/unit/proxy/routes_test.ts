@@ -80,5 +80,9 @@ Deno.test("the origin is the parameter ns or the header Host, without the port o
   assertEquals(originOf("GCR.io:443", ""), "gcr.io");
   assertEquals(originOf("registry.example:5000", ""), "registry.example:5000");
   assertEquals(originOf("127.0.0.1:12443", "?ns=quay.io"), "quay.io");
+  for (const host of ["127.0.0.1:12443", "127.8.0.1", "localhost:12443", "[::1]:12443"]) {
+    assertEquals(originOf(host, ""), "docker.io", host);
+  }
+  assertEquals(originOf("127.0.0.1.example", ""), "127.0.0.1.example");
   assertEquals(originOf("127.0.0.1:12443", "ns=registry.example%3A5000&x=1"), "registry.example:5000");
 });
