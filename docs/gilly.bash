@@ -20,7 +20,7 @@ _gilly() {
     check) words="--config --syntax-only --state-file --files --renewed --json --help" ;;
     explain) words="--config --json --help" ;;
     pull) words="--config --plain --json --help" ;;
-    proxy) words="--config --help" ;;
+    proxy) words="--config --settings --help" ;;
     export) words="--config --output --force --json --help" ;;
     version) words="--json --help" ;;
   esac

@@ -1,11 +1,15 @@
 // `gilly proxy`: the registry proxy, from a checked config to the signal that ends it.
 
 import { openProxy, openProxyProcess, type ProxyContext, type ProxyProcess } from "../app.ts";
-import { type Config, ConfigError, loadConfigText } from "../config/config.ts";
+import { type Config, ConfigError, loadConfig, loadConfigText } from "../config/config.ts";
 import { openNotifier } from "../daemon/sd_notify.ts";
+import { originServes } from "../images/rules.ts";
 import { log } from "../log/log.ts";
 import { endpoint } from "../proxy/endpoint.ts";
 import { RegistryServer } from "../proxy/server.ts";
+import type { RuntimeInfo } from "../runtime/advice.ts";
+import { isExcepted } from "../runtime/no_proxy.ts";
+import { openRuntime } from "../runtime/open.ts";
 import { describeError, EXIT } from "../support/errors.ts";
 import { sleep } from "../support/timeouts.ts";
 import type { Command } from "./command_line.ts";
@@ -13,7 +17,7 @@ import { ShutdownSignal } from "./environment.ts";
 import { CONFIG_FLAG, configFileOf, startLog } from "./flags.ts";
 
 /** Milliseconds between two looks at the certificate; systemd's watchdog is fed as often. */
-const LOOK_MS = 10_000;
+const LOOK_MS = 5000;
 
 export const proxyCommand: Command = {
   name: "proxy",
@@ -27,11 +31,15 @@ export const proxyCommand: Command = {
     "push. SIGHUP reloads the config; SIGTERM and SIGINT stop it.",
   ].join("\n"),
   example: "gilly proxy --config /etc/gilly/config.yaml",
-  flags: [CONFIG_FLAG],
-  async run(args) {
+  flags: [CONFIG_FLAG, { name: "settings", help: "print what gilly-redirect needs of the config, and stop" }],
+  async run(args, output) {
+    if (args.flags.settings === true) {
+      output.write(await settingsText(await loadConfigText(configFileOf(args))));
+      return EXIT.ok;
+    }
     let reload = () => {};
     using stop = new ShutdownSignal(() => reload());
-    const config = await loadConfigText(configFileOf(args));
+    const config = await loadProxyConfig(configFileOf(args));
     startLog(config);
     const process = openProxyProcess();
     let context = await openProxy(config, process);
@@ -79,10 +87,51 @@ export const proxyCommand: Command = {
   },
 };
 
+/** Reads and checks the config and the credentials of its mirrors; the kubelet's are none of the proxy's business. */
+async function loadProxyConfig(file: string): Promise<Config> {
+  const { mirrors } = await loadConfigText(file);
+  const authFiles = new Set(Object.values(mirrors).map(({ authFile }) => authFile));
+  return await loadConfig(file, (path) => authFiles.has(path) ? path : undefined);
+}
+
+/** Returns a line for each setting, `KEY VALUE`, for a shell script: gilly-redirect. */
+async function settingsText(config: Config): Promise<string> {
+  const { hosts, listen, address, certFile, keyFile } = config.proxy;
+  const dockerHub = config.registries.some(({ origin }) => originServes(origin, "docker.io"));
+  const httpsProxy = await httpsProxyOf(config);
+  const bypassed = httpsProxy === undefined ? [] : hosts.filter((host) => !isExcepted(host, httpsProxy.noProxy));
+  const lines = [
+    ...hosts.map((host) => ["host", host]),
+    ["address", address],
+    ["port", String(listen.port)],
+    ["certFile", certFile],
+    ["keyFile", keyFile],
+    ["dockerHub", dockerHub ? "yes" : "no"],
+    ...(httpsProxy === undefined ? [] : [["httpsProxy", httpsProxy.url]]),
+    ...bypassed.map((host) => ["bypassed", host]),
+  ];
+  return lines.map((words) => `${words.join(" ")}\n`).join("");
+}
+
+/** Milliseconds for the Engine to say whether it pulls through an HTTPS proxy. */
+const INFO_MS = 5000;
+
+/** Returns the HTTPS proxy of the Engine, or undefined if it has none or cannot be asked. */
+async function httpsProxyOf(config: Config): Promise<RuntimeInfo["httpsProxy"]> {
+  const runtime = openRuntime(config);
+  try {
+    return (await runtime.info(AbortSignal.timeout(INFO_MS))).httpsProxy;
+  } catch {
+    return undefined;
+  } finally {
+    runtime.close();
+  }
+}
+
 /** Returns what the config makes of the proxy now, or the old context if it is refused. */
 async function reloaded(file: string, process: ProxyProcess, before: ProxyContext): Promise<ProxyContext> {
   try {
-    const fresh = await loadConfigText(file);
+    const fresh = await loadProxyConfig(file);
     const mistake = mistakeInReload(before.config, fresh);
     if (mistake !== undefined) throw new ConfigError([{ file, line: undefined, key: "proxy", message: mistake }]);
     startLog(fresh);

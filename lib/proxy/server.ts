@@ -95,7 +95,7 @@ async function reading<Result>(file: string, read: (file: string) => Promise<Res
   try {
     return await read(file);
   } catch (error) {
-    const hint = error instanceof Deno.errors.NotFound ? "; gilly-redirect certificate makes it" : "";
+    const hint = error instanceof Deno.errors.NotFound ? "; gilly-redirect prepare makes it" : "";
     throw new Error(`cannot read ${file}: ${describeError(error)}${hint}`, { cause: error });
   }
 }

@@ -20,6 +20,8 @@ export interface RuntimeInfo {
   readonly imageStore: string;
   /** Whether a digest can get a second name, so that images named by a digest can be repaired. */
   readonly canAliasDigest: boolean;
+  /** The HTTPS proxy through which it pulls, if it has one, and the list of what goes past it. */
+  readonly httpsProxy?: { readonly url: string; readonly noProxy: string };
 }
 
 /** What Gilly knows about a runtime besides how to call it. Texts are sentences without periods. */

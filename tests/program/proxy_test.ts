@@ -151,7 +151,7 @@ test("a port that is taken, or a certificate that is missing, ends the start wit
   await Deno.remove(`${folder}/proxy.key`);
   const { code, stderr } = await runProgram(["proxy", "--config", configFile]);
   assertEquals(code, 1);
-  assertMatch(stderr, /^gilly: cannot read \S+\/proxy\.key: .*; gilly-redirect certificate makes it\n$/);
+  assertMatch(stderr, /^gilly: cannot read \S+\/proxy\.key: .*; gilly-redirect prepare makes it\n$/);
 });
 
 test("a config with a mistake ends the start with 78", async ({ configure, configFile }) => {

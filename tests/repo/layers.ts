@@ -73,6 +73,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/runtime/docker/events.ts",
   "lib/runtime/docker/failures.ts",
   "lib/runtime/errors.ts",
+  "lib/runtime/no_proxy.ts",
   "lib/status/node_state.ts",
   "lib/status/read_state.ts",
   "lib/status/render.ts",

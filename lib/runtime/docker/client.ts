@@ -57,7 +57,7 @@ export class DockerRuntime implements Runtime {
     this.#connection = new DockerConnection(this.advice, callTimeoutMs);
   }
 
-  /** Queries the Engine's version and image store. */
+  /** Queries the Engine's version, image store and HTTPS proxy. */
   async info(signal: AbortSignal): Promise<RuntimeInfo> {
     const attempt = `query the Docker Engine at ${this.#connection.socket}`;
     const response = await this.#connection.call(attempt, "GET", "/info", { signal });
@@ -72,6 +72,7 @@ export class DockerRuntime implements Runtime {
       apiVersion: this.#connection.apiVersion ?? "unknown",
       imageStore: isSnapshotter ? "containerd's" : "the classic one (a graph driver)",
       canAliasDigest: isSnapshotter,
+      ...httpsProxyIn(info),
     };
   }
 
@@ -282,4 +283,10 @@ function remoteImage(attempt: string, { Descriptor }: Fields): RemoteImage {
 // Some Engines answer with null here.
 function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((text) => typeof text === "string") : [];
+}
+
+// The Engine replaces the credentials of the URL with xxxxx, from 20.10 on.
+function httpsProxyIn({ HttpsProxy: url, NoProxy: noProxy }: Fields): Pick<RuntimeInfo, "httpsProxy"> {
+  if (typeof url !== "string" || url === "") return {};
+  return { httpsProxy: { url: url.replace(/\/\/[^/@]*@/, "//"), noProxy: typeof noProxy === "string" ? noProxy : "" } };
 }

@@ -88,7 +88,7 @@ test("a certificate that cannot be used leaves the old one in use", async ({ fol
   await Deno.remove(`${folder}/proxy.key`);
   await server.renew();
   assertEquals(heard.length, 2);
-  assertStringIncludes(heard[1]!, "gilly-redirect certificate makes it");
+  assertStringIncludes(heard[1]!, "gilly-redirect prepare makes it");
   assertEquals(await ask(AUTHORITY.certificatePem), "{}");
 });
 
