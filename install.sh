@@ -22,6 +22,11 @@ Flags that write the config, as long as nobody has edited it:
   --kubelet-key FILE   its key; systemd passes files outside /etc/gilly
                        to the daemon (LoadCredential=)
 
+  --proxy        serve this host's pulls in the first place: the registry proxy
+                 and its redirect of Docker, as a user gilly-proxy
+  --proxy-host HOST    redirect only HOST; may be repeated, implies --proxy
+  --no-proxy     remove the registry proxy and its redirect
+
   --no-start     install and enable, do not start
   --no-enable    install, neither enable nor start
   --prefix DIR   instead of /usr/local, for hosts where /usr is read-only
@@ -67,11 +72,13 @@ matches() {
 
 parse_arguments() {
   action=install root='' start=yes enable=yes prefix='' user=''
-  mirrors='' kubelet_url='' ca_file='' cert_file='' key_file=''
+  mirrors='' kubelet_url='' ca_file='' cert_file='' key_file='' proxy='' proxy_hosts=''
   while [ $# -gt 0 ]; do
     case $1 in
       --no-start) start=no ;;
       --no-enable) enable=no ;;
+      --proxy) proxy=yes ;;
+      --no-proxy) proxy=no ;;
       --uninstall) [ "$action" = purge ] || action=uninstall ;;
       --purge) action=purge ;;
       --this-host) action=this-host ;;
@@ -79,7 +86,7 @@ parse_arguments() {
         usage
         exit 0
         ;;
-      --root | --prefix | --user | --mirror | --kubelet-url | --kubelet-ca | --kubelet-cert | --kubelet-key)
+      --root | --prefix | --user | --mirror | --proxy-host | --kubelet-url | --kubelet-ca | --kubelet-cert | --kubelet-key)
         [ -n "${2-}" ] || refuse "$1 needs a value: see install.sh --help"
         take_value "$1" "$2"
         shift
@@ -88,6 +95,8 @@ parse_arguments() {
     esac
     shift
   done
+  if [ "$proxy" = no ] && [ -n "$proxy_hosts" ]; then refuse "--no-proxy and --proxy-host exclude each other"; fi
+  if [ -n "$proxy_hosts" ]; then proxy=yes; fi
   if [ -n "$cert_file" ] && [ -z "$key_file" ]; then refuse "--kubelet-cert needs --kubelet-key as well"; fi
   if [ -n "$key_file" ] && [ -z "$cert_file" ]; then refuse "--kubelet-key needs --kubelet-cert as well"; fi
   for file in $ca_file $cert_file $key_file; do
@@ -117,6 +126,10 @@ take_value() {
       user=$2
       ;;
     --mirror) take_mirror "$2" ;;
+    --proxy-host)
+      matches "$2" '[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+' || refuse "--proxy-host expects the host of a registry, such as gcr.io, got '$2'"
+      proxy_hosts="$proxy_hosts${proxy_hosts:+, }$2"
+      ;;
     --kubelet-url)
       matches "$2" 'https?://([a-zA-Z0-9._{}-]+|\[[0-9a-fA-F:]+\]):[0-9]+/?' ||
         refuse "--kubelet-url expects https://HOST:PORT, such as https://{hostname}:10250, got '$2'"
@@ -187,10 +200,13 @@ choose_places() {
     user=${user:-$(sed -n 's|^User=||p' "$root$installed" | sed 1q)}
   fi
   prefix=${prefix:-${installed_prefix:-/usr/local}} user=${user:-gilly}
-  program=$prefix/bin/gilly share=$prefix/share/gilly
+  program=$prefix/bin/gilly share=$prefix/share/gilly redirect=$prefix/bin/gilly-redirect
   # Below /etc/systemd/system in precedence, so that `systemctl mask` can put its link there.
   unit=$own_units/gilly.service
   [ "$prefix" = /usr/local ] || unit=$admin_units/gilly.service
+  # Once installed, the proxy is upgraded with the rest.
+  proxy_unit=${unit%/*}/gilly-proxy.service redirect_unit=${unit%/*}/gilly-redirect.service
+  if [ -z "$proxy" ] && [ -f "$root${installed%/*}/gilly-proxy.service" ]; then proxy=yes; fi
   # If both folders have a unit, the one in /etc is from `systemctl edit --full`.
   if [ "$installed" = "$own_units/gilly.service" ] && [ -f "$root$admin_units/gilly.service" ]; then
     override=$admin_units/gilly.service
@@ -221,7 +237,8 @@ find_parts() {
   # The script may have been called through a symbolic link.
   here=$(dirname -- "$(readlink -f -- "$0")")
   for part in systemd/gilly.service systemd/gilly-renew.path systemd/gilly-renew.service systemd/config.example.yaml \
-    docs/credentials.md docs/gilly.8 docs/gilly.bash systemd/gilly-credentials; do
+    docs/credentials.md docs/gilly.8 docs/gilly.bash systemd/gilly-credentials systemd/gilly-redirect \
+    systemd/gilly-proxy.service systemd/gilly-redirect.service; do
     [ -f "$here/$part" ] || refuse "$here/$part is missing: unpack the complete archive and run install.sh from its folder"
   done
   if [ -f "$here/gilly" ]; then
@@ -358,16 +375,25 @@ place_text() {
 }
 
 install_user() {
-  if ! known passwd "$user"; then
-    attempt "make $root/etc" mkdir -p "$root/etc"
-    # Without a shell here, the account gets the distribution's nologin.
-    printf 'u %s - "%s" /nonexistent\n' "$user" "$user_comment" |
-      systemd-sysusers ${root:+"--root=$root"} - >/dev/null 2>"$work/sysusers" ||
-      refuse "cannot make the user $user: $(reason_in "$(sed -n 1p "$work/sysusers")")"
-    changed=yes
-    say "made the user $user"
-  fi
+  make_user "$user" "$user_comment"
   group_id=$(entry_of group "$user" | cut -d: -f3)
+  config_group=$group_id
+}
+
+# make_user NAME COMMENT
+make_user() {
+  ! known passwd "$1" || return 0
+  attempt "make $root/etc" mkdir -p "$root/etc"
+  # Without a shell here, the account gets the distribution's nologin.
+  add_account "make the user $1" "u $1 - \"$2\" /nonexistent"
+  say "made the user $1"
+}
+
+# add_account WHAT LINE: a line of sysusers.d(5).
+add_account() {
+  printf '%s\n' "$2" | systemd-sysusers ${root:+"--root=$root"} - >/dev/null 2>"$work/sysusers" ||
+    refuse "cannot $1: $(reason_in "$(sed -n 1p "$work/sysusers")")"
+  changed=yes
 }
 
 # The unit comes last: while it is absent, the next run knows that this one did not finish.
@@ -381,7 +407,14 @@ install_files() {
     attempt "give /etc/gilly its mode" chmod 750 "$root/etc/gilly"
     attempt "give /etc/gilly its owner" chown "0:$group_id" "$root/etc/gilly"
   fi
+  if [ "$proxy" = yes ]; then install_proxy_user; fi
   install_config
+  if [ "$proxy" = yes ]; then
+    install_proxy
+  else
+    remove_proxy
+    forget_proxy_user
+  fi
   install_drop_ins
   install_renewal
   enable_unit
@@ -396,7 +429,7 @@ install_unit() {
     changed=yes restart=yes
     say "moved $installed to $unit"
   fi
-  adapt_unit
+  adapt_unit gilly.service
   place_running "$work/gilly.service" "$unit" 644 0
   if [ "$placed" = yes ] && [ -n "$unknown" ]; then
     say "this host's systemd $systemd does not know$unknown: left out of the unit"
@@ -404,27 +437,28 @@ install_unit() {
   [ -z "$override" ] || say "$override hides $unit: merge what is new there into it"
 }
 
-# The unit for this host: its paths, its user, and no settings that its systemd does not know.
+# adapt_unit NAME: the unit for this host: its paths, its user, and no settings that its systemd does
+# not know.
 adapt_unit() {
   sed "s|/usr/local/bin/gilly|$program|g; s|^User=gilly\$|User=$user|; s|^Group=gilly\$|Group=$user|" \
-    "$here/systemd/gilly.service" >"$work/gilly.service" || refuse "cannot write $work/gilly.service: is the disk full?"
+    "$here/systemd/$1" >"$work/$1" || refuse "cannot write $work/$1: is the disk full?"
   unknown=''
   [ -z "$root" ] || return 0
-  for setting in $(unknown_settings); do
+  for setting in $(unknown_settings "$work/$1"); do
     # Unknown settings of a drop-in are left to its author.
-    grep -q "^$setting=" "$work/gilly.service" || continue
+    grep -q "^$setting=" "$work/$1" || continue
     unknown="$unknown $setting"
     without="/^$setting=/d"
     # Without RestartSteps= the pauses cannot grow, so they are longer from the start.
     [ "$setting" != RestartSteps ] || without="$without; s/^RestartSec=2\$/RestartSec=5/"
-    sed "$without" "$work/gilly.service" >"$work/without"
-    mv -f "$work/without" "$work/gilly.service"
+    sed "$without" "$work/$1" >"$work/without"
+    mv -f "$work/without" "$work/$1"
   done
 }
 
 # Asks systemd instead of a table of versions, because distributions backport settings.
 unknown_settings() {
-  systemd-analyze verify "$work/gilly.service" 2>&1 |
+  systemd-analyze verify "$1" 2>&1 |
     sed -n "s/.*Unknown \(lvalue\|key name\|key\) '\([A-Za-z]*\)'.*/\2/p" | sort -u
 }
 
@@ -432,7 +466,7 @@ unknown_settings() {
 
 # Decides what happens to the config; changes nothing. Sets plan to example, written, or kept.
 plan_config() {
-  plan=kept lent='' own=no asked=$mirrors$kubelet_url$ca_file$cert_file
+  plan=kept lent='' own=no asked=$mirrors$kubelet_url$ca_file$cert_file$proxy_hosts
   if [ ! -e "$root$config" ]; then
     find_credentials
     plan=example
@@ -459,6 +493,7 @@ is_own() {
 recall_config() {
   cmp -s "$root$config" "$root$share/config.written" || return 0
   if [ -z "$mirrors" ]; then mirrors=$(sed -n '/^registries:/,$s/^  "/&/p' "$root$config"); fi
+  if [ -z "$proxy_hosts" ]; then proxy_hosts=$(sed -n 's/^  hosts: \[\(.*\)\]$/\1/p' "$root$config"); fi
   if [ -z "$kubelet_url" ]; then kubelet_url=$(config_text url); fi
   if [ -z "$ca_file" ]; then ca_file=$(file_behind caFile); fi
   if [ -z "$cert_file" ]; then cert_file=$(file_behind certFile) key_file=$(file_behind keyFile); fi
@@ -508,19 +543,19 @@ install_config() {
   example=$here/systemd/config.example.yaml
   before=$root$share/config.example.yaml
   case $plan in
-    example) place "$example" "$config" 640 "$group_id" ;;
+    example) place "$example" "$config" 640 "$config_group" ;;
     written)
-      place_running "$work/config" "$config" 640 "$group_id"
+      place_running "$work/config" "$config" 640 "$config_group"
       if [ -n "$lent" ]; then write_loans; else drop "$drop_ins/20-kubelet-credentials.conf"; fi
       place "$work/config" "$share/config.written" 600 0
       ;;
     kept)
       if [ -f "$before" ] && ! cmp -s "$example" "$before" && ! cmp -s "$example" "$root$config"; then
-        place "$example" "$config.new" 640 "$group_id"
+        place "$example" "$config.new" 640 "$config_group"
         say "kept $config; this version's example is in config.yaml.new"
       fi
-      [ -z "$asked" ] || say "kept $config, which has been edited: --mirror and --kubelet-* had no effect," \
-        "edit its registries: and kubelet: yourself"
+      [ -z "$asked" ] || say "kept $config, which has been edited: --mirror, --kubelet-* and --proxy-host had no" \
+        "effect, edit its registries:, kubelet: and proxy: yourself"
       ;;
   esac
   place "$example" "$share/config.example.yaml" 644 0
@@ -603,6 +638,7 @@ TEXT
   say "  certFile: \"${cert_file:-/etc/gilly/kubelet-client.crt}\""
   say "  keyFile: \"${key_file:-/etc/gilly/kubelet-client.key}\""
   say ''
+  if [ -n "$proxy_hosts" ]; then say 'proxy:' "$newline " "hosts: [$proxy_hosts]$newline"; fi
   say 'registries:'
   say "${mirrors:-  # gcr.io: mirror.example}"
 }
@@ -785,6 +821,98 @@ remove_renewal() {
   done
 }
 
+# --- the registry proxy ---------------------------------------------------------------------------------------------
+
+# The proxy reads the config and the auth files of mirrors, and no key of the kubelet; Gilly reads all.
+install_proxy_user() {
+  make_user gilly-proxy "$proxy_comment"
+  case ,$(entry_of group gilly-proxy | cut -d: -f4), in
+    *",$user,"*) ;;
+    *)
+      add_account "add $user to the group gilly-proxy" "m $user gilly-proxy"
+      restart=yes
+      ;;
+  esac
+  config_group=$(entry_of group gilly-proxy | cut -d: -f3)
+  share_with gilly-proxy "$group_id" "$config_group"
+}
+
+# share_with GROUP FROM TO: gives the files that both programs read from one group, by its id, to another.
+share_with() {
+  given=$(files_of_both | while read -r file; do
+    if [ "$(stat -c %g "$root$file" 2>/dev/null)" != "$2" ]; then continue; fi
+    attempt "give $file to the group $1" chgrp "$3" "$root$file"
+    say "gave $file to the group $1"
+  done)
+  [ -n "$given" ] || return 0
+  changed=yes
+  say "$given"
+}
+
+files_of_both() {
+  say "/etc/gilly$newline$config"
+  sed -n "s/^[^#]*authFile: *[\"']\{0,1\}\([^\"'# ,}]*\).*/\1/p" "$root$config" 2>/dev/null | sed 's|^[^/]|/etc/gilly/&|'
+}
+
+install_proxy() {
+  first_proxy=yes running=$restart
+  [ ! -f "$root$proxy_unit" ] || first_proxy=no
+  restart=no
+  place_running "$here/systemd/gilly-redirect" "$redirect" 755 0
+  for name in gilly-redirect.service gilly-proxy.service; do
+    adapt_unit "$name"
+    place_running "$work/$name" "${unit%/*}/$name" 644 0
+  done
+  if [ "$restart" = yes ]; then restart_proxy=yes reload=yes; fi
+  # A new binary or config is new for both.
+  restart=$running
+  if [ "$restart" = yes ]; then restart_proxy=yes; fi
+  if [ "$first_proxy" = yes ] && [ "$enable" = yes ]; then
+    link_unit gilly-proxy.service "$proxy_unit"
+    link_unit gilly-redirect.service "$redirect_unit" "$proxy_wants"
+  fi
+}
+
+# Starts what is enabled, last of all: Gilly repairs without it.
+run_proxy() {
+  [ "$proxy" = yes ] && [ -z "$root" ] && [ -d /run/systemd/system ] || return 0
+  if [ "$start" = no ] || [ -n "$todo" ] || ! systemctl is-enabled --quiet gilly-proxy.service; then
+    say "the registry proxy is installed and not started: systemctl enable --now gilly-proxy"
+    return 0
+  fi
+  if [ "$restart_proxy" = no ] && systemctl is-active --quiet gilly-proxy.service gilly-redirect.service; then return 0; fi
+  changed=yes since=$(date '+@%s.%N')
+  if ! systemctl restart gilly-proxy.service 2>/dev/null; then
+    refuse "$version is installed, but the registry proxy did not start: $(said_by gilly-proxy); repairs go on"
+  elif ! systemctl start gilly-redirect.service 2>/dev/null; then
+    refuse "$version is installed, but pulls are not led to the registry proxy: $(said_by gilly-redirect); repairs go on"
+  fi
+}
+
+# said_by UNIT: what its programs said last before they failed.
+said_by() {
+  journalctl --sync 2>/dev/null || :
+  said=$(journalctl -u "$1" -o cat --since "$since" --no-pager 2>/dev/null | sed -n 's/^gilly\(-redirect\)\{0,1\}: //p' | sed -n '$p')
+  say "${said:-journalctl -u $1 -n 20 says why}"
+}
+
+remove_proxy() {
+  [ -e "$root$redirect" ] || [ -e "$root$proxy_unit" ] || return 0
+  if [ -z "$root" ] && [ -d /run/systemd/system ]; then
+    systemctl stop gilly-redirect.service gilly-proxy.service 2>/dev/null || :
+  fi
+  if [ -z "$root" ] && [ -x "$redirect" ]; then attempt "take the redirect away" "$redirect" down; fi
+  remove "$wants/gilly-proxy.service" "$proxy_wants" "$proxy_unit" "$redirect_unit" "$redirect" \
+    /etc/gilly/proxy.crt /etc/gilly/proxy.key
+  reload=yes
+}
+
+# The group stays with its files until a purge.
+forget_proxy_user() {
+  known group gilly-proxy || return 0
+  share_with "$user" "$(entry_of group gilly-proxy | cut -d: -f3)" "$(entry_of group "$user" | cut -d: -f3)"
+}
+
 # --- the service ----------------------------------------------------------------------------------------------------
 
 # Only the first installation enables the service; later decisions of the administrator stay.
@@ -796,11 +924,12 @@ enable_unit() {
   fi
 }
 
-# link_unit NAME UNIT-FILE: does what `systemctl enable` does, also in a tree that is not running.
+# link_unit NAME UNIT-FILE [FOLDER]: does what `systemctl enable` does, also in a tree that is not
+# running.
 link_unit() {
-  link=$root$wants/$1
+  link=$root${3:-$wants}/$1
   [ ! -e "$link" ] && [ ! -L "$link" ] || return 0
-  attempt "make $wants" mkdir -p "$root$wants"
+  attempt "make ${link%/*}" mkdir -p "${link%/*}"
   attempt "enable $1" ln -s "$2" "$link"
   changed=yes reload=yes
   say "enabled $1"
@@ -908,6 +1037,7 @@ systemd_said() {
 }
 
 finish() {
+  run_proxy
   if [ "$changed" = no ]; then
     say "$version is installed already, nothing to do"
   else
@@ -924,17 +1054,18 @@ uninstall() {
     systemctl stop --quiet gilly.service 2>/dev/null || :
   fi
   remove_renewal
+  remove_proxy
   remove "$wants/gilly.service" "${installed:-$unit}" "$drop_ins/10-this-host.conf" "$drop_ins/30-docker-group.conf"
   remove_first_boot
   remove_program "$prefix"
   if [ "$action" = purge ]; then
-    remove "$admin_units/gilly.service" "$drop_ins" /etc/gilly /var/lib/gilly
-    remove_user
+    remove "$admin_units/gilly.service" "$drop_ins" /etc/gilly /var/lib/gilly /var/lib/gilly-proxy
+    remove_users
   fi
   rmdir "$root$drop_ins" 2>/dev/null || :
   if [ -z "$root" ] && [ -d /run/systemd/system ]; then
     attempt "make systemd reload its units" systemctl daemon-reload
-    systemctl reset-failed gilly.service 2>/dev/null || :
+    systemctl reset-failed gilly.service gilly-proxy.service gilly-redirect.service 2>/dev/null || :
   fi
   [ "$changed" = yes ] || say "Gilly is not installed, nothing to do"
   if [ "$action" = uninstall ]; then tell_kept; fi
@@ -960,19 +1091,21 @@ remove() {
   done
 }
 
-# Only the user that install.sh made, recognized by its comment.
-remove_user() {
-  made=$(sed -n "s/^\([^:]*\):[^:]*:[^:]*:[^:]*:$user_comment:.*/\1/p" "$root/etc/passwd" 2>/dev/null | sed 1q)
-  [ -n "$made" ] || return 0
-  attempt "remove the user $made" userdel ${root:+--prefix "$root"} "$made"
-  ! known group "$made" || attempt "remove the group $made" groupdel ${root:+--prefix "$root"} "$made"
-  changed=yes
-  say "removed the user $made"
+# Only the users that install.sh made, recognized by their comments.
+remove_users() {
+  for comment in "$user_comment" "$proxy_comment"; do
+    made=$(sed -n "s/^\([^:]*\):[^:]*:[^:]*:[^:]*:$comment:.*/\1/p" "$root/etc/passwd" 2>/dev/null | sed 1q)
+    [ -n "$made" ] || continue
+    attempt "remove the user $made" userdel ${root:+--prefix "$root"} "$made"
+    ! known group "$made" || attempt "remove the group $made" groupdel ${root:+--prefix "$root"} "$made"
+    changed=yes
+    say "removed the user $made"
+  done
 }
 
 tell_kept() {
   kept=''
-  for path in /etc/gilly /var/lib/gilly "$drop_ins" "$admin_units/gilly.service"; do
+  for path in /etc/gilly /var/lib/gilly /var/lib/gilly-proxy "$drop_ins" "$admin_units/gilly.service"; do
     [ ! -e "$root$path" ] || kept="$kept $path"
   done
   [ -z "$kept" ] || say "kept${kept}: install.sh --purge takes them too"
@@ -988,7 +1121,8 @@ main() {
   manual=/share/man/man8/gilly.8 completion=/share/bash-completion/completions/gilly
   config=/etc/gilly/config.yaml drop_ins=/etc/systemd/system/gilly.service.d
   wants=/etc/systemd/system/multi-user.target.wants user_comment='Gilly image repair'
-  changed=no restart=no reload=no pending='' work='' todo=''
+  proxy_wants=/etc/systemd/system/gilly-proxy.service.wants proxy_comment='Gilly registry proxy'
+  changed=no restart=no reload=no restart_proxy=no pending='' work='' todo=''
   newline='
 '
   node=$(uname -n | tr '[:upper:]' '[:lower:]')

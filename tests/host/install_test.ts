@@ -104,7 +104,7 @@ test("flags write a config that Gilly accepts, and leave an edited one alone", a
   const out = await bench.install("--mirror", "quay.io=other.example");
   assertMatch(
     out,
-    /^kept \S+config\.yaml, which has been edited: --mirror and --kubelet-\* had no effect, edit its reg/m,
+    /^kept \S+config\.yaml, which has been edited: --mirror, --kubelet-\* and --proxy-host had no effect, edit its reg/m,
   );
   assertEquals(await bench.snapshot(), before);
 });
