@@ -4,10 +4,10 @@
 import { notOnPath } from "../support/programs.ts";
 
 /** What a worker has before Docker, the kubelet or Gilly: systemd, and the few tools that every Debian installs. */
-const PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "procps", "iproute2"];
+const PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "procps", "iproute2", "iptables", "nftables"];
 const SUITE = "bookworm";
 /** Increment when the list above changes. */
-const EDITION = 1;
+const EDITION = 2;
 
 /** What this machine lacks for a bare host; debootstrap counts only if no tree is cached. */
 export function missingForHost(): string[] {
