@@ -16,6 +16,7 @@ export const PAGES = [
   "README.md",
   "docs/credentials.md",
   "docs/operations.md",
+  "docs/proxy.md",
   "docs/troubleshooting.md",
   "docs/security.md",
   "docs/monitoring.md",
