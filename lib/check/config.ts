@@ -11,10 +11,10 @@ import {
 import { DENIED } from "../support/errors.ts";
 import { counted } from "../support/text.ts";
 import { checkCredentials } from "./credentials.ts";
+import { checkKubeletFiles } from "./files/kubelet_files.ts";
+import { isLent, lentFilesOf, type LentOptions } from "./files/lent_files.ts";
+import type { LentFile } from "./files/unit_file.ts";
 import { AS_ROOT, fail, type Finding, ok } from "./finding.ts";
-import { checkKubeletFiles } from "./kubelet_files.ts";
-import { isLent, lentFilesOf, type LentOptions } from "./lent_files.ts";
-import type { LentFile } from "./unit_file.ts";
 
 /** The result of a check of the config. */
 export interface ConfigCheck {

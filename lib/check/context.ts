@@ -8,8 +8,8 @@ import type { NodeContext, ProcessContext } from "../pass.ts";
 import type { RuntimeInfo } from "../runtime/advice.ts";
 import { RuntimeError } from "../runtime/errors.ts";
 import { describeError } from "../support/errors.ts";
+import type { LentFile } from "./files/unit_file.ts";
 import type { Failed, Finding } from "./finding.ts";
-import type { LentFile } from "./unit_file.ts";
 
 /** One check. Throws the signal's reason, or an unexpected error. */
 export type Check = (context: CheckContext) => Promise<readonly Finding[]>;

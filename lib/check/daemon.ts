@@ -5,8 +5,8 @@ import { type NoDaemon, RESTART, START } from "../status/read_state.ts";
 import { seeDaemon } from "../status/state_file.ts";
 import { describeError } from "../support/errors.ts";
 import { fail, type Finding, ok, warn } from "./finding.ts";
-import { installed, type LentOptions } from "./lent_files.ts";
-import type { Installed } from "./unit_file.ts";
+import { installed, type LentOptions } from "./files/lent_files.ts";
+import type { Installed } from "./files/unit_file.ts";
 
 /** Checks the daemon by its state file; `now` is milliseconds since the epoch. */
 export async function checkDaemon(stateFile: string, now: number, options: LentOptions = {}): Promise<Finding[]> {

@@ -6,9 +6,9 @@ import { grantAfter, ROLES } from "../kubelet/rights.ts";
 import { describeError } from "../support/errors.ts";
 import { counted, several } from "../support/text.ts";
 import type { Check } from "./context.ts";
+import { renewalOf } from "./files/lent_files.ts";
+import type { LentFile } from "./files/unit_file.ts";
 import { fail, type Failed, type Finding, notAsked, ok, warn } from "./finding.ts";
-import { renewalOf } from "./lent_files.ts";
-import type { LentFile } from "./unit_file.ts";
 
 /** Checks the kubelet. */
 export const kubeletCheck: Check = async ({ node, pods, lentCa }) => {

@@ -1,6 +1,6 @@
 // Flags and setup that several commands share.
 
-import { lentFilesOf } from "../check/lent_files.ts";
+import { lentFilesOf } from "../check/files/lent_files.ts";
 import { type Config, ConfigError, loadConfig, loadConfigText } from "../config/config.ts";
 import { configureLog } from "../log/log.ts";
 import { DENIED } from "../support/errors.ts";

@@ -4,8 +4,8 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { checkConfig } from "../../lib/check/config.ts";
 import { checkDaemon } from "../../lib/check/daemon.ts";
+import { installed } from "../../lib/check/files/lent_files.ts";
 import type { Finding } from "../../lib/check/finding.ts";
-import { installed } from "../../lib/check/lent_files.ts";
 import { PROJECT } from "../../tools/deno.ts";
 import { makeAuthority } from "../fakes/certificates.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";

@@ -23,8 +23,9 @@ export const RANKS: readonly (readonly string[])[] = [
 
 /** Files that only compute: no Deno, network, clock or randomness. */
 export const PURE: ReadonlySet<string> = new Set([
+  "lib/check/expiry.ts",
+  "lib/check/files/unit_file.ts",
   "lib/check/finding.ts",
-  "lib/check/unit_file.ts",
   "lib/commands/command_line.ts",
   "lib/commands/pull_progress.ts",
   "lib/config/joined.ts",

@@ -2,10 +2,10 @@
 // /run/credentials, which exist only while the service runs, and their sources, which the
 // LoadCredential= lines of the unit name.
 
-import { reasonOf } from "../config/files.ts";
-import { KUBELET_FILES } from "../config/keys.ts";
-import { DENIED } from "../support/errors.ts";
-import { AS_ROOT, fail, type Finding, ok, warn } from "./finding.ts";
+import { reasonOf } from "../../config/files.ts";
+import { KUBELET_FILES } from "../../config/keys.ts";
+import { DENIED } from "../../support/errors.ts";
+import { AS_ROOT, fail, type Finding, ok, warn } from "../finding.ts";
 import { type Installed, type LentFile, originOf, watchedBy } from "./unit_file.ts";
 
 /**

@@ -1,10 +1,11 @@
-// Tests lib/check/kubelet_files.ts: when certificates expire, and whom they name.
+// Tests lib/check/files/kubelet_files.ts: when certificates expire, and whom they name.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { checkAuthorities, checkClientCertificate, checkRights, expiry } from "../../../lib/check/kubelet_files.ts";
-import type { CertificateFacts } from "../../../lib/support/certificate_facts.ts";
-import { readCertificates } from "../../../lib/support/certificates.ts";
-import { makeAuthority } from "../../fakes/certificates.ts";
+import { expiry } from "../../../../lib/check/expiry.ts";
+import { checkAuthorities, checkClientCertificate, checkRights } from "../../../../lib/check/files/kubelet_files.ts";
+import type { CertificateFacts } from "../../../../lib/support/certificate_facts.ts";
+import { readCertificates } from "../../../../lib/support/certificates.ts";
+import { makeAuthority } from "../../../fakes/certificates.ts";
 
 const NOW = Date.UTC(2026, 10, 1, 12);
 const DAY = 86_400_000;

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { originOf, valuesOf, watchedBy } from "../../../lib/check/unit_file.ts";
+import { originOf, valuesOf, watchedBy } from "../../../../lib/check/files/unit_file.ts";
 
 const UNIT = `
 # LoadCredential=comment:/no

@@ -1,14 +1,15 @@
 // Checks the files with which Gilly and the kubelet authenticate each other: whether they are
 // usable and belong together, when they expire, and whether they grant more than Gilly needs.
 
-import type { Config, ConfigMistake } from "../config/config.ts";
-import { KUBELET_FILES } from "../config/keys.ts";
-import { ENOUGH, ROLES } from "../kubelet/rights.ts";
-import type { CertificateFacts } from "../support/certificate_facts.ts";
-import { readCertificates } from "../support/certificates.ts";
-import { DENIED, describeError } from "../support/errors.ts";
-import { counted, several } from "../support/text.ts";
-import { AS_ROOT, fail, type Finding, ok, warn } from "./finding.ts";
+import type { Config, ConfigMistake } from "../../config/config.ts";
+import { KUBELET_FILES } from "../../config/keys.ts";
+import { ENOUGH, ROLES } from "../../kubelet/rights.ts";
+import type { CertificateFacts } from "../../support/certificate_facts.ts";
+import { readCertificates } from "../../support/certificates.ts";
+import { DENIED, describeError } from "../../support/errors.ts";
+import { counted, several } from "../../support/text.ts";
+import { dateOf, expiry } from "../expiry.ts";
+import { AS_ROOT, fail, type Finding, ok, warn } from "../finding.ts";
 import { checkDrift, checkOutOfReach, type LentOptions, renewalOf } from "./lent_files.ts";
 import type { LentFile } from "./unit_file.ts";
 
@@ -171,19 +172,8 @@ export function checkRights(leaf: CertificateFacts): Finding {
   );
 }
 
-/** Returns the time to expiry, such as `expires in 9 days (2026-12-02)`. */
-export function expiry(notAfter: number, now: number): string {
-  const days = Math.floor(Math.abs(notAfter - now) / DAY_MS);
-  const span = days === 0 ? "less than a day" : counted(days, "day");
-  return notAfter <= now ? `expired ${span} ago (${dateOf(notAfter)})` : `expires in ${span} (${dateOf(notAfter)})`;
-}
-
 function isSoon(notAfter: number, now: number): boolean {
   return notAfter - now < FEW_DAYS * DAY_MS;
-}
-
-function dateOf(time: number): string {
-  return new Date(time).toISOString().slice(0, 10);
 }
 
 function subjectOf({ commonName, organizations }: CertificateFacts): string {
