@@ -16,6 +16,7 @@ import type { Veto } from "./plan/plan.ts";
 import type { EndpointContext } from "./proxy/candidates.ts";
 import type { ProxyObserver } from "./proxy/observer.ts";
 import { Pulls } from "./proxy/pulls.ts";
+import { ProxyCounter } from "./proxy/totals.ts";
 import { MirrorClients } from "./proxy/trust.ts";
 import { Upstream } from "./proxy/upstream.ts";
 import { LedgerFile, ledgerLines } from "./record/ledger.ts";
@@ -163,6 +164,7 @@ export interface ProxyProcess {
   readonly recorder: ProxyRecorder;
   readonly memory: Pick<Memory, "cooldowns" | "provenance" | "refusals">;
   readonly clients: MirrorClients;
+  readonly counter: ProxyCounter;
   readonly pulls: Pulls;
 }
 
@@ -173,7 +175,8 @@ export function openProxyProcess(): ProxyProcess {
   const observer = tellAll(observers);
   const memory = { cooldowns: new Cooldowns(), provenance: new Provenance(), refusals: new Refusals() };
   const recorder = new ProxyRecorder({ observer, clock, memory });
-  observers.push(recorder);
+  const counter = new ProxyCounter();
+  observers.push(recorder, counter);
   const pulls = new Pulls({ observer, now: clock.now });
   return {
     clock,
@@ -182,6 +185,7 @@ export function openProxyProcess(): ProxyProcess {
     recorder,
     memory,
     clients: new MirrorClients(clock.now),
+    counter,
     pulls,
   };
 }

@@ -1,12 +1,13 @@
 // Checks this host's daemon by its state file: whether it runs, and which problems it reports.
 
-import { type MirrorState, type NodeState, statusLine } from "../status/node_state.ts";
+import type { MirrorState } from "../status/mirror_states.ts";
+import { type NodeState, statusLine } from "../status/node_state.ts";
 import { type NoDaemon, RESTART, START } from "../status/read_state.ts";
 import { seeDaemon } from "../status/state_file.ts";
 import { describeError } from "../support/errors.ts";
-import { fail, type Finding, ok, warn } from "./finding.ts";
 import { installed, type LentOptions } from "./files/lent_files.ts";
 import type { Installed } from "./files/unit_file.ts";
+import { fail, type Finding, ok, warn } from "./finding.ts";
 
 /** Checks the daemon by its state file; `now` is milliseconds since the epoch. */
 export async function checkDaemon(stateFile: string, now: number, options: LentOptions = {}): Promise<Finding[]> {

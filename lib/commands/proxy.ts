@@ -10,8 +10,11 @@ import { RegistryServer } from "../proxy/server.ts";
 import type { RuntimeInfo } from "../runtime/advice.ts";
 import { isExcepted } from "../runtime/no_proxy.ts";
 import { openRuntime } from "../runtime/open.ts";
+import { type ProxyFacts, proxyLine, type ProxyState, proxyState } from "../status/proxy_state.ts";
+import { PROXY_RUNTIME_DIRECTORY, StateFile, stateFileIn } from "../status/state_file.ts";
 import { describeError, EXIT } from "../support/errors.ts";
 import { sleep } from "../support/timeouts.ts";
+import { VERSION } from "../version.ts";
 import type { Command } from "./command_line.ts";
 import { ShutdownSignal } from "./environment.ts";
 import { CONFIG_FLAG, configFileOf, startLog } from "./flags.ts";
@@ -53,11 +56,8 @@ export const proxyCommand: Command = {
       observer: process.observer,
       onEnd: ended.reject,
     });
-    const notifier = openNotifier({
-      socketPath: Deno.env.get("NOTIFY_SOCKET"),
-      runtimeDirectory: Deno.env.get("RUNTIME_DIRECTORY"),
-      onFailure: (error) => log("warning", "Main", describeError(error)),
-    });
+    const { notifier, stateFile } = openOutlets(Deno.env.get("RUNTIME_DIRECTORY"));
+    const startedAt = process.clock.now();
     let reloading: Promise<void> = Promise.resolve();
     reload = () => {
       reloading = reloading.then(async () => {
@@ -66,13 +66,18 @@ export const proxyCommand: Command = {
       });
     };
     const at = `${listen.hostname}:${server.port}`;
+    const show = () => {
+      const state = stateOf(context, process, { startedAt, listen: at });
+      stateFile.publish(state);
+      return proxyLine(state);
+    };
     log("info", "Proxy", `serving ${hosts.join(", ") || "the registries of the rules"} at ${at}`);
     try {
-      await notifier.send({ ready: true, status: `Serving at ${at}` });
+      await notifier.send({ ready: true, status: show() });
       while (!stop.signal.aborted) {
         await Promise.race([sleep(LOOK_MS, stop.signal), ended.promise]);
-        await notifier.send({ watchdog: true });
         await server.renew();
+        await notifier.send({ watchdog: true, status: show() });
       }
       return EXIT.ok;
     } finally {
@@ -82,6 +87,7 @@ export const proxyCommand: Command = {
       process.pulls.close();
       await process.recorder.settled();
       process.clients.close();
+      await stateFile.close();
       notifier.close();
     }
   },
@@ -92,6 +98,39 @@ async function loadProxyConfig(file: string): Promise<Config> {
   const { mirrors } = await loadConfigText(file);
   const authFiles = new Set(Object.values(mirrors).map(({ authFile }) => authFile));
   return await loadConfig(file, (path) => authFiles.has(path) ? path : undefined);
+}
+
+/** Opens what others learn of the proxy by: systemd's socket, and the state file. */
+function openOutlets(runtimeDirectory: string | undefined) {
+  const notifier = openNotifier({
+    socketPath: Deno.env.get("NOTIFY_SOCKET"),
+    runtimeDirectory,
+    onFailure: (error) => log("warning", "Main", describeError(error)),
+  });
+  const stateFile = new StateFile<ProxyState>(stateFileIn(runtimeDirectory, PROXY_RUNTIME_DIRECTORY), (error) => {
+    const level = runtimeDirectory === undefined ? "info" : "warning";
+    log(level, "Main", `gilly status cannot show this proxy: ${describeError(error)}`);
+  });
+  return { notifier, stateFile };
+}
+
+function stateOf(
+  { config, registries }: ProxyContext,
+  { clock, memory, counter }: ProxyProcess,
+  identity: Pick<ProxyFacts, "startedAt" | "listen">,
+): ProxyState {
+  return proxyState({
+    ...identity,
+    gilly: VERSION,
+    pid: Deno.pid,
+    now: clock.now(),
+    toWallTime: (at) => clock.wallTime(at),
+    configFile: config.file,
+    hosts: config.proxy.hosts,
+    totals: counter.totals,
+    mirrors: [...new Set(registries.mirrors.map(({ host }) => host))],
+    cooldowns: memory.cooldowns.all(),
+  });
 }
 
 /** Returns a line for each setting, `KEY VALUE`, for a shell script: gilly-redirect. */

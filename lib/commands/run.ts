@@ -7,6 +7,7 @@ import { openNotifier } from "../daemon/sd_notify.ts";
 import { log } from "../log/log.ts";
 import { certificateExpiries } from "../metrics/certificates.ts";
 import type { NodeContext } from "../pass.ts";
+import { newsIn } from "../status/node_state.ts";
 import { StateFile, stateFileIn } from "../status/state_file.ts";
 import { describeError, EXIT } from "../support/errors.ts";
 import { VERSION } from "../version.ts";
@@ -44,7 +45,7 @@ export const runCommand: Command = {
     const stateFile = new StateFile(stateFileIn(runtimeDirectory), (error) => {
       const level = runtimeDirectory === undefined ? "info" : "warning";
       log(level, "Main", `gilly status cannot show this daemon: ${describeError(error)}`);
-    });
+    }, newsIn);
     let node: NodeContext<Config> | undefined;
     const putInForce = async (config: Config) => {
       node = await openNode(config, process, { before: node });

@@ -7,7 +7,8 @@ import type { CandidateAttempt } from "../plan/outcome.ts";
 import type { Target } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
 import type { RuntimeErrorKind } from "../runtime/errors.ts";
-import type { MirrorState, NodeState } from "../status/node_state.ts";
+import type { MirrorState } from "../status/mirror_states.ts";
+import type { NodeState } from "../status/node_state.ts";
 import {
   CONTAINER_LABELS,
   type Instruments,

@@ -3,13 +3,13 @@
 // itself.
 
 import { type Failure, isCreating } from "../kubelet/failures.ts";
-import type { Cooldown } from "../mirrors/cooldown.ts";
 import type { Pass } from "../pass.ts";
 import { adviceOn, type Failed } from "../plan/outcome.ts";
 import type { Repair } from "../plan/plan.ts";
 import type { RetryRecord } from "../plan/retries.ts";
 import { type Silence, silenceText } from "../runtime/advice.ts";
 import { spanText } from "../support/units.ts";
+import { isoText, type MirrorFacts, type MirrorState, mirrorStates } from "./mirror_states.ts";
 
 /** The version of the format below; adding a field does not change it. */
 export const STATE_VERSION = 1;
@@ -78,25 +78,10 @@ export interface ContainerState {
 }
 
 /**
- * A mirror of the rules. After a failure it stays failed until it delivers; while it is cooling
- * down it is not tried. A mirror that did not fail is `unknown` while the runtime, which does the
- * pulling, does not answer.
- */
-export interface MirrorState {
-  readonly mirror: string;
-  readonly state: "up" | "cooling-down" | "failed" | "unknown";
-  readonly coolingDownUntil: string | null;
-  readonly because: string | null;
-}
-
-/**
  * The facts that a state is made from. Times are milliseconds since the epoch, by the clock used
  * for decisions.
  */
-export interface NodeFacts {
-  readonly now: number;
-  /** Converts a time to the wall clock, which states use. */
-  readonly toWallTime: (at: number) => number;
+export interface NodeFacts extends MirrorFacts {
   readonly gilly: string;
   readonly pid: number;
   readonly startedAt: number;
@@ -114,12 +99,16 @@ export interface NodeFacts {
     underWay(name: string): boolean;
   };
   readonly retry: (name: string) => RetryRecord | undefined;
-  /** The hosts of the mirrors of the current config, each once. */
-  readonly mirrors: readonly string[];
-  /** Every mirror that failed and has not delivered since. */
-  readonly cooldowns: ReadonlyMap<string, Cooldown>;
   /** Returns the mirror that an image is being pulled from now. */
   readonly mirrorFor: (name: string) => string | undefined;
+}
+
+/**
+ * What makes a state new to its readers, apart from the time of writing: the time of the last pass
+ * changes with every pass.
+ */
+export function newsIn(state: NodeState): unknown {
+  return { ...state, lastGoodPassAt: state.lastGoodPassAt === null };
 }
 
 /** Returns the state for these facts. */
@@ -146,7 +135,7 @@ export function nodeState(facts: NodeFacts): NodeState {
     totals: { repaired: repairs.repaired, failed: repairs.failed },
     images: { repairing: repairs.count, waiting: imagesThat("waiting"), unrepairable: imagesThat("unrepairable") },
     containers,
-    mirrors: mirrorStates(facts),
+    mirrors: mirrorStates(facts, trouble.engine),
   };
 }
 
@@ -223,25 +212,4 @@ function standingAfterFailure(failed: Failed): Omit<Standing, "nextTryAt"> {
 
 function named({ pod, container, image, reason }: Failure) {
   return { namespace: pod.namespace, pod: pod.name, container, image, waitingReason: reason };
-}
-
-function mirrorStates(facts: NodeFacts): MirrorState[] {
-  const { mirrors, cooldowns, now, trouble } = facts;
-  return mirrors.map((mirror) => {
-    const cooldown = cooldowns.get(mirror);
-    if (cooldown === undefined) {
-      return trouble.engine === undefined ? { mirror, state: "up", coolingDownUntil: null, because: null } : {
-        mirror,
-        state: "unknown",
-        coolingDownUntil: null,
-        because: `not used while ${trouble.engine.runtime.called} does not answer`,
-      };
-    }
-    const state = now < cooldown.until ? "cooling-down" : "failed";
-    return { mirror, state, coolingDownUntil: isoText(cooldown.until, facts), because: cooldown.because };
-  });
-}
-
-function isoText(at: number, { toWallTime }: NodeFacts): string {
-  return new Date(toWallTime(at)).toISOString();
 }

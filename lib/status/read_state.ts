@@ -3,16 +3,18 @@
 
 import * as z from "zod/mini";
 import { isFields } from "../support/json.ts";
-import { type ContainerStateName, type MirrorState, type NodeState, STATE_VERSION } from "./node_state.ts";
+import type { MirrorState } from "./mirror_states.ts";
+import { type ContainerStateName, type NodeState, STATE_VERSION } from "./node_state.ts";
+import { PROXY_STATE_VERSION, type ProxyState } from "./proxy_state.ts";
 
 /** The contents of a state file, and what could not be understood, in sentences. */
-export interface ReadState {
+export interface ReadState<State = NodeState> {
   /** Undefined if nothing in it is usable. */
-  readonly state: NodeState | undefined;
+  readonly state: State | undefined;
   readonly problems: readonly string[];
 }
 
-/** Why no running daemon belongs to a state file. */
+/** Why no running process belongs to a state file. */
 export interface NoDaemon {
   readonly because: string;
   /** Its process exists but has written nothing for long. */
@@ -53,13 +55,18 @@ const MIRROR = z.object({
   because: note,
 });
 
-const STATE = z.object({
+/** What both kinds of state have. */
+const PROCESS = {
   version: z.number(),
   gilly: textOr("?"),
   pid: z.number(),
   configFile: textOr("?"),
   startedAt: textOr("?"),
   writtenAt: textOr("?"),
+};
+
+const STATE = z.object({
+  ...PROCESS,
   lastGoodPassAt: time,
   podCount: z.catch(z.nullable(z.number()), null),
   trouble: partly({ pass: note, config: note, engine: note }),
@@ -69,26 +76,26 @@ const STATE = z.object({
   mirrors: z.catch(z.array(z.unknown()), []),
 });
 
+const PROXY_STATE = z.object({
+  ...PROCESS,
+  listen: z.string(),
+  hosts: z.catch(z.array(z.string()), []),
+  trouble: partly({ config: note, certificate: note }),
+  totals: partly({ served: count, notServed: count, bytes: count, resumed: count }),
+  mirrors: z.catch(z.array(z.unknown()), []),
+});
+
+const PROXY_MIRROR = z.extend(MIRROR, { served: count, bytes: count });
+
 /** An object that may be missing, as may each of its fields. */
 function partly<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.pipe(z.transform((value) => isFields(value) ? value : {}), z.object(shape));
 }
 
-/** Parses the text of a state file. Never throws. */
+/** Parses the text of a daemon's state file. Never throws. */
 export function readNodeState(text: string): ReadState {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    return { state: undefined, problems: ["it is truncated, or not JSON"] };
-  }
-  const { data: found } = z.safeParse(STATE, parsed);
-  if (found === undefined) return { state: undefined, problems: ["it is JSON, but not the state of a daemon"] };
-  const problems: string[] = [];
-  if (found.version > STATE_VERSION) {
-    const writer = found.gilly === "?" ? "of unknown version" : found.gilly;
-    problems.push(`a newer Gilly wrote it (${writer}): some of it may not be shown`);
-  }
+  const { found, problems } = parsed(text, STATE, STATE_VERSION, "a daemon");
+  if (found === undefined) return { state: undefined, problems };
   const containers = found.containers.map((container) => z.safeParse(CONTAINER, container).data);
   const mirrors = found.mirrors.map((mirror) => z.safeParse(MIRROR, mirror).data);
   const lost = [...containers, ...mirrors].filter((it) => it === undefined).length;
@@ -100,4 +107,36 @@ export function readNodeState(text: string): ReadState {
     mirrors: mirrors.filter((it) => it !== undefined),
   };
   return { state, problems };
+}
+
+/** Parses the text of a registry proxy's state file. Never throws. */
+export function readProxyState(text: string): ReadState<ProxyState> {
+  const { found, problems } = parsed(text, PROXY_STATE, PROXY_STATE_VERSION, "a registry proxy");
+  if (found === undefined) return { state: undefined, problems };
+  const mirrors = found.mirrors.map((mirror) => z.safeParse(PROXY_MIRROR, mirror).data);
+  const lost = mirrors.filter((it) => it === undefined).length;
+  if (lost > 0) problems.push(`${lost} of its mirrors cannot be understood and are not shown`);
+  const state = { ...found, version: PROXY_STATE_VERSION, mirrors: mirrors.filter((it) => it !== undefined) } as const;
+  return { state, problems };
+}
+
+function parsed<Found extends { readonly version: number; readonly gilly: string }>(
+  text: string,
+  schema: z.ZodMiniType<Found>,
+  version: number,
+  whose: string,
+): { readonly found: Found | undefined; readonly problems: string[] } {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return { found: undefined, problems: ["it is truncated, or not JSON"] };
+  }
+  const { data: found } = z.safeParse(schema, json);
+  if (found === undefined) return { found, problems: [`it is JSON, but not the state of ${whose}`] };
+  const writer = found.gilly === "?" ? "of unknown version" : found.gilly;
+  const newer = found.version <= version ? [] : [
+    `a newer Gilly wrote it (${writer}): some of it may not be shown`,
+  ];
+  return { found, problems: newer };
 }

@@ -1,7 +1,7 @@
 // Tests the state file: complete files, no errors thrown into the daemon, and nothing left behind.
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
-import { type NodeState, nodeState } from "../../../lib/status/node_state.ts";
+import { newsIn, type NodeState, nodeState } from "../../../lib/status/node_state.ts";
 import { isAlive, readStateText, StateFile, stateFileIn, watchStateFile } from "../../../lib/status/state_file.ts";
 import { nodeFacts, NOW } from "../../fakes/node_facts.ts";
 
@@ -11,13 +11,13 @@ function stateAt(now: number, more: Partial<NodeState> = {}): NodeState {
 
 /** A folder, the path of the state file in it, the file, and the failures reported. */
 async function withFile(
-  test: (scene: { dir: string; path: string; file: StateFile; failures: unknown[] }) => Promise<void>,
+  test: (scene: { dir: string; path: string; file: StateFile<NodeState>; failures: unknown[] }) => Promise<void>,
 ) {
   const dir = await Deno.makeTempDir();
   const failures: unknown[] = [];
   const path = stateFileIn(dir);
   try {
-    await test({ dir, path, file: new StateFile(path, (error) => failures.push(error)), failures });
+    await test({ dir, path, file: new StateFile(path, (error) => failures.push(error), newsIn), failures });
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

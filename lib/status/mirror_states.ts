@@ -1,0 +1,51 @@
+// The mirrors of a config and whether they are cooling down, as plain values for other processes.
+// Pure.
+
+import type { Cooldown } from "../mirrors/cooldown.ts";
+import type { Silence } from "../runtime/advice.ts";
+
+/**
+ * A mirror of the rules. After a failure it stays failed until it delivers; while it is cooling
+ * down it is not tried. A mirror that did not fail is `unknown` while the runtime, which does the
+ * pulling, does not answer.
+ */
+export interface MirrorState {
+  readonly mirror: string;
+  readonly state: "up" | "cooling-down" | "failed" | "unknown";
+  readonly coolingDownUntil: string | null;
+  readonly because: string | null;
+}
+
+/** What they are made from. Times are milliseconds since the epoch, by the clock used for decisions. */
+export interface MirrorFacts {
+  readonly now: number;
+  /** Converts a time to the wall clock, which states use. */
+  readonly toWallTime: (at: number) => number;
+  /** The hosts of the mirrors of the current config, each once. */
+  readonly mirrors: readonly string[];
+  /** Every mirror that failed and has not delivered since. */
+  readonly cooldowns: ReadonlyMap<string, Cooldown>;
+}
+
+/** Returns the states of the mirrors; `silence` is set while the runtime does not answer. */
+export function mirrorStates(facts: MirrorFacts, silence: Silence | undefined): MirrorState[] {
+  const { mirrors, cooldowns, now } = facts;
+  return mirrors.map((mirror) => {
+    const cooldown = cooldowns.get(mirror);
+    if (cooldown === undefined) {
+      return silence === undefined ? { mirror, state: "up", coolingDownUntil: null, because: null } : {
+        mirror,
+        state: "unknown",
+        coolingDownUntil: null,
+        because: `not used while ${silence.runtime.called} does not answer`,
+      };
+    }
+    const state = now < cooldown.until ? "cooling-down" : "failed";
+    return { mirror, state, coolingDownUntil: isoText(cooldown.until, facts), because: cooldown.because };
+  });
+}
+
+/** Returns the wall time as ISO 8601. */
+export function isoText(at: number, { toWallTime }: Pick<MirrorFacts, "toWallTime">): string {
+  return new Date(toWallTime(at)).toISOString();
+}
