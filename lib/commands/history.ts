@@ -1,9 +1,9 @@
 // `gilly history`: the ledger as a table, or as JSON.
 
 import { parseConfig } from "../config/config.ts";
-import { DEFAULT_LEDGER } from "../config/keys.ts";
+import { DEFAULT_LEDGER, DEFAULT_PROXY_LEDGER } from "../config/keys.ts";
 import type { LedgerEntry } from "../record/entry.ts";
-import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../record/history.ts";
+import { historyFilter, historyLines, type HistoryQuery, inOrder, sinceTime } from "../record/history.ts";
 import { ledgerLines } from "../record/ledger.ts";
 import { systemClock } from "../support/clock.ts";
 import { describeError, EXIT, UsageError } from "../support/errors.ts";
@@ -16,15 +16,15 @@ export const historyCommand: Command = {
   name: "history",
   summary: "what was repaired or refused on this node, from the ledger",
   description: [
-    "Prints every entry of the ledger and its rotated files, oldest first: when, the",
-    "result, the image, its pods, the mirror it came from, digest, size and how long",
-    "it took. In --pod and --image a * matches anything; without one, --image matches",
-    "any part of a name.",
+    "Prints every entry of the ledger and its rotated files, and of the registry",
+    "proxy's, oldest first: when, the result, the image, its pods, the mirror it",
+    "came from, digest, size and how long it took. In --pod and --image a * matches",
+    "anything; without one, --image matches any part of a name.",
   ].join("\n"),
   example: "gilly history --since 2h --pod kube-system/coredns-*",
   flags: [
     CONFIG_FLAG,
-    { name: "ledger", value: "FILE", help: "the ledger (default: the one that the config names)" },
+    { name: "ledger", value: "FILE", help: "only this ledger (default: the two that the config names)" },
     { name: "since", value: "TIME", help: "only entries after TIME: 30m, 2h, 7d, 2026-11-01, 2026-11-01T12:00:00Z" },
     { name: "pod", value: "POD", help: "only entries of this pod: NAME or NAMESPACE/NAME" },
     { name: "image", value: "IMAGE", help: "only entries of images with this in their name" },
@@ -33,12 +33,15 @@ export const historyCommand: Command = {
   async run(args, output) {
     const query = queryOf(args);
     const odd = { unreadable: 0, newer: 0 };
-    const file = await ledgerFileOf(args).catch(refuseStranger);
-    const entries = matching(file, query, odd);
-    const printed = args.flags.json === true ? printJson(entries, output) : printTable(entries, file, query, output);
+    const files = await ledgerFilesOf(args).catch(refuseStranger);
+    const entries = inOrder(files.map((file) => matching(file, query, odd)));
+    const printed = args.flags.json === true
+      ? printJson(entries, output)
+      : printTable(entries, files[0]!, query, output);
     await printed.catch(refuseStranger);
-    if (odd.unreadable > 0) warn(`${file}: skipped ${counted(odd.unreadable, "line")} that cannot be read`);
-    if (odd.newer > 0) warn(`${file}: ${counted(odd.newer, "line")} of a newer Gilly may not be shown in full`);
+    const named = files.join(", ");
+    if (odd.unreadable > 0) warn(`${named}: skipped ${counted(odd.unreadable, "line")} that cannot be read`);
+    if (odd.newer > 0) warn(`${named}: ${counted(odd.newer, "line")} of a newer Gilly may not be shown in full`);
     return EXIT.ok;
   },
 };
@@ -54,16 +57,17 @@ function queryOf({ flags }: Arguments): HistoryQuery {
   return { since: time, pod: text("pod"), image: text("image") };
 }
 
-// Only the path of the ledger is needed: missing certificates, or a missing default config, must
-// not prevent showing it.
-async function ledgerFileOf(args: Arguments): Promise<string> {
-  if (typeof args.flags.ledger === "string") return args.flags.ledger;
+// Only the paths of the ledgers are needed: missing certificates, or a missing default config, must
+// not prevent showing them.
+async function ledgerFilesOf(args: Arguments): Promise<readonly string[]> {
+  if (typeof args.flags.ledger === "string") return [args.flags.ledger];
   const file = configFileOf(args);
   try {
-    return parseConfig(await Deno.readTextFile(file), file).ledger.file;
+    const { ledger, proxy } = parseConfig(await Deno.readTextFile(file), file);
+    return [ledger.file, proxy.ledgerFile];
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound) || args.flags.config !== undefined) throw error;
-    return DEFAULT_LEDGER;
+    return [DEFAULT_LEDGER, DEFAULT_PROXY_LEDGER];
   }
 }
 

@@ -1,8 +1,11 @@
 // `gilly status`: what the running daemon knows, read from its state file; it contacts nothing.
 
+import { redirectedHosts } from "../status/hosts_file.ts";
+import type { NodeState } from "../status/node_state.ts";
+import type { ProxyState } from "../status/proxy_state.ts";
 import { RESTART, START } from "../status/read_state.ts";
-import { statusLines } from "../status/render.ts";
-import { seeDaemon, type SeenDaemon, stateFileIn, watchStateFile } from "../status/state_file.ts";
+import { proxyLines, statusLines } from "../status/render.ts";
+import { proxyStateFile, seeDaemon, type Seen, seeProxy, stateFileIn, watchStateFile } from "../status/state_file.ts";
 import { systemClock } from "../support/clock.ts";
 import { describeError, EXIT } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
@@ -28,8 +31,10 @@ export const statusCommand: Command = {
   description: [
     "Prints the daemon's line of state, then every failing container with its state,",
     "the next try and the mirror, then the mirrors and whether they are cooling down.",
-    "It only reads the daemon's state file, and does not need root. With --watch it",
-    "prints again on every change until Ctrl-C, with --json one object per line.",
+    "Then the registry proxy, if it runs: what it served, and what is led to it. It",
+    "only reads their state files and /etc/hosts, and does not need root. With",
+    "--watch it prints again on every change until Ctrl-C, with --json one object per",
+    "line.",
     "",
     "Exit code: 0 if the daemon is running, 3 if it is not.",
   ].join("\n"),
@@ -37,7 +42,7 @@ export const statusCommand: Command = {
   flags: [
     JSON_FLAG,
     { name: "watch", help: "keep running and print changes" },
-    { name: "state-file", value: "FILE", help: `the state file (default ${stateFileIn(undefined)})` },
+    { name: "state-file", value: "FILE", help: `the daemon's state file (default ${stateFileIn(undefined)})` },
   ],
   async run({ flags }, output) {
     const file = typeof flags["state-file"] === "string"
@@ -45,23 +50,58 @@ export const statusCommand: Command = {
       : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY"));
     const json = flags.json === true;
     if (flags.watch === true) return await watch(file, json, output);
-    const seen = await seeDaemon(file, systemClock.wallTime());
-    for (const problem of seen.problems) warn(`${file}: ${problem}`);
+    const seen = await look(file);
+    for (const problem of problemsIn(seen)) warn(problem);
     output.write(json ? `${printableJson(asJson(seen), 2)}\n` : `${linesOf(seen).join("\n")}\n`);
-    return seen.state === undefined ? NOT_RUNNING : EXIT.ok;
+    return seen.daemon.state === undefined ? NOT_RUNNING : EXIT.ok;
   },
 };
 
-function asJson(seen: SeenDaemon): unknown {
-  return seen.state === undefined
-    ? { running: false, because: seen.because, problems: seen.problems }
-    : { running: true, ...seen.state, ...(seen.problems.length > 0 && { problems: seen.problems }) };
+/** What both programs have told, and the registries that are led to the proxy. */
+interface Both {
+  readonly daemon: Seen<NodeState>;
+  readonly proxy: Seen<ProxyState>;
+  readonly redirected: ReadonlySet<string>;
+  readonly files: { readonly daemon: string; readonly proxy: string };
 }
 
-function linesOf(seen: SeenDaemon): string[] {
-  return seen.state === undefined
-    ? [`gilly is not running: ${seen.because}`, `→ ${seen.silent ? RESTART : START}`]
-    : statusLines(seen.state, systemClock.wallTime(), sizeOf(Deno.stdout)?.columns ?? Infinity);
+async function look(daemonFile: string): Promise<Both> {
+  const now = systemClock.wallTime();
+  const files = { daemon: daemonFile, proxy: proxyStateFile(daemonFile) };
+  const [daemon, proxy, redirected] = await Promise.all([
+    seeDaemon(files.daemon, now),
+    seeProxy(files.proxy, now),
+    redirectedHosts(),
+  ]);
+  return { daemon, proxy, redirected, files };
+}
+
+function problemsIn({ daemon, proxy, files }: Both): string[] {
+  return [
+    ...daemon.problems.map((problem) => `${files.daemon}: ${problem}`),
+    ...proxy.problems.map((problem) => `${files.proxy}: ${problem}`),
+  ];
+}
+
+function asJson(seen: Both): unknown {
+  const { daemon, proxy, redirected } = seen;
+  const problems = problemsIn(seen);
+  const common = {
+    proxy: proxy.state === undefined ? null : { ...proxy.state, redirected: [...redirected] },
+    ...(problems.length > 0 && { problems }),
+  };
+  return daemon.state === undefined
+    ? { running: false, because: daemon.because, problems, ...common }
+    : { running: true, ...daemon.state, ...common };
+}
+
+function linesOf({ daemon, proxy, redirected }: Both): string[] {
+  const width = sizeOf(Deno.stdout)?.columns ?? Infinity;
+  const now = systemClock.wallTime();
+  const lines = daemon.state === undefined
+    ? [`gilly is not running: ${daemon.because}`, `→ ${daemon.silent ? RESTART : START}`]
+    : statusLines(daemon.state, now, width);
+  return proxy.state === undefined ? lines : [...lines, "", ...proxyLines(proxy.state, redirected, now, width)];
 }
 
 async function watch(file: string, json: boolean, output: Output): Promise<number> {
@@ -76,23 +116,29 @@ async function watch(file: string, json: boolean, output: Output): Promise<numbe
       watching = true;
       void watchStateFile(file, () => changed.abort(), stop.signal).finally(() => watching = false);
     }
-    show(
-      await seeDaemon(file, systemClock.wallTime()).catch((error): SeenDaemon => (
-        { state: undefined, because: `cannot read ${file}: ${describeError(error)}`, problems: [], silent: false }
-      )),
-    );
+    show(await look(file).catch((error) => unreadable(file, error)));
     await sleep(REDRAW_MS, AbortSignal.any([stop.signal, changed.signal]));
   }
   if (screen) output.write("\n");
   return EXIT.ok;
 }
 
+function unreadable(file: string, error: unknown): Both {
+  const none = { state: undefined, problems: [], silent: false };
+  return {
+    daemon: { ...none, because: `cannot read ${file}: ${describeError(error)}` },
+    proxy: { ...none, because: "" },
+    redirected: new Set(),
+    files: { daemon: file, proxy: proxyStateFile(file) },
+  };
+}
+
 /** Returns a function that redraws the screen, with as many lines as fit the terminal. */
-function onScreen(output: Output): (seen: SeenDaemon) => void {
+function onScreen(output: Output): (seen: Both) => void {
   output.write("\x1b[2J");
   return (seen) => {
     const { rows } = sizeOf(Deno.stdout) ?? { rows: 24 };
-    const lines = [...seen.problems.map((problem) => `(${problem})`), ...linesOf(seen)];
+    const lines = [...problemsIn(seen).map((problem) => `(${problem})`), ...linesOf(seen)];
     const room = Math.max(2, rows - 1);
     const shown = lines.length <= room
       ? lines
@@ -102,12 +148,15 @@ function onScreen(output: Output): (seen: SeenDaemon) => void {
 }
 
 /** Returns a function that appends changed states; a change of ages alone is ignored. */
-function inLines(json: boolean, output: Output): (seen: SeenDaemon) => void {
+function inLines(json: boolean, output: Output): (seen: Both) => void {
   let last: string | undefined;
   return (seen) => {
-    const news = JSON.stringify(
-      seen.state === undefined ? seen : { ...seen.state, writtenAt: "", lastGoodPassAt: "" },
-    );
+    const { daemon, proxy, redirected } = seen;
+    const news = JSON.stringify([
+      daemon.state === undefined ? daemon : { ...daemon.state, writtenAt: "", lastGoodPassAt: "" },
+      proxy.state === undefined ? null : { ...proxy.state, writtenAt: "" },
+      [...redirected],
+    ]);
     if (news === last) return;
     const gap = last === undefined ? "" : "\n";
     last = news;

@@ -33,6 +33,25 @@ export function sinceTime(text: string, now: number): number | undefined {
   return Number.isNaN(found) ? undefined : found;
 }
 
+/** Merges ledgers, each of which is in the order of time, into one that is. */
+export async function* inOrder(ledgers: readonly AsyncIterable<LedgerEntry>[]): AsyncGenerator<LedgerEntry> {
+  const heads = await Promise.all(ledgers.map(async (ledger) => {
+    const rest = ledger[Symbol.asyncIterator]();
+    return { rest, next: await rest.next() };
+  }));
+  for (;;) {
+    const [first] = heads.filter(({ next }) => !next.done).toSorted((left, right) => timeOf(left) - timeOf(right));
+    if (first === undefined) return;
+    yield first.next.value;
+    first.next = await first.rest.next();
+  }
+}
+
+/** An unreadable time comes at once, so that it delays no other entry. */
+function timeOf({ next }: { readonly next: IteratorResult<LedgerEntry> }): number {
+  return Date.parse(next.value?.time) || 0;
+}
+
 /** Returns a predicate that tests entries against a query. */
 export function historyFilter({ since, pod, image }: HistoryQuery): (entry: LedgerEntry) => boolean {
   const isImage = image === undefined ? undefined : textTest(image);

@@ -3,8 +3,10 @@
 import { naturalWidth, type Table, tableLines } from "../support/table.ts";
 import { printable, wrap } from "../support/text.ts";
 import { spanText } from "../support/units.ts";
+import type { MirrorState } from "./mirror_states.ts";
 import type { ContainerState, ContainerStateName, NodeState } from "./node_state.ts";
 import { statusLine } from "./node_state.ts";
+import { proxyLine, type ProxyState } from "./proxy_state.ts";
 
 /** The order of states; those that need a person come first. */
 const ORDER: readonly ContainerStateName[] = ["unrepairable", "waiting", "repairing", "repaired"];
@@ -19,8 +21,28 @@ export function statusLines(state: NodeState, now: number, width: number): strin
     "",
     ...containerLines(state, now, width),
     "",
-    ...(state.mirrors.length === 0 ? [] : [...mirrorLines(state, now, width), ""]),
+    ...(state.mirrors.length === 0 ? [] : [...mirrorLines(state.mirrors, now, width), ""]),
     ...wrap(daemonLine(state, now), width),
+  ];
+}
+
+/**
+ * Returns the lines about the registry proxy: its own line, the registries that are led to it now,
+ * and its mirrors that failed.
+ */
+export function proxyLines(
+  state: ProxyState,
+  redirected: ReadonlySet<string>,
+  now: number,
+  width: number,
+): string[] {
+  const led = redirected.size === 0
+    ? "no pulls are led to it: journalctl -u gilly-redirect -n 5 says why"
+    : `led to it: ${[...redirected].join(", ")}`;
+  const failed = state.mirrors.filter(({ state }) => state !== "up");
+  return [
+    ...wrap(printable(`Registry proxy: ${proxyLine(state)}; ${led}`), width),
+    ...(failed.length === 0 ? [] : ["", ...mirrorLines(failed, now, width)]),
   ];
 }
 
@@ -71,7 +93,7 @@ function nextTry({ nextTryAt }: ContainerState, now: number): string | undefined
   return seconds <= 0 ? "now" : `in ${spanText(seconds)}`;
 }
 
-function mirrorLines({ mirrors }: NodeState, now: number, width: number): string[] {
+function mirrorLines(mirrors: readonly MirrorState[], now: number, width: number): string[] {
   const inWords = (state: string, coolingDownUntil: string | null) =>
     state === "cooling-down" && coolingDownUntil !== null
       ? `cooling down, ${spanText((Date.parse(coolingDownUntil) - now) / 1000)} left`

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import type { LedgerEntry } from "../../lib/record/entry.ts";
-import { historyFilter, historyLines, type HistoryQuery, sinceTime } from "../../lib/record/history.ts";
+import { historyFilter, historyLines, type HistoryQuery, inOrder, sinceTime } from "../../lib/record/history.ts";
 import { readLedger } from "../../lib/record/ledger.ts";
 import { PROJECT } from "../../tools/deno.ts";
 import { assertGolden } from "../support/golden.ts";
@@ -40,6 +40,19 @@ for (const [text, time] of TIMES) {
     assertEquals(sinceTime(text, NOW), time);
   });
 }
+
+Deno.test("two ledgers become one in the order of time", async () => {
+  const entries = (...times: string[]) => times.map((time): LedgerEntry => ({ ...ENTRIES[0]!, time }));
+  async function* from(list: readonly LedgerEntry[]) {
+    yield* list;
+  }
+  const merged = await Array.fromAsync(inOrder([
+    from(entries("2026-11-01T00:00:01Z", "2026-11-01T00:00:04Z")),
+    from(entries("?", "2026-11-01T00:00:02Z", "2026-11-01T00:00:03Z", "2026-11-01T00:00:05Z")),
+    from([]),
+  ]));
+  assertEquals(merged.map(({ time }) => time.slice(-2, -1)), ["", "1", "2", "3", "4", "5"]);
+});
 
 /** A query, and the images of the entries that match. */
 const QUERIES: readonly (readonly [HistoryQuery, readonly string[]])[] = [

@@ -1,6 +1,8 @@
 // Tests `gilly proxy`: from its start to its end, with the permissions of the compiled binary.
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import type { LedgerEntry } from "../../lib/record/entry.ts";
+import { readStateText, watchStateFile } from "../../lib/status/state_file.ts";
 import type { Gilly } from "../e2e/gilly.ts";
 import { makeAuthority } from "../fakes/certificates.ts";
 import { type FakeMirror, startMirror } from "../fakes/mirror.ts";
@@ -44,12 +46,13 @@ function test(name: string, run: (bench: Bench) => Promise<void>): void {
             [
               "kubelet: {url: 'https://worker:10250', tokenFile: /nonexistent}",
               `registries: ${registries}`,
-              `proxy: {listen: ${port}, certFile: proxy.crt, keyFile: proxy.key, ledgerFile: ledger.jsonl}`,
+              `proxy: {listen: ${port}, certFile: proxy.crt, keyFile: proxy.key, ledgerFile: proxy.jsonl}`,
+              "ledger: {file: ledger.jsonl}",
               more,
             ].join("\n"),
           ),
         async start() {
-          const program = startProgram(["proxy", "--config", configFile]);
+          const program = startProgram(["proxy", "--config", configFile], { RUNTIME_DIRECTORY: folder });
           programs.push(program);
           await program.waitForLine(/serving .* at 127\.0\.0\.1:/);
           return program;
@@ -83,7 +86,7 @@ test("a pull is served, logged and recorded, and SIGTERM ends the proxy", async 
     `[PullImage]  serving image: gcr.io/team/app:1 from MIRROR/team/app@${digest}`,
     `[Proxy]  served gcr.io/team/app:1, 19 B in 0.1 s (from MIRROR, ${digest})`,
   ]);
-  const entry = JSON.parse(await Deno.readTextFile(`${folder}/ledger.jsonl`));
+  const entry = JSON.parse(await Deno.readTextFile(`${folder}/proxy.jsonl`));
   assertEquals([entry.result, entry.image, entry.mirror, entry.digest, entry.bytes, entry.pods], [
     "served",
     "gcr.io/team/app:1",
@@ -94,6 +97,40 @@ test("a pull is served, logged and recorded, and SIGTERM ends the proxy", async 
   ]);
 });
 
+test("history has what was served among what was repaired", async (bench) => {
+  const { folder, configFile, mirror, start, ask } = bench;
+  mirror.put("team/app:1");
+  const program = await start();
+  await ask("/v2/team/app/manifests/1");
+  await program.end("SIGTERM");
+  const at = (time: number, image: string) =>
+    JSON.stringify({ time: new Date(time).toISOString(), result: "repaired", image, pods: ["default/app"] });
+  await Deno.writeTextFile(
+    `${folder}/ledger.jsonl`,
+    `${at(0, "gcr.io/before:1")}\n${at(Date.now() + 1000, "gcr.io/after:1")}\n`,
+  );
+  const { code, stdout } = await runProgram(["history", "--config", configFile, "--json"]);
+  assertEquals(code, 0);
+  assertEquals(JSON.parse(stdout).map(({ image, result }: LedgerEntry) => `${result} ${image}`), [
+    "repaired gcr.io/before:1",
+    "served gcr.io/team/app:1",
+    "repaired gcr.io/after:1",
+  ]);
+});
+
+test("a state file shows the proxy while it runs", async ({ folder, port, start }) => {
+  const program = await start();
+  const written = Promise.withResolvers<void>();
+  const stop = new AbortController();
+  void watchStateFile(`${folder}/state.json`, written.resolve, stop.signal);
+  if (await readStateText(`${folder}/state.json`) === undefined) await written.promise;
+  stop.abort();
+  const state = JSON.parse(await Deno.readTextFile(`${folder}/state.json`));
+  assertEquals([state.listen, state.hosts, state.totals.served], [`127.0.0.1:${port}`, ["gcr.io"], 0]);
+  assertEquals((await program.end("SIGTERM")).code, 0);
+  await assertRejects(() => Deno.stat(`${folder}/state.json`), Deno.errors.NotFound);
+});
+
 test("an image that stays missing is one warning and one entry", async ({ folder, mirror, start, ask }) => {
   const program = await start();
   for (let time = 0; time < 3; time++) assertEquals((await ask("/v2/app/manifests/1"))[0], 404);
@@ -102,7 +139,7 @@ test("an image that stays missing is one warning and one entry", async ({ folder
   assertEquals(warnings.map((line) => line.replace(/^\S+ \S+ /, "")), [
     `[Proxy]  cannot serve gcr.io/app:1: not-in-mirror: no mirror has this image: push it as ${mirror.host}/app:1`,
   ]);
-  const [entry, ...others] = (await Deno.readTextFile(`${folder}/ledger.jsonl`)).trim().split("\n");
+  const [entry, ...others] = (await Deno.readTextFile(`${folder}/proxy.jsonl`)).trim().split("\n");
   assertEquals([JSON.parse(entry!).reason, others], ["not-in-mirror", []]);
 });
 
@@ -158,5 +195,5 @@ test("a config with a mistake ends the start with 78", async ({ configure, confi
   await configure("{gcr.io: m.example}", "repare: {}");
   const { code, stderr } = await runProgram(["proxy", "--config", configFile]);
   assertEquals(code, 78);
-  assertMatch(stderr, /config\.yaml:4: repare: unknown key; did you mean repair\?/);
+  assertMatch(stderr, /config\.yaml:5: repare: unknown key; did you mean repair\?/);
 });
