@@ -32,6 +32,7 @@ import { InstrumentedRuntime } from "./runtime/instrumented.ts";
 import { boundedRuntime } from "./runtime/limited.ts";
 import { openRuntime } from "./runtime/open.ts";
 import type { Runtime } from "./runtime/runtime.ts";
+import { redirectedHosts } from "./status/hosts_file.ts";
 import { type Clock, systemClock } from "./support/clock.ts";
 import { VERSION } from "./version.ts";
 
@@ -131,6 +132,7 @@ export async function openNode(
     exclusions: compileExclusions(config.exclude),
     veto: vetoOf(config, memory.provenance, observer),
     canAliasDigest: rememberedAnswer(runtime, clock),
+    redirectedHosts: () => redirectedHosts(),
     close() {
       client.close();
       runtime.close();
@@ -162,9 +164,9 @@ export interface ProxyProcess {
   readonly random: () => number;
   readonly observer: ProxyObserver;
   readonly recorder: ProxyRecorder;
+  readonly counter: ProxyCounter;
   readonly memory: Pick<Memory, "cooldowns" | "provenance" | "refusals">;
   readonly clients: MirrorClients;
-  readonly counter: ProxyCounter;
   readonly pulls: Pulls;
 }
 
@@ -183,9 +185,9 @@ export function openProxyProcess(): ProxyProcess {
     random: () => Math.random(),
     observer,
     recorder,
+    counter,
     memory,
     clients: new MirrorClients(clock.now),
-    counter,
     pulls,
   };
 }

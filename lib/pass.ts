@@ -57,6 +57,8 @@ export interface NodeContext<Settings = PassSettings> {
   readonly veto: Veto;
   /** Whether the runtime can give a digest a second name; undefined if it does not answer. */
   canAliasDigest(signal: AbortSignal): Promise<boolean | undefined>;
+  /** The registries whose pulls are led to the registry proxy now. */
+  redirectedHosts(): Promise<ReadonlySet<string>>;
   /** Closes the connections; calls under way fail. */
   close(): void;
 }
@@ -76,6 +78,8 @@ export interface Moment {
   readonly now: number;
   /** Undefined if no image is named by a digest, or if the runtime does not answer. */
   readonly canAliasDigest: boolean | undefined;
+  /** See PlanContext. */
+  readonly redirected?: ReadonlySet<string>;
   readonly underWay: (name: string) => boolean;
 }
 
@@ -104,8 +108,10 @@ export async function survey(node: NodeContext, process: ProcessContext, signal:
   // Without a digest, the runtime is not queried.
   const digests = [...scan.failures, ...scan.creating].some(({ image }) => image.includes("@"));
   const canAliasDigest = digests ? await node.canAliasDigest(signal) : undefined;
+  const redirected = scan.failures.length === 0 ? undefined : await node.redirectedHosts();
   const underWay = (name: string) => repairs.underWay(name);
-  const plan = look(scan, node, memory, { now: clock.now(), canAliasDigest, underWay });
+  const moment = { now: clock.now(), canAliasDigest, underWay, ...(redirected && { redirected }) };
+  const plan = look(scan, node, memory, moment);
   observer.looked?.(list, scan.failures, plan);
   return { podCount: list.pods.length, failures: scan.failures, creatingCount: scan.creating.length, plan };
 }

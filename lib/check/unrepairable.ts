@@ -9,21 +9,27 @@ import { type Finding, ok, warn } from "./finding.ts";
 
 /** Checks for containers that cannot be repaired. */
 export const unrepairableCheck: Check = async (context) => {
-  const [list, canAliasDigest] = await Promise.all([context.pods(), context.canAliasDigest()]);
+  const { node } = context;
+  const [list, canAliasDigest, redirected] = await Promise.all([
+    context.pods(),
+    context.canAliasDigest(),
+    node.redirectedHosts(),
+  ]);
   if (list.result !== "answered") return [];
-  return checkUnrepairable(list.value.pods, { ...context.node, canAliasDigest });
+  return checkUnrepairable(list.value.pods, { ...node, canAliasDigest, redirected });
 };
 
 /** Returns the findings for these pods. */
 export function checkUnrepairable(pods: readonly Pod[], context: ImageContext): Finding[] {
-  const always: string[] = [];
-  const digests: string[] = [];
+  const always: Affected = { served: [], left: [] };
+  const digests: Affected = { served: [], left: [] };
   for (const { pod, image, policy } of containersOf(pods)) {
     const planned = planImage(image, { ...context, canAliasDigest: undefined });
     // An image that no rule covers is pulled from its origin and needs no repair.
     if (isRefusal(planned)) continue;
-    if (effectivePolicy(policy, planned.reference) === "Always") always.push(pod);
-    else if (planned.reference.digest !== undefined) digests.push(pod);
+    const how = context.redirected?.has(planned.reference.domain) ? "served" : "left";
+    if (effectivePolicy(policy, planned.reference) === "Always") always[how].push(pod);
+    else if (planned.reference.digest !== undefined) digests[how].push(pod);
   }
   return [checkAlways(always), ...checkDigests(digests, context.canAliasDigest)];
 }
@@ -34,20 +40,33 @@ function containersOf(pods: readonly Pod[]) {
   );
 }
 
-function checkAlways(pods: readonly string[]): Finding {
-  const name = "imagePullPolicy Always";
-  const beyond = "cannot be repaired, since the kubelet asks the original registry even if the image is here";
-  if (pods.length === 0) return ok(name, `${beyond}; no container here has it under a rule`);
-  return warn(name, `${beyond}; ${affected(pods)}`, "set imagePullPolicy: IfNotPresent");
+/** The pods of containers of one kind: those whose pulls are led to the registry proxy, and the others. */
+interface Affected {
+  readonly served: string[];
+  readonly left: string[];
 }
 
-function checkDigests(pods: readonly string[], canAliasDigest: boolean | undefined): Finding[] {
+const PROXY = "install the registry proxy (install.sh --proxy)";
+
+function checkAlways(pods: Affected): Finding {
+  const beyond = "cannot be repaired, since the kubelet asks the original registry even if the image is here";
+  return checkLate("imagePullPolicy Always", beyond, pods, `set imagePullPolicy: IfNotPresent, or ${PROXY}`);
+}
+
+function checkDigests(pods: Affected, canAliasDigest: boolean | undefined): Finding[] {
   const name = "digests";
   if (canAliasDigest === undefined) return [];
   if (canAliasDigest) return [ok(name, "name@sha256:… can be repaired on this image store")];
   const beyond = "name@sha256:… cannot be repaired on this image store";
-  if (pods.length === 0) return [ok(name, `${beyond}; no container here has one under a rule`)];
-  return [warn(name, `${beyond}; ${affected(pods)}`, "use a tag, or the containerd image store")];
+  return [checkLate(name, beyond, pods, `use a tag or the containerd image store, or ${PROXY}`)];
+}
+
+function checkLate(name: string, beyond: string, { served, left }: Affected, remedy: string): Finding {
+  const proxied = served.length === 0
+    ? ""
+    : `; the registry proxy serves ${counted(served.length, "container")}: ${several([...new Set(served)])}`;
+  if (left.length > 0) return warn(name, `${beyond}${proxied}; ${affected(left)}`, remedy);
+  return ok(name, `${beyond}${proxied || "; no container here has it under a rule"}`);
 }
 
 function affected(pods: readonly string[]): string {

@@ -40,6 +40,11 @@ export interface Explanation {
   /** Set if the image cannot be repaired. */
   readonly reason?: string;
   readonly advice?: string;
+  /**
+   * Whether the runtime's own pull of this registry is led to the registry proxy; null if the proxy
+   * would not serve it, or the registry cannot be redirected.
+   */
+  readonly proxy: "leads-there" | "off" | null;
   /** What the Docker Engine has under this name; null without a reference. */
   readonly local: Local | null;
   /** What the ledger has about it; null without a reference. */
@@ -64,8 +69,9 @@ export const explainCommand: Command = {
   description: [
     "Prints for each image its normalized reference, the line of the config that",
     "decides, and the references that would be pulled, in order; or why it cannot be",
-    "repaired. Then what the Docker Engine has under that name, and what the ledger",
-    "knows about it. Nothing is pulled and no mirror is contacted.",
+    "repaired. Then whether the Docker Engine's own pull is led to the registry",
+    "proxy, what the Engine has under that name, and what the ledgers know about it.",
+    "Nothing is pulled and no mirror is contacted.",
   ].join("\n"),
   example: "gilly explain gcr.io/sgryczan/ansible-runner:0.0.0",
   flags: [CONFIG_FLAG, JSON_FLAG],
@@ -97,7 +103,8 @@ async function explain(
   signal: AbortSignal,
 ): Promise<Explanation> {
   const canAliasDigest = image.includes("@") ? await node.canAliasDigest(signal) : undefined;
-  const decision = decide(image, { ...node, canAliasDigest });
+  const redirected = await node.redirectedHosts();
+  const decision = decide(image, { ...node, canAliasDigest, redirected });
   const { reference, match, planned } = decision;
   const name = reference === undefined ? undefined : localName(reference);
   return {
@@ -110,8 +117,11 @@ async function explain(
       candidates: planned.candidates.map((candidate) => candidate.reference),
       credentials: planned.candidates.map((candidate) => credentialsOf(candidate, node.config)),
     }),
+    proxy: match?.rule === undefined || reference === undefined || decision.excludedBy !== undefined
+      ? null
+      : proxyFor(reference.domain, redirected, node.config),
     local: name === undefined ? null : await localImage(name, node, signal),
-    ledger: name === undefined ? null : await remembered(name, image, node.config.ledger.file),
+    ledger: name === undefined ? null : await remembered(name, image, node.config),
   };
 }
 
@@ -121,6 +131,11 @@ function credentialsOf({ mirror, reference }: Candidate, { mirrors }: Config): s
   return usesCredentials(mirror, settings, reference)
     ? `with the credentials of ${settings.authFile}`
     : `without credentials: ${outsideInWords(mirror, reference)}`;
+}
+
+function proxyFor(host: string, redirected: ReadonlySet<string>, { proxy }: Config): Explanation["proxy"] {
+  if (redirected.has(host)) return "leads-there";
+  return proxy.hosts.includes(host) ? "off" : null;
 }
 
 function decidingKey({ excludedBy, match }: Decision, config: Config, lineOf: LineOf): Explanation["decides"] {
@@ -144,15 +159,17 @@ async function localImage(name: string, { runtime }: NodeContext<Config>, signal
   }
 }
 
-async function remembered(name: string, image: string, file: string): Promise<Remembered> {
+async function remembered(name: string, image: string, { ledger, proxy }: Config): Promise<Remembered> {
   let entries = 0;
   let last: LedgerEntry | null = null;
   try {
-    for await (const lines of ledgerLines(file)) {
-      for (const { entry } of lines) {
-        if (entry === undefined || (entry.reference ?? entry.image) !== (entry.reference ? name : image)) continue;
-        entries++;
-        last = entry;
+    for (const file of [ledger.file, proxy.ledgerFile]) {
+      for await (const lines of ledgerLines(file)) {
+        for (const { entry } of lines) {
+          if (entry === undefined || (entry.reference ?? entry.image) !== (entry.reference ? name : image)) continue;
+          entries++;
+          if (last === null || Date.parse(entry.time) >= Date.parse(last.time)) last = entry;
+        }
       }
     }
     return { entries, last };
@@ -162,7 +179,7 @@ async function remembered(name: string, image: string, file: string): Promise<Re
 }
 
 function print(explanation: Explanation, { file }: Config, output: Output): void {
-  const { image, reference, rule, decides, candidates, reason, advice, local, ledger } = explanation;
+  const { image, reference, rule, decides, candidates, reason, advice, proxy, local, ledger } = explanation;
   const width = sizeOf(Deno.stdout)?.columns;
   const row = (title: string, text: string) => {
     const lines = hangingIndent(`  ${title.padEnd(10)}  `, printable(text), width);
@@ -177,6 +194,8 @@ function print(explanation: Explanation, { file }: Config, output: Output): void
     row(index === 0 ? "candidates" : "", `${index + 1}. ${candidate}${how === null ? "" : `, ${how}`}`);
   }
   if (reason !== undefined) row("no repair", `${reason}: ${advice}`);
+  if (proxy === "leads-there") row("proxy", "the runtime's own pull is led to the registry proxy, by the same rules");
+  if (proxy === "off") row("proxy", "off: the registry proxy could serve the runtime's own pull (install.sh --proxy)");
   if (local !== null) row("local", localText(local));
   if (ledger !== null) row("ledger", ledgerText(ledger));
 }

@@ -118,7 +118,7 @@ async function pullOne(
   signal: AbortSignal,
 ): Promise<PullResult> {
   const canAliasDigest = image.includes("@") ? await node.canAliasDigest(signal) : undefined;
-  const target = planImage(image, { ...node, canAliasDigest });
+  const target = planImage(image, { ...node, canAliasDigest, redirected: await node.redirectedHosts() });
   if (isRefusal(target)) return refused(image, target);
   const start = clock.now();
   const outcome = await repair(target, { ...node, observer, signal });

@@ -67,6 +67,8 @@ export interface PlanContext {
    * reason.
    */
   readonly canAliasDigest: boolean | undefined;
+  /** The registries that gilly-redirect leads to the registry proxy now; none by default. */
+  readonly redirected?: ReadonlySet<string> | undefined;
   readonly retry: (name: string) => RetryRecord | undefined;
   readonly underWay: (name: string) => boolean;
   /** Milliseconds since the epoch. */
@@ -102,7 +104,7 @@ export interface Decision {
 }
 
 /** The part of a plan's context that concerns an image alone. */
-export type ImageContext = Pick<PlanContext, "registries" | "exclusions" | "canAliasDigest">;
+export type ImageContext = Pick<PlanContext, "registries" | "exclusions" | "canAliasDigest" | "redirected">;
 
 /** Decides about one image, regardless of what waits for it. */
 export function decide(image: string, context: ImageContext): Decision {
@@ -121,7 +123,7 @@ export function decide(image: string, context: ImageContext): Decision {
     return { ...decided, planned: refuse("no-rule", adviceWithoutRule(match.because, reference)) };
   }
   if (reference.digest !== undefined && context.canAliasDigest === false) {
-    return { ...decided, planned: refuse("digest-on-classic-store") };
+    return { ...decided, planned: refuseLate("digest-on-classic-store", reference, context) };
   }
   const { rule, candidates } = match;
   return { ...decided, planned: { name: localName(reference), image, reference, rule, candidates } };
@@ -169,10 +171,8 @@ function judge(failure: Failure, context: PlanContext): Target | Refusal {
   const policy = effectivePolicy(failure.imagePullPolicy, planned.reference);
   if (policy !== "Always") return planned;
   // The API server fills in a policy that the manifest omits, so the two cases look the same.
-  return refuse(
-    "policy-always",
-    planned.reference.tag === "latest" ? ", or pin a tag if the manifest sets no policy" : "",
-  );
+  const pinIt = planned.reference.tag === "latest" ? ", or pin a tag if the manifest sets no policy" : "";
+  return refuseLate("policy-always", planned.reference, context, pinIt);
 }
 
 function schedule(repairs: readonly Repair[], context: PlanContext): Omit<Plan, "skips"> {
@@ -205,6 +205,19 @@ function adviceWithoutRule(because: "no-rule" | "is-mirror", reference: Referenc
   return because === "is-mirror"
     ? `${reference.domain} is itself a mirror in the rules, so this name is never rewritten: find out why the mirror fails`
     : `no rule maps ${reference.domain}: add "${reference.domain}: MIRROR" under registries, then systemctl reload gilly`;
+}
+
+/** A tag comes too late for this image, but the registry proxy could have served it. */
+function refuseLate(
+  reason: "policy-always" | "digest-on-classic-store",
+  { domain }: Reference,
+  { redirected }: ImageContext,
+  detail?: string,
+): Refusal {
+  if (!redirected?.has(domain)) return refuse(reason, detail);
+  const advice = `pulls of ${domain} are led to the registry proxy, which can serve it: ` +
+    "journalctl -u gilly-proxy says what it did";
+  return { reason, advice };
 }
 
 function refuse(reason: UnrepairableReason, detail?: string): Refusal {

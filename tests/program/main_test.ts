@@ -118,6 +118,7 @@ Deno.test("explain prints an array of objects, even for images that cannot be re
     rule: "quay.io",
     candidates: ["mirror.example/a/b:latest", "mirror-2.example/a/b:latest"],
     credentials: [null, null],
+    proxy: "off",
   });
   assertEquals([second.reference, second.reason, second.candidates], [null, "invalid-reference", []]);
   assertEquals([third.reference, third.rule, third.reason], ["docker.io/library/nginx:latest", null, "no-rule"]);

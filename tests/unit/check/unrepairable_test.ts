@@ -25,6 +25,12 @@ Deno.test("an unrepairable container counts only if a rule applies and the pod m
   const [always, digests] = checkUnrepairable(pods, { registries, exclusions, canAliasDigest: false });
   assertEquals([always!.verdict, always!.message.split(": ").at(-1)], ["warn", "default/always"]);
   assertEquals([digests!.verdict, digests!.message.split(": ").at(-1)], ["warn", "default/digest"]);
+  const redirected = new Set(["gcr.io"]);
+  const served = checkUnrepairable(pods, { registries, exclusions, canAliasDigest: false, redirected });
+  assertEquals(served.map(({ verdict, message }) => [verdict, message.split("; ").at(-1)]), [
+    ["ok", "the registry proxy serves 1 container: default/always"],
+    ["ok", "the registry proxy serves 1 container: default/digest"],
+  ]);
   const [, onContainerd] = checkUnrepairable(pods, { registries, exclusions, canAliasDigest: true });
   assertEquals(onContainerd!.verdict, "ok");
   assertEquals(checkUnrepairable(pods, { registries, exclusions, canAliasDigest: undefined }).length, 1);

@@ -76,6 +76,7 @@ function scene(
     registries: compileRules([{ origin: "gcr.io", mirrors: ["m.example"] }]),
     exclusions: compileExclusions({ images: [], namespaces: [] }),
     canAliasDigest: () => Promise.resolve(false),
+    redirectedHosts: () => Promise.resolve(new Set<string>()),
     close: () => void closed++,
   });
   let reload = (): Promise<Reloaded> => Promise.resolve({ result: "reloaded", node: node("new.yaml") });

@@ -96,6 +96,20 @@ Deno.test("a digest is refused on the classic store, and planned on the containe
   }
 });
 
+Deno.test("where pulls are led to the registry proxy, the advice says who knows more", () => {
+  const failures = failuresOf(
+    waitingPod("always", "gcr.io/a/b:1", { imagePullPolicy: "Always" }),
+    waitingPod("digest", `gcr.io/a/b@${DIGEST}`),
+    waitingPod("elsewhere", "quay.io/a/b:1", { imagePullPolicy: "Always" }),
+  );
+  const { skips } = makePlan(failures, context({ canAliasDigest: false, redirected: new Set(["gcr.io"]) }));
+  const led = "pulls of gcr.io are led to the registry proxy, which can serve it: " +
+    "journalctl -u gilly-proxy says what it did";
+  assertEquals(skips.map(({ reason }) => reason), ["policy-always", "digest-on-classic-store", "policy-always"]);
+  assertEquals(skips.slice(0, 2).map(({ advice }) => advice), [led, led]);
+  assertStringIncludes(skips[2]!.advice, "or install the registry proxy (install.sh --proxy)");
+});
+
 Deno.test("an image that is being repaired, or not yet due, is not started again", () => {
   const failures = failuresOf(waitingPod("p", "gcr.io/a/b:1"));
   const record: RetryRecord = {
