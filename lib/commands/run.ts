@@ -6,9 +6,10 @@ import { Daemon, type Reloaded } from "../daemon/daemon.ts";
 import { openNotifier } from "../daemon/sd_notify.ts";
 import { log } from "../log/log.ts";
 import { certificateExpiries } from "../metrics/certificates.ts";
+import { watchedProxy } from "../metrics/proxy_watch.ts";
 import type { NodeContext } from "../pass.ts";
 import { newsIn } from "../status/node_state.ts";
-import { StateFile, stateFileIn } from "../status/state_file.ts";
+import { proxyStateFile, StateFile, stateFileIn } from "../status/state_file.ts";
 import { describeError, EXIT } from "../support/errors.ts";
 import { VERSION } from "../version.ts";
 import type { Command } from "./command_line.ts";
@@ -42,14 +43,19 @@ export const runCommand: Command = {
       runtimeDirectory,
       onFailure: (error) => log("warning", "Main", describeError(error)),
     });
-    const stateFile = new StateFile(stateFileIn(runtimeDirectory), (error) => {
+    const stateFilePath = stateFileIn(runtimeDirectory);
+    const stateFile = new StateFile(stateFilePath, (error) => {
       const level = runtimeDirectory === undefined ? "info" : "warning";
       log(level, "Main", `gilly status cannot show this daemon: ${describeError(error)}`);
     }, newsIn);
     let node: NodeContext<Config> | undefined;
     const putInForce = async (config: Config) => {
       node = await openNode(config, process, { before: node });
-      await metrics.follow(config.metrics, () => certificateExpiries(config.kubelet));
+      await metrics.follow(
+        config.metrics,
+        () => certificateExpiries(config.kubelet),
+        () => watchedProxy(config.proxy, proxyStateFile(stateFilePath), process.clock.wallTime()),
+      );
       return node;
     };
     const daemon = new Daemon({

@@ -5,7 +5,7 @@ import type { Level } from "../log/log.ts";
 import type { NodeState } from "../status/node_state.ts";
 import { describeError } from "../support/errors.ts";
 import type { ListenAddress } from "../support/http_server.ts";
-import type { CertificateClock, Metrics } from "./metrics.ts";
+import type { CertificateClock, Metrics, ProxyWatch } from "./metrics.ts";
 import { type MetricsServer, serveMetrics } from "./server.ts";
 import { removeTextfile, writeTextfile } from "./textfile.ts";
 
@@ -82,15 +82,16 @@ export class MetricsExporter {
   }
 
   /**
-   * Puts settings in force, with the certificates of the same config. Never throws; the file is
-   * written in the background.
+   * Puts settings in force, with the certificates and the proxy of the same config. Never throws;
+   * the file is written in the background.
    */
-  async follow(settings: MetricsSettings, certificates: CertificateClock): Promise<void> {
+  async follow(settings: MetricsSettings, certificates: CertificateClock, proxy?: ProxyWatch): Promise<void> {
     const wanted = settings.listen !== undefined || settings.textfile !== undefined;
     if (wanted && this.#metrics === undefined) {
       await this.#attempt("load", async () => void (this.#metrics = await this.#options.load()));
     }
     this.#metrics?.watchCertificates(certificates);
+    if (proxy !== undefined) this.#metrics?.watchProxy(proxy);
     const old = this.#settings;
     this.#settings = this.#metrics === undefined ? {} : settings;
     if (!sameAddress(old.listen, settings.listen)) await this.#closeServer();

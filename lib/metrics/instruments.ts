@@ -92,6 +92,18 @@ export function makeInstruments(library: Library) {
     dockerErrors: counter("docker_errors", "Calls to the runtime that failed, pulls included, by kind.", [
       "kind",
     ]),
+    proxyUp: gauge("proxy_up", "Whether the registry proxy runs, where it is installed."),
+    proxyRedirected: gauge("proxy_redirected", "Whether the pulls of a registry are led to the registry proxy.", [
+      "registry",
+    ]),
+    proxyServed: counter("proxy_pulls", "Pulls that the registry proxy served, by the mirror of the manifest.", [
+      "mirror",
+    ]),
+    proxyBytes: counter("proxy_served_bytes", "Bytes of layers that the registry proxy served, by that mirror.", [
+      "mirror",
+    ]),
+    proxyNotServed: counter("proxy_not_served", "Requests for an image that the registry proxy did not serve."),
+    proxyResumed: counter("proxy_resumed", "How often another mirror continued a layer."),
     ledgerErrors: counter("ledger_errors", "Lines that could not be written to the ledger."),
     configAccepted: gauge("config_last_reload_successful", "Whether the last config that was read was put in force."),
     certificateExpiry: gauge(

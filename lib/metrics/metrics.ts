@@ -9,6 +9,7 @@ import type { Observer, RepairEnd } from "../repair/observer.ts";
 import type { RuntimeErrorKind } from "../runtime/errors.ts";
 import type { MirrorState } from "../status/mirror_states.ts";
 import type { NodeState } from "../status/node_state.ts";
+import type { ProxyState } from "../status/proxy_state.ts";
 import {
   CONTAINER_LABELS,
   type Instruments,
@@ -30,6 +31,15 @@ export type CertificateName = "kubelet-client" | "kubelet-ca";
  */
 export type CertificateClock = () => Promise<ReadonlyMap<CertificateName, number>>;
 
+/** What is known of the registry proxy: undefined where it is not installed. */
+export type ProxyWatch = () => Promise<SeenProxy | undefined>;
+
+/** The proxy's state, undefined while it does not run, and the registries of the config that are led to it. */
+export interface SeenProxy {
+  readonly state: ProxyState | undefined;
+  readonly redirected: ReadonlyMap<string, boolean>;
+}
+
 /** Facts about the process. */
 export interface MetricsOptions {
   readonly version: string;
@@ -46,6 +56,7 @@ export class Metrics implements Observer {
   readonly #options: MetricsOptions;
   #mirrors: readonly string[] = [];
   #certificates: CertificateClock = () => Promise.resolve(new Map());
+  #proxy: ProxyWatch = () => Promise.resolve(undefined);
 
   constructor(library: Library, options: MetricsOptions) {
     this.#is = makeInstruments(library);
@@ -66,12 +77,18 @@ export class Metrics implements Observer {
     const expiries = await this.#certificates();
     this.#is.certificateExpiry.reset();
     for (const [certificate, seconds] of expiries) this.#is.certificateExpiry.set({ certificate }, seconds);
+    this.#showProxy(await this.#proxy());
     return await this.#is.registry.metrics();
   }
 
   /** Exports these certificates from now on: those of the current config. */
   watchCertificates(certificates: CertificateClock): void {
     this.#certificates = certificates;
+  }
+
+  /** Exports this proxy from now on: that of the current config. */
+  watchProxy(proxy: ProxyWatch): void {
+    this.#proxy = proxy;
   }
 
   /** Records the current state of the node. */
@@ -125,6 +142,24 @@ export class Metrics implements Observer {
 
   ledgerFailed(): void {
     this.#is.ledgerErrors.inc();
+  }
+
+  // The proxy counts since its own start, and a stopped one shows no counts.
+  #showProxy(seen: SeenProxy | undefined): void {
+    const { proxyUp, proxyRedirected, proxyServed, proxyBytes, proxyNotServed, proxyResumed } = this.#is;
+    for (const single of [proxyUp, proxyNotServed, proxyResumed]) single.remove();
+    for (const labeled of [proxyRedirected, proxyServed, proxyBytes]) labeled.reset();
+    if (seen === undefined) return;
+    const { state, redirected } = seen;
+    proxyUp.set(state === undefined ? 0 : 1);
+    for (const [registry, isLed] of redirected) proxyRedirected.set({ registry }, isLed ? 1 : 0);
+    if (state === undefined) return;
+    proxyNotServed.inc(state.totals.notServed);
+    proxyResumed.inc(state.totals.resumed);
+    for (const { mirror, served, bytes } of state.mirrors) {
+      proxyServed.inc({ mirror }, served);
+      proxyBytes.inc({ mirror }, bytes);
+    }
   }
 
   // Counts a mirror's answer. A pull from a mirror that was removed from the config may still end;

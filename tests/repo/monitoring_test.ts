@@ -129,6 +129,7 @@ Deno.test("labels have few values and never hold images, pods or namespaces", as
     "kind",
     "mirror",
     "reason",
+    "registry",
     "result",
     "state",
     "version",

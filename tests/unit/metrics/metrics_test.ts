@@ -7,6 +7,7 @@ import type { MirrorState } from "../../../lib/status/mirror_states.ts";
 import type { ContainerState } from "../../../lib/status/node_state.ts";
 import { makeAuthority } from "../../fakes/certificates.ts";
 import { makeMetrics, nodeStateWith, seriesIn, valueIn } from "../../fakes/metrics.ts";
+import { proxyStateWith } from "../../fakes/proxy_state.ts";
 import { repairOf } from "../../fakes/repairs.ts";
 
 function container(state: ContainerState["state"], reason: string | null, name = "app"): ContainerState {
@@ -182,6 +183,32 @@ Deno.test("events of repairs, mirrors, the kubelet and the ledger are counted", 
     Array(11).fill(1),
   );
   assertEquals(valueIn(text, 'gilly_pass_duration_seconds_sum{result="failed"}'), 20);
+});
+
+Deno.test("the registry proxy is absent, down with what is led to it, or up with its counts", async () => {
+  const metrics = makeMetrics();
+  const proxySeries = async () =>
+    (await metrics.render()).split("\n").filter((line) => line.startsWith("gilly_proxy_"));
+  assertEquals(await proxySeries(), []);
+  const redirected = new Map([["gcr.io", true], ["quay.io", false]]);
+  metrics.watchProxy(() => Promise.resolve({ state: undefined, redirected }));
+  const led = ['gilly_proxy_redirected{registry="gcr.io"} 1', 'gilly_proxy_redirected{registry="quay.io"} 0'];
+  assertEquals(await proxySeries(), ["gilly_proxy_up 0", ...led]);
+  metrics.watchProxy(() => Promise.resolve({ state: proxyStateWith(), redirected }));
+  const up = [
+    "gilly_proxy_up 1",
+    ...led,
+    'gilly_proxy_pulls_total{mirror="m.example"} 12',
+    'gilly_proxy_pulls_total{mirror="n.example"} 0',
+    'gilly_proxy_served_bytes_total{mirror="m.example"} 3400000000',
+    'gilly_proxy_served_bytes_total{mirror="n.example"} 0',
+    "gilly_proxy_not_served_total 2",
+    "gilly_proxy_resumed_total 1",
+  ];
+  assertEquals(await proxySeries(), up);
+  assertEquals(await proxySeries(), up, "counts are those of the proxy, not of the scrapes");
+  metrics.watchProxy(() => Promise.resolve(undefined));
+  assertEquals(await proxySeries(), []);
 });
 
 Deno.test("certificates show their expiry, also after renewal; unreadable ones show none", async () => {
