@@ -2,80 +2,9 @@
 // killed. Docker is not needed; tests/e2e/redirect_test.ts has the real one.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { PROJECT } from "../../tools/deno.ts";
-import type { Gilly } from "../e2e/gilly.ts";
-import { inTemporaryFolder } from "../support/folder.ts";
 import { inOwnNetwork, missingForOwnNetwork } from "../support/own_network.ts";
-import { freePort } from "../support/ports.ts";
-import { startProgram } from "../support/program.ts";
+import { HELPER, HOSTS, leadsToProxy, redirectTest, sh } from "../support/redirect_bench.ts";
 import { GILLY, missingForProgram } from "../support/requirements.ts";
-
-const HELPER = `${PROJECT}systemd/gilly-redirect`;
-const HOSTS = "127.0.0.1\tlocalhost\n192.0.2.2 worker\n# the end, without a newline";
-
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-interface Bench {
-  readonly folder: string;
-  readonly port: number;
-  /** Runs the helper; PATH begins with `path`. */
-  redirect(action: string, path?: string): Promise<Outcome>;
-  /** Writes the config with these keys of the section proxy. */
-  configure(keys: string): Promise<void>;
-  startProxy(): Promise<Gilly>;
-}
-
-function test(name: string, run: (bench: Bench) => Promise<void>): void {
-  Deno.test(name, () =>
-    inTemporaryFolder(async (folder) => {
-      const port = freePort();
-      const configFile = `${folder}/config.yaml`;
-      const programs: Gilly[] = [];
-      const bench: Bench = {
-        folder,
-        port,
-        redirect: (action, path) =>
-          sh(`exec setsid '${HELPER}' ${action} --config '${configFile}' --gilly '${GILLY}'`, path),
-        configure: (keys) =>
-          Deno.writeTextFile(
-            configFile,
-            `kubelet: {url: 'https://worker:10250', tokenFile: /nonexistent}
-docker: {socket: ${folder}/docker.sock}
-registries: {gcr.io: mirror.example, quay.io: mirror.example/quay, docker.io: mirror.example/hub, "*": mirror.example}
-proxy: {listen: ${port}, certFile: proxy.crt, keyFile: proxy.key, ledgerFile: ledger.jsonl${keys}}
-`,
-          ),
-        async startProxy() {
-          const proxy = startProgram(["proxy", "--config", configFile]);
-          programs.push(proxy);
-          await proxy.waitForLine(/serving .* at 127\.0\.0\.1:/);
-          return proxy;
-        },
-      };
-      await Deno.writeTextFile("/etc/hosts", HOSTS);
-      await bench.configure("");
-      try {
-        await run(bench);
-      } finally {
-        await Promise.all(programs.map((program) => program.end()));
-        await sh(`'${HELPER}' down`);
-      }
-    }));
-}
-
-async function sh(script: string, path = ""): Promise<Outcome> {
-  const output = await new Deno.Command("sh", {
-    args: ["-c", script],
-    env: { PATH: `${path}${path && ":"}${Deno.env.get("PATH")}:/usr/sbin:/sbin` },
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trimEnd();
-  return { code: output.code, out: text(output.stdout), err: text(output.stderr) };
-}
 
 /** All that the redirect may change: files with their modes, rules, addresses. */
 async function stateOfHost(): Promise<string> {
@@ -87,14 +16,6 @@ async function stateOfHost(): Promise<string> {
     ip -o address`);
   assertEquals(code, 0, err);
   return out;
-}
-
-/** Whether pulls of gcr.io are led to the proxy, completely. */
-async function leadsToProxy(): Promise<boolean> {
-  const answer = await sh(
-    "curl --silent --fail --max-time 5 --cacert /etc/docker/certs.d/gcr.io/gilly.crt https://gcr.io/v2/",
-  );
-  return answer.code === 0 && answer.out === "{}";
 }
 
 const isNamed = async () => (await Deno.readTextFile("/etc/hosts")).includes("gcr.io");
@@ -128,7 +49,7 @@ inOwnNetwork(import.meta.url, [...missingForOwnNetwork(), ...missingForProgram()
   // A worker's Docker has made these chains; iptables cannot remove them.
   Deno.test.beforeAll(() => sh("iptables -t nat -S").then(() => {}));
 
-  test("up leads the hosts to the proxy, once; down leaves everything as it was", async (bench) => {
+  redirectTest("up leads the hosts to the proxy, once; down leaves everything as it was", async (bench) => {
     const before = await stateOfHost();
     assertEquals((await bench.redirect("prepare")).out, `made ${bench.folder}/proxy.crt for gcr.io quay.io`);
     const prepared = await stateOfHost();
@@ -154,7 +75,7 @@ inOwnNetwork(import.meta.url, [...missingForOwnNetwork(), ...missingForProgram()
     assertEquals((await bench.redirect("status")).code, 1);
   });
 
-  test("on a host with nft alone, its table leads the hosts to the proxy, and is removed", async (bench) => {
+  redirectTest("on a host with nft alone, its table leads the hosts to the proxy, and is removed", async (bench) => {
     const alone = (action: string) =>
       sh(`unshare --mount sh -c '
         mount --bind /dev/null "$(readlink -f "$(command -v iptables)")"
@@ -172,7 +93,7 @@ inOwnNetwork(import.meta.url, [...missingForOwnNetwork(), ...missingForProgram()
     assertEquals((await sh("nft list ruleset")).out, before);
   });
 
-  test("folders of Docker that were there before stay", async (bench) => {
+  redirectTest("folders of Docker that were there before stay", async (bench) => {
     await Deno.mkdir("/etc/docker/certs.d/quay.io", { recursive: true });
     await Deno.writeTextFile("/etc/docker/certs.d/quay.io/ca.crt", "not ours\n");
     const before = await stateOfHost();
@@ -185,39 +106,45 @@ inOwnNetwork(import.meta.url, [...missingForOwnNetwork(), ...missingForProgram()
   });
 
   for (const action of ["up", "down"]) {
-    test(`${action} killed at any step leaves the hosts led to the proxy or not, and down takes all of it back`, async (bench) => {
-      const before = await stateOfHost();
-      await bench.redirect("prepare");
-      await bench.startProxy();
-      let steps = 0;
-      for (let code = KILLED; code === KILLED;) {
-        if (action === "down") assertEquals((await bench.redirect("up")).code, 0);
-        const run = await bench.redirect(action, await deadlyPath(bench.folder, ++steps));
-        code = run.code;
-        assert(code === KILLED || code === 0, `step ${steps}: ${run.err}`);
-        if (await isNamed()) assert(await leadsToProxy(), `${action} killed at step ${steps}`);
-        assertEquals((await bench.redirect("down")).code, 0);
-        assertEquals(await stateOfHost(), before, `${action} killed at step ${steps}`);
-      }
-      assert(steps > 10, `${steps} steps`);
-    });
+    redirectTest(
+      `${action} killed at any step leaves the hosts led to the proxy or not, and down takes all of it back`,
+      async (bench) => {
+        const before = await stateOfHost();
+        await bench.redirect("prepare");
+        await bench.startProxy();
+        let steps = 0;
+        for (let code = KILLED; code === KILLED;) {
+          if (action === "down") assertEquals((await bench.redirect("up")).code, 0);
+          const run = await bench.redirect(action, await deadlyPath(bench.folder, ++steps));
+          code = run.code;
+          assert(code === KILLED || code === 0, `step ${steps}: ${run.err}`);
+          if (await isNamed()) assert(await leadsToProxy(), `${action} killed at step ${steps}`);
+          assertEquals((await bench.redirect("down")).code, 0);
+          assertEquals(await stateOfHost(), before, `${action} killed at step ${steps}`);
+        }
+        assert(steps > 10, `${steps} steps`);
+      },
+    );
   }
 
-  test("a hosts file that is a mount point is written in place, also after a kill in the middle", async (bench) => {
-    await sh(`printf '%s' "${HOSTS}" >${bench.folder}/hosts && mount --bind ${bench.folder}/hosts /etc/hosts`);
-    try {
-      await bench.redirect("prepare");
-      await bench.startProxy();
-      assertEquals((await bench.redirect("up")).code, 0);
-      assert(await leadsToProxy());
-      // What a kill between the first and the last byte leaves.
-      await sh("mkdir -p /var/lib/gilly-redirect && cp /etc/hosts /var/lib/gilly-redirect/hosts && : >/etc/hosts");
-      assertEquals((await bench.redirect("down")).code, 0);
-      assertEquals(await Deno.readTextFile("/etc/hosts"), HOSTS);
-    } finally {
-      await sh("umount /etc/hosts");
-    }
-  });
+  redirectTest(
+    "a hosts file that is a mount point is written in place, also after a kill in the middle",
+    async (bench) => {
+      await sh(`printf '%s' "${HOSTS}" >${bench.folder}/hosts && mount --bind ${bench.folder}/hosts /etc/hosts`);
+      try {
+        await bench.redirect("prepare");
+        await bench.startProxy();
+        assertEquals((await bench.redirect("up")).code, 0);
+        assert(await leadsToProxy());
+        // What a kill between the first and the last byte leaves.
+        await sh("mkdir -p /var/lib/gilly-redirect && cp /etc/hosts /var/lib/gilly-redirect/hosts && : >/etc/hosts");
+        assertEquals((await bench.redirect("down")).code, 0);
+        assertEquals(await Deno.readTextFile("/etc/hosts"), HOSTS);
+      } finally {
+        await sh("umount /etc/hosts");
+      }
+    },
+  );
 
   const refusals: readonly (readonly [what: string, before: string, after: string, reason: RegExp])[] = [
     [
@@ -240,7 +167,7 @@ inOwnNetwork(import.meta.url, [...missingForOwnNetwork(), ...missingForProgram()
     ],
   ];
   for (const [what, before, after, reason] of refusals) {
-    test(`${what} is refused, and nothing is changed`, async (bench) => {
+    redirectTest(`${what} is refused, and nothing is changed`, async (bench) => {
       await bench.redirect("prepare");
       await bench.startProxy();
       assertEquals((await sh(before)).err, "");
@@ -257,7 +184,7 @@ inOwnNetwork(import.meta.url, [...missingForOwnNetwork(), ...missingForProgram()
   }
 
   for (const tool of ["openssl", "iptables"]) {
-    test(`a host without ${tool} is refused, and nothing is changed`, async (bench) => {
+    redirectTest(`a host without ${tool} is refused, and nothing is changed`, async (bench) => {
       await bench.redirect("prepare");
       await bench.startProxy();
       const state = await stateOfHost();
@@ -277,7 +204,7 @@ inOwnNetwork(import.meta.url, [...missingForOwnNetwork(), ...missingForProgram()
     });
   }
 
-  test("a proxy that does not run is refused, and a taken port names its holder", async (bench) => {
+  redirectTest("a proxy that does not run is refused, and a taken port names its holder", async (bench) => {
     await bench.redirect("prepare");
     const { code, err } = await bench.redirect("up");
     assertEquals(code, 1);
@@ -296,7 +223,7 @@ inOwnNetwork(import.meta.url, [...missingForOwnNetwork(), ...missingForProgram()
     );
   });
 
-  test("other hosts in the config get a new certificate, which the running proxy takes over", async (bench) => {
+  redirectTest("other hosts in the config get a new certificate, which the running proxy takes over", async (bench) => {
     await bench.redirect("prepare");
     await bench.startProxy();
     assertEquals((await bench.redirect("up")).code, 0);
@@ -312,7 +239,7 @@ inOwnNetwork(import.meta.url, [...missingForOwnNetwork(), ...missingForProgram()
     assertEquals(trusted.filter((host) => host !== "quay.io"), ["gcr.io", "registry.k8s.io"]);
   });
 
-  test("plan says what up would do and how docker.io comes along, and changes nothing", async (bench) => {
+  redirectTest("plan says what up would do and how docker.io comes along, and changes nothing", async (bench) => {
     const before = await stateOfHost();
     const { code, out } = await bench.redirect("plan");
     assertEquals(code, 0);
