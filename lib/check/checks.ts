@@ -7,6 +7,7 @@ import { keptCheck } from "./kept.ts";
 import { kubeletCheck } from "./kubelet.ts";
 import { mirrorsCheck } from "./mirrors.ts";
 import { proxiesCheck } from "./proxies.ts";
+import { proxyCheck } from "./proxy/check.ts";
 import { permanentFixCheck, runtimeCheck } from "./runtime.ts";
 import { unrepairableCheck } from "./unrepairable.ts";
 import { waitingCheck } from "./waiting.ts";
@@ -19,6 +20,7 @@ const NODE_CHECKS: Readonly<Record<string, Check>> = {
   "waiting pods": waitingCheck,
   "unrepairable pods": unrepairableCheck,
   mirrors: mirrorsCheck,
+  "registry proxy": proxyCheck,
   "kept images": keptCheck,
   "permanent fix": permanentFixCheck,
 };

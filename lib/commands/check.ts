@@ -8,7 +8,7 @@ import { checkDaemon } from "../check/daemon.ts";
 import { checkRenewal } from "../check/files/lent_files.ts";
 import { type Finding, renderFindings, sanitize, worstOf } from "../check/finding.ts";
 import type { Config } from "../config/config.ts";
-import { stateFileIn } from "../status/state_file.ts";
+import { proxyStateFile, stateFileIn } from "../status/state_file.ts";
 import { systemClock } from "../support/clock.ts";
 import { EXIT } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
@@ -21,13 +21,14 @@ export const checkCommand: Command = {
   summary: "is this node ready? config, kubelet, Docker, mirrors, daemon",
   description: [
     "Checks everything a repair depends on: the config and the files it names, the",
-    "kubelet and its certificate, the Docker Engine, each mirror and its credentials",
-    "(asked through the Engine), the images to keep, what this node cannot repair,",
-    "and the running daemon. Every line begins with ok, warn or fail; the next step",
-    "is below it. Nothing is changed. If the daemon is not running, that comes first,",
-    "and credentials that systemd loads for it are checked at their source. Run it as",
-    "root: files that the user may not read are reported as not checked. With",
-    "--syntax-only, only the text of the config is checked.",
+    "kubelet and its certificate, the Docker Engine, each mirror and its",
+    "credentials (asked through the Engine), the images to keep, what this node",
+    "cannot repair, the registry proxy where it is installed, and the daemon. Every",
+    "line begins with ok, warn or fail; the next step is below it. Nothing is",
+    "changed. If the daemon is not running, that comes first, and credentials that",
+    "systemd loads for it are checked at their source. Run it as root: files that",
+    "the user may not read are reported as not checked. With --syntax-only, only",
+    "the text of the config is checked.",
     "",
     "Exit code: 0 if nothing fails (warnings are not failures), 1 if something does,",
     "78 if the config itself is refused, so that nothing else was checked.",
@@ -53,12 +54,13 @@ export const checkCommand: Command = {
     const findings = [...checked.findings];
     if (ofRenewal && config !== undefined) findings.push(checkRenewal(checked.renewed));
     if (!ofFiles) {
-      if (config !== undefined) findings.push(...await checkThisNode({ ...checked, config }));
-      const stateFile = args.flags["state-file"];
-      const daemon = await checkDaemon(
-        typeof stateFile === "string" ? stateFile : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY")),
-        systemClock.wallTime(),
-      );
+      const stateFile = typeof args.flags["state-file"] === "string"
+        ? args.flags["state-file"]
+        : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY"));
+      if (config !== undefined) {
+        findings.push(...await checkThisNode({ ...checked, config }, proxyStateFile(stateFile)));
+      }
+      const daemon = await checkDaemon(stateFile, systemClock.wallTime());
       // A stopped daemon comes first: nothing is repaired until it runs, whatever else is wrong.
       if (worstOf(daemon) === "fail") findings.unshift(...daemon);
       else findings.push(...daemon);
@@ -71,13 +73,18 @@ export const checkCommand: Command = {
   },
 };
 
-async function checkThisNode({ config, ...options }: ConfigCheck & { readonly config: Config }): Promise<Finding[]> {
+async function checkThisNode(
+  { config, ...options }: ConfigCheck & { readonly config: Config },
+  proxyStateFile: string,
+): Promise<Finding[]> {
   const { signal } = new AbortController();
   // The findings already report what the log would.
   const process = openProcess(config, { signal, observers: [] });
   const node = await openNode(config, process, { ledger: false });
   try {
-    return await checkNode(openContext(node, process, { ...options, signal, proxies: ignoredProxies() }));
+    return await checkNode(
+      openContext(node, process, { ...options, signal, proxies: ignoredProxies(), proxyStateFile }),
+    );
   } finally {
     node.close();
   }

@@ -32,6 +32,8 @@ export interface RuntimeAdvice extends RuntimeName {
   readonly remedies: { readonly noSocket: string; readonly notListening: string; readonly failed: string };
   /** Where to configure a proxy for the mirrors. */
   readonly proxyRemedy: string;
+  /** How to make it pull from these registries past its HTTPS proxy. */
+  noProxyRemedy(registries: readonly string[]): string;
   /**
    * Returns what to do about a mirror that the runtime cannot reach, judging by the text of the
    * failure, if the runtime's settings may be the cause.

@@ -45,6 +45,15 @@ export function readCertificates(pem: string): CertificateFacts[] {
 }
 
 /**
+ * Returns those of these host names for which the first certificate in a PEM text is not good
+ * (RFC 6125). Throws ClientCertificateError.
+ */
+export function namesWithout(pem: string, hosts: readonly string[]): string[] {
+  const leaf = new X509Certificate(certificatesIn(pem)[0]!);
+  return hosts.filter((host) => leaf.checkHost(host) === undefined);
+}
+
+/**
  * Returns the PEM certificates in a text, at least one, each of which parses. Throws
  * ClientCertificateError.
  */

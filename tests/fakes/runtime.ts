@@ -20,6 +20,7 @@ export type PullScript = { readonly image: LocalImage; readonly digest?: string 
 
 /** The advice texts of a generic runtime. */
 export const MEMORY_ADVICE: RuntimeAdvice = {
+  noProxyRemedy: () => "",
   short: "Memory",
   called: "the runtime in memory",
   socket: "/run/memory.sock",

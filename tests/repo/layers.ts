@@ -24,8 +24,9 @@ export const RANKS: readonly (readonly string[])[] = [
 /** Files that only compute: no Deno, network, clock or randomness. */
 export const PURE: ReadonlySet<string> = new Set([
   "lib/check/expiry.ts",
-  "lib/check/files/unit_file.ts",
   "lib/check/finding.ts",
+  "lib/check/files/unit_file.ts",
+  "lib/check/proxy/findings.ts",
   "lib/commands/command_line.ts",
   "lib/commands/pull_progress.ts",
   "lib/config/joined.ts",

@@ -16,6 +16,9 @@ export function dockerAdvice(socket: string): RuntimeAdvice {
     },
     proxyRemedy:
       "configure it for the Docker Engine, which does the pulling: systemctl show docker -p Environment shows its settings",
+    noProxyRemedy(registries) {
+      return `add NO_PROXY=${registries.join(",")} to Docker's environment (systemctl edit docker) and restart Docker`;
+    },
     mirrorRemedy(mirror, text) {
       if (/HTTP response to HTTPS client/.test(text)) {
         return `the mirror speaks plain HTTP: name ${mirror} in insecure-registries of /etc/docker/daemon.json`;

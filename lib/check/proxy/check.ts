@@ -1,0 +1,104 @@
+// Checks the registry proxy, where it is installed: whether it runs and answers, and whether
+// Docker's pulls are led to it.
+
+import { reasonOf } from "../../config/files.ts";
+import type { ProxySettings } from "../../proxy/settings.ts";
+import { foreignIn, HOSTS_FILE, redirectedIn } from "../../status/hosts_file.ts";
+import { PROXY_RUNTIME_DIRECTORY, seeProxy, stateFileIn } from "../../status/state_file.ts";
+import type { CertificateFacts } from "../../support/certificate_facts.ts";
+import { ClientCertificateError, namesWithout, readCertificates } from "../../support/certificates.ts";
+import type { Check } from "../context.ts";
+import { checkProxy, type ProxyFacts } from "./findings.ts";
+import { silenceAt } from "./tls_probe.ts";
+
+const TRUST_FOLDER = "/etc/docker/certs.d";
+const PROGRAM_FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/** Checks the proxy; no findings where it is not installed. */
+export const proxyCheck: Check = async ({ node: { config, runtime }, process, info, proxyStateFile }) => {
+  const { proxy } = config;
+  const now = process.clock.wallTime();
+  const [seen, certificate, hostsFile, answer] = await Promise.all([
+    seeProxy(proxyStateFile ?? stateFileIn(undefined, PROXY_RUNTIME_DIRECTORY), now),
+    readCertificate(proxy.certFile, proxy.hosts),
+    readHostsFile(proxy.hosts),
+    info(),
+  ]);
+  // gilly-redirect makes the certificate before the first start.
+  if (certificate === undefined && seen.state === undefined && hostsFile.redirected.size === 0) return [];
+  return checkProxy({
+    now,
+    hosts: proxy.hosts,
+    listen: `${proxy.listen.hostname}:${proxy.listen.port}`,
+    way: `${proxy.address}:443`,
+    configFile: config.file,
+    seen,
+    certificate: { file: proxy.certFile, ...certificate ?? { problem: "does not exist" } },
+    silent: await silenceOf(proxy, certificate),
+    hostsFile,
+    untrusted: await untrustedHosts(proxy.hosts, certificate),
+    missing: await missingPrograms(),
+    runtime: runtime.advice,
+    httpsProxy: answer.result === "answered" ? answer.value.httpsProxy : undefined,
+  });
+};
+
+type Certificate =
+  | { readonly pem: string; readonly facts: CertificateFacts; readonly notFor: readonly string[] }
+  | { readonly problem: string };
+
+/** Returns the proxy's certificate, or what is wrong with it; undefined if there is none. */
+async function readCertificate(file: string, hosts: readonly string[]): Promise<Certificate | undefined> {
+  try {
+    const pem = await Deno.readTextFile(file);
+    return { pem, facts: readCertificates(pem)[0]!, notFor: namesWithout(pem, hosts) };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    return { problem: error instanceof ClientCertificateError ? `cannot be used: ${error.message}` : reasonOf(error) };
+  }
+}
+
+async function readHostsFile(hosts: readonly string[]): Promise<ProxyFacts["hostsFile"]> {
+  try {
+    const [{ isSymlink }, text] = await Promise.all([Deno.lstat(HOSTS_FILE), Deno.readTextFile(HOSTS_FILE)]);
+    return { isLink: isSymlink, redirected: redirectedIn(text), foreign: foreignIn(text, hosts) };
+  } catch {
+    return { isLink: false, redirected: new Set(), foreign: [] };
+  }
+}
+
+async function silenceOf(
+  { listen, address, hosts }: ProxySettings,
+  certificate: Certificate | undefined,
+): Promise<ProxyFacts["silent"]> {
+  const [host] = hosts;
+  if (host === undefined || certificate === undefined || "problem" in certificate) {
+    return { here: undefined, way: undefined };
+  }
+  const probe = { host, certificatePem: certificate.pem };
+  const [here, way] = await Promise.all([
+    silenceAt({ ...probe, address: listen.hostname, port: listen.port }),
+    silenceAt({ ...probe, address, port: 443 }),
+  ]);
+  return { here, way };
+}
+
+/** Docker trusts the copies that gilly-redirect makes. */
+async function untrustedHosts(hosts: readonly string[], certificate: Certificate | undefined): Promise<string[]> {
+  if (certificate === undefined || "problem" in certificate) return [];
+  const trusted = await Promise.all(hosts.map(async (host) => {
+    const copy = await Deno.readTextFile(`${TRUST_FOLDER}/${host}/gilly.crt`).catch(() => "");
+    return copy.includes(certificate.pem.trim());
+  }));
+  return hosts.filter((_, index) => !trusted[index]);
+}
+
+/** The programs of gilly-redirect that are not on this host. */
+async function missingPrograms(): Promise<string[]> {
+  const found = async (name: string) => {
+    const places = PROGRAM_FOLDERS.map((folder) => Deno.stat(`${folder}/${name}`).then(() => true, () => false));
+    return (await Promise.all(places)).includes(true);
+  };
+  const [openssl, iptables, nft] = await Promise.all(["openssl", "iptables", "nft"].map(found));
+  return [...(openssl ? [] : ["openssl"]), ...(iptables || nft ? [] : ["iptables"])];
+}
