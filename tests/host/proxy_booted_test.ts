@@ -40,6 +40,7 @@ testIfPossible("install.sh --proxy leads a host's pulls to the proxy, and back",
     "the proxy's user can read the mirrors' credentials, and not the kubelet's or Docker's socket",
     readsLittle,
   );
+  await step("check, status and the metrics show it, in the layout that install.sh makes", showIt);
   await step("a killed proxy takes the redirect with it within two seconds, and both come back", killProxy);
   await step("a stopped proxy takes the redirect with it, and its start brings it back", stopProxy);
   await step("lost rules and lines are put back, and a reload puts other hosts in force", putBack);
@@ -116,6 +117,29 @@ async function readsLittle(host: Host): Promise<void> {
   assertEquals((await asProxy("test -w /run/docker.sock")).code, 1);
   const pid = await host.sh("systemctl show gilly-proxy --value -p MainPID");
   assertEquals(await host.sh(`sed -n 's/^CapEff:\\t//p' /proc/${pid}/status`), "0000000000000000");
+}
+
+async function showIt(host: Host): Promise<void> {
+  const findings: { name: string; verdict: string }[] = JSON.parse((await host.run("gilly check --json")).out);
+  const names = ["registry proxy", "certificate of the proxy", "redirect"];
+  assertEquals(findings.filter(({ name }) => names.includes(name)).map(({ verdict }) => verdict), ["ok", "ok", "ok"]);
+  assertMatch(
+    await host.sh("gilly status"),
+    /^Registry proxy: serving gcr\.io, quay\.io at .*led to it: gcr\.io, quay\.io$/m,
+  );
+  assertMatch(
+    await host.sh("systemctl status gilly-proxy"),
+    /Status: "serving gcr\.io, quay\.io at 127\.0\.0\.1:12443: 0 pulls/,
+  );
+  await host.sh(`echo 'metrics: {listen: 9464}' >>${CONFIG} && systemctl reload gilly`);
+  const scrape =
+    `bash -c 'exec 3<>/dev/tcp/127.0.0.1/9464 && printf "GET /metrics HTTP/1.0\\r\\n\\r\\n" >&3 && cat <&3'`;
+  const metrics = await host.sh(
+    `timeout 20 sh -c 'until ss -Hltn sport = :9464 | grep -q .; do sleep 0.1; done' && ${scrape}`,
+  );
+  for (const series of ["gilly_proxy_up 1", 'gilly_proxy_redirected{registry="quay.io"} 1']) {
+    assertStringIncludes(metrics, `\n${series}\n`);
+  }
 }
 
 const named = async (host: Host) => (await host.sh("cat /etc/hosts")).includes("gcr.io");
