@@ -21,7 +21,7 @@ _gilly() {
     explain) words="--config --json --help" ;;
     pull) words="--config --plain --json --help" ;;
     proxy) words="--config --settings --help" ;;
-    export) words="--config --output --force --json --help" ;;
+    export) words="--config --output --via-proxy --force --json --help" ;;
     version) words="--json --help" ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

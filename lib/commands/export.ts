@@ -39,7 +39,8 @@ export const exportCommand: Command = {
     "  registries.conf  a drop-in file for podman, skopeo and CRI-O",
     "  k3s              registries.yaml, for k3s and RKE2",
     "",
-    "What a format cannot express is reported on standard error and in the files.",
+    "What a format cannot express is reported on standard error and in the files;",
+    "with --via-proxy the runtime asks the registry proxy, which has all rules.",
     "With --output the files are written below DIR as they would be below /; an",
     "existing file that differs is not overwritten, and files of earlier rules stay.",
   ].join("\n"),
@@ -47,6 +48,7 @@ export const exportCommand: Command = {
   flags: [
     CONFIG_FLAG,
     { name: "output", value: "DIR", help: "write the files below DIR instead" },
+    { name: "via-proxy", help: "lead the runtime through the registry proxy (containerd, docker)" },
     { name: "force", help: "overwrite files there that differ" },
     JSON_FLAG,
   ],
@@ -54,8 +56,12 @@ export const exportCommand: Command = {
     const format = formatOf(args.words);
     const folder = args.flags.output;
     if (args.flags.force === true && typeof folder !== "string") throw new UsageError("--force requires --output DIR");
+    const viaProxy = args.flags["via-proxy"] === true;
+    if (viaProxy && !VIA_PROXY.includes(format)) {
+      throw new UsageError(`--via-proxy is for ${VIA_PROXY.join(" and ")}, got ${format}`);
+    }
     const config = await readConfigText(args, "export");
-    const exported = await exportConfig(config, format);
+    const exported = await exportConfig(config, format, viaProxy);
     if (exported.files.length === 0) {
       warnings(exported).forEach(warn);
       throw new Error(`no rule of ${config.file} can be expressed for ${format}`);
@@ -91,7 +97,14 @@ function formatOf(words: readonly string[]): Format {
   return word;
 }
 
-async function exportConfig({ file, registries, mirrors, exclude }: Config, format: Format): Promise<Exported> {
+/** The formats whose requests say which registry they are for. */
+const VIA_PROXY: readonly Format[] = ["containerd", "docker"];
+
+async function exportConfig(
+  { file, registries, mirrors, exclude, proxy }: Config,
+  format: Format,
+  viaProxy: boolean,
+): Promise<Exported> {
   const hosts = new Set(compileRules(registries).mirrors.map(({ host }) => host));
   return FORMATS[format]({
     rules: registries,
@@ -99,6 +112,9 @@ async function exportConfig({ file, registries, mirrors, exclude }: Config, form
     withCredentials: Object.keys(mirrors).filter((host) => mirrors[host]?.authFile !== undefined),
     excluded: exclude.images,
     authorities: await findAuthorities(hosts, CERTIFICATE_FOLDERS[format]),
+    ...(viaProxy && {
+      viaProxy: { address: `${proxy.listen.hostname}:${proxy.listen.port}`, certFile: proxy.certFile },
+    }),
   });
 }
 

@@ -20,6 +20,7 @@ import {
   unsupported,
   urlOf,
 } from "./model.ts";
+import { exportViaProxy } from "./via_proxy.ts";
 
 /** The program that reads the files. */
 interface Reader {
@@ -57,12 +58,17 @@ const DOCKER: Reader = {
 
 /** Exports the rules as files for containerd. */
 export function exportContainerd(input: ExportInput): Exported {
-  return exportHosts(input, CONTAINERD);
+  return exportFor(input, CONTAINERD);
 }
 
 /** Exports the rules as files for a Docker Engine with the containerd image store. */
 export function exportDocker(input: ExportInput): Exported {
-  return exportHosts(input, DOCKER);
+  return exportFor(input, DOCKER);
+}
+
+function exportFor(input: ExportInput, reader: Reader): Exported {
+  if (input.viaProxy === undefined) return exportHosts(input, reader);
+  return exportViaProxy(input, input.viaProxy, { ...reader, next: reader.next([]) });
 }
 
 function exportHosts(input: ExportInput, reader: Reader): Exported {

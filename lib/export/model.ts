@@ -15,6 +15,16 @@ export interface ExportInput {
   readonly excluded: readonly string[];
   /** CA files of mirrors that have their own CA, by host. */
   readonly authorities: Readonly<Record<string, readonly string[]>>;
+  /** Set if the runtime is to be led through the registry proxy; only for formats that can. */
+  readonly viaProxy?: ProxyEndpoint;
+}
+
+/** Where a runtime finds the registry proxy of its host. */
+export interface ProxyEndpoint {
+  /** `ADDRESS:PORT`. */
+  readonly address: string;
+  /** The proxy's certificate, which the runtime must trust for it. */
+  readonly certFile: string;
 }
 
 /** A complete file. */

@@ -4,7 +4,8 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 
 import { missingForCurrentEngine, startCurrentEngine } from "./current_engine.ts";
-import { callEngine, Daemon, missingPrograms } from "./engine.ts";
+import { run, startContainerd } from "./containerd.ts";
+import { callEngine, missingPrograms } from "./engine.ts";
 import { testIfPossible } from "../support/requirements.ts";
 import { startTlsRegistry, type TlsRegistry } from "./tls_registry.ts";
 import { runProgram } from "../support/program.ts";
@@ -47,37 +48,6 @@ async function onStage(use: (stage: Stage) => Promise<void>): Promise<void> {
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
-}
-
-async function run(program: string, args: readonly string[], env: Record<string, string>): Promise<string> {
-  const output = await new Deno.Command(program, { args: [...args], env, stdin: "null" }).output();
-  const [stdout = "", stderr = ""] = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes));
-  if (!output.success) throw new Error(`${program} ${args.join(" ")}: ${stderr.trim()}`);
-  return stdout;
-}
-
-/** Starts a containerd. `pull` uses a folder of hosts.toml files and returns the image's digest. */
-async function startContainerd({ dir, env }: Stage): Promise<
-  AsyncDisposable & { pull(hosts: string, name: string): Promise<string> }
-> {
-  const address = `${dir}/containerd.sock`;
-  await Deno.writeTextFile(
-    `${dir}/containerd.toml`,
-    `version = 2\nroot = "${dir}/containerd/root"\nstate = "${dir}/containerd/state"\n` +
-      `disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]\n` +
-      `[grpc]\n  address = "${address}"\n[ttrpc]\n  address = "${address}.ttrpc"\n`,
-  );
-  const daemon = new Daemon("containerd", ["--config", `${dir}/containerd.toml`], `${dir}/containerd.log`);
-  await daemon.start("containerd successfully booted");
-  const ctr = (...args: string[]) => run("ctr", ["--address", address, "--namespace", "gilly", ...args], env);
-  return {
-    async pull(hosts, name) {
-      await ctr("images", "pull", "--snapshotter", "native", "--hosts-dir", hosts, name);
-      const line = (await ctr("images", "list", `name==${name}`)).trim().split("\n")[1] ?? "";
-      return line.split(/\s+/)[2] ?? "";
-    },
-    [Symbol.asyncDispose]: () => daemon.stop(),
-  };
 }
 
 testIfPossible(

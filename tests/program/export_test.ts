@@ -125,6 +125,7 @@ const MISTAKES: readonly (readonly [readonly string[], string])[] = [
   [["containred"], 'unknown format "containred", did you mean containerd? expected one of containerd, docker, '],
   [["toString"], 'unknown format "toString"; expected one of containerd, docker, registries.conf, k3s'],
   [["k3s", "docker"], 'gilly export: unexpected argument "docker"'],
+  [["k3s", "--via-proxy"], "--via-proxy is for containerd and docker, got k3s"],
   [["k3s", "--force"], "--force requires --output DIR"],
 ];
 

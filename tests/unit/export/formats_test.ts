@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml";
 import { type Format, FORMATS } from "../../../lib/export/formats.ts";
 import type { Exported, ExportInput } from "../../../lib/export/model.ts";
@@ -225,5 +225,31 @@ for (const [name, registries, left] of REWRITES) {
     if (name === "a path that is dropped") {
       assertEquals([rewrittenBy(rewrite, "a.b/c"), rewrittenBy(rewrite, "aXb/c")], [["c"], ["aXb/c"]]);
     }
+  });
+}
+
+const VIA_PROXY = { address: "127.0.0.1:12443", certFile: "/etc/gilly/proxy.crt" };
+
+for (const format of ["containerd", "docker"] as const) {
+  Deno.test(`${format}: through the proxy every registry of the rules has a file, and wildcards _default`, () => {
+    const { files, leftOut, notes } = FORMATS[format]({ ...EVERYTHING, viaProxy: VIA_PROXY });
+    assertEquals(
+      files.map(({ path }) => path.split("/").at(-2)),
+      ["gcr.io", "quay.io", "k8s.gcr.io", "registry.k8s.io", "_default", "ghcr.io"],
+    );
+    assertEquals(leftOut.map(({ origin }) => origin), ["mirror.example"]);
+    assertEquals(notes, []);
+    const wide = files.flatMap(({ content }) => content.split("\n")).filter((line) => line.length > 80);
+    assertEquals(wide, []);
+    const [gcr] = files;
+    assertStringIncludes(gcr!.content, 'server = "https://gcr.io"\n\n[host."https://127.0.0.1:12443"]\n');
+    assertStringIncludes(gcr!.content, '  ca = "/etc/gilly/proxy.crt"\n');
+    const fallback = files.find(({ path }) => path.includes("/_default/"))!;
+    assert(!fallback.content.includes("server ="), fallback.content);
+  });
+
+  Deno.test(`${format}: through the proxy, no rule is no file`, () => {
+    const { files, next } = FORMATS[format]({ ...inputOf({}), viaProxy: VIA_PROXY });
+    assertEquals([files, next], [[], []]);
   });
 }
