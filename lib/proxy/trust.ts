@@ -23,6 +23,8 @@ export class MirrorClients {
   readonly #now: () => number;
   readonly #trusted = new Map<string, Trusted>();
   readonly #retired: Deno.HttpClient[] = [];
+  /** Requests that come at once share one look. */
+  readonly #looks = new Map<string, Promise<Deno.HttpClient>>();
 
   constructor(now: () => number, folder = CERTS_FOLDER) {
     this.#now = now;
@@ -33,6 +35,15 @@ export class MirrorClients {
   async of(mirror: string): Promise<Deno.HttpClient> {
     const known = this.#trusted.get(mirror);
     if (known !== undefined && this.#now() - known.checkedAt < FRESH_MS) return known.client;
+    let look = this.#looks.get(mirror);
+    if (look === undefined) {
+      look = this.#look(mirror, known).finally(() => this.#looks.delete(mirror));
+      this.#looks.set(mirror, look);
+    }
+    return await look;
+  }
+
+  async #look(mirror: string, known: Trusted | undefined): Promise<Deno.HttpClient> {
     const certificates = await this.#certificatesOf(mirror);
     if (known?.certificates === certificates) {
       this.#trusted.set(mirror, { ...known, checkedAt: this.#now() });
