@@ -22,7 +22,7 @@ export class ProxyMessages extends SharedMessages implements ProxyObserver {
   }
 
   resumed({ image }: Target, { mirror }: Candidate, at: number): void {
-    this.log("info", "PullImage", `${mirror} continues ${image} at byte ${at}`, { image, mirror });
+    this.log("info", "PullImage", `${mirror} continues a layer of ${image} at byte ${at}`, { image, mirror });
   }
 
   served({ target, candidate, digest, bytes, seconds, resumed }: ServedPull): void {

@@ -9,6 +9,7 @@ import {
   type ContentRequest,
   type EndpointContext,
   isCoolingDown,
+  reportDelivery,
   reportFailure,
 } from "./candidates.ts";
 import { type ByteRange, contentRange, rangeIn } from "./protocol.ts";
@@ -83,6 +84,7 @@ async function send(opened: Sized, others: readonly Candidate[], sending: Sendin
   };
   if (method === "HEAD") {
     await response.body?.cancel();
+    reportDelivery(opened.candidate, context);
     return await reply({ ...head, body: "" });
   }
   const blob = context.pulls.blobBegins(target);
@@ -96,8 +98,9 @@ async function send(opened: Sized, others: readonly Candidate[], sending: Sendin
     failed: (source, error) => reportFailure(source, error, request, context),
     resumed(source, at) {
       blob.resumed();
-      context.observer.resumed?.(target, source, at);
+      context.observer.resumed?.(blob.target, source, at);
     },
+    completed: (source) => reportDelivery(source, context),
     delivered: (bytes) => blob.delivered(bytes),
   };
   // Another mirror continues without a slot of its own: to wait for one while holding one could wait

@@ -52,9 +52,7 @@ export async function attempt<Result>(
 ): Promise<Result | undefined> {
   if (isCoolingDown(candidate, request, context)) return undefined;
   try {
-    const result = await run();
-    context.mirrors.delivered(candidate.mirror);
-    return result;
+    return await run();
   } catch (error) {
     request.signal.throwIfAborted();
     if (!(error instanceof UpstreamError)) throw error;
@@ -75,6 +73,14 @@ export function isCoolingDown(
   attempts.push(attempt);
   observer.candidateFailed?.(target, attempt);
   return true;
+}
+
+/**
+ * Records that a candidate delivered all of something, with the right digest. One that failed
+ * meanwhile, as other requests saw, goes on cooling down.
+ */
+export function reportDelivery({ mirror }: Candidate, { mirrors }: EndpointContext): void {
+  if (mirrors.coolingDown(mirror) === undefined) mirrors.delivered(mirror);
 }
 
 /** Records that a candidate did not deliver, and lets its mirror cool down if that is at fault. */

@@ -6,7 +6,7 @@ import { repositoryOf } from "../images/reference.ts";
 import type { Candidate } from "../images/rules.ts";
 import { readBody } from "../support/http.ts";
 import type { Answer, Reply } from "../support/http_server.ts";
-import { askMirror, attempt, type ContentRequest, type EndpointContext } from "./candidates.ts";
+import { askMirror, attempt, type ContentRequest, type EndpointContext, reportDelivery } from "./candidates.ts";
 import { digestsIn, headersNamed, MANIFEST_LIMIT_BYTES } from "./protocol.ts";
 import { UpstreamError } from "./upstream.ts";
 
@@ -21,6 +21,7 @@ export async function serveManifest(request: ContentRequest, reply: Reply, conte
   for (const candidate of request.target.candidates) {
     const answer = await attempt(candidate, request, context, () => manifestFrom(candidate, request, context));
     if (answer === undefined) continue;
+    reportDelivery(candidate, context);
     await reply(answer);
     return true;
   }

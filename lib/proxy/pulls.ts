@@ -24,6 +24,8 @@ export interface ServedManifest {
 
 /** A blob that is being served. */
 export interface BlobProgress {
+  /** The image that it belongs to, or its own target if that is not known. */
+  readonly target: Target;
   delivered(bytes: number): void;
   resumed(): void;
   ended(): void;
@@ -79,10 +81,11 @@ export class Pulls {
   /** A blob is on its way to the runtime; `target` names it by its digest. */
   blobBegins(target: Target): BlobProgress {
     const pull = this.#byContent.get(localName(target.reference));
-    if (pull === undefined) return { delivered() {}, resumed() {}, ended() {} };
+    if (pull === undefined) return { target, delivered() {}, resumed() {}, ended() {} };
     pull.busy++;
     clearTimeout(pull.timer);
     return {
+      target: pull.target,
       delivered: (bytes) => void (pull.bytes += bytes),
       resumed: () => void pull.resumed++,
       ended: () => {

@@ -38,6 +38,8 @@ export interface TransferOptions {
   readonly failed: (candidate: Candidate, error: UpstreamError) => void;
   /** Another mirror continues at this byte. */
   readonly resumed: (candidate: Candidate, at: number) => void;
+  /** The mirror that sent the last byte, if the contents have the digest, or only a part was requested. */
+  readonly completed: (candidate: Candidate) => void;
   /** This many further bytes are on their way to the client. */
   readonly delivered: (bytes: number) => void;
 }
@@ -85,8 +87,9 @@ export async function* transfer(
   }
   // The client has every byte and finds the same; what is left is to leave these mirrors alone.
   const found = progress.hash?.digest("hex");
-  if (found === undefined || digest.endsWith(`:${found}`)) return;
-  for (const candidate of delivered) failed(candidate, mistaken(candidate, options, found));
+  if (found !== undefined && !digest.endsWith(`:${found}`)) {
+    for (const candidate of delivered) failed(candidate, mistaken(candidate, options, found));
+  } else options.completed(delivered.at(-1)!);
 }
 
 async function* bytesOf(

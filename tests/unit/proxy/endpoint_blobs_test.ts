@@ -144,6 +144,22 @@ test("a mirror whose blob has another digest cools down", async ({ endpoint, fir
   assertEquals([first.requests.length, second.requests.length], [1, 1]);
 });
 
+test("a mirror goes on cooling down though it answers what was asked of it before", async (bench) => {
+  const { endpoint, first, second, path } = bench;
+  const gate = Promise.withResolvers<void>();
+  first.respond = async ({ url }, serve) => {
+    if (url.includes("/blobs/")) return new Response(BLOB.map(() => 0), { headers: { "content-length": "3000000" } });
+    await gate.promise;
+    return serve();
+  };
+  const manifest = endpoint.ask("gcr.io", "/v2/app/manifests/1");
+  await bytesOf(await endpoint.ask("gcr.io", path));
+  gate.resolve();
+  assert((await bytesOf(await manifest)).length > 0);
+  assertEquals(await bytesOf(await endpoint.ask("gcr.io", path)), BLOB);
+  assertEquals(second.requests.length, 1);
+});
+
 test("a blob that no mirror has is 404, and one that a mirror denies 429", async ({ endpoint, mirrors, path }) => {
   for (const mirror of mirrors) mirror.respond = () => registryError(404, "BLOB_UNKNOWN", "blob unknown");
   const missing = await endpoint.ask("gcr.io", path);
