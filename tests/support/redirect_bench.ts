@@ -90,3 +90,15 @@ export async function leadsToProxy(): Promise<boolean> {
   );
   return answer.code === 0 && answer.out === "{}";
 }
+
+/** All that the redirect may change: files with their modes, rules, addresses. */
+export async function stateOfHost(): Promise<string> {
+  const { out, err, code } = await sh(`set -e
+    cat /etc/hosts
+    stat -c '%a %U %G' /etc/hosts
+    find /etc/docker /etc/.hosts* /var/lib/gilly-redirect -printf '%p %m %u\\n' -type f -exec cat '{}' + 2>/dev/null | sort
+    iptables -t nat -S
+    ip -o address`);
+  if (code !== 0) throw new Error(err);
+  return out;
+}
