@@ -6,12 +6,21 @@ Deno.test("in the demo every repairable pod ends up running, and the exit code i
   const { code, stdout, stderr } = await command.output();
   const text = new TextDecoder().decode(stdout);
   assertEquals(code, 0, text + new TextDecoder().decode(stderr));
-  const [before, after] = [text.slice(0, text.indexOf("Gilly's journal")), text.slice(text.lastIndexOf("After"))];
+  const [before, after] = [
+    text.slice(0, text.indexOf("Gilly's journal")),
+    text.slice(text.lastIndexOf("After"), text.indexOf("The registry proxy")),
+  ];
   const image = /^ {2}(Running|ImagePullBackOff|ErrImagePull) +\S+\/\S+ +\S+$/gm;
   const states = (part: string) => [...part.matchAll(image)].map(([, state]) => state === "Running");
   assertEquals(states(before), [false, false, false, true, false, false]);
   assertEquals(states(after), [true, true, true, true, true, false]);
   assertMatch(after, / registry\.example\/legacy\/report:7 \(expected: no rule\)$/m);
+
+  const proxied = text.slice(text.indexOf("The registry proxy"));
+  assertEquals(states(proxied), [true, true]);
+  for (const image of ["gcr.io/shop/search:latest", "gcr.io/shop/pay@sha256:"]) {
+    assertStringIncludes(proxied.replace(/\n {6}/g, " "), `serving image: ${image}`);
+  }
 
   assertEquals(text.split("\n").filter((line) => line.length > 80), []);
   // Lines are folded between words only: unfolded, the journal has every word complete.

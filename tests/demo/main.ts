@@ -6,8 +6,10 @@ import { tableLines } from "../../lib/support/table.ts";
 import { wrap } from "../../lib/support/text.ts";
 import { sleep } from "../../lib/support/timeouts.ts";
 import type { Gilly } from "../e2e/gilly.ts";
+import type { ContainerView } from "../fakes/kubelet_pods.ts";
 import type { FakeNode } from "../fakes/node.ts";
 import { startProgram } from "../support/program.ts";
+import { startProxyScene } from "./proxy.ts";
 import { startWorker, UNREPAIRABLE } from "./worker.ts";
 
 /** How long Gilly may take before the demo gives up. */
@@ -27,7 +29,7 @@ Deno.addSignalListener("SIGINT", interrupt);
 Deno.addSignalListener("SIGTERM", interrupt);
 const worker = await startWorker();
 try {
-  Deno.exitCode = await show(worker);
+  Deno.exitCode = await show(worker) || await showProxy();
 } finally {
   await worker[Symbol.asyncDispose]();
   Deno.removeSignalListener("SIGINT", interrupt);
@@ -35,7 +37,7 @@ try {
 }
 
 async function show(worker: FakeNode): Promise<number> {
-  print(`Before\n\n${pods(worker)}\nGilly's journal\n\n`);
+  print(`Before\n\n${pods(worker.kubelet.containers())}\nGilly's journal\n\n`);
   // A pod runs as soon as its image is tagged; the journal reports the repair a moment later.
   const untold = new Set(waiting(worker).map(({ image }) => `repaired ${image} `)).add(
     `cannot repair ${UNREPAIRABLE} `,
@@ -49,10 +51,23 @@ async function show(worker: FakeNode): Promise<number> {
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const { code } = await gilly.end();
   const failure = problem ?? misbehavior(code, worker);
-  print(`\nAfter ${seconds} s\n\n${pods(worker, " (expected: no rule)")}\n`);
-  if (failure === undefined) return 0;
-  print(`The demo failed: ${failure}\n`);
+  print(`\nAfter ${seconds} s\n\n${pods(worker.kubelet.containers(), " (expected: no rule)")}\n`);
+  return failure === undefined ? 0 : failed(failure);
+}
+
+function failed(because: string): number {
+  print(`The demo failed: ${because}\n`);
   return 1;
+}
+
+/** Shows the pods that only the registry proxy can help: Always, and a digest on Docker's classic store. */
+async function showProxy(): Promise<number> {
+  print("The registry proxy's journal: imagePullPolicy Always, and a digest\n\n");
+  await using scene = await startProxyScene((line) => print(folded(line)));
+  const views = scene.pods.flatMap((pod) => pod.views());
+  print(`\nTheir first pull succeeded\n\n${pods(views)}\n`);
+  const waiting = views.filter(({ state }) => state !== "Running").map(({ pod, message }) => `${pod}: ${message}`);
+  return waiting.length === 0 ? 0 : failed(`these still wait: ${waiting.join(", ")}.`);
 }
 
 function misbehavior(code: number, worker: FakeNode): string | undefined {
@@ -87,8 +102,8 @@ function waiting(worker: FakeNode) {
   return worker.kubelet.containers().filter(({ image, state }) => image !== UNREPAIRABLE && state !== "Running");
 }
 
-function pods(worker: FakeNode, noteOnUnrepairable = ""): string {
-  const rows = worker.kubelet.containers().map(({ namespace, pod, container, image, state }) => (
+function pods(containers: readonly ContainerView[], noteOnUnrepairable = ""): string {
+  const rows = containers.map(({ namespace, pod, container, image, state }) => (
     {
       cells: [state, `${namespace}/${pod}`, container],
       note: image + (image === UNREPAIRABLE ? noteOnUnrepairable : ""),
