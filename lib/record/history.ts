@@ -1,7 +1,7 @@
 // Filters the ledger by time, pod and image, and formats it as a table.
 
 import { naturalWidth, type Table, tableLines } from "../support/table.ts";
-import { several } from "../support/text.ts";
+import { counted, several } from "../support/text.ts";
 import { localTime, sizeText, tookText } from "../support/units.ts";
 import type { LedgerEntry } from "./entry.ts";
 
@@ -110,8 +110,9 @@ function noteOn(entry: LedgerEntry, pod: string | undefined): string {
   return [podsText(entry, pod), delivery.join(", "), why(entry)].filter((part) => part !== "").join("; ");
 }
 
-function why({ reason, advice, message }: LedgerEntry): string {
-  return [reason, advice ?? message].filter((part) => part !== undefined).join(": ");
+function why({ reason, advice, message, resumed = 0 }: LedgerEntry): string {
+  const continued = resumed === 0 ? undefined : `${counted(resumed, "layer")} continued by another mirror`;
+  return [reason, advice ?? message ?? continued].filter((part) => part !== undefined).join(": ");
 }
 
 /**

@@ -54,6 +54,14 @@ Deno.test("two ledgers become one in the order of time", async () => {
   assertEquals(merged.map(({ time }) => time.slice(-2, -1)), ["", "1", "2", "3", "4", "5"]);
 });
 
+Deno.test("a pull that another mirror continued says so", () => {
+  const served: LedgerEntry = { ...ENTRIES[0]!, result: "served", resumed: 2 };
+  for (const width of [Infinity, 80]) {
+    const text = historyLines([served], {}, width).join(" ").replace(/\s+/g, " ");
+    assertMatch(text, /2 layers continued by another mirror/);
+  }
+});
+
 /** A query, and the images of the entries that match. */
 const QUERIES: readonly (readonly [HistoryQuery, readonly string[]])[] = [
   [{}, ENTRIES.map(({ image }) => image)],
