@@ -6,11 +6,12 @@ import { detection } from "./detection.ts";
 import { idleCost } from "./idle_cost.ts";
 import { describeMachine, load } from "./machine.ts";
 import { type Measurement, sectionOf } from "./measurement.ts";
+import { proxy } from "./proxy.ts";
 import { start } from "./start.ts";
 import { storm } from "./storm.ts";
 import { timeToRunning } from "./time_to_running.ts";
 
-const MEASUREMENTS: readonly Measurement[] = [detection, timeToRunning, idleCost, bigAnswer, storm, start];
+const MEASUREMENTS: readonly Measurement[] = [detection, timeToRunning, idleCost, bigAnswer, storm, start, proxy];
 const README = new URL("./README.md", import.meta.url);
 
 const HELP = `Usage: deno task bench [NAME...] [--quick]
