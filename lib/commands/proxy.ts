@@ -22,6 +22,12 @@ import { CONFIG_FLAG, configFileOf, startLog } from "./flags.ts";
 /** Milliseconds between two looks at the certificate; systemd's watchdog is fed as often. */
 const LOOK_MS = 5000;
 
+/**
+ * Milliseconds in which several SIGHUPs are one: systemd hands a reload of Gilly on when it begins,
+ * and again when the daemon says that it reloads (sd_notify(3), RELOADING=1).
+ */
+const SETTLE_MS = 300;
+
 export const proxyCommand: Command = {
   name: "proxy",
   summary: "the registry proxy: serve images to this host until stopped",
@@ -59,8 +65,13 @@ export const proxyCommand: Command = {
     const { notifier, stateFile } = openOutlets(Deno.env.get("RUNTIME_DIRECTORY"));
     const startedAt = process.clock.now();
     let reloading: Promise<void> = Promise.resolve();
+    let asked = false;
     reload = () => {
+      if (asked) return;
+      asked = true;
       reloading = reloading.then(async () => {
+        await sleep(SETTLE_MS, stop.signal);
+        asked = false;
         context = await reloaded(configFileOf(args), process, context);
         await server.renew();
       });

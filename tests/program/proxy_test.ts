@@ -154,11 +154,13 @@ test("SIGHUP puts a config in force, and refuses one with a mistake", async (ben
   assertEquals((await ask("/v2/app/manifests/1"))[0], 200);
   await configure(`{gcr.io: ${mirror.host}}`, "prox: {}");
   program.signal("SIGHUP");
+  program.signal("SIGHUP");
   await program.waitForLine(/refused \S+, the old config stays in force: .*prox: unknown key; did you mean proxy\?/);
   const config = await Deno.readTextFile(configFile);
   await Deno.writeTextFile(configFile, config.replace("\nprox: {}", "").replace(`listen: ${port}`, "listen: 1"));
   program.signal("SIGHUP");
   await program.waitForLine(/refused \S+, .*: proxy: listen changed: systemctl restart gilly-proxy/);
+  assertEquals(program.journal.filter((line) => line.includes("did you mean proxy?")).length, 1, "two signals at once");
   assertEquals((await ask("/v2/app/manifests/1"))[0], 200);
 });
 
