@@ -45,7 +45,7 @@ export interface TransferOptions {
 }
 
 /** The most read at once; one such buffer is in memory for each transfer. */
-const BUFFER_BYTES = 256 * 1024;
+const BUFFER_BYTES = 512 * 1024;
 
 interface Progress {
   /** The next byte to send. */
