@@ -22,8 +22,8 @@ const NAMES: Readonly<Record<string, Allowed>> = {
   "Deno.removeSignalListener": COMMANDS,
   "Deno.createHttpClient": ["lib/kubelet/client.ts", "lib/runtime/", "lib/proxy/trust.ts"],
   "Deno.listenDatagram": ["lib/daemon/sd_notify.ts"],
-  "Deno.listen": ["lib/support/http_server.ts"],
-  "Deno.listenTls": ["lib/support/http_server.ts"],
+  "Deno.listen": ["lib/support/http/server.ts"],
+  "Deno.listenTls": ["lib/support/http/server.ts"],
   "Deno.serve": NOWHERE,
   "Deno.Command": NOWHERE,
   "Date.now": CLOCK,
@@ -31,7 +31,7 @@ const NAMES: Readonly<Record<string, Allowed>> = {
   "Math.random": APP,
   "crypto.randomUUID": APP,
   "crypto.getRandomValues": APP,
-  fetch: ["lib/support/http.ts"],
+  fetch: ["lib/support/http/client.ts"],
   console: NOWHERE,
 };
 

@@ -7,7 +7,7 @@ import { mistakeInImagePattern } from "../images/exclusions.ts";
 import { canonicalHost } from "../images/location.ts";
 import { parseReference } from "../images/reference.ts";
 import { mistakeInMirror } from "../images/rules.ts";
-import type { ListenAddress } from "../support/http_server.ts";
+import type { ListenAddress } from "../support/http/server.ts";
 import { quote } from "../support/text.ts";
 
 /** Returns what is wrong with the path of a file, judged by its text alone. */

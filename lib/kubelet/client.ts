@@ -5,7 +5,7 @@
 import { checkClientCertificate } from "../support/certificates.ts";
 import { describeError } from "../support/errors.ts";
 import { fingerprintOf } from "../support/files.ts";
-import { HttpError, readBody, send } from "../support/http.ts";
+import { HttpError, readBody, send } from "../support/http/client.ts";
 import { scrub, scrubError } from "../support/scrub.ts";
 import { quote } from "../support/text.ts";
 import { mistakeInToken, tokenIn } from "./bearer_token.ts";

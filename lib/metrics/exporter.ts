@@ -4,7 +4,7 @@
 import type { Level } from "../log/log.ts";
 import type { NodeState } from "../status/node_state.ts";
 import { describeError } from "../support/errors.ts";
-import type { ListenAddress } from "../support/http_server.ts";
+import type { ListenAddress } from "../support/http/server.ts";
 import type { CertificateClock, Metrics, ProxyWatch } from "./metrics.ts";
 import { type MetricsServer, serveMetrics } from "./server.ts";
 import { removeTextfile, writeTextfile } from "./textfile.ts";

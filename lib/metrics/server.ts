@@ -9,8 +9,8 @@ import {
   type HttpServerOptions,
   type ListenAddress,
   plain,
-  type Question,
-} from "../support/http_server.ts";
+} from "../support/http/server.ts";
+import type { Question } from "../support/http/wire.ts";
 
 /** Answers the two paths. */
 export interface MetricsHandler {

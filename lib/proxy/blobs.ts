@@ -2,7 +2,7 @@
 // one stops.
 
 import type { Candidate } from "../images/rules.ts";
-import type { Reply } from "../support/http_server.ts";
+import type { Reply } from "../support/http/server.ts";
 import {
   askMirror,
   attempt,

@@ -4,8 +4,8 @@
 import { createHash } from "node:crypto";
 import { repositoryOf } from "../images/reference.ts";
 import type { Candidate } from "../images/rules.ts";
-import { readBody } from "../support/http.ts";
-import type { Answer, Reply } from "../support/http_server.ts";
+import { readBody } from "../support/http/client.ts";
+import type { Answer, Reply } from "../support/http/server.ts";
 import { askMirror, attempt, type ContentRequest, type EndpointContext, reportDelivery } from "./candidates.ts";
 import { digestsIn, headersNamed, MANIFEST_LIMIT_BYTES } from "./protocol.ts";
 import { UpstreamError } from "./upstream.ts";

@@ -3,7 +3,7 @@
 
 import { describeError } from "../support/errors.ts";
 import { fingerprintOf } from "../support/files.ts";
-import { HttpServer, type HttpServerOptions, type ListenAddress } from "../support/http_server.ts";
+import { HttpServer, type HttpServerOptions, type ListenAddress } from "../support/http/server.ts";
 import type { ProxyObserver } from "./observer.ts";
 
 /** An Engine has three layers under way at once, containerd as many; other programs are few. */

@@ -1,6 +1,6 @@
 // The settings of the registry proxy. Types only.
 
-import type { ListenAddress } from "../support/http_server.ts";
+import type { ListenAddress } from "../support/http/server.ts";
 
 /** The checked section `proxy` of the config. */
 export interface ProxySettings {

@@ -3,7 +3,7 @@
 
 import type { RegistryAuth, RegistryError, RegistryFailure } from "../images/registry.ts";
 import { describeError } from "../support/errors.ts";
-import { HttpError, type HttpRequest, readBody, send } from "../support/http.ts";
+import { HttpError, type HttpRequest, readBody, send } from "../support/http/client.ts";
 import { isFields } from "../support/json.ts";
 import { type AskForToken, Authorizations, withoutSecrets } from "./authorization.ts";
 import { challengeIn } from "./challenge.ts";

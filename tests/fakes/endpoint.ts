@@ -11,7 +11,7 @@ import { Pulls } from "../../lib/proxy/pulls.ts";
 import { MirrorClients } from "../../lib/proxy/trust.ts";
 import { Upstream } from "../../lib/proxy/upstream.ts";
 import { systemClock } from "../../lib/support/clock.ts";
-import { HttpServer } from "../../lib/support/http_server.ts";
+import { HttpServer } from "../../lib/support/http/server.ts";
 
 /** What the endpoint is given. */
 export interface EndpointOptions {

@@ -1,7 +1,7 @@
 // HTTP requests to a Docker Engine: the negotiated version, deadlines, bounded bodies, and failures
 // that say what was attempted. The only route defined here is the ping.
 
-import { HttpError, readBody, send } from "../../support/http.ts";
+import { HttpError, readBody, send } from "../../support/http/client.ts";
 import { type Fields, isFields } from "../../support/json.ts";
 import type { RuntimeName, Silence } from "../advice.ts";
 import { RuntimeError } from "../errors.ts";

@@ -2,23 +2,25 @@
 // connections, and a short time limit for each. Deno.serve bounds none of these, and throws an
 // uncaught error when the process runs out of file descriptors.
 
-import { endsWithin } from "./timeouts.ts";
+import { endsWithin } from "../timeouts.ts";
+import {
+  ClientGoneError,
+  close,
+  type Connection,
+  headOf,
+  joined,
+  type Question,
+  questionIn,
+  readRequest,
+  readToEnd,
+  writeAll,
+  written,
+} from "./wire.ts";
 
 /** Where to listen; an IPv6 address has no brackets. */
 export interface ListenAddress {
   readonly hostname: string;
   readonly port: number;
-}
-
-/** A request. */
-export interface Question {
-  readonly method: string;
-  /** As sent, without the query. */
-  readonly path: string;
-  /** Without the question mark. */
-  readonly query: string;
-  /** By name in lower case; several with one name are joined by commas (RFC 9110, 5.3). */
-  readonly headers: ReadonlyMap<string, string>;
 }
 
 /** The answer to a request. */
@@ -27,11 +29,6 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string>>;
   /** Chunks are as long together as the header content-length says; each is used before the next is requested. */
   readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
-}
-
-/** Thrown when a client left, or was dropped, before the answer was sent. */
-export class ClientGoneError extends Error {
-  override name = "ClientGoneError";
 }
 
 /** Sends the answer; resolves once all of it is sent. Throws ClientGoneError, or the body's error. */
@@ -77,7 +74,6 @@ export interface HttpServerOptions {
 const MOST_CONNECTIONS = 32;
 const REQUEST_MS = 10_000;
 const CHUNK_MS = 60_000;
-const REQUEST_LIMIT_BYTES = 16 * 1024;
 
 /**
  * Time for a client to close its side, so that closing does not lose the answer (RFC 9112, 9.6).
@@ -90,22 +86,6 @@ const LINGER_MS = 1000;
  */
 const PAUSE_MS = 1000;
 const MOST_FAILURES = 30;
-
-const REASONS: Readonly<Record<number, string>> = {
-  200: "OK",
-  206: "Partial Content",
-  304: "Not Modified",
-  400: "Bad Request",
-  404: "Not Found",
-  405: "Method Not Allowed",
-  429: "Too Many Requests",
-  431: "Request Header Fields Too Large",
-  500: "Internal Server Error",
-  503: "Service Unavailable",
-  508: "Loop Detected",
-};
-
-type Connection = Deno.TcpConn | Deno.TlsConn;
 
 /** What is known of an open connection. */
 interface Client {
@@ -284,77 +264,4 @@ export function plain(status: number, body: string, headers: Readonly<Record<str
     body,
     headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store", ...headers },
   };
-}
-
-/** Returns a request up to its body, which is never used, or undefined if it is too large. */
-async function readRequest(connection: Connection): Promise<string | undefined> {
-  const buffer = new Uint8Array(REQUEST_LIMIT_BYTES);
-  for (let size = 0; size < buffer.byteLength;) {
-    const count = await connection.read(buffer.subarray(size));
-    if (count === null) throw new Deno.errors.UnexpectedEof("the client left");
-    // Only the new bytes are searched: a client that sends byte by byte must not cost quadratic
-    // time.
-    const news = String.fromCharCode(...buffer.subarray(Math.max(0, size - 3), size + count));
-    size += count;
-    if (/\n\r?\n/.test(news)) return String.fromCharCode(...buffer.subarray(0, size));
-  }
-  return undefined;
-}
-
-function questionIn(text: string): Question | undefined {
-  const [first, method, target] = /^([A-Z]{1,20}) (\S+) HTTP\/1\.[0-9]\r?\n/.exec(text) ?? [];
-  if (first === undefined || method === undefined || target === undefined) return undefined;
-  // A client sends a proxy the complete URL, which the proxy may pass on unchanged (RFC 9112,
-  // 3.2.2).
-  const [, path = "", query = ""] = /^([^?#]*)\??([^#]*)/.exec(target.replace(/^https?:\/\/[^/]*/i, "")) ?? [];
-  const headers = new Map<string, string>();
-  for (const [, name = "", value = ""] of text.slice(first.length).matchAll(/^([!-9;-~]+):[ \t]*([^\r\n]*)/gm)) {
-    const before = headers.get(name.toLowerCase());
-    headers.set(name.toLowerCase(), before === undefined ? value.trim() : `${before}, ${value.trim()}`);
-  }
-  return { method, path, query, headers };
-}
-
-function headOf(status: number, headers: Readonly<Record<string, string | number>>): Uint8Array {
-  const lines = Object.entries({ ...headers, connection: "close" })
-    // What a mirror said must not become a header of ours.
-    .map(([name, value]) => `${name}: ${String(value).replace(/[\r\n\0]/g, " ")}\r\n`);
-  return new TextEncoder().encode(`HTTP/1.1 ${status} ${REASONS[status] ?? ""}\r\n${lines.join("")}\r\n`);
-}
-
-function joined(head: Uint8Array, bytes: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(head.byteLength + bytes.byteLength);
-  whole.set(head);
-  whole.set(bytes, head.byteLength);
-  return whole;
-}
-
-async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {
-  try {
-    for (let written = 0; written < bytes.byteLength;) written += await connection.write(bytes.subarray(written));
-  } catch (error) {
-    throw new ClientGoneError("the client left", { cause: error });
-  }
-}
-
-/** A write that fails has closed it already. */
-function close(connection: Connection): void {
-  try {
-    connection.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
-  }
-}
-
-async function written(writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>, bytes: Uint8Array): Promise<void> {
-  try {
-    await writer.write(bytes as Uint8Array<ArrayBuffer>);
-  } catch (error) {
-    throw new ClientGoneError("the client left", { cause: error });
-  }
-}
-
-async function readToEnd(connection: Connection): Promise<void> {
-  const buffer = new Uint8Array(4096);
-  while (await connection.read(buffer) !== null);
 }

@@ -1,9 +1,10 @@
-// Tests lib/support/http_server.ts where tests/unit/metrics/server_test.ts does not: streamed answers,
+// Tests lib/support/http/server.ts where tests/unit/metrics/server_test.ts does not: streamed answers,
 // headers, and a server that keeps the clients it is serving.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { HttpServer, type HttpServerOptions, type Question } from "../../../lib/support/http_server.ts";
-import { exchange } from "../../support/raw_http.ts";
+import { HttpServer, type HttpServerOptions } from "../../../../lib/support/http/server.ts";
+import type { Question } from "../../../../lib/support/http/wire.ts";
+import { exchange } from "../../../support/raw_http.ts";
 
 async function withServer(
   options: Partial<HttpServerOptions> & Pick<HttpServerOptions, "handle">,

@@ -1,7 +1,7 @@
 // The only caller of fetch: a deadline for every short call, bounded bodies, and errors that keep
 // their cause. Independent of kubelets and Docker.
 
-import { scrub, scrubError } from "./scrub.ts";
+import { scrub, scrubError } from "../scrub.ts";
 
 /** Thrown for a request that got no usable answer. `cause` holds the platform's reason. */
 export class HttpError extends Error {

@@ -1,9 +1,9 @@
-// Tests lib/support/http.ts: its deadlines, limits and failures, against real sockets.
+// Tests lib/support/http/client.ts: its deadlines, limits and failures, against real sockets.
 
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { describeError } from "../../../lib/support/errors.ts";
-import { HttpError, type HttpRequest, HttpTimeoutError, readBody, send } from "../../../lib/support/http.ts";
+import { describeError } from "../../../../lib/support/errors.ts";
+import { HttpError, type HttpRequest, HttpTimeoutError, readBody, send } from "../../../../lib/support/http/client.ts";
 
 const forever = new AbortController().signal;
 const LIMITS = { limit: 1000, timeoutMs: 10_000, signal: forever };
