@@ -3,14 +3,14 @@
 import { describeError } from "../support/errors.ts";
 import type { Check, CheckContext } from "./context.ts";
 import { fail, type Finding } from "./finding.ts";
-import { keptCheck } from "./kept.ts";
+import { keptCheck } from "./images/kept.ts";
+import { unrepairableCheck } from "./images/unrepairable.ts";
+import { waitingCheck } from "./images/waiting.ts";
 import { kubeletCheck } from "./kubelet.ts";
 import { mirrorsCheck } from "./mirrors.ts";
 import { proxiesCheck } from "./proxies.ts";
 import { proxyCheck } from "./proxy/check.ts";
 import { permanentFixCheck, runtimeCheck } from "./runtime.ts";
-import { unrepairableCheck } from "./unrepairable.ts";
-import { waitingCheck } from "./waiting.ts";
 
 /** The checks by name. They run concurrently; one that fails loses only its own findings. */
 const NODE_CHECKS: Readonly<Record<string, Check>> = {

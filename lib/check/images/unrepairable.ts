@@ -1,11 +1,11 @@
 // Checks for containers that a local image cannot repair: those with imagePullPolicy Always, and
 // those with a digest on an image store that cannot give a digest a second name.
 
-import { type Pod, podName } from "../kubelet/pods.ts";
-import { effectivePolicy, type ImageContext, isRefusal, planImage } from "../plan/plan.ts";
-import { counted, several } from "../support/text.ts";
-import type { Check } from "./context.ts";
-import { type Finding, ok, warn } from "./finding.ts";
+import { type Pod, podName } from "../../kubelet/pods.ts";
+import { effectivePolicy, type ImageContext, isRefusal, planImage } from "../../plan/plan.ts";
+import { counted, several } from "../../support/text.ts";
+import type { Check } from "../context.ts";
+import { type Finding, ok, warn } from "../finding.ts";
 
 /** Checks for containers that cannot be repaired. */
 export const unrepairableCheck: Check = async (context) => {

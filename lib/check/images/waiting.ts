@@ -1,12 +1,12 @@
 // Checks which images the pods wait for now, and whether they can be repaired.
 
-import { scanPods } from "../kubelet/failures.ts";
-import { podName } from "../kubelet/pods.ts";
-import { look } from "../pass.ts";
-import type { UnrepairableReason } from "../plan/outcome.ts";
-import { counted, several } from "../support/text.ts";
-import type { Check } from "./context.ts";
-import { type Finding, ok, warn } from "./finding.ts";
+import { scanPods } from "../../kubelet/failures.ts";
+import { podName } from "../../kubelet/pods.ts";
+import { look } from "../../pass.ts";
+import type { UnrepairableReason } from "../../plan/outcome.ts";
+import { counted, several } from "../../support/text.ts";
+import type { Check } from "../context.ts";
+import { type Finding, ok, warn } from "../finding.ts";
 
 /** Checks the waiting pods. */
 export const waitingCheck: Check = async (context) => {

@@ -1,10 +1,10 @@
-// Tests lib/check/unrepairable.ts: which containers count.
+// Tests lib/check/images/unrepairable.ts: which containers count.
 
 import { assertEquals } from "@std/assert";
-import { checkUnrepairable } from "../../../lib/check/unrepairable.ts";
-import { compileExclusions } from "../../../lib/images/exclusions.ts";
-import { compileRules } from "../../../lib/images/rules.ts";
-import { readPodList } from "../../../lib/kubelet/pods.ts";
+import { checkUnrepairable } from "../../../../lib/check/images/unrepairable.ts";
+import { compileExclusions } from "../../../../lib/images/exclusions.ts";
+import { compileRules } from "../../../../lib/images/rules.ts";
+import { readPodList } from "../../../../lib/kubelet/pods.ts";
 
 Deno.test("an unrepairable container counts only if a rule applies and the pod may still start", () => {
   const digest = `sha256:${"a".repeat(64)}`;

@@ -1,9 +1,9 @@
 // Checks whether the images of the `keep` list are present, or at least available at a mirror.
 
-import { isRefusal, planImage, type Refusal, type Target } from "../plan/plan.ts";
-import { type Check, type CheckContext, runtimeFailure } from "./context.ts";
-import { fail, type Finding, ok, warn } from "./finding.ts";
-import { credentialsFor } from "./mirrors.ts";
+import { isRefusal, planImage, type Refusal, type Target } from "../../plan/plan.ts";
+import { type Check, type CheckContext, runtimeFailure } from "../context.ts";
+import { fail, type Finding, ok, warn } from "../finding.ts";
+import { credentialsFor } from "../mirrors.ts";
 
 /** Checks the images of the `keep` list. */
 export const keptCheck: Check = async (context) => {

@@ -1,7 +1,7 @@
-// Tests lib/check/waiting.ts: which waiting pods are worth a warning.
+// Tests lib/check/images/waiting.ts: which waiting pods are worth a warning.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { checkWaiting } from "../../../lib/check/waiting.ts";
+import { checkWaiting } from "../../../../lib/check/images/waiting.ts";
 
 Deno.test("waiting pods are a warning only if one of them is neither excluded nor repairable", () => {
   const left = (reason: "excluded" | "no-rule", podName: string) => ({ pod: podName, reason, advice: `do ${reason}` });

@@ -1,7 +1,7 @@
-// Tests lib/check/kept.ts: a finding about a kept image states only what is known.
+// Tests lib/check/images/kept.ts: a finding about a kept image states only what is known.
 
 import { assertEquals } from "@std/assert";
-import { checkKept } from "../../../lib/check/kept.ts";
+import { checkKept } from "../../../../lib/check/images/kept.ts";
 
 Deno.test("a mirror that does not answer is not reported as lacking a kept image", () => {
   const of = (state: "lost" | "unanswered" | "unknown") => {
