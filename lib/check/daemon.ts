@@ -1,13 +1,20 @@
 // Checks this host's daemon by its state file: whether it runs, and which problems it reports.
 
-import type { MirrorState } from "../status/mirror_states.ts";
 import { type NodeState, statusLine } from "../status/node_state.ts";
 import { type NoDaemon, RESTART, START } from "../status/read_state.ts";
 import { seeDaemon } from "../status/state_file.ts";
 import { describeError } from "../support/errors.ts";
+import { checkCooldowns, type CooldownWords } from "./cooldown.ts";
 import { installed, type LentOptions } from "./files/lent_files.ts";
 import type { Installed } from "./files/unit_file.ts";
 import { fail, type Finding, ok, warn } from "./finding.ts";
+
+const COOLDOWN_WORDS: CooldownWords = {
+  name: "cool-down",
+  unused: "is not used",
+  failed: "failed",
+  program: "the daemon",
+};
 
 /** Checks the daemon by its state file; `now` is milliseconds since the epoch. */
 export async function checkDaemon(stateFile: string, now: number, options: LentOptions = {}): Promise<Finding[]> {
@@ -34,7 +41,7 @@ export function checkState(state: NodeState, now: number): Finding[] {
     : engine !== null
     ? warn("daemon", line, "see the runtime above; the daemon resumes automatically")
     : ok("daemon", line);
-  return [itself, ...mirrors.filter(hasFailed).map((mirror) => checkCooldown(mirror, now))];
+  return [itself, ...checkCooldowns(mirrors, now, COOLDOWN_WORDS)];
 }
 
 /** Returns the finding for a daemon that does not run, or that runs but is `silent`. */
@@ -48,15 +55,4 @@ export function checkNoDaemon({ because, silent }: NoDaemon, service: Installed)
     return warn("daemon", `${message}; gilly.service is not installed`, "install.sh puts it there, or: gilly run");
   }
   return fail("daemon", message, silent ? RESTART : START);
-}
-
-function hasFailed({ state }: MirrorState): boolean {
-  return state !== "up" && state !== "unknown";
-}
-
-function checkCooldown({ mirror, coolingDownUntil, because }: MirrorState, now: number): Finding {
-  const seconds = coolingDownUntil === null ? 0 : Math.ceil((Date.parse(coolingDownUntil) - now) / 1000);
-  const when = seconds > 0 ? `is not used for another ${seconds} s` : "failed, and will be retried";
-  const message = `${when}: ${because ?? "no reason is known"}`;
-  return warn(`cool-down of ${mirror}`, message, "the daemon retries it automatically; see the mirror above");
 }

@@ -23,6 +23,7 @@ export const RANKS: readonly (readonly string[])[] = [
 
 /** Files that only compute: no Deno, network, clock or randomness. */
 export const PURE: ReadonlySet<string> = new Set([
+  "lib/check/cooldown.ts",
   "lib/check/expiry.ts",
   "lib/check/finding.ts",
   "lib/check/files/unit_file.ts",

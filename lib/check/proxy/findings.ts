@@ -3,10 +3,10 @@
 
 import type { RuntimeAdvice, RuntimeInfo } from "../../runtime/advice.ts";
 import { isExcepted } from "../../runtime/no_proxy.ts";
-import type { MirrorState } from "../../status/mirror_states.ts";
 import { proxyLine, type ProxyState } from "../../status/proxy_state.ts";
 import type { NoDaemon } from "../../status/read_state.ts";
 import type { CertificateFacts } from "../../support/certificate_facts.ts";
+import { checkCooldowns, type CooldownWords } from "../cooldown.ts";
 import { expiry } from "../expiry.ts";
 import { fail, type Finding, ok, warn } from "../finding.ts";
 
@@ -44,6 +44,12 @@ export interface ProxyFacts {
 const START = "systemctl start gilly-proxy; journalctl -u gilly-proxy -n 20 says why it stopped";
 const AGAIN = "systemctl restart gilly-redirect; journalctl -u gilly-redirect -n 5 says why not";
 const RENEW = "systemctl restart gilly-proxy makes a new one";
+const COOLDOWN_WORDS: CooldownWords = {
+  name: "proxy's cool-down",
+  unused: "the proxy does not use it",
+  failed: "it failed",
+  program: "the proxy",
+};
 const MONTH_MS = 30 * 24 * 3600 * 1000;
 
 /** Returns the findings, the proxy itself first. */
@@ -53,7 +59,7 @@ export function checkProxy(facts: ProxyFacts): Finding[] {
     checkProcess(facts),
     checkCertificate(facts),
     ...checkRedirect(facts),
-    ...(seen.state?.mirrors ?? []).filter(hasFailed).map((mirror) => checkCooldown(mirror, facts.now)),
+    ...checkCooldowns(seen.state?.mirrors ?? [], facts.now, COOLDOWN_WORDS),
   ];
 }
 
@@ -139,15 +145,4 @@ function checkBypassed({ hosts, httpsProxy, runtime }: ProxyFacts): Finding | un
     `${runtime.short} pulls from ${bypassed.join(", ")} through ${httpsProxy.url}, past the registry proxy`,
     runtime.noProxyRemedy(bypassed),
   );
-}
-
-function hasFailed({ state }: MirrorState): boolean {
-  return state !== "up" && state !== "unknown";
-}
-
-function checkCooldown({ mirror, coolingDownUntil, because }: MirrorState, now: number): Finding {
-  const seconds = coolingDownUntil === null ? 0 : Math.ceil((Date.parse(coolingDownUntil) - now) / 1000);
-  const when = seconds > 0 ? `the proxy does not use it for another ${seconds} s` : "it failed, and will be retried";
-  const message = `${when}: ${because ?? "no reason is known"}`;
-  return warn(`proxy's cool-down of ${mirror}`, message, "the proxy retries it automatically; see the mirror above");
 }
