@@ -8,7 +8,7 @@ import { log } from "../log/log.ts";
 import { endpoint } from "../proxy/endpoint.ts";
 import { RegistryServer } from "../proxy/server.ts";
 import type { RuntimeInfo } from "../runtime/advice.ts";
-import { isExcepted } from "../runtime/no_proxy.ts";
+import { proxiedHosts } from "../runtime/no_proxy.ts";
 import { openRuntime } from "../runtime/open.ts";
 import { type ProxyFacts, proxyLine, type ProxyState, proxyState } from "../status/proxy_state.ts";
 import { PROXY_RUNTIME_DIRECTORY, StateFile, stateFileIn } from "../status/state_file.ts";
@@ -149,7 +149,6 @@ async function settingsText(config: Config): Promise<string> {
   const { hosts, listen, address, certFile, keyFile } = config.proxy;
   const dockerHub = config.registries.some(({ origin }) => originServes(origin, "docker.io"));
   const httpsProxy = await httpsProxyOf(config);
-  const bypassed = httpsProxy === undefined ? [] : hosts.filter((host) => !isExcepted(host, httpsProxy.noProxy));
   const lines = [
     ...hosts.map((host) => ["host", host]),
     ["address", address],
@@ -158,7 +157,7 @@ async function settingsText(config: Config): Promise<string> {
     ["keyFile", keyFile],
     ["dockerHub", dockerHub ? "yes" : "no"],
     ...(httpsProxy === undefined ? [] : [["httpsProxy", httpsProxy.url]]),
-    ...bypassed.map((host) => ["bypassed", host]),
+    ...proxiedHosts(hosts, httpsProxy).map((host) => ["bypassed", host]),
   ];
   return lines.map((words) => `${words.join(" ")}\n`).join("");
 }

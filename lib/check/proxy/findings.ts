@@ -2,7 +2,7 @@
 // not reach it. Pure.
 
 import type { RuntimeAdvice, RuntimeInfo } from "../../runtime/advice.ts";
-import { isExcepted } from "../../runtime/no_proxy.ts";
+import { proxiedHosts } from "../../runtime/no_proxy.ts";
 import { proxyLine, type ProxyState } from "../../status/proxy_state.ts";
 import type { NoDaemon } from "../../status/read_state.ts";
 import type { CertificateFacts } from "../../support/certificate_facts.ts";
@@ -137,9 +137,8 @@ function remedyFor({ missing, hostsFile: { isLink, foreign }, seen, configFile }
 
 /** An Engine that pulls through an HTTPS proxy looks up no host that is not in its NO_PROXY. */
 function checkBypassed({ hosts, httpsProxy, runtime }: ProxyFacts): Finding | undefined {
-  if (httpsProxy === undefined) return undefined;
-  const bypassed = hosts.filter((host) => !isExcepted(host, httpsProxy.noProxy));
-  if (bypassed.length === 0) return undefined;
+  const bypassed = proxiedHosts(hosts, httpsProxy);
+  if (httpsProxy === undefined || bypassed.length === 0) return undefined;
   return warn(
     "redirect",
     `${runtime.short} pulls from ${bypassed.join(", ")} through ${httpsProxy.url}, past the registry proxy`,
