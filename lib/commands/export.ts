@@ -4,7 +4,7 @@ import type { Config } from "../config/config.ts";
 import { type Format, FORMATS, isFormat } from "../export/formats.ts";
 import { describeUnsupported, type Exported } from "../export/model.ts";
 import { findAuthorities, writeFiles, type WrittenFile } from "../export/write.ts";
-import { compileRules } from "../images/rules.ts";
+import { compileRules, mirrorHosts } from "../images/rules.ts";
 import { EXIT, UsageError } from "../support/errors.ts";
 import { nearestWord, printableJson, quote } from "../support/text.ts";
 import type { Command } from "./command_line.ts";
@@ -105,13 +105,12 @@ async function exportConfig(
   format: Format,
   viaProxy: boolean,
 ): Promise<Exported> {
-  const hosts = new Set(compileRules(registries).mirrors.map(({ host }) => host));
   return FORMATS[format]({
     rules: registries,
     source: file,
     withCredentials: Object.keys(mirrors).filter((host) => mirrors[host]?.authFile !== undefined),
     excluded: exclude.images,
-    authorities: await findAuthorities(hosts, CERTIFICATE_FOLDERS[format]),
+    authorities: await findAuthorities(mirrorHosts(compileRules(registries)), CERTIFICATE_FOLDERS[format]),
     ...(viaProxy && {
       viaProxy: { address: `${proxy.listen.hostname}:${proxy.listen.port}`, certFile: proxy.certFile },
     }),

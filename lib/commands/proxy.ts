@@ -3,7 +3,7 @@
 import { openProxy, openProxyProcess, type ProxyContext, type ProxyProcess } from "../app.ts";
 import { type Config, ConfigError, loadConfig, loadConfigText } from "../config/config.ts";
 import { openNotifier } from "../daemon/sd_notify.ts";
-import { originServes } from "../images/rules.ts";
+import { mirrorHosts, originServes } from "../images/rules.ts";
 import { log } from "../log/log.ts";
 import { endpoint } from "../proxy/endpoint.ts";
 import { RegistryServer } from "../proxy/server.ts";
@@ -139,7 +139,7 @@ function stateOf(
     configFile: config.file,
     hosts: config.proxy.hosts,
     totals: counter.totals,
-    mirrors: [...new Set(registries.mirrors.map(({ host }) => host))],
+    mirrors: mirrorHosts(registries),
     cooldowns: memory.cooldowns.all(),
   });
 }

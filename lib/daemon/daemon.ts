@@ -1,6 +1,7 @@
 // Decides when to pass, when to reload and when to stop, and notifies systemd. lib/pass.ts has the
 // passes; repairs run concurrently with them.
 
+import { mirrorHosts } from "../images/rules.ts";
 import { KubeletError } from "../kubelet/errors.ts";
 import { type NodeContext, type Pass, pass, type PassSettings, type ProcessContext } from "../pass.ts";
 import type { Observer } from "../repair/observer.ts";
@@ -253,7 +254,7 @@ export class Daemon implements Observer {
       trouble: { pass: this.#trouble, config: this.#configTrouble, engine: runtime.silence },
       repairs,
       retry: (name) => memory.retries.get(name),
-      mirrors: [...new Set(registries.mirrors.map(({ host }) => host))],
+      mirrors: mirrorHosts(registries),
       cooldowns: memory.cooldowns.all(),
       mirrorFor: (name) => activity.mirrorFor(name),
     });

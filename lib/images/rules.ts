@@ -91,6 +91,11 @@ export function compileRules(rules: readonly RegistryRule[]): RegistryMap {
   return { rules, origins, mirrors };
 }
 
+/** Returns the hosts of all mirrors, each once, in the order of the rules. */
+export function mirrorHosts({ mirrors }: RegistryMap): readonly string[] {
+  return [...new Set(mirrors.map(({ host }) => host))];
+}
+
 /**
  * Finds the rule of an image and the names to try.
  *

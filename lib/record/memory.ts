@@ -2,7 +2,7 @@
 // invalidates.
 
 import { parseReference } from "../images/reference.ts";
-import { type Candidate, matchRule, type RegistryMap } from "../images/rules.ts";
+import { type Candidate, matchRule, mirrorHosts, type RegistryMap } from "../images/rules.ts";
 import { Cooldowns } from "../mirrors/cooldown.ts";
 import type { Outcome } from "../plan/outcome.ts";
 import { type Backoff, RetrySchedule } from "../plan/retries.ts";
@@ -77,9 +77,9 @@ export function keepCooldowns(cooldowns: Cooldowns, before: MirrorTerms, after: 
 }
 
 function changedMirrors(before: MirrorTerms, after: MirrorTerms): (host: string) => boolean {
-  const hosts = new Set(after.registries.mirrors.map(({ host }) => host));
+  const hosts = mirrorHosts(after.registries);
   const settingsOf = ({ config }: MirrorTerms, host: string) => JSON.stringify(config.mirrors[host]);
-  return (host) => !hosts.has(host) || settingsOf(before, host) !== settingsOf(after, host);
+  return (host) => !hosts.includes(host) || settingsOf(before, host) !== settingsOf(after, host);
 }
 
 function candidatesOf({ registries }: MemoryTerms, name: string): readonly Candidate[] {
