@@ -1,5 +1,10 @@
-// The environment of a command: its terminal, its user, the proxy variables, and the signals that
-// stop it or reload its config.
+// The environment of a command: its terminal, its user, the proxy variables, the signals that stop it
+// or reload its config, and where systemd and other processes look for its state.
+
+import { type Notifier, openNotifier } from "../daemon/sd_notify.ts";
+import { log } from "../log/log.ts";
+import { type ProcessState, StateFile, stateFileIn } from "../status/state_file.ts";
+import { describeError } from "../support/errors.ts";
 
 /**
  * Returns the columns and rows of a stream that is a terminal; undefined if it is a pipe or a file.
@@ -64,6 +69,36 @@ export function ignoreProxies(): void {
  */
 export function ignoredProxies(): readonly string[] {
   return ignored;
+}
+
+/** What others learn of a running program by. */
+export interface Outlets<State extends ProcessState> {
+  readonly notifier: Notifier;
+  readonly stateFile: StateFile<State>;
+  readonly stateFilePath: string;
+}
+
+/**
+ * Opens systemd's socket and the state file of a program, which lies in `directory` unless systemd
+ * names another; `news` is that of StateFile. Never throws; failures are logged.
+ */
+export function openOutlets<State extends ProcessState>(
+  program: "daemon" | "proxy",
+  directory: string,
+  news?: (state: State) => unknown,
+): Outlets<State> {
+  const runtimeDirectory = Deno.env.get("RUNTIME_DIRECTORY");
+  const notifier = openNotifier({
+    socketPath: Deno.env.get("NOTIFY_SOCKET"),
+    runtimeDirectory,
+    onFailure: (error) => log("warning", "Main", describeError(error)),
+  });
+  const stateFilePath = stateFileIn(runtimeDirectory, directory);
+  const stateFile = new StateFile<State>(stateFilePath, (error) => {
+    const level = runtimeDirectory === undefined ? "info" : "warning";
+    log(level, "Main", `gilly status cannot show this ${program}: ${describeError(error)}`);
+  }, news);
+  return { notifier, stateFile, stateFilePath };
 }
 
 /**

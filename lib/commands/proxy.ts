@@ -2,7 +2,6 @@
 
 import { openProxy, openProxyProcess, type ProxyContext, type ProxyProcess } from "../app.ts";
 import { type Config, ConfigError, loadConfig, loadConfigText } from "../config/config.ts";
-import { openNotifier } from "../daemon/sd_notify.ts";
 import { mirrorHosts, originServes } from "../images/rules.ts";
 import { log } from "../log/log.ts";
 import { endpoint } from "../proxy/endpoint.ts";
@@ -11,12 +10,12 @@ import type { RuntimeInfo } from "../runtime/advice.ts";
 import { proxiedHosts } from "../runtime/no_proxy.ts";
 import { openRuntime } from "../runtime/open.ts";
 import { type ProxyFacts, proxyLine, type ProxyState, proxyState } from "../status/proxy_state.ts";
-import { PROXY_RUNTIME_DIRECTORY, StateFile, stateFileIn } from "../status/state_file.ts";
-import { describeError, EXIT } from "../support/errors.ts";
+import { PROXY_RUNTIME_DIRECTORY } from "../status/state_file.ts";
+import { EXIT } from "../support/errors.ts";
 import { sleep } from "../support/timeouts.ts";
 import { VERSION } from "../version.ts";
 import type { Command } from "./command_line.ts";
-import { ShutdownSignal } from "./environment.ts";
+import { openOutlets, ShutdownSignal } from "./environment.ts";
 import { CONFIG_FLAG, configFileOf, startLog } from "./flags.ts";
 
 /** Milliseconds between two looks at the certificate; systemd's watchdog is fed as often. */
@@ -62,7 +61,7 @@ export const proxyCommand: Command = {
       observer: process.observer,
       onEnd: ended.reject,
     });
-    const { notifier, stateFile } = openOutlets(Deno.env.get("RUNTIME_DIRECTORY"));
+    const { notifier, stateFile } = openOutlets<ProxyState>("proxy", PROXY_RUNTIME_DIRECTORY);
     const startedAt = process.clock.now();
     let reloading: Promise<void> = Promise.resolve();
     let asked = false;
@@ -109,20 +108,6 @@ async function loadProxyConfig(file: string): Promise<Config> {
   const { mirrors } = await loadConfigText(file);
   const authFiles = new Set(Object.values(mirrors).map(({ authFile }) => authFile));
   return await loadConfig(file, (path) => authFiles.has(path) ? path : undefined);
-}
-
-/** Opens what others learn of the proxy by: systemd's socket, and the state file. */
-function openOutlets(runtimeDirectory: string | undefined) {
-  const notifier = openNotifier({
-    socketPath: Deno.env.get("NOTIFY_SOCKET"),
-    runtimeDirectory,
-    onFailure: (error) => log("warning", "Main", describeError(error)),
-  });
-  const stateFile = new StateFile<ProxyState>(stateFileIn(runtimeDirectory, PROXY_RUNTIME_DIRECTORY), (error) => {
-    const level = runtimeDirectory === undefined ? "info" : "warning";
-    log(level, "Main", `gilly status cannot show this proxy: ${describeError(error)}`);
-  });
-  return { notifier, stateFile };
 }
 
 function stateOf(

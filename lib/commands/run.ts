@@ -3,17 +3,15 @@
 import { makeMetricsExporter, openNode, openProcess } from "../app.ts";
 import { type Config, ConfigError, loadConfig } from "../config/config.ts";
 import { Daemon, type Reloaded } from "../daemon/daemon.ts";
-import { openNotifier } from "../daemon/sd_notify.ts";
-import { log } from "../log/log.ts";
 import { certificateExpiries } from "../metrics/certificates.ts";
 import { watchedProxy } from "../metrics/proxy_watch.ts";
 import type { NodeContext } from "../pass.ts";
 import { newsIn } from "../status/node_state.ts";
-import { proxyStateFile, StateFile, stateFileIn } from "../status/state_file.ts";
-import { describeError, EXIT } from "../support/errors.ts";
+import { DEFAULT_RUNTIME_DIRECTORY, proxyStateFile } from "../status/state_file.ts";
+import { EXIT } from "../support/errors.ts";
 import { VERSION } from "../version.ts";
 import type { Command } from "./command_line.ts";
-import { ShutdownSignal } from "./environment.ts";
+import { openOutlets, ShutdownSignal } from "./environment.ts";
 import { CONFIG_FLAG, configFileOf, loadConfigAndLog, startLog } from "./flags.ts";
 
 export const runCommand: Command = {
@@ -37,17 +35,7 @@ export const runCommand: Command = {
     const config = await loadConfigAndLog(args);
     const process = openProcess(config, { signal: stop.signal });
     const metrics = makeMetricsExporter(process);
-    const runtimeDirectory = Deno.env.get("RUNTIME_DIRECTORY");
-    const notifier = openNotifier({
-      socketPath: Deno.env.get("NOTIFY_SOCKET"),
-      runtimeDirectory,
-      onFailure: (error) => log("warning", "Main", describeError(error)),
-    });
-    const stateFilePath = stateFileIn(runtimeDirectory);
-    const stateFile = new StateFile(stateFilePath, (error) => {
-      const level = runtimeDirectory === undefined ? "info" : "warning";
-      log(level, "Main", `gilly status cannot show this daemon: ${describeError(error)}`);
-    }, newsIn);
+    const { notifier, stateFile, stateFilePath } = openOutlets("daemon", DEFAULT_RUNTIME_DIRECTORY, newsIn);
     let node: NodeContext<Config> | undefined;
     const putInForce = async (config: Config) => {
       node = await openNode(config, process, { before: node });
