@@ -1,6 +1,6 @@
 // hosts.toml, one file per registry, for containerd (containerd, docs/hosts.md) and for Docker
-// Engine 28.0 or later with the containerd image store (moby, daemon/hosts.go). The format supports
-// hosts and `_default`, but not paths. Pure.
+// Engine 28.0 or later with the containerd image store (moby, daemon/hosts.go): with the mirrors, by
+// host and without paths, or with the host's registry proxy, which applies every rule. Pure.
 
 import { formatLocation, type Location } from "../images/location.ts";
 import {
@@ -16,11 +16,12 @@ import {
   header,
   isOpen,
   prepareRules,
+  type ProxyEndpoint,
+  quote,
   type Unsupported,
   unsupported,
   urlOf,
 } from "./model.ts";
-import { exportViaProxy } from "./via_proxy.ts";
 
 /** The program that reads the files. */
 interface Reader {
@@ -67,8 +68,7 @@ export function exportDocker(input: ExportInput): Exported {
 }
 
 function exportFor(input: ExportInput, reader: Reader): Exported {
-  if (input.viaProxy === undefined) return exportHosts(input, reader);
-  return exportViaProxy(input, input.viaProxy, { ...reader, next: reader.next([]) });
+  return input.viaProxy === undefined ? exportHosts(input, reader) : exportViaProxy(input, input.viaProxy, reader);
 }
 
 function exportHosts(input: ExportInput, reader: Reader): Exported {
@@ -98,7 +98,7 @@ function exportHosts(input: ExportInput, reader: Reader): Exported {
     const text = header(path, reader.command, input) + comment(...remarks.get(rule) ?? [], TRUST);
     return {
       path,
-      content: `${text}${serverOf(rule)}${rule.mirrors.map((mirror) => mirrorEntry(mirror, input)).join("")}`,
+      content: `${text}${serverOf(rule.host)}${rule.mirrors.map((mirror) => mirrorEntry(mirror, input)).join("")}`,
     };
   });
   const guards = guardedHosts(expressed, mirrorLocations).map((host) => {
@@ -108,6 +108,32 @@ function exportHosts(input: ExportInput, reader: Reader): Exported {
   return { files: [...files, ...guards], leftOut, notes, next: reader.next(expressed) };
 }
 
+/** Exports a file for each registry of the rules; a rule is left out only if it never matches. */
+function exportViaProxy(input: ExportInput, { address, certFile }: ProxyEndpoint, reader: Reader): Exported {
+  const { live, dead } = prepareRules(input.rules);
+  const hosts = [...new Set(live.map(({ kind, host }) => kind === "host" ? host : ""))];
+  const files = hosts.map((host) => {
+    const path = pathOf(reader, host);
+    const beginning = header(path, `${reader.command} --via-proxy`, input) + comment(VIA_PROXY) + serverOf(host);
+    const way = [
+      "",
+      `[host.${quote(`https://${address}`)}]`,
+      '  capabilities = ["pull", "resolve"]',
+      `  ca = ${quote(certFile)}`,
+      "",
+    ];
+    return { path, content: beginning + way.join("\n") };
+  });
+  const next = files.length === 0 ? [] : [
+    "the registry proxy must run on this host: install.sh --proxy puts it there",
+    ...reader.next([]),
+  ];
+  return { files, leftOut: dead, notes: [], next };
+}
+
+const VIA_PROXY = "Requests go to the registry proxy of this host, which applies the rules of that config. Where it " +
+  "has no image, or does not run, the registry itself is asked, as without these files.";
+
 const TRUST = "Mirrors are assumed to use HTTPS with a certificate that this host trusts. A mirror with a CA of " +
   'its own needs a line ca = "/path/of/ca.crt" below capabilities; for plain HTTP write http:// instead.';
 
@@ -116,11 +142,11 @@ function pathOf({ root }: Reader, host: string): string {
 }
 
 /**
- * Returns the `server` line. `_default` has none, so that it falls back to the registry that the
- * image names.
+ * Returns the `server` line. `_default`, whose host is empty, has none, so that it falls back to the
+ * registry that the image names.
  */
-function serverOf({ kind, host }: ExportRule): string {
-  return kind === "every" ? "" : `server = ${quote(urlOf(host))}\n`;
+function serverOf(host: string): string {
+  return host === "" ? "" : `server = ${quote(urlOf(host))}\n`;
 }
 
 function mirrorEntry({ host, path }: Location, { authorities }: ExportInput): string {
@@ -187,9 +213,4 @@ function classicStore(expressed: readonly ExportRule[]): string[] {
 
 function hasHost(locations: readonly Location[], host: string): boolean {
   return locations.some((location) => location.host === host);
-}
-
-/** Returns a TOML basic string; for these texts its syntax is the same as JSON's. */
-function quote(text: string): string {
-  return JSON.stringify(text);
 }

@@ -16,6 +16,7 @@ import {
   header,
   isOpen,
   prepareRules,
+  quote,
   type Unsupported,
   unsupported,
   urlOf,
@@ -151,9 +152,4 @@ function misrouted(whole: readonly ExportRule[], mirrorLocations: readonly Locat
 
 function escape(path: string): string {
   return path.replaceAll(".", "\\.");
-}
-
-/** Returns a double-quoted YAML scalar, which supports JSON's escapes. */
-function quote(text: string): string {
-  return JSON.stringify(text);
 }

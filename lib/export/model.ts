@@ -80,6 +80,14 @@ export function urlOf(host: string): string {
   return `https://${host === "docker.io" ? "registry-1.docker.io" : host}`;
 }
 
+/**
+ * Returns a double-quoted YAML scalar, which supports JSON's escapes; it is also a TOML basic string,
+ * whose syntax is the same for these texts.
+ */
+export function quote(text: string): string {
+  return JSON.stringify(text);
+}
+
 /** Parses rules. Throws TypeError on a rule that the config would have refused. */
 export function prepareRules(rules: readonly RegistryRule[]): ExportRules {
   const { origins, mirrors: mirrorLocations } = compileRules(rules);

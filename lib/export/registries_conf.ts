@@ -14,6 +14,7 @@ import {
   header,
   isOpen,
   prepareRules,
+  quote,
   unsupported,
 } from "./model.ts";
 
@@ -101,9 +102,4 @@ function ties(expressed: readonly ExportRule[]): string[] {
       .filter((other) => other.host.length + 1 === host.length)
       .map((other) => `the rule *${other.host} comes before the rule ${host}, which is as long`)
   );
-}
-
-/** Returns a TOML basic string; for these texts its syntax is the same as JSON's. */
-function quote(text: string): string {
-  return JSON.stringify(text);
 }

@@ -43,7 +43,6 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/export/k3s.ts",
   "lib/export/model.ts",
   "lib/export/registries_conf.ts",
-  "lib/export/via_proxy.ts",
   "lib/images/auth_paths.ts",
   "lib/images/exclusions.ts",
   "lib/images/location.ts",
