@@ -96,28 +96,26 @@ function partly<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
 export function readNodeState(text: string): ReadState {
   const { found, problems } = parsed(text, STATE, STATE_VERSION, "a daemon");
   if (found === undefined) return { state: undefined, problems };
-  const containers = found.containers.map((container) => z.safeParse(CONTAINER, container).data);
-  const mirrors = found.mirrors.map((mirror) => z.safeParse(MIRROR, mirror).data);
-  const lost = [...containers, ...mirrors].filter((it) => it === undefined).length;
+  const containers = understood(found.containers, CONTAINER);
+  const mirrors = understood(found.mirrors, MIRROR);
+  const lost = found.containers.length - containers.length + found.mirrors.length - mirrors.length;
   if (lost > 0) problems.push(`${lost} of its containers and mirrors cannot be understood and are not shown`);
-  const state: NodeState = {
-    ...found,
-    version: STATE_VERSION,
-    containers: containers.filter((it) => it !== undefined),
-    mirrors: mirrors.filter((it) => it !== undefined),
-  };
-  return { state, problems };
+  return { state: { ...found, version: STATE_VERSION, containers, mirrors }, problems };
 }
 
 /** Parses the text of a registry proxy's state file. Never throws. */
 export function readProxyState(text: string): ReadState<ProxyState> {
   const { found, problems } = parsed(text, PROXY_STATE, PROXY_STATE_VERSION, "a registry proxy");
   if (found === undefined) return { state: undefined, problems };
-  const mirrors = found.mirrors.map((mirror) => z.safeParse(PROXY_MIRROR, mirror).data);
-  const lost = mirrors.filter((it) => it === undefined).length;
+  const mirrors = understood(found.mirrors, PROXY_MIRROR);
+  const lost = found.mirrors.length - mirrors.length;
   if (lost > 0) problems.push(`${lost} of its mirrors cannot be understood and are not shown`);
-  const state = { ...found, version: PROXY_STATE_VERSION, mirrors: mirrors.filter((it) => it !== undefined) } as const;
-  return { state, problems };
+  return { state: { ...found, version: PROXY_STATE_VERSION, mirrors }, problems };
+}
+
+/** Returns the items that follow the schema. */
+function understood<Item>(items: readonly unknown[], schema: z.ZodMiniType<Item>): Item[] {
+  return items.map((item) => z.safeParse(schema, item).data).filter((it) => it !== undefined);
 }
 
 function parsed<Found extends { readonly version: number; readonly gilly: string }>(
