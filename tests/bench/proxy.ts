@@ -1,7 +1,7 @@
 // What the registry proxy costs and wins. The redirect changes /etc/hosts and the NAT table, so this
 // runs proxy_inside.ts in a network and an /etc of its own.
 
-import { missingForOwnNetwork } from "../support/own_network.ts";
+import { denoInOwnNetwork, missingForOwnNetwork } from "../support/own_network.ts";
 import { missingForBinary, missingForWorker } from "../support/requirements.ts";
 import type { Finding, Measurement, RunOptions } from "./measurement.ts";
 
@@ -10,17 +10,9 @@ export const proxy: Measurement = {
   title: "The registry proxy",
   missing: () => [...missingForOwnNetwork(), ...missingForWorker(), ...missingForBinary()],
   async run({ quick }: RunOptions): Promise<Finding> {
-    const script = new URL("../support/own_network.sh", import.meta.url).pathname;
     const inside = new URL("./proxy_inside.ts", import.meta.url).pathname;
-    const { success, stdout } = await new Deno.Command("unshare", {
-      args: [
-        ...["--mount", "--net", script, Deno.execPath(), "run", "--allow-all", inside],
-        ...(quick ? ["--quick"] : []),
-      ],
-      stdin: "null",
-      stdout: "piped",
-      stderr: "inherit",
-    }).output();
+    const args = ["run", "--allow-all", inside, ...(quick ? ["--quick"] : [])];
+    const { success, stdout } = await denoInOwnNetwork(args, { stdout: "piped", stderr: "inherit" }).output();
     if (!success) throw new Error("the measurement in its own network failed, see above");
     return JSON.parse(new TextDecoder().decode(stdout));
   },

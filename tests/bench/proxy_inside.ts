@@ -8,8 +8,7 @@ import { isRunning } from "../e2e/pod_state.ts";
 import { busyboxLayer, type Layer, putImage, randomLayer } from "../e2e/registry_images.ts";
 import { startWorker, type Worker } from "../e2e/worker.ts";
 import { freePort } from "../support/ports.ts";
-import { HELPER, sh } from "../support/redirect_bench.ts";
-import { GILLY } from "../support/requirements.ts";
+import { redirected } from "../support/redirect_bench.ts";
 import { followStarts, type Starts, wallClock } from "./engine_tap.ts";
 import { FailureWatch } from "./failure_watch.ts";
 import { type Finding, fixed, median, quantile } from "./measurement.ts";
@@ -50,15 +49,11 @@ async function withScene<Result>(use: (scene: Scene) => Promise<Result>): Promis
     mirrors: { [mirror]: { maxConcurrentPulls: AT_ONCE } },
     proxy: { listen: port, ...files, ledgerFile: `${worker.dir}/ledger/proxy.jsonl` },
   });
-  const redirect = async (action: string) => {
-    const { code, err } = await sh(`'${HELPER}' ${action} --config '${config}' --gilly '${GILLY}'`);
-    if (code !== 0) throw new Error(err);
-  };
-  await redirect("prepare");
+  await redirected("prepare", config);
   const proxy = parts.use(new Gilly(["proxy", "--config", config], { logFile: `${worker.dir}/proxy.log` }));
   await proxy.waitForLine(/serving gcr\.io at/);
-  await redirect("up");
-  parts.defer(() => redirect("down"));
+  await redirected("up", config);
+  parts.defer(async () => void await redirected("down", config));
   return await use({ worker, proxy, mirror });
 }
 

@@ -86,6 +86,15 @@ export const torn: Fault = async ({ method, url }, forward) => {
   return new Response(half, { headers: { "Content-Length": String(bytes.byteLength) } });
 };
 
+/** Serves manifests as they are, and each blob with its last byte changed. */
+export const corrupt: Fault = async ({ method, url }, forward) => {
+  const whole = await forward();
+  if (!url.includes("/blobs/") || method === "HEAD") return whole;
+  const bytes = new Uint8Array(await whole.arrayBuffer());
+  bytes[bytes.byteLength - 1]! ^= 0xff;
+  return new Response(bytes, { status: whole.status, headers: whole.headers });
+};
+
 /** Answers a request for any manifest by digest with that of `tag`, under the requested digest. */
 export function mistaking(tag: string): Fault {
   return async ({ method, url }, forward) => {

@@ -3,10 +3,10 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { PROJECT } from "../../tools/deno.ts";
 import { inOwnNetwork, missingForOwnNetwork } from "../support/own_network.ts";
 import { freePort } from "../support/ports.ts";
-import { GILLY, missingForEndToEnd } from "../support/requirements.ts";
+import { redirected } from "../support/redirect_bench.ts";
+import { missingForEndToEnd } from "../support/requirements.ts";
 import { callEngine } from "./engine.ts";
 import { startFaultyRegistry } from "./faulty_registry.ts";
 import { Gilly, runGilly } from "./gilly.ts";
@@ -32,13 +32,7 @@ inOwnNetwork(import.meta.url, [...missingForEndToEnd(), ...missingForOwnNetwork(
           ledgerFile: `${worker.dir}/ledger/proxy.jsonl`,
         },
       });
-      const redirect = async (action: string) => {
-        const args = [action, "--config", config, "--gilly", GILLY];
-        const { success, stdout, stderr } = await new Deno.Command(`${PROJECT}systemd/gilly-redirect`, { args })
-          .output();
-        assert(success, new TextDecoder().decode(stderr));
-        return new TextDecoder().decode(stdout);
-      };
+      const redirect = (action: string) => redirected(action, config);
       const dockerd = await Deno.readTextFile(`${worker.engine.dir}/dockerd.pid`);
       await redirect("prepare");
       await using proxy = new Gilly(["proxy", "--config", config], { logFile: `${worker.dir}/proxy.log` });

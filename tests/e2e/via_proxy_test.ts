@@ -6,8 +6,8 @@ import { inTemporaryFolder } from "../support/folder.ts";
 import { inOwnNetwork, missingForOwnNetwork } from "../support/own_network.ts";
 import { freePort } from "../support/ports.ts";
 import { runProgram, startProgram } from "../support/program.ts";
-import { HELPER, sh } from "../support/redirect_bench.ts";
-import { GILLY, missingForProgram } from "../support/requirements.ts";
+import { redirected, runHelper, sh } from "../support/redirect_bench.ts";
+import { missingForProgram } from "../support/requirements.ts";
 import { startContainerd } from "./containerd.ts";
 import { missingForCurrentEngine, startCurrentEngine } from "./current_engine.ts";
 import { callEngine, missingPrograms, type RealEngine, startRegistry } from "./engine.ts";
@@ -42,8 +42,7 @@ function withProxy(format: string, use: (stage: Stage) => Promise<void>): Promis
         proxy: { listen: freePort(), ...files },
       }),
     );
-    const prepared = await sh(`'${HELPER}' prepare --config '${config}' --gilly '${GILLY}'`);
-    assertEquals(prepared.code, 0, prepared.err);
+    await redirected("prepare", config);
     await using proxy = startProgram(["proxy", "--config", config], { RUNTIME_DIRECTORY: dir });
     await proxy.waitForLine(/serving .* at 127\.0\.0\.1:/);
     const { code, stderr } = await runProgram([
@@ -111,7 +110,7 @@ inOwnNetwork(
     Deno.test("without those files it is led there by the redirect, as an older Engine is", () =>
       withProxy("docker", async ({ dir, config, push, served }) => {
         await Deno.remove("/etc/docker/certs.d", { recursive: true });
-        const up = await sh(`'${HELPER}' up --config '${config}' --gilly '${GILLY}'`);
+        const up = await runHelper("up", config);
         const engine = await startCurrentEngine(`${dir}/engine`);
         try {
           assertEquals(up.code, 0, up.err);
@@ -119,7 +118,7 @@ inOwnNetwork(
           assertEquals(served(), ["gcr.io/a/b:1"]);
         } finally {
           await engine.remove();
-          await sh(`'${HELPER}' down`);
+          await runHelper("down", config);
         }
       }));
   },

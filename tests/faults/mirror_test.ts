@@ -4,7 +4,14 @@
 import { assertEquals } from "@std/assert";
 import { sleep } from "../../lib/support/timeouts.ts";
 import { startEngine } from "../e2e/engine.ts";
-import { answering, type Fault, type FaultyRegistry, startFaultyRegistry, torn } from "../e2e/faulty_registry.ts";
+import {
+  answering,
+  corrupt,
+  type Fault,
+  type FaultyRegistry,
+  startFaultyRegistry,
+  torn,
+} from "../e2e/faulty_registry.ts";
 import type { Gilly } from "../e2e/gilly.ts";
 import type { Worker } from "../e2e/worker.ts";
 import { type Authority, makeAuthority } from "../fakes/certificates.ts";
@@ -60,7 +67,7 @@ const FAULTS: readonly MirrorFault[] = [
   {
     name: "mistaken",
     what: "blobs whose content does not match their digest",
-    fault: mistaken,
+    fault: corrupt,
     said: /verification|digest/,
   },
 ];
@@ -193,13 +200,4 @@ async function slow(request: Request, forward: (path?: string) => Promise<Respon
     },
   });
   return new Response(body, { status: whole.status, headers: { "Content-Length": String(bytes.byteLength) } });
-}
-
-/** Serves manifests as they are, and each blob with its last byte changed. */
-async function mistaken(request: Request, forward: (path?: string) => Promise<Response>): Promise<Response> {
-  const whole = await forward();
-  if (!request.url.includes("/blobs/") || request.method === "HEAD") return whole;
-  const bytes = new Uint8Array(await whole.arrayBuffer());
-  bytes[bytes.byteLength - 1]! ^= 0xff;
-  return new Response(bytes, { status: whole.status, headers: whole.headers });
 }

@@ -2,10 +2,9 @@
 // and the NAT table, /etc/hosts and the network are those of a namespace of the test's own.
 
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
-
 import { delay } from "@std/async/delay";
 import { callEngine, missingPrograms, type RealEngine, startEngine, startRegistry } from "../e2e/engine.ts";
-import { type Fault, type FaultyRegistry, startFaultyRegistry } from "../e2e/faulty_registry.ts";
+import { corrupt, type Fault, type FaultyRegistry, startFaultyRegistry } from "../e2e/faulty_registry.ts";
 import type { Gilly } from "../e2e/gilly.ts";
 import { putImage, randomLayer } from "../e2e/registry_images.ts";
 import { makeAuthority } from "../fakes/certificates.ts";
@@ -14,7 +13,7 @@ import { inTemporaryFolder } from "../support/folder.ts";
 import { inOwnNetwork, missingForOwnNetwork } from "../support/own_network.ts";
 import { freePort } from "../support/ports.ts";
 import { startProgram } from "../support/program.ts";
-import { HELPER, sh } from "../support/redirect_bench.ts";
+import { HELPER, type Outcome, runHelper, sh } from "../support/redirect_bench.ts";
 import { GILLY, missingForProgram } from "../support/requirements.ts";
 
 const MISSING = [...missingForOwnNetwork(), ...missingForProgram(), ...missingPrograms()];
@@ -23,14 +22,13 @@ const IMAGE_BYTES = 3_000_000;
 
 interface Scene {
   readonly dir: string;
-  readonly port: number;
   readonly engine: RealEngine;
   /** In front of the same registry; asked in this order. */
   readonly mirrors: readonly [FaultyRegistry, FaultyRegistry];
   readonly proxy: Gilly;
   /** Puts an image of one layer there, `gcr.io/NAME:1`, and returns its digest. */
   put(name: string): Promise<string>;
-  redirect(action: string): Promise<{ code: number; err: string }>;
+  redirect(action: string): Promise<Outcome>;
   restartProxy(): Promise<Gilly>;
 }
 
@@ -92,15 +90,6 @@ const hangs = halfway(() => {});
 const cuts = halfway((controller) => controller.error(new Error("cut on purpose")));
 const ends = halfway((controller) => controller.close());
 
-/** Serves each layer with its last byte changed. */
-const lies: Fault = async (request, forward) => {
-  const whole = await forward();
-  if (!request.url.includes("/blobs/") || request.method === "HEAD") return whole;
-  const bytes = new Uint8Array(await whole.arrayBuffer());
-  bytes[bytes.byteLength - 1]! ^= 0xff;
-  return new Response(bytes, { headers: { "Content-Length": String(bytes.byteLength) } });
-};
-
 async function continues(scene: Scene, name: string, fault: Fault, seconds: number): Promise<void> {
   const { engine, mirrors, proxy, put } = scene;
   const digest = await put(name);
@@ -149,7 +138,7 @@ const ROWS: readonly Row[] = [
     async run(scene) {
       const { engine, mirrors, proxy, put } = scene;
       const digest = await put("lies");
-      mirrors[0].fault = lies;
+      mirrors[0].fault = corrupt;
       const before = proxy.journal.length;
       assertMatch(errorIn(await pull(engine, "gcr.io/lies")) ?? "none", /verification failed|digest/);
       await proxy.waitForLine(new RegExp(`\\[Mirror\\] +${mirrors[0].host} cools down for`));
@@ -311,18 +300,16 @@ async function onScene(use: (scene: Scene) => Promise<void>): Promise<void> {
     for (const mirror of mirrors) parts.defer(() => mirror.stop());
     const engine = await startEngine(`${dir}/engine`);
     parts.defer(() => engine.remove());
-    const port = freePort();
     const config = `${dir}/config.yaml`;
     await Deno.writeTextFile(
       config,
       `kubelet: {url: "http://127.0.0.1:10255"}
 docker: {socket: ${engine.socket}}
 registries: {gcr.io: [${mirrors.map(({ host }) => `"${host}"`).join(", ")}]}
-proxy: {listen: ${port}, certFile: proxy.crt, keyFile: proxy.key, ledgerFile: proxy.jsonl, stallTimeout: ${STALL_SECONDS}s}
+proxy: {listen: ${freePort()}, certFile: proxy.crt, keyFile: proxy.key, ledgerFile: proxy.jsonl, stallTimeout: ${STALL_SECONDS}s}
 `,
     );
-    const redirect = async (action: string) =>
-      await sh(`'${HELPER}' ${action} --config '${config}' --gilly '${GILLY}'`);
+    const redirect = (action: string) => runHelper(action, config);
     const startProxy = async () => {
       const proxy = startProgram(["proxy", "--config", config], { RUNTIME_DIRECTORY: dir });
       await proxy.waitForLine(/serving gcr\.io at 127\.0\.0\.1:/);
@@ -331,7 +318,6 @@ proxy: {listen: ${port}, certFile: proxy.crt, keyFile: proxy.key, ledgerFile: pr
     await redirect("prepare");
     const scene = {
       dir,
-      port,
       engine,
       mirrors,
       proxy: await startProxy(),

@@ -12,6 +12,16 @@ export function missingForOwnNetwork(): string[] {
   return Deno.uid() === 0 ? missing : [...missing, "root"];
 }
 
+/** Deno with these arguments, in namespaces of its own. */
+export function denoInOwnNetwork(args: readonly string[], options: Deno.CommandOptions): Deno.Command {
+  const script = new URL("./own_network.sh", import.meta.url).pathname;
+  return new Deno.Command("unshare", {
+    ...options,
+    args: ["--mount", "--net", script, Deno.execPath(), ...args],
+    stdin: "null",
+  });
+}
+
 /**
  * Registers the tests of the file `url` inside its namespaces, and outside one test that runs them
  * there. If something is `missing`, that one is ignored, or fails with GILLY_E2E=require.
@@ -20,12 +30,9 @@ export function inOwnNetwork(url: string, missing: readonly string[], register: 
   if (Deno.env.get(INSIDE) === url) return register();
   const file = new URL(url).pathname;
   testIfPossible(`${file.slice(PROJECT.length)}, in a network and an /etc of its own`, missing, async () => {
-    const script = new URL("./own_network.sh", import.meta.url).pathname;
-    const { code } = await new Deno.Command("unshare", {
-      args: ["--mount", "--net", script, Deno.execPath(), "test", "--allow-all", file],
+    const { code } = await denoInOwnNetwork(["test", "--allow-all", file], {
       cwd: PROJECT,
       env: { [INSIDE]: url },
-      stdin: "null",
       stdout: "inherit",
       stderr: "inherit",
     }).spawn().status;

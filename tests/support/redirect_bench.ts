@@ -1,6 +1,7 @@
 // A bench for the redirect, in namespaces of its own (own_network.ts): a config, the helper, and the
 // registry proxy.
 
+import { assertEquals } from "@std/assert";
 import { PROJECT } from "../../tools/deno.ts";
 import type { Gilly } from "../e2e/gilly.ts";
 import { inTemporaryFolder } from "./folder.ts";
@@ -42,8 +43,7 @@ export function redirectTest(name: string, run: (bench: RedirectBench) => Promis
       const bench: RedirectBench = {
         folder,
         port,
-        redirect: (action, path) =>
-          sh(`exec setsid '${HELPER}' ${action} --config '${configFile}' --gilly '${GILLY}'`, path),
+        redirect: (action, path) => runHelper(action, configFile, path),
         configure: (keys) =>
           Deno.writeTextFile(
             configFile,
@@ -70,6 +70,18 @@ proxy: {listen: ${port}, certFile: proxy.crt, keyFile: proxy.key, ledgerFile: le
         await sh(`'${HELPER}' down`);
       }
     }));
+}
+
+/** Runs the helper with a config, in a session of its own; PATH begins with `path`. */
+export function runHelper(action: string, configFile: string, path?: string): Promise<Outcome> {
+  return sh(`exec setsid '${HELPER}' ${action} --config '${configFile}' --gilly '${GILLY}'`, path);
+}
+
+/** Runs the helper, which must succeed, and returns what it printed. */
+export async function redirected(action: string, configFile: string): Promise<string> {
+  const { code, out, err } = await runHelper(action, configFile);
+  assertEquals(code, 0, `gilly-redirect ${action}: ${err}`);
+  return out;
 }
 
 /** Runs a shell script; PATH begins with `path`. */
