@@ -227,6 +227,7 @@ export async function openProxy(config: Config, process: ProxyProcess, before?: 
     veto: vetoOf(config, memory.provenance, observer),
     observer,
     stallTimeoutMs: 1000 * stallSeconds,
+    now: clock.now,
   };
   if (before !== undefined) keepCooldowns(memory.cooldowns, before, context);
   return context;

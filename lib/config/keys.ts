@@ -182,8 +182,8 @@ const PROXY = section({
   }),
   stallTimeout: key(duration("1s", "10m"), {
     fallback: "30s",
-    purpose:
-      "A mirror that sends nothing of a layer for this long is given up, and the next one continues at the same byte.",
+    purpose: "A mirror that sends nothing of a layer for this long, or a thousandth of what it sent before, is given " +
+      "up, and the next one continues at the same byte.",
   }),
   headersTimeout: key(duration("100ms", "1m"), {
     fallback: "5s",

@@ -95,6 +95,7 @@ async function send(opened: Sized, others: readonly Candidate[], sending: Sendin
     size,
     signal,
     stallTimeoutMs: context.stallTimeoutMs,
+    now: context.now,
     failed: (source, error) => reportFailure(source, error, request, context),
     resumed(source, at) {
       blob.resumed();

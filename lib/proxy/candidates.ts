@@ -22,6 +22,8 @@ export interface EndpointContext {
   readonly observer: ProxyObserver;
   /** Milliseconds without a byte of a blob after which a mirror is given up. */
   readonly stallTimeoutMs: number;
+  /** Milliseconds, by Clock.now. */
+  readonly now: () => number;
 }
 
 /** A request for a manifest or a blob of an image that has candidates. */

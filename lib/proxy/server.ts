@@ -1,5 +1,6 @@
 // The registry endpoint on its port: TLS with a certificate that may be renewed, and a bound on
-// connections.
+// connections. None is kept for another request: Docker closes each (moby, distribution/registry.go,
+// DisableKeepAlives).
 
 import { describeError } from "../support/errors.ts";
 import { fingerprintOf } from "../support/files.ts";

@@ -4,6 +4,7 @@
 import { createHash, type Hash } from "node:crypto";
 import type { Candidate } from "../images/rules.ts";
 import { describeError } from "../support/errors.ts";
+import { BatchReader, StalledError } from "../support/http/batches.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** A candidate's answer, whose body begins at the byte that was requested, or at the first one. */
@@ -33,6 +34,8 @@ export interface TransferOptions {
   readonly size: number;
   /** Milliseconds without a byte after which a mirror is given up. */
   readonly stallTimeoutMs: number;
+  /** Milliseconds, by Clock.now. */
+  readonly now: () => number;
   readonly signal: AbortSignal;
   /** A mirror stopped, could not continue, or took part in contents with another digest. */
   readonly failed: (candidate: Candidate, error: UpstreamError) => void;
@@ -43,9 +46,6 @@ export interface TransferOptions {
   /** This many further bytes are on their way to the client. */
   readonly delivered: (bytes: number) => void;
 }
-
-/** The most read at once; one such buffer is in memory for each transfer. */
-const BUFFER_BYTES = 512 * 1024;
 
 interface Progress {
   /** The next byte to send. */
@@ -77,7 +77,7 @@ export async function* transfer(
     } catch (error) {
       signal.throwIfAborted();
       const { candidate } = source;
-      const failure = error instanceof UpstreamError ? error : stopped(candidate, progress, options, error);
+      const failure = failureOf(candidate, progress, digest, error);
       failed(candidate, failure);
       const next = await nextSource(waiting, progress.at, options);
       if (next === undefined) throw failure;
@@ -100,26 +100,24 @@ async function* bytesOf(
   const { digest, end, size } = options;
   // A mirror that ignores ranges begins at the first byte.
   let skip = response.status === 206 ? 0 : progress.at;
-  let buffer = new Uint8Array(BUFFER_BYTES);
-  const reader = response.body?.getReader({ mode: "byob" });
+  const reader = response.body === null ? undefined : new BatchReader(response.body, options);
   try {
     while (progress.at < end) {
-      const { done, value } = await read(reader, buffer, mirror, options);
-      if (done) {
+      const bytes = await reader?.next();
+      if (bytes === undefined) {
         throw new UpstreamError("registry-down", `${mirror} ended blob ${digest} at byte ${progress.at} of ${size}`);
       }
-      const wanted = value.subarray(Math.min(skip, value.byteLength)).subarray(0, end - progress.at);
-      skip = Math.max(0, skip - value.byteLength);
+      const wanted = bytes.subarray(Math.min(skip, bytes.byteLength)).subarray(0, end - progress.at);
+      skip = Math.max(0, skip - bytes.byteLength);
       if (wanted.byteLength > 0) {
         progress.hash?.update(wanted);
         progress.at += wanted.byteLength;
         options.delivered(wanted.byteLength);
         yield wanted;
       }
-      buffer = new Uint8Array(value.buffer);
     }
   } finally {
-    void reader?.cancel().catch(() => {});
+    reader?.close();
   }
 }
 
@@ -163,39 +161,13 @@ function algorithmOf(digest: string): string {
   return digest.slice(0, digest.indexOf(":"));
 }
 
-function stopped({ mirror }: Candidate, { at }: Progress, { digest }: TransferOptions, error: unknown): UpstreamError {
-  const message = `${mirror} stopped blob ${digest} at byte ${at}: ${describeError(error)}`;
-  return new UpstreamError("registry-down", message);
+function failureOf({ mirror }: Candidate, { at }: Progress, digest: string, error: unknown): UpstreamError {
+  if (error instanceof UpstreamError) return error;
+  const kind = error instanceof StalledError ? "stalled" : "registry-down";
+  return new UpstreamError(kind, `${mirror} stopped blob ${digest} at byte ${at}: ${describeError(error)}`);
 }
 
 function mistaken({ mirror }: Candidate, { digest }: TransferOptions, found: string): UpstreamError {
   const message = `${mirror} delivered blob ${digest} with the digest ${algorithmOf(digest)}:${found}`;
   return new UpstreamError("registry-down", message);
-}
-
-async function read(
-  reader: ReadableStreamBYOBReader | undefined,
-  buffer: Uint8Array<ArrayBuffer>,
-  mirror: string,
-  { digest, stallTimeoutMs, signal }: TransferOptions,
-): Promise<ReadableStreamReadResult<Uint8Array<ArrayBuffer>>> {
-  if (reader === undefined) return { done: true };
-  let stalled = false;
-  const stop = () => void reader.cancel().catch(() => {});
-  const timer = setTimeout(() => {
-    stalled = true;
-    stop();
-  }, stallTimeoutMs);
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    const result = await reader.read(buffer);
-    signal.throwIfAborted();
-    if (stalled) {
-      throw new UpstreamError("stalled", `${mirror} sent nothing of blob ${digest} for ${stallTimeoutMs / 1000} s`);
-    }
-    return result as ReadableStreamReadResult<Uint8Array<ArrayBuffer>>;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", stop);
-  }
 }

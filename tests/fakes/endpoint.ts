@@ -68,6 +68,7 @@ export function startEndpoint(options: EndpointOptions): TestEndpoint {
     veto: options.veto ?? (() => undefined),
     observer,
     stallTimeoutMs: options.stallTimeoutMs ?? 5000,
+    now: Date.now,
   };
   const server = new HttpServer({ hostname: "127.0.0.1", port: 0, handle: endpoint(() => context), dropsBusy: false });
   return {
