@@ -70,8 +70,10 @@ async function assertPulls({ engine, put }: Scene, name: string): Promise<void> 
   assertStringIncludes(answer, `Digest: ${digest}`);
 }
 
-/** What a mirror does once it has sent half of a layer. */
-function halfway(end: (controller: ReadableStreamDefaultController<Uint8Array>) => void): Fault {
+/** What a mirror does with the rest of a layer once it has sent half of it. */
+type End = (controller: ReadableStreamDefaultController<Uint8Array>) => void;
+
+function halfway(end: End): Fault {
   return async (request, forward) => {
     const whole = await forward();
     if (!request.url.includes("/blobs/") || request.method === "HEAD") return whole;
@@ -86,25 +88,27 @@ function halfway(end: (controller: ReadableStreamDefaultController<Uint8Array>) 
   };
 }
 
-const hangs = halfway(() => {});
-const cuts = halfway((controller) => controller.error(new Error("cut on purpose")));
-const ends = halfway((controller) => controller.close());
+const hangs: End = () => {};
+const cuts: End = (controller) => controller.error(new Error("cut on purpose"));
+const ends: End = (controller) => controller.close();
 
-async function continues(scene: Scene, name: string, fault: Fault, seconds: number): Promise<void> {
+/** The second mirror must continue no later than this and a second after the first one stopped. */
+async function continues(scene: Scene, name: string, end: End, seconds: number): Promise<void> {
   const { engine, mirrors, proxy, put } = scene;
   const digest = await put(name);
-  mirrors[0].fault = fault;
+  const stopped = Promise.withResolvers<number>();
+  mirrors[0].fault = halfway((controller) => {
+    stopped.resolve(performance.now());
+    end(controller);
+  });
   try {
-    const before = proxy.journal.length;
-    const start = performance.now();
-    const answer = await pull(engine, `gcr.io/${name}`);
-    const took = (performance.now() - start) / 1000;
+    const line = new RegExp(`${mirrors[1].host} continues a layer of gcr\\.io/${name}:1 at byte [1-9]`);
+    const continued = proxy.waitForLine(line).then(() => performance.now());
+    const [answer, from, to] = await Promise.all([pull(engine, `gcr.io/${name}`), stopped.promise, continued]);
     assertStringIncludes(answer, `Digest: ${digest}`);
     // Docker says so before it asks for a layer again.
     assert(!answer.includes("Retrying"), answer);
-    const said = proxy.journal.slice(before).join("\n");
-    assertMatch(said, new RegExp(`${mirrors[1].host} continues a layer of gcr\\.io/${name}:1 at byte [1-9]`));
-    assertLess(took, seconds + 1, "seconds lost");
+    assertLess((to - from) / 1000, seconds + 1, "seconds lost");
   } finally {
     mirrors[0].fault = undefined;
     // The first mirror cools down for some seconds.
