@@ -2,10 +2,18 @@
 // and prints the Finding as JSON.
 
 import { delay } from "@std/async/delay";
-import { callEngine, type RealEngine, removeImage, startEngine } from "../e2e/engine.ts";
+import { CERTS_FOLDER } from "../../lib/proxy/trust.ts";
+import {
+  callEngine,
+  type RealEngine,
+  type RealRegistry,
+  removeImage,
+  startEngine,
+  startRegistry,
+} from "../e2e/engine.ts";
 import { Gilly } from "../e2e/gilly.ts";
 import { isRunning } from "../e2e/pod_state.ts";
-import { busyboxLayer, type Layer, putImage, randomLayer } from "../e2e/registry_images.ts";
+import { busyboxLayer, type Layer, putImage, randomLayer, type Registry } from "../e2e/registry_images.ts";
 import { startWorker, type Worker } from "../e2e/worker.ts";
 import { freePort } from "../support/ports.ts";
 import { redirected } from "../support/redirect_bench.ts";
@@ -31,7 +39,10 @@ const say = (text: string) => console.error(`bench: proxy: ${text}`);
 interface Scene {
   readonly worker: Worker;
   readonly proxy: Gilly;
+  /** Host of the mirror, which speaks TLS. */
   readonly mirror: string;
+  /** Where images are put for it. */
+  readonly store: Registry;
 }
 
 async function withScene<Result>(use: (scene: Scene) => Promise<Result>): Promise<Result> {
@@ -41,7 +52,7 @@ async function withScene<Result>(use: (scene: Scene) => Promise<Result>): Promis
       startEngine(dir, { args: [...options?.args ?? [], `--max-concurrent-downloads=${AT_ONCE}`] }),
   });
   parts.defer(() => worker.stop());
-  const mirror = worker.mirrorHost(0);
+  const { host: mirror } = parts.adopt(await startSecureMirror(worker), (registry) => registry.stop());
   const port = freePort();
   const files = { certFile: `${worker.dir}/proxy.crt`, keyFile: `${worker.dir}/proxy.key` };
   const config = await worker.writeConfig({
@@ -54,7 +65,18 @@ async function withScene<Result>(use: (scene: Scene) => Promise<Result>): Promis
   await proxy.waitForLine(/serving gcr\.io at/);
   await redirected("up", config);
   parts.defer(async () => void await redirected("down", config));
-  return await use({ worker, proxy, mirror });
+  return await use({ worker, proxy, mirror, store: worker.mirrors[0]! });
+}
+
+/** Serves the images of the worker's mirror over TLS, with a certificate that Docker and the proxy trust. */
+async function startSecureMirror({ dir, mirrors, certificates: { authority } }: Worker): Promise<RealRegistry> {
+  const folder = `${dir}/secure-mirror`;
+  await Deno.mkdir(folder);
+  await Deno.symlink(`${mirrors[0]!.dir}/data`, `${folder}/data`);
+  const registry = await startRegistry(folder, { certificate: authority.issueServer({ ipAddresses: ["127.0.0.1"] }) });
+  await Deno.mkdir(`${CERTS_FOLDER}/${registry.host}`, { recursive: true });
+  await Deno.writeTextFile(`${CERTS_FOLDER}/${registry.host}/ca.crt`, authority.certificatePem);
+  return registry;
 }
 
 // --- pods -------------------------------------------------------------------------------------------
@@ -76,7 +98,7 @@ interface Pods {
   readonly failed: number;
 }
 
-async function measurePods({ worker, mirror }: Scene): Promise<Pods> {
+async function measurePods({ worker, mirror, store }: Scene): Promise<Pods> {
   const base = await busyboxLayer();
   const samples: Record<Kind, Sample[]> = { local: [], direct: [], always: [], digest: [] };
   await using starts = await followStarts(worker.engine);
@@ -84,7 +106,7 @@ async function measurePods({ worker, mirror }: Scene): Promise<Pods> {
   for (let index = 0; index < PODS; index++) {
     for (const kind of KINDS.toSorted(() => Math.random() - 0.5)) {
       const path = `pods/${kind}-${index}`;
-      const digest = await putImage({ host: mirror }, path, "1", [base, await randomLayer(10_000)]);
+      const digest = await putImage(store, path, "1", [base, await randomLayer(10_000)]);
       if (kind === "local") await pull(worker.engine, `gcr.io/${path}`, "1");
       const registry = kind === "direct" ? mirror : "gcr.io";
       const image = kind === "digest" ? `${registry}/${path}@${digest}` : `${registry}/${path}:1`;
@@ -131,12 +153,12 @@ interface Pulls {
   readonly anonymous: number;
 }
 
-async function measurePulls({ worker, proxy, mirror }: Scene, shape: Shape): Promise<Pulls> {
+async function measurePulls({ worker, proxy, mirror, store }: Scene, shape: Shape): Promise<Pulls> {
   const path = `big/${shape.layers}x${shape.megabytes}`;
   say(`making ${path}`);
   const layers: Layer[] = [];
   for (let index = 0; index < shape.layers; index++) layers.push(await randomLayer(shape.megabytes * MEGABYTE));
-  await putImage({ host: mirror }, path, "1", layers);
+  await putImage(store, path, "1", layers);
   const bytes = layers.reduce((sum, layer) => sum + layer.bytes.byteLength, 0);
   layers.length = 0;
   const direct: number[] = [];
@@ -192,8 +214,8 @@ interface Heads {
 }
 
 /** Docker asks for the digest of a tag as before a pull with Always: over a new connection, by HEAD. */
-async function measureHeads({ worker: { engine }, mirror }: Scene): Promise<Heads> {
-  await putImage({ host: mirror }, "heads/app", "1", [await randomLayer(1000)]);
+async function measureHeads({ worker: { engine }, mirror, store }: Scene): Promise<Heads> {
+  await putImage(store, "heads/app", "1", [await randomLayer(1000)]);
   const heads: Heads = { direct: [], through: [] };
   const timed = async (host: string) => {
     const start = performance.now();
@@ -246,8 +268,8 @@ function findingOf(idle: number, pods: Pods, heads: Heads, pulls: readonly Pulls
   const limits = [1.25, 1.15];
   return {
     method:
-      `The compiled proxy, Docker and the kubelet of a real worker, led there by the redirect; the mirror speaks plain ` +
-      `HTTP, Docker TLS with the proxy. ${PODS} pods of each kind, one after another in random order, each with an image ` +
+      `The compiled proxy, Docker and the kubelet of a real worker, led there by the redirect; the mirror speaks TLS, as ` +
+      `the proxy does. ${PODS} pods of each kind, one after another in random order, each with an image ` +
       `of its own; ${PULLS} pulls of each kind, in turns, up to ${AT_ONCE} layers at once; ${HEADS} questions for a digest. The ` +
       `ratio is of p95 for pods, and of medians of pairs for pulls.`,
     headings: ["seconds", "p50", "p95", "ratio"],
