@@ -14,7 +14,6 @@ import {
   readRequest,
   readToEnd,
   writeAll,
-  written,
 } from "./wire.ts";
 
 /** Where to listen; an IPv6 address has no brackets. */
@@ -230,17 +229,16 @@ export class HttpServer {
 
   async #send(connection: Connection, { status, headers, body }: Answer, isHead: boolean): Promise<void> {
     const { requestMs = REQUEST_MS, chunkMs = CHUNK_MS } = this.#options;
-    if (typeof body === "string" || body instanceof Uint8Array) {
-      const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-      const head = headOf(status, { ...headers, "content-length": headers["content-length"] ?? bytes.byteLength });
-      await this.#within(requestMs, connection, writeAll(connection, isHead ? head : joined(head, bytes)));
-      return;
-    }
-    await this.#within(requestMs, connection, writeAll(connection, headOf(status, headers)));
-    // One call into the runtime for each chunk; write() takes one for each 64 KiB.
     const writer = connection.writable.getWriter();
     try {
-      for await (const chunk of body) await this.#within(chunkMs, connection, written(writer, chunk));
+      if (typeof body === "string" || body instanceof Uint8Array) {
+        const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+        const head = headOf(status, { ...headers, "content-length": headers["content-length"] ?? bytes.byteLength });
+        await this.#within(requestMs, connection, writeAll(writer, isHead ? head : joined(head, bytes)));
+        return;
+      }
+      await this.#within(requestMs, connection, writeAll(writer, headOf(status, headers)));
+      for await (const chunk of body) await this.#within(chunkMs, connection, writeAll(writer, chunk));
     } finally {
       writer.releaseLock();
     }

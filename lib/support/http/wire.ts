@@ -81,15 +81,6 @@ export function joined(head: Uint8Array, bytes: Uint8Array): Uint8Array {
   return whole;
 }
 
-/** Throws ClientGoneError. */
-export async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {
-  try {
-    for (let written = 0; written < bytes.byteLength;) written += await connection.write(bytes.subarray(written));
-  } catch (error) {
-    throw new ClientGoneError("the client left", { cause: error });
-  }
-}
-
 /** Closes a connection, which a write that failed has closed already. */
 export function close(connection: Connection): void {
   try {
@@ -99,8 +90,11 @@ export function close(connection: Connection): void {
   }
 }
 
-/** Writes a chunk by one call into the runtime. Throws ClientGoneError. */
-export async function written(
+/**
+ * Writes all of it by one call into the runtime; Connection.write() takes one for each 64 KiB. Throws
+ * ClientGoneError.
+ */
+export async function writeAll(
   writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>,
   bytes: Uint8Array,
 ): Promise<void> {
