@@ -132,7 +132,7 @@ export async function openNode(
     exclusions: compileExclusions(config.exclude),
     veto: vetoOf(config, memory.provenance, observer),
     canAliasDigest: rememberedAnswer(runtime, clock),
-    redirectedHosts: () => redirectedHosts(),
+    redirectedHosts,
     close() {
       client.close();
       runtime.close();

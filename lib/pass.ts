@@ -79,7 +79,7 @@ export interface Moment {
   /** Undefined if no image is named by a digest, or if the runtime does not answer. */
   readonly canAliasDigest: boolean | undefined;
   /** See PlanContext. */
-  readonly redirected?: ReadonlySet<string>;
+  readonly redirected?: ReadonlySet<string> | undefined;
   readonly underWay: (name: string) => boolean;
 }
 
@@ -110,8 +110,7 @@ export async function survey(node: NodeContext, process: ProcessContext, signal:
   const canAliasDigest = digests ? await node.canAliasDigest(signal) : undefined;
   const redirected = scan.failures.length === 0 ? undefined : await node.redirectedHosts();
   const underWay = (name: string) => repairs.underWay(name);
-  const moment = { now: clock.now(), canAliasDigest, underWay, ...(redirected && { redirected }) };
-  const plan = look(scan, node, memory, moment);
+  const plan = look(scan, node, memory, { now: clock.now(), canAliasDigest, redirected, underWay });
   observer.looked?.(list, scan.failures, plan);
   return { podCount: list.pods.length, failures: scan.failures, creatingCount: scan.creating.length, plan };
 }

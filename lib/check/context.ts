@@ -27,8 +27,8 @@ export interface CheckOptions {
   readonly usable: boolean;
   /** What is known about kubelet.caFile if systemd loads it as a credential. */
   readonly lentCa?: LentFile | undefined;
-  /** The path of the registry proxy's state file; by default that of its unit. */
-  readonly proxyStateFile?: string;
+  /** The path of the registry proxy's state file. */
+  readonly proxyStateFile: string;
   /** Names of the environment variables that name a proxy. */
   readonly proxies: readonly string[];
 }

@@ -2,7 +2,8 @@
 
 import { counted } from "../support/text.ts";
 
-const DAY_MS = 24 * 3600 * 1000;
+/** The milliseconds of a day. */
+export const DAY_MS = 24 * 3600 * 1000;
 
 /** Returns the time to expiry, such as `expires in 9 days (2026-12-02)`. */
 export function expiry(notAfter: number, now: number): string {

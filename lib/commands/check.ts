@@ -8,13 +8,13 @@ import { checkDaemon } from "../check/daemon.ts";
 import { checkRenewal } from "../check/files/lent_files.ts";
 import { type Finding, renderFindings, sanitize, worstOf } from "../check/finding.ts";
 import type { Config } from "../config/config.ts";
-import { proxyStateFile, stateFileIn } from "../status/state_file.ts";
+import { proxyStateFile } from "../status/state_file.ts";
 import { systemClock } from "../support/clock.ts";
 import { EXIT } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
 import type { Command } from "./command_line.ts";
 import { ignoredProxies, sizeOf } from "./environment.ts";
-import { CONFIG_FLAG, configFileOf, JSON_FLAG } from "./flags.ts";
+import { CONFIG_FLAG, configFileOf, JSON_FLAG, STATE_FILE_FLAG, stateFileOf } from "./flags.ts";
 
 export const checkCommand: Command = {
   name: "check",
@@ -37,7 +37,7 @@ export const checkCommand: Command = {
   flags: [
     CONFIG_FLAG,
     { name: "syntax-only", help: "check only the text of the config: no other file, no node" },
-    { name: "state-file", value: "FILE", help: `the daemon's state file (default ${stateFileIn(undefined)})` },
+    STATE_FILE_FLAG,
     { name: "files", help: "only the config and its files, as the service's next start reads them" },
     { name: "renewed", help: "the same, and fail if the service already runs with them" },
     JSON_FLAG,
@@ -54,11 +54,9 @@ export const checkCommand: Command = {
     const findings = [...checked.findings];
     if (ofRenewal && config !== undefined) findings.push(checkRenewal(checked.renewed));
     if (!ofFiles) {
-      const stateFile = typeof args.flags["state-file"] === "string"
-        ? args.flags["state-file"]
-        : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY"));
+      const stateFile = stateFileOf(args);
       if (config !== undefined) {
-        findings.push(...await checkThisNode({ ...checked, config }, proxyStateFile(stateFile)));
+        findings.push(...await checkThisNode({ ...checked, config }, stateFile));
       }
       const daemon = await checkDaemon(stateFile, systemClock.wallTime());
       // A stopped daemon comes first: nothing is repaired until it runs, whatever else is wrong.
@@ -75,16 +73,15 @@ export const checkCommand: Command = {
 
 async function checkThisNode(
   { config, ...options }: ConfigCheck & { readonly config: Config },
-  proxyStateFile: string,
+  stateFile: string,
 ): Promise<Finding[]> {
   const { signal } = new AbortController();
   // The findings already report what the log would.
   const process = openProcess(config, { signal, observers: [] });
   const node = await openNode(config, process, { ledger: false });
   try {
-    return await checkNode(
-      openContext(node, process, { ...options, signal, proxies: ignoredProxies(), proxyStateFile }),
-    );
+    const environment = { proxies: ignoredProxies(), proxyStateFile: proxyStateFile(stateFile) };
+    return await checkNode(openContext(node, process, { ...options, ...environment, signal }));
   } finally {
     node.close();
   }

@@ -3,6 +3,7 @@
 import { lentFilesOf } from "../check/files/lent_files.ts";
 import { type Config, ConfigError, loadConfig, loadConfigText } from "../config/config.ts";
 import { configureLog } from "../log/log.ts";
+import { stateFileIn } from "../status/state_file.ts";
 import { DENIED } from "../support/errors.ts";
 import { printable } from "../support/text.ts";
 import type { Arguments, Flag } from "./command_line.ts";
@@ -15,6 +16,19 @@ export const CONFIG_FLAG: Flag = { name: "config", value: "FILE", help: `the con
 
 /** `--json`, for commands that may be used in scripts. */
 export const JSON_FLAG: Flag = { name: "json", help: "print JSON for scripts" };
+
+/** `--state-file FILE`, for commands that read what the running programs have told. */
+export const STATE_FILE_FLAG: Flag = {
+  name: "state-file",
+  value: "FILE",
+  help: `the daemon's state file (default ${stateFileIn(undefined)})`,
+};
+
+/** Returns the path that `--state-file` names, or that of this environment. */
+export function stateFileOf({ flags }: Arguments): string {
+  const file = flags[STATE_FILE_FLAG.name];
+  return typeof file === "string" ? file : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY"));
+}
 
 /** Returns the path that `--config` names, or the default. */
 export function configFileOf({ flags }: Arguments): string {

@@ -5,14 +5,14 @@ import type { NodeState } from "../status/node_state.ts";
 import type { ProxyState } from "../status/proxy_state.ts";
 import { RESTART, START } from "../status/read_state.ts";
 import { proxyLines, statusLines } from "../status/render.ts";
-import { proxyStateFile, seeDaemon, type Seen, seeProxy, stateFileIn, watchStateFile } from "../status/state_file.ts";
+import { proxyStateFile, seeDaemon, type Seen, seeProxy, watchStateFile } from "../status/state_file.ts";
 import { systemClock } from "../support/clock.ts";
 import { describeError, EXIT } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
 import { sleep } from "../support/timeouts.ts";
 import type { Command, Output } from "./command_line.ts";
 import { ShutdownSignal, sizeOf } from "./environment.ts";
-import { JSON_FLAG, warn } from "./flags.ts";
+import { JSON_FLAG, STATE_FILE_FLAG, stateFileOf, warn } from "./flags.ts";
 
 /**
  * The exit code if no daemon is running, as of `systemctl status` (LSB, "program is not running").
@@ -42,14 +42,12 @@ export const statusCommand: Command = {
   flags: [
     JSON_FLAG,
     { name: "watch", help: "keep running and print changes" },
-    { name: "state-file", value: "FILE", help: `the daemon's state file (default ${stateFileIn(undefined)})` },
+    STATE_FILE_FLAG,
   ],
-  async run({ flags }, output) {
-    const file = typeof flags["state-file"] === "string"
-      ? flags["state-file"]
-      : stateFileIn(Deno.env.get("RUNTIME_DIRECTORY"));
-    const json = flags.json === true;
-    if (flags.watch === true) return await watch(file, json, output);
+  async run(args, output) {
+    const file = stateFileOf(args);
+    const json = args.flags.json === true;
+    if (args.flags.watch === true) return await watch(file, json, output);
     const seen = await look(file);
     for (const problem of problemsIn(seen)) warn(problem);
     output.write(json ? `${printableJson(asJson(seen), 2)}\n` : `${linesOf(seen).join("\n")}\n`);

@@ -5,7 +5,7 @@
 import { formatReference } from "../images/reference.ts";
 import { failedOutcome } from "../plan/outcome.ts";
 import { decide, isRefusal, type Target } from "../plan/plan.ts";
-import { type Answer, type HttpServerOptions, type Reply } from "../support/http/server.ts";
+import type { Answer, HttpServerOptions, Reply } from "../support/http/server.ts";
 import { ClientGoneError, type Question } from "../support/http/wire.ts";
 import { serveBlob } from "./blobs.ts";
 import { type ContentRequest, type EndpointContext, VIA } from "./candidates.ts";

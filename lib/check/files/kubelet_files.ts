@@ -8,12 +8,10 @@ import type { CertificateFacts } from "../../support/certificate_facts.ts";
 import { readCertificates } from "../../support/certificates.ts";
 import { DENIED, describeError } from "../../support/errors.ts";
 import { counted, several } from "../../support/text.ts";
-import { dateOf, expiry } from "../expiry.ts";
+import { dateOf, DAY_MS, expiry } from "../expiry.ts";
 import { AS_ROOT, fail, type Finding, ok, warn } from "../finding.ts";
 import { checkDrift, checkOutOfReach, type LentOptions, renewalOf } from "./lent_files.ts";
 import type { LentFile } from "./unit_file.ts";
-
-const DAY_MS = 86_400_000;
 
 /** A certificate that expires in fewer days than this is a warning. */
 export const FEW_DAYS = 14;

@@ -3,15 +3,15 @@
 
 import { reasonOf } from "../../config/files.ts";
 import type { ProxySettings } from "../../proxy/settings.ts";
+import { CERTS_FOLDER } from "../../proxy/trust.ts";
 import { foreignIn, HOSTS_FILE, redirectedIn } from "../../status/hosts_file.ts";
-import { PROXY_RUNTIME_DIRECTORY, seeProxy, stateFileIn } from "../../status/state_file.ts";
+import { seeProxy } from "../../status/state_file.ts";
 import type { CertificateFacts } from "../../support/certificate_facts.ts";
 import { ClientCertificateError, namesWithout, readCertificates } from "../../support/certificates.ts";
 import type { Check } from "../context.ts";
 import { checkProxy, type ProxyFacts } from "./findings.ts";
 import { silenceAt } from "./tls_probe.ts";
 
-const TRUST_FOLDER = "/etc/docker/certs.d";
 const PROGRAM_FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /** Checks the proxy; no findings where it is not installed. */
@@ -19,7 +19,7 @@ export const proxyCheck: Check = async ({ node: { config, runtime }, process, in
   const { proxy } = config;
   const now = process.clock.wallTime();
   const [seen, certificate, hostsFile, answer] = await Promise.all([
-    seeProxy(proxyStateFile ?? stateFileIn(undefined, PROXY_RUNTIME_DIRECTORY), now),
+    seeProxy(proxyStateFile, now),
     readCertificate(proxy.certFile, proxy.hosts),
     readHostsFile(proxy.hosts),
     info(),
@@ -87,7 +87,7 @@ async function silenceOf(
 async function untrustedHosts(hosts: readonly string[], certificate: Certificate | undefined): Promise<string[]> {
   if (certificate === undefined || "problem" in certificate) return [];
   const trusted = await Promise.all(hosts.map(async (host) => {
-    const copy = await Deno.readTextFile(`${TRUST_FOLDER}/${host}/gilly.crt`).catch(() => "");
+    const copy = await Deno.readTextFile(`${CERTS_FOLDER}/${host}/gilly.crt`).catch(() => "");
     return copy.includes(certificate.pem.trim());
   }));
   return hosts.filter((_, index) => !trusted[index]);

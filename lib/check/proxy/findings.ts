@@ -7,7 +7,7 @@ import { proxyLine, type ProxyState } from "../../status/proxy_state.ts";
 import type { NoDaemon } from "../../status/read_state.ts";
 import type { CertificateFacts } from "../../support/certificate_facts.ts";
 import { checkCooldowns, type CooldownWords } from "../cooldown.ts";
-import { expiry } from "../expiry.ts";
+import { DAY_MS, expiry } from "../expiry.ts";
 import { fail, type Finding, ok, warn } from "../finding.ts";
 
 /** What is known about the proxy of a host. */
@@ -50,7 +50,7 @@ const COOLDOWN_WORDS: CooldownWords = {
   failed: "it failed",
   program: "the proxy",
 };
-const MONTH_MS = 30 * 24 * 3600 * 1000;
+const MONTH_MS = 30 * DAY_MS;
 
 /** Returns the findings, the proxy itself first. */
 export function checkProxy(facts: ProxyFacts): Finding[] {
