@@ -3,74 +3,23 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { LedgerEntry } from "../../lib/record/entry.ts";
 import { readStateText, watchStateFile } from "../../lib/status/state_file.ts";
-import type { Gilly } from "../e2e/gilly.ts";
-import { makeAuthority } from "../fakes/certificates.ts";
-import { type FakeMirror, startMirror } from "../fakes/mirror.ts";
-import { inTemporaryFolder } from "../support/folder.ts";
-import { freePort } from "../support/ports.ts";
-import { runProgram, startProgram } from "../support/program.ts";
+import { runProgram } from "../support/program.ts";
+import { openProxyBench, type ProxyBench } from "../support/proxy_bench.ts";
 
-const AUTHORITY = makeAuthority("gilly-test");
-
-interface Bench {
-  readonly folder: string;
-  readonly port: number;
-  readonly mirror: FakeMirror;
-  readonly configFile: string;
-  /** Writes the config with this mirror for gcr.io. */
-  configure(registries: string, more?: string): Promise<void>;
-  start(): Promise<Gilly>;
+interface Bench extends ProxyBench {
   /** Asks the proxy in the name of gcr.io, and returns status and text. */
   ask(path: string, method?: string): Promise<readonly [number, string]>;
 }
 
 function test(name: string, run: (bench: Bench) => Promise<void>): void {
-  Deno.test(name, () =>
-    inTemporaryFolder(async (folder) => {
-      const { certificatePem, keyPem } = AUTHORITY.issueServer({ dnsNames: ["gcr.io", "localhost"] });
-      await Deno.writeTextFile(`${folder}/proxy.crt`, certificatePem);
-      await Deno.writeTextFile(`${folder}/proxy.key`, keyPem);
-      const mirror = startMirror();
-      const port = freePort();
-      const configFile = `${folder}/config.yaml`;
-      const client = Deno.createHttpClient({ caCerts: [AUTHORITY.certificatePem], poolMaxIdlePerHost: 0 });
-      const programs: Gilly[] = [];
-      const bench: Bench = {
-        folder,
-        port,
-        mirror,
-        configFile,
-        configure: (registries, more = "") =>
-          Deno.writeTextFile(
-            configFile,
-            [
-              "kubelet: {url: 'https://worker:10250', tokenFile: /nonexistent}",
-              `registries: ${registries}`,
-              `proxy: {listen: ${port}, certFile: proxy.crt, keyFile: proxy.key, ledgerFile: proxy.jsonl}`,
-              "ledger: {file: ledger.jsonl}",
-              more,
-            ].join("\n"),
-          ),
-        async start() {
-          const program = startProgram(["proxy", "--config", configFile], { RUNTIME_DIRECTORY: folder });
-          programs.push(program);
-          await program.waitForLine(/serving .* at 127\.0\.0\.1:/);
-          return program;
-        },
-        async ask(path, method = "GET") {
-          const response = await fetch(`https://localhost:${port}${path}?ns=gcr.io`, { client, method });
-          return [response.status, await response.text()];
-        },
-      };
-      await bench.configure(`{gcr.io: ${mirror.host}}`);
-      try {
-        await run(bench);
-      } finally {
-        await Promise.all(programs.map((program) => program.end()));
-        client.close();
-        await mirror.stop();
-      }
-    }));
+  Deno.test(name, async () => {
+    await using bench = await openProxyBench();
+    const ask: Bench["ask"] = async (path, method) => {
+      const response = await bench.fetch(path, method);
+      return [response.status, await response.text()];
+    };
+    await run({ ...bench, ask });
+  });
 }
 
 test("a pull is served, logged and recorded, and SIGTERM ends the proxy", async ({ folder, mirror, start, ask }) => {

@@ -4,54 +4,26 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { delay } from "@std/async/delay";
 import type { Gilly } from "../e2e/gilly.ts";
-import { makeAuthority } from "../fakes/certificates.ts";
-import { type FakeMirror, startMirror } from "../fakes/mirror.ts";
 import { scenario } from "../scenarios/scenario.ts";
-import { freePort } from "../support/ports.ts";
-import { startProgram } from "../support/program.ts";
+import { openProxyBench, type ProxyBench } from "../support/proxy_bench.ts";
 
-const AUTHORITY = makeAuthority("gilly-test");
-
-interface Scene extends AsyncDisposable {
+interface Scene extends ProxyBench {
   readonly gilly: Gilly;
-  readonly port: number;
-  readonly mirror: FakeMirror;
   readonly digest: string;
-  /** A connection as a runtime makes it. */
-  connect(): Promise<Deno.TlsConn>;
 }
 
 async function startScene(): Promise<Scene> {
   await using parts = new AsyncDisposableStack();
-  const dir = await Deno.makeTempDir({ prefix: "gilly-test-" });
-  parts.defer(() => Deno.remove(dir, { recursive: true }));
-  const { certificatePem, keyPem } = AUTHORITY.issueServer({ dnsNames: ["localhost"] });
-  await Deno.writeTextFile(`${dir}/proxy.crt`, certificatePem);
-  await Deno.writeTextFile(`${dir}/proxy.key`, keyPem);
-  const mirror = startMirror();
-  parts.defer(() => mirror.stop());
-  const { digest } = mirror.put("team/app:1");
-  const port = freePort();
-  await Deno.writeTextFile(
-    `${dir}/config.yaml`,
-    `kubelet: {url: "http://127.0.0.1:10255"}
-registries: {gcr.io: ${mirror.host}/team, "gcr.io/private": ${mirror.host}/private}
-exclude: {images: ["gcr.io/private/**"]}
-proxy: {listen: ${port}, certFile: proxy.crt, keyFile: proxy.key, ledgerFile: proxy.jsonl}
-`,
+  const bench = parts.use(await openProxyBench());
+  const { host } = bench.mirror;
+  await bench.configure(
+    `{gcr.io: ${host}/team, "gcr.io/private": ${host}/private}`,
+    'exclude: {images: ["gcr.io/private/**"]}',
   );
-  const gilly = startProgram(["proxy", "--config", `${dir}/config.yaml`], { RUNTIME_DIRECTORY: dir });
-  parts.use(gilly);
-  await gilly.waitForLine(/serving .* at 127\.0\.0\.1:/);
-  const kept = parts.move();
-  return {
-    gilly,
-    port,
-    mirror,
-    digest,
-    connect: () => Deno.connectTls({ hostname: "localhost", port, caCerts: [AUTHORITY.certificatePem] }),
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
-  };
+  const { digest } = bench.mirror.put("team/app:1");
+  const gilly = await bench.start();
+  parts.move();
+  return { ...bench, gilly, digest };
 }
 
 /** Sends a text and returns everything that comes back, as latin1. */
