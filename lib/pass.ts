@@ -79,7 +79,7 @@ export interface Moment {
   /** Undefined if no image is named by a digest, or if the runtime does not answer. */
   readonly canAliasDigest: boolean | undefined;
   /** See PlanContext. */
-  readonly redirected?: ReadonlySet<string> | undefined;
+  readonly redirected: ReadonlySet<string>;
   readonly underWay: (name: string) => boolean;
 }
 
@@ -108,7 +108,7 @@ export async function survey(node: NodeContext, process: ProcessContext, signal:
   // Without a digest, the runtime is not queried.
   const digests = [...scan.failures, ...scan.creating].some(({ image }) => image.includes("@"));
   const canAliasDigest = digests ? await node.canAliasDigest(signal) : undefined;
-  const redirected = scan.failures.length === 0 ? undefined : await node.redirectedHosts();
+  const redirected = scan.failures.length === 0 ? new Set<string>() : await node.redirectedHosts();
   const underWay = (name: string) => repairs.underWay(name);
   const plan = look(scan, node, memory, { now: clock.now(), canAliasDigest, redirected, underWay });
   observer.looked?.(list, scan.failures, plan);

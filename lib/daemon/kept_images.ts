@@ -78,9 +78,10 @@ export class KeptImages {
   async #missing(node: KeepingNode, signal: AbortSignal): Promise<Target[]> {
     const { keep } = node.config;
     const canAliasDigest = keep.some((image) => image.includes("@")) ? await node.canAliasDigest(signal) : undefined;
+    const redirected = await node.redirectedHosts();
     const missing: Target[] = [];
     for (const image of keep) {
-      const planned = planImage(image, { ...node, canAliasDigest });
+      const planned = planImage(image, { ...node, canAliasDigest, redirected });
       if (isRefusal(planned)) this.#process.observer.cannotKeep?.(image, planned);
       else if (await node.runtime.inspect(planned.name, signal) === undefined) missing.push(planned);
     }

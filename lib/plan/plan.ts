@@ -67,8 +67,8 @@ export interface PlanContext {
    * reason.
    */
   readonly canAliasDigest: boolean | undefined;
-  /** The registries that gilly-redirect leads to the registry proxy now; none by default. */
-  readonly redirected?: ReadonlySet<string> | undefined;
+  /** The registries that gilly-redirect leads to the registry proxy now. */
+  readonly redirected: ReadonlySet<string>;
   readonly retry: (name: string) => RetryRecord | undefined;
   readonly underWay: (name: string) => boolean;
   /** Milliseconds since the epoch. */
@@ -214,7 +214,7 @@ function refuseLate(
   { redirected }: ImageContext,
   detail?: string,
 ): Refusal {
-  if (!redirected?.has(domain)) return refuse(reason, detail);
+  if (!redirected.has(domain)) return refuse(reason, detail);
   const advice = `pulls of ${domain} are led to the registry proxy, which can serve it: ` +
     "journalctl -u gilly-proxy says what it did";
   return { reason, advice };

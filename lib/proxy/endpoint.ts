@@ -42,8 +42,9 @@ async function answer(
   }
   const kind = route.result;
   const image = formatReference(route.image);
-  // Which names a runtime can give an image does not matter: it gives them itself.
-  const { planned: target } = decide(image, { ...context, canAliasDigest: undefined });
+  // Which names a runtime can give an image does not matter, since it gives them itself; so no
+  // refusal depends on what is redirected.
+  const { planned: target } = decide(image, { ...context, canAliasDigest: undefined, redirected: new Set() });
   if (isRefusal(target)) {
     const { reason, advice: message } = target;
     context.observer.notServed?.({ image, attempts: [], reason, message });

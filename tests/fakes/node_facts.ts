@@ -87,6 +87,7 @@ export function nodeFacts(more: Partial<NodeFacts> = {}): NodeFacts {
     registries: RULES,
     exclusions: compileExclusions({ images: [], namespaces: [] }),
     canAliasDigest: false,
+    redirected: new Set(),
     retry,
     underWay: (name) => name in UNDER_WAY,
     now: NOW,

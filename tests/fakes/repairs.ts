@@ -10,6 +10,7 @@ export function repairOf(image: string, mirrors: readonly string[] = ["m.example
     registries: compileRules([{ origin: "gcr.io", mirrors }]),
     exclusions: compileExclusions({ images: [], namespaces: [] }),
     canAliasDigest: undefined,
+    redirected: new Set(),
   });
   if (isRefusal(planned)) throw new Error(planned.advice);
   return { ...planned, failures: [] };

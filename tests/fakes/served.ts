@@ -9,7 +9,7 @@ import type { ServedPull } from "../../lib/proxy/observer.ts";
 export function servedPull(image: string, mirror: string, changes: Partial<ServedPull> = {}): ServedPull {
   const registries = compileRules([{ origin: "*", mirrors: [mirror] }]);
   const exclusions = compileExclusions({ images: [], namespaces: [] });
-  const target = planImage(image, { registries, exclusions, canAliasDigest: undefined });
+  const target = planImage(image, { registries, exclusions, canAliasDigest: undefined, redirected: new Set() });
   if (isRefusal(target)) throw new Error(`${image}: ${target.advice}`);
   const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
   return { target, candidate: target.candidates[0]!, digest, bytes: 0, resumed: 0, seconds: 1, ...changes };

@@ -89,6 +89,7 @@ const CONTEXT = {
   registries: compileRules([{ origin: "*", mirrors: ["mirror.example/{registry}"] }]),
   exclusions: compileExclusions({ images: ["gcr.io/internal/**"], namespaces: ["kube-*"] }),
   canAliasDigest: true,
+  redirected: new Set<string>(),
   retry: () => undefined,
   underWay: () => false,
   now: 0,

@@ -65,7 +65,7 @@ scenario({
   let repairs = 0;
   await fc.assert(
     fc.asyncProperty(images, async (image) => {
-      const planned = planImage(image, { registries, exclusions, canAliasDigest: true });
+      const planned = planImage(image, { registries, exclusions, canAliasDigest: true, redirected: new Set() });
       if (isRefusal(planned)) return;
       const runtime = new MemoryRuntime();
       const { signal } = new AbortController();

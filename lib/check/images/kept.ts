@@ -8,10 +8,10 @@ import { credentialsFor } from "../mirrors.ts";
 /** Checks the images of the `keep` list. */
 export const keptCheck: Check = async (context) => {
   const { node, signal } = context;
-  const canAliasDigest = await context.canAliasDigest();
+  const [canAliasDigest, redirected] = await Promise.all([context.canAliasDigest(), node.redirectedHosts()]);
   if (canAliasDigest === undefined) return [];
   return await Promise.all(node.config.keep.map(async (image) => {
-    const planned = planImage(image, { ...node, canAliasDigest });
+    const planned = planImage(image, { ...node, canAliasDigest, redirected });
     const kept = isRefusal(planned)
       ? { state: "refused" as const, refusal: planned }
       : await howKept(node, planned, signal);

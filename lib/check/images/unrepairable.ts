@@ -27,7 +27,7 @@ export function checkUnrepairable(pods: readonly Pod[], context: ImageContext): 
     const planned = planImage(image, { ...context, canAliasDigest: undefined });
     // An image that no rule covers is pulled from its origin and needs no repair.
     if (isRefusal(planned)) continue;
-    const how = context.redirected?.has(planned.reference.domain) ? "served" : "left";
+    const how = context.redirected.has(planned.reference.domain) ? "served" : "left";
     if (effectivePolicy(policy, planned.reference) === "Always") always[how].push(pod);
     else if (planned.reference.digest !== undefined) digests[how].push(pod);
   }

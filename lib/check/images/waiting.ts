@@ -11,10 +11,15 @@ import { type Finding, ok, warn } from "../finding.ts";
 /** Checks the waiting pods. */
 export const waitingCheck: Check = async (context) => {
   const { node, process: { clock, memory } } = context;
-  const [list, canAliasDigest] = await Promise.all([context.pods(), context.canAliasDigest()]);
+  const [list, canAliasDigest, redirected] = await Promise.all([
+    context.pods(),
+    context.canAliasDigest(),
+    node.redirectedHosts(),
+  ]);
   if (list.result !== "answered") return [];
   const scan = scanPods(list.value.pods);
-  const { skips } = look(scan, node, memory, { now: clock.now(), canAliasDigest, underWay: () => false });
+  const moment = { now: clock.now(), canAliasDigest, redirected, underWay: () => false };
+  const { skips } = look(scan, node, memory, moment);
   const leftAlone = skips.map(({ failure: { pod }, reason, advice }) => ({ pod: podName(pod), reason, advice }));
   return [checkWaiting(list.value.pods.length, scan.failures.length, leftAlone)];
 };

@@ -32,9 +32,11 @@ function scene(
     readonly ledger?: Ledger;
     /** Polls once an hour and gets no events, so that only retries trigger a pass. */
     readonly still?: boolean;
+    readonly redirected?: ReadonlySet<string>;
   } = {},
 ) {
-  const { runtime = new MemoryRuntime(), keep = [], ledger = noLedger, still = false } = options;
+  const { runtime = new MemoryRuntime(), keep = [], ledger = noLedger, still = false, redirected = new Set() } =
+    options;
   const pollSeconds = still ? 3600 : 0.02;
   const backoff = { initialSeconds: still ? 0.02 : 10, maxSeconds: 300 };
   const stop = new AbortController();
@@ -76,7 +78,7 @@ function scene(
     registries: compileRules([{ origin: "gcr.io", mirrors: ["m.example"] }]),
     exclusions: compileExclusions({ images: [], namespaces: [] }),
     canAliasDigest: () => Promise.resolve(false),
-    redirectedHosts: () => Promise.resolve(new Set<string>()),
+    redirectedHosts: () => Promise.resolve(redirected),
     close: () => void closed++,
   });
   let reload = (): Promise<Reloaded> => Promise.resolve({ result: "reloaded", node: node("new.yaml") });
@@ -298,6 +300,16 @@ Deno.test("a kept image without a rule is warned about once", async () => {
   const warnings = it.said.filter((line) => line.startsWith("warning"));
   assertEquals(warnings.length, 1);
   assertStringIncludes(warnings[0]!, "cannot keep ghcr.io/pause:3.2: no-rule:");
+});
+
+Deno.test("a kept digest that the registry proxy can serve gets no advice to install it", async () => {
+  const keep = [`gcr.io/a/b@sha256:${"0".repeat(64)}`];
+  const it = scene(() => Promise.resolve(list()), { keep, redirected: new Set(["gcr.io"]) });
+  const running = it.daemon.run();
+  await it.until(() => it.said.some((line) => line.startsWith("warning [Keep]")));
+  it.stop();
+  await running;
+  assertStringIncludes(it.said.join("\n"), "pulls of gcr.io are led to the registry proxy, which can serve it");
 });
 
 Deno.test("the state is published before the first pass, with every pass, and while the kubelet does not answer", async () => {

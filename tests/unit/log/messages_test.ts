@@ -24,6 +24,7 @@ function scene() {
       registries: compileRules([{ origin: "gcr.io", mirrors: ["m.example"] }]),
       exclusions: compileExclusions({ images: [], namespaces: ["quiet"] }),
       canAliasDigest: undefined,
+      redirected: new Set(),
       retry: () => undefined,
       underWay: () => false,
       now: clock.now,

@@ -26,6 +26,7 @@ function context(changes: Partial<PlanContext> = {}): PlanContext {
     ]),
     exclusions: compileExclusions({ images: ["gcr.io/private/**"], namespaces: ["kube-*"] }),
     canAliasDigest: undefined,
+    redirected: new Set(),
     retry: () => undefined,
     underWay: () => false,
     now: NOW,

@@ -17,7 +17,7 @@ const registries = compileRules([
 
 function target(name: string): Target {
   const exclusions = compileExclusions({ images: [], namespaces: [] });
-  const planned = planImage(name, { registries, exclusions, canAliasDigest: undefined });
+  const planned = planImage(name, { registries, exclusions, canAliasDigest: undefined, redirected: new Set() });
   assert(!isRefusal(planned));
   return planned;
 }

@@ -22,16 +22,17 @@ Deno.test("an unrepairable container counts only if a rule applies and the pod m
   });
   const registries = compileRules([{ origin: "gcr.io", mirrors: ["mirror.example"] }]);
   const exclusions = compileExclusions({ images: [], namespaces: [] });
-  const [always, digests] = checkUnrepairable(pods, { registries, exclusions, canAliasDigest: false });
+  const context = { registries, exclusions, canAliasDigest: false, redirected: new Set<string>() };
+  const [always, digests] = checkUnrepairable(pods, context);
   assertEquals([always!.verdict, always!.message.split(": ").at(-1)], ["warn", "default/always"]);
   assertEquals([digests!.verdict, digests!.message.split(": ").at(-1)], ["warn", "default/digest"]);
   const redirected = new Set(["gcr.io"]);
-  const served = checkUnrepairable(pods, { registries, exclusions, canAliasDigest: false, redirected });
+  const served = checkUnrepairable(pods, { ...context, redirected });
   assertEquals(served.map(({ verdict, message }) => [verdict, message.split("; ").at(-1)]), [
     ["ok", "the registry proxy serves 1 container: default/always"],
     ["ok", "the registry proxy serves 1 container: default/digest"],
   ]);
-  const [, onContainerd] = checkUnrepairable(pods, { registries, exclusions, canAliasDigest: true });
+  const [, onContainerd] = checkUnrepairable(pods, { ...context, canAliasDigest: true });
   assertEquals(onContainerd!.verdict, "ok");
-  assertEquals(checkUnrepairable(pods, { registries, exclusions, canAliasDigest: undefined }).length, 1);
+  assertEquals(checkUnrepairable(pods, { ...context, canAliasDigest: undefined }).length, 1);
 });
