@@ -5,6 +5,7 @@ import { reasonOf } from "../../config/files.ts";
 import type { ProxySettings } from "../../proxy/settings.ts";
 import { CERTS_FOLDER } from "../../proxy/trust.ts";
 import { foreignIn, HOSTS_FILE, redirectedIn } from "../../status/hosts_file.ts";
+import { isProxyInstalled } from "../../status/proxy_installed.ts";
 import { seeProxy } from "../../status/state_file.ts";
 import type { CertificateFacts } from "../../support/certificate_facts.ts";
 import { ClientCertificateError, namesWithout, readCertificates } from "../../support/certificates.ts";
@@ -24,8 +25,8 @@ export const proxyCheck: Check = async ({ node: { config, runtime }, process, in
     readHostsFile(proxy.hosts),
     info(),
   ]);
-  // gilly-redirect makes the certificate before the first start.
-  if (certificate === undefined && seen.state === undefined && hostsFile.redirected.size === 0) return [];
+  const { redirected } = hostsFile;
+  if (!await isProxyInstalled({ certFile: proxy.certFile, state: seen.state, redirected })) return [];
   return checkProxy({
     now,
     hosts: proxy.hosts,
