@@ -1,7 +1,7 @@
 // `gilly status`: what the running daemon knows, read from its state file; it contacts nothing.
 
 import { redirectedHosts } from "../status/hosts_file.ts";
-import type { NodeState } from "../status/node_state.ts";
+import { newsIn, type NodeState } from "../status/node_state.ts";
 import type { ProxyState } from "../status/proxy_state.ts";
 import { RESTART, START } from "../status/read_state.ts";
 import { proxyLines, statusLines } from "../status/render.ts";
@@ -151,7 +151,7 @@ function inLines(json: boolean, output: Output): (seen: Both) => void {
   return (seen) => {
     const { daemon, proxy, redirected } = seen;
     const news = JSON.stringify([
-      daemon.state === undefined ? daemon : { ...daemon.state, writtenAt: "", lastGoodPassAt: "" },
+      daemon.state === undefined ? daemon : newsIn({ ...daemon.state, writtenAt: "" }),
       proxy.state === undefined ? null : { ...proxy.state, writtenAt: "" },
       [...redirected],
     ]);

@@ -173,17 +173,20 @@ Deno.test("status --watch redraws in place on every change, within the height of
 });
 
 Deno.test("status --watch in a pipe prints changes, but not a state in which only times changed", async () => {
-  await withState({}, async (dir) => {
+  await withState({ containers: [], lastGoodPassAt: null }, async (dir) => {
     const { program, args, ...options } = launch({ RUNTIME_DIRECTORY: dir });
     const watching = new Watching(program, { ...options, args: [...args, "status", "--watch"] });
-    await watching.until((text) => text.includes("41 repaired"));
+    await watching.until((text) => text.includes("The kubelet has not listed its pods yet."));
     const state = JSON.parse(await Deno.readTextFile(`${dir}/state.json`));
     const replace = async (change: Partial<NodeState>) => {
       await Deno.writeTextFile(`${dir}/next`, JSON.stringify({ ...state, ...change }));
       await Deno.rename(`${dir}/next`, `${dir}/state.json`);
     };
-    await replace({ writtenAt: new Date().toISOString(), lastGoodPassAt: new Date().toISOString() });
-    await replace({ totals: { repaired: 42, failed: 5 } });
+    const now = () => new Date().toISOString();
+    await replace({ lastGoodPassAt: now() });
+    await watching.until((text) => text.includes("No containers are waiting for images."));
+    await replace({ writtenAt: now(), lastGoodPassAt: now() });
+    await replace({ totals: { repaired: 42, failed: 5 }, lastGoodPassAt: now() });
     await watching.until((text) => text.includes("42 repaired"));
     await Deno.remove(`${dir}/state.json`);
     await watching.until((text) => text.includes("gilly is not running"));
