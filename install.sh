@@ -1031,8 +1031,10 @@ explain_failure() {
 }
 
 # What systemd wrote about the failed step, without its prefix; for some steps, only how they ended.
+# `journalctl -u` leaves out what a process said that ended before a busy journald read it.
 systemd_said() {
-  journalctl -u gilly -o cat --since "$since" --no-pager 2>/dev/null | sed -n 's/^gilly\.service: //p' |
+  journalctl UNIT=gilly.service _UID=0 "_UID=$(id -u "$user" 2>/dev/null)" \
+    -o cat --since "$since" --no-pager 2>/dev/null | sed -n 's/^gilly\.service: //p' |
     sed -n '/^Failed with result/d; /^Failed at step/d; /^Failed /p; /process exited, /p' | sed -n 1p
 }
 

@@ -111,16 +111,16 @@ async function missingCredential(host: Host): Promise<void> {
   await host.sh(`mv ${PKI}/away ${PKI}/kubelet-client.key && systemctl start gilly`);
 }
 
-const FAILURES: readonly (readonly [string, RegExp])[] = [
-  [
-    "LoadCredential=more:/nowhere/more",
-    /names is missing or cannot be read \(243\/CREDENTIALS\): Failed .*: see \S+\.conf,/,
-  ],
-  [
-    "ExecStart=\nExecStart=/nowhere/gilly run",
-    /systemd cannot run \/usr\/local\/bin\/gilly \(203\/EXEC\): Failed .*noexec/,
-  ],
-  ["User=nobody-here", /the user gilly or the group docker does not exist \(217\): .*217\/USER: make it, then run/],
+const NO_CREDENTIAL = /names is missing or cannot be read \(243\/CREDENTIALS\): Failed .*: see \S+\.conf,/;
+
+const NOT_RUN = /systemd cannot run \/usr\/local\/bin\/gilly \(203\/EXEC\): Failed .*noexec/;
+
+const FAILURES: readonly (readonly [string, RegExp, "journald is late"?])[] = [
+  ["LoadCredential=more:/nowhere/more", NO_CREDENTIAL],
+  ["LoadCredential=more:/nowhere/more", NO_CREDENTIAL, "journald is late"],
+  ["ExecStart=\nExecStart=/nowhere/gilly run", NOT_RUN],
+  ["ExecStart=\nExecStart=/nowhere/gilly run", NOT_RUN, "journald is late"],
+  ["User=nobody-here", /the user gilly or the group docker does not exist \(217\): Failed .*: make it, then run/],
   ["BindPaths=/nowhere", /cannot set up the sandbox \(226\/NAMESPACE\): Failed .*: weaken it in a drop-in/],
   [
     "TimeoutStartSec=1\nExecStartPre=/bin/sleep 9\nNoExecPaths=",
@@ -128,10 +128,20 @@ const FAILURES: readonly (readonly [string, RegExp])[] = [
   ],
 ];
 
+/** Runs the installer, and lets journald read what was said only once whoever said it has ended. */
+const WHILE_JOURNALD_STANDS = `
+  journald=$(systemctl show --value --property=MainPID systemd-journald)
+  systemctl reset-failed gilly
+  kill -STOP "$journald"
+  ${installer()} &
+  until [ "$(systemctl show --value --property=Result gilly)" = exit-code ]; do sleep 0.1; done
+  kill -CONT "$journald"
+  wait $!`;
+
 async function explain(host: Host): Promise<void> {
-  for (const [setting, expected] of FAILURES) {
+  for (const [setting, expected, journaldIsLate] of FAILURES) {
     await host.put(`${DROP_INS}/broken.conf`, `[Service]\nRestart=no\n${setting}\n`);
-    const { code, err } = await host.run(installer());
+    const { code, err } = await host.run(journaldIsLate ? WHILE_JOURNALD_STANDS : installer());
     assertEquals(code, 1, setting);
     const last = err.split("\n").at(-1)!;
     assertMatch(last, /^install\.sh: gilly .* is installed but did not start: /);
