@@ -1,10 +1,10 @@
 // Folders for tests: makes a temporary one, and reads the files in one.
 
-/** Runs `use` with a temporary folder and removes the folder afterward. */
-export async function inTemporaryFolder(use: (folder: string) => Promise<void>): Promise<void> {
+/** Runs `use` with a temporary folder, removes the folder afterward, and returns what `use` did. */
+export async function inTemporaryFolder<Result>(use: (folder: string) => Promise<Result>): Promise<Result> {
   const folder = await Deno.makeTempDir({ prefix: "gilly-test-" });
   try {
-    await use(folder);
+    return await use(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
