@@ -82,6 +82,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/status/proxy_state.ts",
   "lib/status/read_state.ts",
   "lib/status/render.ts",
+  "lib/runtime/registry_texts.ts",
   "lib/support/backoff.ts",
   "lib/support/certificate_facts.ts",
   "lib/support/errors.ts",

@@ -8,6 +8,7 @@ import { type Fields, isFields } from "../../support/json.ts";
 import { Watchdog } from "../../support/timeouts.ts";
 import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
 import { RuntimeError } from "../errors.ts";
+import { plainText } from "../registry_texts.ts";
 import {
   type EventOptions,
   type LocalImage,
@@ -19,7 +20,7 @@ import {
 import { dockerAdvice } from "./advice.ts";
 import { causeText, DockerConnection } from "./connection.ts";
 import { EVENT_FILTERS, EVENT_LINE_LIMIT, parseEvent } from "./events.ts";
-import { classifyPullFailure, type EngineFailure, plainText } from "./failures.ts";
+import { classifyPullFailure, type EngineFailure } from "./failures.ts";
 import { readLines } from "./lines.ts";
 import { type PullLine, PullTally, readPullLines } from "./pull_stream.ts";
 import { pathOf, pullQuery, registryAuthHeader, withoutCredentials } from "./request.ts";

@@ -5,7 +5,8 @@ import { HttpError, readBody, send } from "../../support/http/client.ts";
 import { type Fields, isFields } from "../../support/json.ts";
 import type { RuntimeName, Silence } from "../advice.ts";
 import { RuntimeError } from "../errors.ts";
-import { classifyCallFailure, type EngineFailure, plainText } from "./failures.ts";
+import { plainText } from "../registry_texts.ts";
+import { classifyCallFailure, type EngineFailure } from "./failures.ts";
 import { negotiatedVersion } from "./request.ts";
 
 const ERROR_BODY_LIMIT = 64 * 1024;

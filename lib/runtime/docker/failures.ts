@@ -2,6 +2,7 @@
 // statuses and texts, so for a pull the text decides first and the status last. Pure.
 
 import type { RuntimeErrorKind } from "../errors.ts";
+import { type FailureVerdict, textVerdict } from "../registry_texts.ts";
 
 /** A failure as the Engine reported it. */
 export interface EngineFailure {
@@ -12,47 +13,6 @@ export interface EngineFailure {
   readonly retryAfter?: string | undefined;
 }
 
-/** The classification of a failure. */
-export interface FailureVerdict {
-  readonly kind: RuntimeErrorKind;
-  /** Seconds the registry asked us to wait. */
-  readonly retryAfterSeconds: number | undefined;
-}
-
-/** Characters of a message to match: it may be long, and some patterns take quadratic time. */
-const LONGEST_MESSAGE = 2000;
-
-// The first match wins. A registry's status appears as "HTTP 429", "status: 503", or "status from
-// HEAD request to …: 403", depending on the Engine's version and image store.
-const TEXTS: readonly (readonly [RuntimeErrorKind, RegExp])[] = [
-  ["rate-limited", /toomanyrequests|too many requests|rate limit|\bHTTP 429\b|\bstatus\b.*?\b429\b/i],
-  ["failed", /no space left on device|disk quota exceeded|read-only file system|input\/output error/i],
-  // The Engine's containerd or another local part: registries are not dialed over Unix sockets.
-  ["failed", /dial unix/i],
-  // The mirror has the image's manifest, so the image is not missing there; it is incomplete.
-  ["failed", /unknown blob|could not fetch content descriptor .*not found/i],
-  ["rejected", /invalid reference format|invalid tag format|is a reserved name|invalid repository name/i],
-  ["not-found", /manifest unknown|manifest for .*not found|name unknown|no matching manifest|no such image/i],
-  ["registry-down", /dial tcp|connection refused|connection reset|broken pipe|network is unreachable/i],
-  ["registry-down", /no route to host|no such host|server misbehaving|name resolution|proxyconnect|socks connect/i],
-  [
-    "registry-down",
-    /i\/o timeout|timeout awaiting|TLS handshake|x509:|tls:|Client\.Timeout|context deadline exceeded/i,
-  ],
-  [
-    "registry-down",
-    /server gave HTTP response to HTTPS client|malformed HTTP response|\bEOF\b|stopped after \d+ redirects/,
-  ],
-  ["registry-down", /net\/http: request canceled|use of closed network connection|http2: |stream error|server closed/i],
-  ["denied", /unauthorized|no basic auth credentials|(?<!permission )\bdenied\b|authentication required/i],
-  [
-    "denied",
-    /authorization failed|insufficient_scope|incorrect username or password|\bHTTP 40[13]\b|\bstatus\b.*?\b40[13]\b/i,
-  ],
-  ["registry-down", /\bHTTP 5\d\d\b|\bstatus\b.*?\b5\d\d\b|service unavailable|bad gateway|gateway time-?out/i],
-  ["not-found", /\bnot found\b|does not exist|\bHTTP 404\b|\bstatus\b.*?\b404\b/i],
-];
-
 /**
  * Classifies a failed pull. `reference` is removed from the text first, so that an image called
  * `denied` does not match.
@@ -62,11 +22,8 @@ const TEXTS: readonly (readonly [RuntimeErrorKind, RegExp])[] = [
  * and Docker cannot distinguish the two. The operator gets Docker's sentence, which names both.
  */
 export function classifyPullFailure(failure: EngineFailure, reference: string): FailureVerdict {
-  const text = withoutNames(failure.message.slice(0, LONGEST_MESSAGE), reference);
-  return {
-    kind: TEXTS.find(([, pattern]) => pattern.test(text))?.[0] ?? kindOfStatus(failure.status),
-    retryAfterSeconds: retryAfterSeconds(failure.retryAfter) ?? retryAfterSeconds(retryAfterText(text)),
-  };
+  const verdict = textVerdict(failure.message, reference, failure.retryAfter);
+  return { ...verdict, kind: verdict.kind ?? kindOfStatus(failure.status) };
 }
 
 /**
@@ -81,52 +38,10 @@ export function classifyCallFailure(failure: EngineFailure): RuntimeErrorKind {
     : "failed";
 }
 
-/** Returns Docker's text on one line, without control characters, cut to 1000 characters. */
-export function plainText(text: string): string {
-  // deno-lint-ignore no-control-regex
-  const line = text.replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
-  return line.length > 1000 ? `${line.slice(0, 1000)}…` : line;
-}
-
-/**
- * Returns the seconds of a Retry-After value: whole seconds, or a duration as Go prints it
- * (`826.926µs`, `1m30s`). Returns undefined if it is neither.
- */
-export function retryAfterSeconds(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  const text = value.trim();
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  if (!/^(?:\d+(?:\.\d+)?(?:h|ms|m|s|µs|μs|us|ns))+$/.test(text)) return undefined;
-  let seconds = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s|µs|μs|us|ns)/g)) {
-    seconds += Number(amount) * (SECONDS[unit ?? ""] ?? 0);
-  }
-  return seconds;
-}
-
-const SECONDS: Record<string, number> = { h: 3600, m: 60, s: 1, ms: 1e-3, us: 1e-6, "µs": 1e-6, "μs": 1e-6, ns: 1e-9 };
-
-function retryAfterText(text: string): string | undefined {
-  const value = /retry[- ]after:?\s+([0-9.]+)\s*(seconds?|[a-zµμ0-9.]*)/i.exec(text);
-  if (value === null) return undefined;
-  const unit = value[2] ?? "";
-  return unit.startsWith("second") ? `${value[1]}s` : `${value[1]}${unit}`.replace(/\.$/, "");
-}
-
 function kindOfStatus(status: number): RuntimeErrorKind {
   if (status === 401 || status === 403) return "denied";
   if (status === 404) return "not-found";
   if (status === 429) return "rate-limited";
   if (status >= 502 && status <= 504) return "registry-down";
   return status >= 300 && status < 500 ? "rejected" : "failed";
-}
-
-// Go quotes the requested URL, which contains the image's path. It also quotes the registry's
-// answer, which is not a URL.
-function withoutNames(message: string, reference: string): string {
-  const name = reference.replace(/@.*$/, "").replace(/:[^:/]*$/, "");
-  const path = name.slice(name.indexOf("/") + 1);
-  let text = message.replaceAll(/https?:\/\/[^\s"\\]+/g, "…").replaceAll(reference, "…").replaceAll(name, "…");
-  if (path.includes("/")) text = text.replaceAll(path, "…");
-  return text;
 }

@@ -1,11 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import {
-  classifyCallFailure,
-  classifyPullFailure,
-  plainText,
-  retryAfterSeconds,
-} from "../../../../lib/runtime/docker/failures.ts";
+import { classifyCallFailure, classifyPullFailure } from "../../../../lib/runtime/docker/failures.ts";
 import type { RuntimeErrorKind } from "../../../../lib/runtime/errors.ts";
+import { plainText, retryAfterSeconds } from "../../../../lib/runtime/registry_texts.ts";
 import { PROJECT } from "../../../../tools/deno.ts";
 
 const REFERENCE = "mirror.example/a/b:1";
