@@ -7,9 +7,11 @@ import type { PodList } from "../kubelet/pods.ts";
 import type { NodeContext, ProcessContext } from "../pass.ts";
 import type { RuntimeInfo } from "../runtime/advice.ts";
 import { RuntimeError } from "../runtime/errors.ts";
+import type { Resolve } from "../runtime/runtime.ts";
 import { describeError } from "../support/errors.ts";
 import type { LentFile } from "./files/unit_file.ts";
 import type { Failed, Finding } from "./finding.ts";
+import { askingMirrors } from "./registry.ts";
 
 /** One check. Throws the signal's reason, or an unexpected error. */
 export type Check = (context: CheckContext) => Promise<readonly Finding[]>;
@@ -39,6 +41,8 @@ export interface CheckContext extends CheckOptions {
   readonly process: ProcessContext;
   /** Returns the kubelet's answer. Throws the signal's reason. */
   pods(): Promise<Answer<PodList, KubeletError>>;
+  /** See Runtime. */
+  readonly resolve: Resolve;
   /** Returns the runtime's description of itself. Throws the signal's reason. */
   info(): Promise<Answer<RuntimeInfo, RuntimeError>>;
   /** See RuntimeInfo; undefined if the runtime did not answer. Throws the signal's reason. */
@@ -55,6 +59,8 @@ export function openContext(node: NodeContext<Config>, process: ProcessContext, 
     ...options,
     node,
     process,
+    resolve: node.runtime.resolve?.bind(node.runtime) ??
+      askingMirrors(node.runtime.advice.certsFolder, process.clock.now),
     pods: () => pods ??= usable ? answerOf(node.kubelet.pods(signal), KubeletError, signal) : unasked(),
     info: askInfo,
     async canAliasDigest() {

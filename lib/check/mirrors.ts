@@ -11,7 +11,7 @@ import { type Check, runtimeFailure } from "./context.ts";
 import { fail, type Failed, type Finding, notAsked, ok, warn } from "./finding.ts";
 
 /** Checks each mirror once. */
-export const mirrorsCheck: Check = async ({ node: { config, runtime }, info, signal }) => {
+export const mirrorsCheck: Check = async ({ node: { config, runtime }, info, resolve, signal }) => {
   const probes = probesOf(config.registries, config.mirrors);
   if ((await info()).result !== "answered") {
     const because = `${runtime.advice.called} does not answer`;
@@ -20,7 +20,7 @@ export const mirrorsCheck: Check = async ({ node: { config, runtime }, info, sig
   return await Promise.all(probes.map(async ({ mirror, reference }) => {
     const { auth, credentials } = await credentialsFor(config, mirror, reference);
     try {
-      await runtime.resolve(reference, { signal, auth });
+      await resolve(reference, { signal, auth });
       return checkMirror(mirror, credentials);
     } catch (error) {
       return checkMirrorFailure(mirror, runtimeFailure(error, signal), credentials, runtime.advice);

@@ -112,7 +112,7 @@ async function pull(target: Target, candidate: Candidate, context: RepairContext
  */
 function isProbablyMissing({ mirror, reference }: Candidate, { runtime, mirrors }: RepairContext): ShouldYield {
   return async (signal) => {
-    if (mirrors.coolingDown(mirror) !== undefined) return false;
+    if (runtime.resolve === undefined || mirrors.coolingDown(mirror) !== undefined) return false;
     const auth = await mirrors.credentials(mirror, reference);
     return await runtime.resolve(reference, { signal, auth }) === undefined;
   };

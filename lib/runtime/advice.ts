@@ -30,6 +30,8 @@ export interface RuntimeAdvice extends RuntimeName {
   readonly findings: { readonly runtime: string; readonly socket: string };
   /** The next step if the socket does not exist, if no process listens on it, or otherwise. */
   readonly remedies: { readonly noSocket: string; readonly notListening: string; readonly failed: string };
+  /** Where it has the CAs of registries: a folder for each host, with files that end in .crt. */
+  readonly certsFolder: string;
   /** Where to configure a proxy for the mirrors. */
   readonly proxyRemedy: string;
   /** How to make it pull from these registries past its HTTPS proxy. */

@@ -4,13 +4,14 @@
 import { LinkedSignal } from "../support/timeouts.ts";
 import type { RuntimeAdvice, Silence } from "./advice.ts";
 import { RuntimeError } from "./errors.ts";
-import type { EventOptions, PullOptions, ResolveOptions, Runtime, RuntimeObserver } from "./runtime.ts";
+import type { EventOptions, PullOptions, Resolve, Runtime, RuntimeObserver } from "./runtime.ts";
 
 /** Wraps a runtime, reports on its calls, and records whether it answers. */
 export class InstrumentedRuntime implements Runtime {
   readonly #runtime: Runtime;
   readonly #observer: RuntimeObserver;
   readonly #now: () => number;
+  readonly resolve: Resolve | undefined;
   #silence: Silence | undefined;
   #asking = false;
 
@@ -19,6 +20,8 @@ export class InstrumentedRuntime implements Runtime {
     this.#runtime = runtime;
     this.#observer = observer;
     this.#now = now;
+    const resolve = runtime.resolve?.bind(runtime);
+    this.resolve = resolve && ((reference, options) => this.#heard(resolve(reference, options)));
   }
 
   get advice(): RuntimeAdvice {
@@ -50,10 +53,6 @@ export class InstrumentedRuntime implements Runtime {
 
   inspect(reference: string, signal: AbortSignal) {
     return this.#heard(this.#runtime.inspect(reference, signal));
-  }
-
-  resolve(reference: string, options: ResolveOptions) {
-    return this.#heard(this.#runtime.resolve(reference, options));
   }
 
   async pull(reference: string, options: PullOptions) {

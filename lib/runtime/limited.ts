@@ -16,11 +16,12 @@ export interface RuntimeLimits {
 export function boundedRuntime(runtime: Runtime, limits: RuntimeLimits): Runtime {
   const calls = new Semaphore(limits.calls);
   const resolves = new Semaphore(limits.resolves);
+  const resolve = runtime.resolve?.bind(runtime);
   return {
     advice: runtime.advice,
     info: (signal) => runtime.info(signal),
     inspect: (reference, signal) => calls.with(signal, () => runtime.inspect(reference, signal)),
-    resolve: (reference, options) => resolves.with(options.signal, () => runtime.resolve(reference, options)),
+    resolve: resolve && ((reference, options) => resolves.with(options.signal, () => resolve(reference, options))),
     pull: (reference, options) => runtime.pull(reference, options),
     tag: (source, target, signal) => calls.with(signal, () => runtime.tag(source, target, signal)),
     events: (options) => runtime.events(options),

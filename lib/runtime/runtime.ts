@@ -34,6 +34,9 @@ export interface PullOptions {
 /** Options of one call of `resolve`. */
 export type ResolveOptions = Pick<PullOptions, "signal" | "auth">;
 
+/** See Runtime. */
+export type Resolve = (reference: string, options: ResolveOptions) => Promise<RemoteImage | undefined>;
+
 /** The result of a pull. */
 export interface PulledImage {
   /** Digest of the manifest or index that the registry served: `sha256:…`. */
@@ -80,9 +83,9 @@ export interface Runtime {
   inspect(reference: string, signal: AbortSignal): Promise<LocalImage | undefined>;
   /**
    * Queries the registry for a reference with an explicit tag or digest; returns undefined if it
-   * has no such image.
+   * has no such image. Undefined for a runtime that cannot ask a registry without pulling.
    */
-  resolve(reference: string, options: ResolveOptions): Promise<RemoteImage | undefined>;
+  readonly resolve: Resolve | undefined;
   /**
    * Pulls one reference with an explicit tag or digest. Resolves only after the runtime has
    * reported the image as complete.

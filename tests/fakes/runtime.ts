@@ -24,6 +24,8 @@ export const MEMORY_ADVICE: RuntimeAdvice = {
   short: "Memory",
   called: "the runtime in memory",
   socket: "/run/memory.sock",
+  scheme: "memory",
+  certsFolder: "/etc/memory/certs.d",
   findings: { runtime: "memory", socket: "memory socket" },
   remedies: { noSocket: "make the socket", notListening: "listen there", failed: "look into it" },
   proxyRemedy: "tell it of the proxy",

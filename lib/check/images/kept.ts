@@ -7,14 +7,12 @@ import { credentialsFor } from "../mirrors.ts";
 
 /** Checks the images of the `keep` list. */
 export const keptCheck: Check = async (context) => {
-  const { node, signal } = context;
+  const { node } = context;
   const [canAliasDigest, redirected] = await Promise.all([context.canAliasDigest(), node.redirectedHosts()]);
   if (canAliasDigest === undefined) return [];
   return await Promise.all(node.config.keep.map(async (image) => {
     const planned = planImage(image, { ...node, canAliasDigest, redirected });
-    const kept = isRefusal(planned)
-      ? { state: "refused" as const, refusal: planned }
-      : await howKept(node, planned, signal);
+    const kept = isRefusal(planned) ? { state: "refused" as const, refusal: planned } : await howKept(planned, context);
     return checkKept(image, kept);
   }));
 };
@@ -51,7 +49,8 @@ export function checkKept(image: string, kept: Kept): Finding {
   }
 }
 
-async function howKept({ config, runtime }: CheckContext["node"], target: Target, signal: AbortSignal): Promise<Kept> {
+async function howKept(target: Target, { node, resolve, signal }: CheckContext): Promise<Kept> {
+  const { config, runtime } = node;
   const tried: string[] = [];
   let state: "lost" | "unanswered" = "lost";
   try {
@@ -62,7 +61,7 @@ async function howKept({ config, runtime }: CheckContext["node"], target: Target
   for (const { mirror, reference } of target.candidates) {
     try {
       const { auth } = await credentialsFor(config, mirror, reference);
-      if (await runtime.resolve(reference, { signal, auth }) !== undefined) return { state: "absent", mirror };
+      if (await resolve(reference, { signal, auth }) !== undefined) return { state: "absent", mirror };
       tried.push(`${mirror} has no ${reference}`);
     } catch (error) {
       state = "unanswered";

@@ -2,12 +2,16 @@
 
 import type { RuntimeAdvice } from "../advice.ts";
 
+/** Where the Engine reads the CAs of registries (docs.docker.com, "Verify repository client with certificates"). */
+const CERTS_FOLDER = "/etc/docker/certs.d";
+
 /** Returns the advice for the Engine that listens on a socket. */
 export function dockerAdvice(socket: string): RuntimeAdvice {
   return {
     short: "Docker",
     called: "the Docker Engine",
     socket,
+    certsFolder: CERTS_FOLDER,
     findings: { runtime: "docker engine", socket: "docker socket" },
     remedies: {
       noSocket: "check docker.socket in the config; if it is correct: systemctl start docker",
@@ -26,7 +30,7 @@ export function dockerAdvice(socket: string): RuntimeAdvice {
       if (/proxyconnect/i.test(text)) {
         return "check the proxy of the Docker Engine: systemctl show docker -p Environment";
       }
-      if (/x509|certificate/i.test(text)) return `put the mirror's CA into /etc/docker/certs.d/${mirror}/ca.crt`;
+      if (/x509|certificate/i.test(text)) return `put the mirror's CA into ${CERTS_FOLDER}/${mirror}/ca.crt`;
       return undefined;
     },
     // With the containerd image store, the Engine reads hosts.toml since 28.0 (moby,
@@ -34,7 +38,7 @@ export function dockerAdvice(socket: string): RuntimeAdvice {
     permanentFix({ version, canAliasDigest: hasContainerdStore }) {
       if (hasContainerdStore && Number(version.split(".")[0]) >= 28) {
         return {
-          message: "this Engine reads mirrors from /etc/docker/certs.d/HOST/hosts.toml",
+          message: `this Engine reads mirrors from ${CERTS_FOLDER}/HOST/hosts.toml`,
           remedy: "gilly export docker writes them",
         };
       }

@@ -86,7 +86,7 @@ Deno.test("queries to registries that hang do not delay queries to the image sto
   runtime.resolve = () => new Promise(() => {});
   const bounded = boundedRuntime(runtime, { calls: 1, resolves: 1 });
   const { signal } = new AbortController();
-  void bounded.resolve("m.example/a:1", { signal });
-  void bounded.resolve("m.example/b:1", { signal });
+  void bounded.resolve!("m.example/a:1", { signal });
+  void bounded.resolve!("m.example/b:1", { signal });
   assertEquals((await bounded.inspect("gcr.io/there:1", signal))?.id, "sha256:there");
 });
