@@ -104,6 +104,8 @@ export async function survey(node: NodeContext, process: ProcessContext, signal:
   const { observer, repairs, memory, clock } = process;
   const list = await node.kubelet.pods(signal);
   observer.connected?.(node.kubelet.host);
+  const { advice } = node.runtime;
+  if (list.runtime !== undefined && list.runtime !== advice.scheme) observer.otherRuntime?.(list.runtime, advice);
   const scan = scanPods(list.pods);
   // Without a digest, the runtime is not queried.
   const digests = [...scan.failures, ...scan.creating].some(({ image }) => image.includes("@"));

@@ -1,17 +1,28 @@
 // Checks the container runtime: whether it answers, which one it is, and whether it could use the
 // mirrors itself.
 
-import type { RuntimeAdvice, RuntimeInfo } from "../runtime/advice.ts";
+import { otherRuntime, type RuntimeAdvice, type RuntimeInfo } from "../runtime/advice.ts";
 import { type Check, runtimeFailure } from "./context.ts";
 import { AS_ROOT, fail, type Failed, type Finding, ok } from "./finding.ts";
 
 /** Checks whether the runtime answers, and which one it is. */
-export const runtimeCheck: Check = async ({ node: { runtime: { advice } }, info, signal }) => {
-  const answer = await info();
-  if (answer.result === "answered") return checkInfo(advice, answer.value);
-  if (answer.result === "unasked") return [];
-  return checkRuntimeFailure(advice, runtimeFailure(answer.error, signal), await groupOf(advice.socket));
+export const runtimeCheck: Check = async ({ node: { runtime: { advice } }, info, pods, signal }) => {
+  const [answer, list] = await Promise.all([info(), pods()]);
+  const other = list.result === "answered" ? checkKubelets(advice, list.value.runtime) : [];
+  if (answer.result === "answered") return [...checkInfo(advice, answer.value), ...other];
+  if (answer.result === "unasked") return other;
+  return [
+    ...checkRuntimeFailure(advice, runtimeFailure(answer.error, signal), await groupOf(advice.socket)),
+    ...other,
+  ];
 };
+
+/** Returns a finding if the kubelet uses another runtime; see PodList. */
+export function checkKubelets(advice: RuntimeAdvice, kubelets: string | undefined): Finding[] {
+  if (kubelets === undefined || kubelets === advice.scheme) return [];
+  const { message, remedy } = otherRuntime(kubelets, advice);
+  return [fail("runtime of the kubelet", message, remedy)];
+}
 
 /** Checks whether the runtime could use the mirrors itself, so that Gilly is not needed. */
 export const permanentFixCheck: Check = async ({ node: { runtime: { advice } }, info }) => {

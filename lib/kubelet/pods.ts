@@ -47,6 +47,11 @@ export interface PodList {
   readonly pods: readonly Pod[];
   /** One sentence for each entry that is not a valid pod. */
   readonly malformed: readonly string[];
+  /**
+   * The runtime of the kubelet, as it begins the ids of containers (`docker`, `containerd`,
+   * `cri-o`); undefined before the first container. (kubernetes, pkg/kubelet/container, ContainerID)
+   */
+  readonly runtime: string | undefined;
 }
 
 /** Returns the pod's name, unique on the node: `namespace/name`. */
@@ -79,7 +84,7 @@ export function readPodList(answer: unknown): PodList {
     throw new PodListError(`expected a PodList, got kind ${quote(String(answer.kind))}`);
   }
   if (!("items" in answer)) throw new PodListError("expected a PodList, got an object without items");
-  if (answer.items === null) return { pods: [], malformed: [] };
+  if (answer.items === null) return { pods: [], malformed: [], runtime: undefined };
   if (!Array.isArray(answer.items)) {
     throw new PodListError(`expected a list of pods in items, got ${nameOfType(answer.items)}`);
   }
@@ -90,7 +95,20 @@ export function readPodList(answer: unknown): PodList {
     if (typeof pod === "string") malformed.push(`items[${index}]: ${pod}`);
     else pods.push(pod);
   }
-  return { pods, malformed };
+  return { pods, malformed, runtime: runtimeIn(answer.items) };
+}
+
+function runtimeIn(items: readonly unknown[]): string | undefined {
+  for (const item of list(items)) {
+    const status = isFields(item.status) ? item.status : {};
+    for (const { containerID } of [...list(status.initContainerStatuses), ...list(status.containerStatuses)]) {
+      const scheme = typeof containerID === "string"
+        ? /^([a-z][a-z0-9.-]{0,30}):\/\//.exec(containerID)?.[1]
+        : undefined;
+      if (scheme !== undefined) return scheme;
+    }
+  }
+  return undefined;
 }
 
 /** Returns the pod, or a sentence that says what it lacks. */

@@ -7,7 +7,7 @@ import { type PodList, podName } from "../kubelet/pods.ts";
 import type { CandidateAttempt, Failed } from "../plan/outcome.ts";
 import type { Plan, Refusal, Repair, Skip, Target } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
-import { type RuntimeName, type Silence, silenceText } from "../runtime/advice.ts";
+import { otherRuntime, type RuntimeName, type Silence, silenceText } from "../runtime/advice.ts";
 import { RuntimeError } from "../runtime/errors.ts";
 import { describeError } from "../support/errors.ts";
 import { several } from "../support/text.ts";
@@ -29,6 +29,11 @@ export class LogMessages extends SharedMessages implements Observer {
     this.throttle.forget("kubelet");
     this.log("info", "NewConnection", "Established connection to kubelet");
     this.log("info", "Main", `host: ${host}`);
+  }
+
+  otherRuntime(scheme: string, configured: RuntimeName): void {
+    const { message, remedy } = otherRuntime(scheme, configured);
+    this.logThrottled("warning", `runtime:${scheme}`, "GetPods", `${message}: ${remedy}`);
   }
 
   /** A pass was skipped because the kubelet did not list its pods. */

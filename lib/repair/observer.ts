@@ -54,6 +54,8 @@ export interface Observer extends RuntimeObserver, MirrorObserver {
   cannotKeep?(image: string, refusal: Refusal): void;
   cannotLookAfterKept?(images: readonly string[], error: unknown): void;
 
+  /** The kubelet's runtime, whose ids of containers begin with `scheme`, is not the configured one. */
+  otherRuntime?(scheme: string, configured: RuntimeName): void;
   /** The runtime reports its events from now on. */
   eventsArrive?(runtime: RuntimeName): void;
   /** The event stream broke; `wasOpen` says whether events may have been missed. */

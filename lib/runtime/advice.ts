@@ -9,6 +9,8 @@ export interface RuntimeName {
   readonly called: string;
   /** Absolute path of the Unix socket that it listens on. */
   readonly socket: string;
+  /** How the kubelet names it in the ids of containers: `docker`. It is its key in the config, too. */
+  readonly scheme: string;
 }
 
 /** What a runtime reports about itself. */
@@ -26,12 +28,12 @@ export interface RuntimeInfo {
 
 /** What Gilly knows about a runtime besides how to call it. Texts are sentences without periods. */
 export interface RuntimeAdvice extends RuntimeName {
+  /** Where it has the CAs of registries: a folder for each host, with files that end in .crt. */
+  readonly certsFolder: string;
   /** Names of the findings of `check` about the runtime and its socket; they never change. */
   readonly findings: { readonly runtime: string; readonly socket: string };
   /** The next step if the socket does not exist, if no process listens on it, or otherwise. */
   readonly remedies: { readonly noSocket: string; readonly notListening: string; readonly failed: string };
-  /** Where it has the CAs of registries: a folder for each host, with files that end in .crt. */
-  readonly certsFolder: string;
   /** Where to configure a proxy for the mirrors. */
   readonly proxyRemedy: string;
   /** How to make it pull from these registries past its HTTPS proxy. */
@@ -43,6 +45,27 @@ export interface RuntimeAdvice extends RuntimeName {
   mirrorRemedy(mirror: string, text: string): string | undefined;
   /** Returns whether the runtime could use the mirrors itself, and how to write its settings. */
   permanentFix(info: RuntimeInfo): { readonly message: string; readonly remedy?: string };
+}
+
+/**
+ * Describes a config for another runtime than the kubelet's, whose ids of containers begin with
+ * `scheme`: repairs help no pod.
+ */
+export function otherRuntime(
+  scheme: string,
+  { called, scheme: configured }: RuntimeName,
+): { readonly message: string; readonly remedy: string } {
+  if (scheme === "cri-o") {
+    return {
+      message:
+        "the kubelet runs its containers in CRI-O, which has no call that names an image: no pod can be repaired",
+      remedy: "gilly export registries.conf writes the rules for CRI-O itself; then uninstall Gilly",
+    };
+  }
+  return {
+    message: `the kubelet runs its containers in ${scheme}, not in ${called}: repairs help no pod`,
+    remedy: `write ${scheme}: instead of ${configured}: into the config, then systemctl reload gilly`,
+  };
 }
 
 /** A runtime that gave no usable answer, and why. */

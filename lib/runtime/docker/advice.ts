@@ -11,6 +11,7 @@ export function dockerAdvice(socket: string): RuntimeAdvice {
     short: "Docker",
     called: "the Docker Engine",
     socket,
+    scheme: "docker",
     certsFolder: CERTS_FOLDER,
     findings: { runtime: "docker engine", socket: "docker socket" },
     remedies: {

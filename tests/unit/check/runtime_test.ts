@@ -1,7 +1,8 @@
 // Tests lib/check/runtime.ts: every way in which a runtime fails comes with a remedy.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { checkRuntimeFailure } from "../../../lib/check/runtime.ts";
+import { checkKubelets, checkRuntimeFailure } from "../../../lib/check/runtime.ts";
+import { containerdAdvice } from "../../../lib/runtime/containerd/advice.ts";
 import { dockerAdvice } from "../../../lib/runtime/docker/advice.ts";
 
 const DOCKER = dockerAdvice("/run/docker.sock");
@@ -28,3 +29,24 @@ for (
     assertStringIncludes(finding!.remedy ?? "", remedy);
   });
 }
+
+Deno.test("a config for another runtime than the kubelet's fails, with what to write", () => {
+  const containerd = containerdAdvice("/run/containerd/containerd.sock");
+  assertEquals(checkKubelets(DOCKER, "docker"), []);
+  assertEquals(checkKubelets(containerd, "containerd"), []);
+  assertEquals(checkKubelets(DOCKER, undefined), [], "before the first container");
+  const [wrong] = checkKubelets(DOCKER, "containerd");
+  assertEquals([wrong!.verdict, wrong!.message, wrong!.remedy], [
+    "fail",
+    "the kubelet runs its containers in containerd, not in the Docker Engine: repairs help no pod",
+    "write containerd: instead of docker: into the config, then systemctl reload gilly",
+  ]);
+  assertStringIncludes(checkKubelets(containerd, "docker")[0]!.remedy!, "write docker: instead of containerd:");
+});
+
+Deno.test("CRI-O is refused by its name, with its own way", () => {
+  const [finding] = checkKubelets(DOCKER, "cri-o");
+  assertEquals(finding!.verdict, "fail");
+  assertStringIncludes(finding!.message, "CRI-O, which has no call that names an image");
+  assertStringIncludes(finding!.remedy!, "gilly export registries.conf");
+});

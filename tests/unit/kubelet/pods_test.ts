@@ -8,6 +8,7 @@ Deno.test("null for items, which an empty node returns, is an empty list of pods
   assertEquals(readPodList({ kind: "PodList", apiVersion: "v1", metadata: {}, items: null }), {
     pods: [],
     malformed: [],
+    runtime: undefined,
   });
 });
 
@@ -155,4 +156,19 @@ Deno.test("overlong names, images and messages are truncated when read", () => {
   for (const text of [...texts, image, waiting!.message]) assertEquals(text.length, 5000);
   // The truncated image is still invalid.
   assertThrows(() => parseReference(image), InvalidReferenceError);
+});
+
+Deno.test("the kubelet's runtime is told by the id of any container that ran", () => {
+  const pod = (ids: unknown, init: unknown = []) => ({
+    metadata: { name: "a" },
+    spec: { containers: [] },
+    status: { containerStatuses: ids, initContainerStatuses: init },
+  });
+  const runtimeOf = (...pods: unknown[]) => readPodList(listOf(...pods)).runtime;
+  assertEquals(runtimeOf(), undefined);
+  assertEquals(runtimeOf(pod([{}, { containerID: "" }]), pod("x"), pod([{ containerID: 7 }])), undefined);
+  assertEquals(runtimeOf(pod([{}]), pod([{ containerID: "containerd://ab12" }])), "containerd");
+  assertEquals(runtimeOf(pod([], [{ containerID: "docker://ab12" }])), "docker");
+  assertEquals(runtimeOf(pod([{ containerID: "cri-o://ab12" }])), "cri-o");
+  assertEquals(runtimeOf(pod([{ containerID: "no scheme" }])), undefined);
 });

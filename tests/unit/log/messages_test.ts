@@ -175,3 +175,17 @@ Deno.test("many pods are counted, not all listed", () => {
     "default/p0, default/p1, default/p2 and 7 more",
   );
 });
+
+Deno.test("a runtime that is not the kubelet's is warned of, at growing intervals", () => {
+  const { messages, heard, clock } = scene();
+  const docker = dockerAdvice("/run/docker.sock");
+  messages.otherRuntime("containerd", docker);
+  messages.otherRuntime("containerd", docker);
+  assertEquals(heard("warning"), [
+    "[GetPods] the kubelet runs its containers in containerd, not in the Docker Engine: repairs help no pod: " +
+    "write containerd: instead of docker: into the config, then systemctl reload gilly",
+  ]);
+  clock.now += 60 * MINUTE;
+  messages.otherRuntime("containerd", docker);
+  assertEquals(heard("warning").length, 1);
+});
