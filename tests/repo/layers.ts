@@ -99,6 +99,9 @@ export const ADAPTERS: ReadonlySet<string> = new Set([
   "lib/config/files.ts",
   "lib/daemon/sd_notify.ts",
   "lib/export/write.ts",
+/** Files that tools/messages.ts generates: pure, with comments that only name their sources. */
+export const GENERATED = /_pb\.ts$/;
+
   "lib/kubelet/client.ts",
   "lib/log/log.ts",
   "lib/metrics/certificates.ts",
