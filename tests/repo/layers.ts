@@ -116,6 +116,8 @@ export const GENERATED = /_pb\.ts$/;
   "lib/proxy/trust.ts",
   "lib/record/ledger.ts",
   "lib/record/rotation.ts",
+  "lib/runtime/containerd/client.ts",
+  "lib/runtime/containerd/connection.ts",
   "lib/runtime/docker/client.ts",
   "lib/runtime/docker/connection.ts",
   "lib/runtime/docker/pull_stream.ts",

@@ -19,7 +19,7 @@ export interface HttpRequest {
   readonly client: Deno.HttpClient;
   readonly method?: "GET" | "HEAD" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
   readonly signal: AbortSignal;
   /**
    * Milliseconds until the answer's headers must arrive; if undefined, only the signal limits the
