@@ -24,6 +24,8 @@ export interface RuntimeInfo {
   readonly canAliasDigest: boolean;
   /** The HTTPS proxy through which it pulls, if it has one, and the list of what goes past it. */
   readonly httpsProxy?: { readonly url: string; readonly noProxy: string };
+  /** Where it reads the mirrors of registries, if it says so; empty if nowhere. */
+  readonly mirrorsFolder?: string | undefined;
 }
 
 /** What Gilly knows about a runtime besides how to call it. Texts are sentences without periods. */

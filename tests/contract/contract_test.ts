@@ -2,7 +2,7 @@
 import { missingForCurrentEngine, startCurrentEngine } from "../e2e/current_engine.ts";
 import { missingPrograms } from "../e2e/engine.ts";
 import { testIfPossible } from "../support/requirements.ts";
-import { fakeFixture, realFixture } from "./fixtures.ts";
+import { containerdFixture, fakeFixture, realFixture } from "./fixtures.ts";
 import { runtimeContract } from "./runtime_contract.ts";
 
 runtimeContract("DockerRuntime on the fake Engine, classic store,", () => fakeFixture("classic"));
@@ -20,4 +20,10 @@ runtimeContract(
   "DockerRuntime on a current Docker Engine with the containerd image store",
   () => realFixture(startCurrentEngine),
   (name, fn) => testIfPossible(name, [...missing, ...missingForCurrentEngine()], fn),
+);
+
+runtimeContract(
+  "ContainerdRuntime on a real containerd",
+  containerdFixture,
+  (name, fn) => testIfPossible(name, missing, fn),
 );

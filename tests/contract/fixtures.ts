@@ -1,6 +1,8 @@
-// The two runtimes that the contract is tested on: the fake Engine, and a real one with a real
-// registry.
+// The runtimes that the contract is tested on: the fake Engine, a real one, and a real containerd,
+// with real registries.
+import { ContainerdRuntime } from "../../lib/runtime/containerd/client.ts";
 import { DockerRuntime } from "../../lib/runtime/docker/client.ts";
+import { startCriContainerd } from "../e2e/containerd.ts";
 import {
   type ImageFile,
   makeImage,
@@ -10,6 +12,8 @@ import {
   startEngine,
   startRegistry,
 } from "../e2e/engine.ts";
+import { removeEverythingUnder } from "../e2e/leftovers.ts";
+import { putImage, randomLayer } from "../e2e/registry_images.ts";
 import { fakeImage, startDockerEngine } from "../fakes/docker_engine.ts";
 import type { RuntimeFixture } from "./runtime_contract.ts";
 
@@ -40,6 +44,7 @@ export async function fakeFixture(imageStore: "classic" | "containerd"): Promise
     guarded: "guarded.example/a/b:1",
     auth: REGISTRY_USER,
     noProgressMs: NO_PROGRESS_MS,
+    tellsOfEveryLayer: true,
     forget: (reference) => Promise.resolve(engine.remove(reference)),
     stop: () => engine.stop(),
     start: () => engine.start(),
@@ -90,9 +95,46 @@ export async function realFixture(start = startEngine): Promise<RuntimeFixture> 
     guarded,
     auth: REGISTRY_USER,
     noProgressMs: NO_PROGRESS_MS,
+    tellsOfEveryLayer: true,
     forget: (reference) => removeImage(engine, reference),
     stop: () => engine.stop(),
     start: () => engine.start(),
+    cleanup: () => cleanup.disposeAsync(),
+  };
+}
+
+/** Returns a ContainerdRuntime on a real containerd with CRI and real registries. */
+export async function containerdFixture(): Promise<RuntimeFixture> {
+  const dir = await Deno.makeTempDir({ prefix: "gilly-contract-" });
+  await using begun = new AsyncDisposableStack();
+  begun.defer(() => removeEverythingUnder(dir));
+  const containerd = await startCriContainerd(`${dir}/containerd`);
+  begun.defer(() => containerd.stop());
+  const registry = await startRegistry(`${dir}/registry`);
+  begun.defer(() => registry.remove());
+  const guard = await startRegistry(`${dir}/guard`, { credentials: true });
+  begun.defer(() => guard.remove());
+  const brake = stallingProxy(registry.host);
+  begun.defer(() => brake.close());
+
+  const digest = await putImage(registry, "sgryczan/ansible-runner", "0.0.0", [await randomLayer(10_000)]);
+  await putImage(registry, "endless", "1", [await randomLayer(100_000)]);
+  await putImage({ host: guard.host, credentials: REGISTRY_USER }, "a/b", "1", [await randomLayer(10_000)]);
+  const cleanup = begun.move();
+  return {
+    runtime: new ContainerdRuntime({ socket: containerd.socket, noProgressMs: NO_PROGRESS_MS }),
+    served: `${registry.host}/sgryczan/ansible-runner:0.0.0`,
+    digest,
+    missing: `${registry.host}/sgryczan/ansible-runner:9`,
+    refused: "127.0.0.1:1/a/b:1",
+    endless: `${brake.host}/endless:1`,
+    guarded: `${guard.host}/a/b:1`,
+    auth: REGISTRY_USER,
+    noProgressMs: NO_PROGRESS_MS,
+    tellsOfEveryLayer: false,
+    forget: async (reference) => void await containerd.ctr("images", "rm", "--sync", reference),
+    stop: () => containerd.stop(),
+    start: () => containerd.start(),
     cleanup: () => cleanup.disposeAsync(),
   };
 }

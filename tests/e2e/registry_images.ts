@@ -15,10 +15,11 @@ export interface Layer {
   readonly diffId: string;
 }
 
-/** Where images are put: `127.0.0.1:PORT`, and the HTTP client for a registry with TLS. */
+/** Where images are put: `127.0.0.1:PORT`, the HTTP client for a registry with TLS, and who may put them there. */
 export interface Registry {
   readonly host: string;
   readonly client?: Deno.HttpClient;
+  readonly credentials?: { readonly username: string; readonly password: string };
 }
 
 /** A layer with Debian's static busybox, so that an image with it can run. */
@@ -84,12 +85,14 @@ async function putBlob(
 
 async function expecting(
   status: number,
-  { host, client }: Registry,
+  { host, client, credentials }: Registry,
   path: string,
   init: RequestInit,
 ): Promise<Response> {
   const url = `${client === undefined ? "http" : "https"}://${host}${path}`;
-  const response = await fetch(url, { ...init, ...(client && { client }) });
+  const headers = new Headers(init.headers);
+  if (credentials) headers.set("Authorization", `Basic ${btoa(`${credentials.username}:${credentials.password}`)}`);
+  const response = await fetch(url, { ...init, headers, ...(client && { client }) });
   const text = await response.text();
   if (response.status !== status) throw new Error(`${init.method} ${url}: ${response.status} ${text}`);
   return response;

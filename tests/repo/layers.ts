@@ -82,12 +82,12 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/runtime/docker/failures.ts",
   "lib/runtime/errors.ts",
   "lib/runtime/no_proxy.ts",
+  "lib/runtime/registry_texts.ts",
   "lib/status/mirror_states.ts",
   "lib/status/node_state.ts",
   "lib/status/proxy_state.ts",
   "lib/status/read_state.ts",
   "lib/status/render.ts",
-  "lib/runtime/registry_texts.ts",
   "lib/support/backoff.ts",
   "lib/support/certificate_facts.ts",
   "lib/support/errors.ts",
@@ -99,14 +99,14 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/support/units.ts",
 ]);
 
+/** Files that tools/messages.ts generates: pure, with comments that only name their sources. */
+export const GENERATED = /_pb\.ts$/;
+
 /** Files that each give access to one thing outside the program. */
 export const ADAPTERS: ReadonlySet<string> = new Set([
   "lib/config/files.ts",
   "lib/daemon/sd_notify.ts",
   "lib/export/write.ts",
-/** Files that tools/messages.ts generates: pure, with comments that only name their sources. */
-export const GENERATED = /_pb\.ts$/;
-
   "lib/kubelet/client.ts",
   "lib/log/log.ts",
   "lib/metrics/certificates.ts",

@@ -1,0 +1,68 @@
+// What a person can do about a containerd: its tools, files, and settings. Pure.
+
+import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
+
+/** Where containerd reads certs.d/HOST/hosts.toml, if its config names it (containerd, docs/hosts.md). */
+const CERTS_FOLDER = "/etc/containerd/certs.d";
+
+const CONFIG_FILE = "/etc/containerd/config.toml";
+
+/** Returns the advice for the containerd that listens on a socket. */
+export function containerdAdvice(socket: string): RuntimeAdvice {
+  const isInK3s = socket.startsWith("/run/k3s/");
+  const [unit, start] = isInK3s
+    ? ["k3s", "systemctl start k3s, k3s-agent, rke2-server or rke2-agent, whichever this worker has"]
+    : ["containerd", "systemctl start containerd"];
+  const environment = isInK3s ? "/etc/systemd/system/k3s.service.env" : "systemctl show containerd -p Environment";
+  return {
+    short: "containerd",
+    called: "containerd",
+    socket,
+    scheme: "containerd",
+    certsFolder: CERTS_FOLDER,
+    findings: { runtime: "containerd", socket: "containerd socket" },
+    remedies: {
+      noSocket: `check containerd.socket in the config; if it is correct: ${start}`,
+      notListening: `${start}; journalctl -u ${unit} -n 20 says why it stopped`,
+      failed: `systemctl status ${unit}; journalctl -u ${unit} -n 20 has details`,
+    },
+    proxyRemedy: `configure it for containerd, which does the pulling: ${environment} shows its settings`,
+    noProxyRemedy(registries) {
+      const edit = isInK3s ? environment : "systemctl edit containerd";
+      return `add NO_PROXY=${registries.join(",")} to containerd's environment (${edit}) and restart ${unit}`;
+    },
+    mirrorRemedy(mirror, text) {
+      const file = `${CERTS_FOLDER}/${mirror}/hosts.toml`;
+      if (/HTTP response to HTTPS client|InvalidContentType/.test(text)) {
+        return `the mirror speaks plain HTTP, which containerd takes from a line server = "http://…" of ${file}`;
+      }
+      if (/proxyconnect/i.test(text)) return `check the proxy of containerd: ${environment}`;
+      if (/x509|certificate/i.test(text)) {
+        return `put the mirror's CA into ${CERTS_FOLDER}/${mirror}/ca.crt; if that folder has a hosts.toml, name it there: ca =`;
+      }
+      return undefined;
+    },
+    permanentFix(info) {
+      if (!isInK3s) return fixFor(info);
+      return { message: "k3s and rke2 read mirrors from registries.yaml", remedy: "gilly export k3s writes it" };
+    },
+  };
+}
+
+/** hosts.toml is read only where config.toml has a config_path (containerd, docs/hosts.md). */
+function fixFor({ version, mirrorsFolder }: RuntimeInfo): ReturnType<RuntimeAdvice["permanentFix"]> {
+  if (mirrorsFolder) {
+    const [folder] = mirrorsFolder.split(":");
+    return {
+      message: `this containerd reads mirrors from ${folder}/HOST/hosts.toml`,
+      remedy: "gilly export containerd writes them",
+    };
+  }
+  const isSecond = Number(version.replace(/^v/, "").split(".")[0]) >= 2;
+  const table = isSecond ? "io.containerd.cri.v1.images" : "io.containerd.grpc.v1.cri";
+  const remedy = `write config_path = "${CERTS_FOLDER}" under [plugins."${table}".registry] into ${CONFIG_FILE} ` +
+    "and restart containerd; gilly export containerd writes the files";
+  return mirrorsFolder === ""
+    ? { message: "this containerd has no config_path, so it reads no hosts.toml: keep Gilly running", remedy }
+    : { message: "containerd reads mirrors from hosts.toml where it has a config_path", remedy: `if not: ${remedy}` };
+}

@@ -1,0 +1,74 @@
+// Tests lib/runtime/containerd/advice.ts: advice that is true for this containerd, and never Docker's.
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { containerdAdvice } from "../../../../lib/runtime/containerd/advice.ts";
+
+const advice = containerdAdvice("/run/containerd/containerd.sock");
+const k3s = containerdAdvice("/run/k3s/containerd/containerd.sock");
+
+function fixFor(version: string, mirrorsFolder: string | undefined, of = advice) {
+  const about = { name: "containerd", apiVersion: "CRI v1", imageStore: "containerd's", canAliasDigest: true };
+  return of.permanentFix({ ...about, version, mirrorsFolder });
+}
+
+Deno.test("a containerd with a config_path has a permanent fix, which gilly export writes", () => {
+  assertEquals(fixFor("1.7.27", "/etc/containerd/certs.d:/etc/docker/certs.d"), {
+    message: "this containerd reads mirrors from /etc/containerd/certs.d/HOST/hosts.toml",
+    remedy: "gilly export containerd writes them",
+  });
+});
+
+for (
+  const [version, table] of [
+    ["1.6.20~ds1", '[plugins."io.containerd.grpc.v1.cri".registry]'],
+    ["v1.7.27", '[plugins."io.containerd.grpc.v1.cri".registry]'],
+    ["2.1.9+unknown", '[plugins."io.containerd.cri.v1.images".registry]'],
+    ["v2.0.0", '[plugins."io.containerd.cri.v1.images".registry]'],
+  ] as const
+) {
+  Deno.test(`without a config_path, the line for containerd ${version} is given`, () => {
+    const { message, remedy } = fixFor(version, "");
+    assertEquals(
+      message,
+      "this containerd has no config_path, so it reads no hosts.toml: keep Gilly running",
+    );
+    assertEquals(
+      remedy,
+      `write config_path = "/etc/containerd/certs.d" under ${table} into /etc/containerd/config.toml ` +
+        "and restart containerd; gilly export containerd writes the files",
+    );
+    assertStringIncludes(fixFor(version, undefined).remedy!, `if not: ${remedy}`);
+  });
+}
+
+Deno.test("the containerd of k3s is started, asked and configured by k3s", () => {
+  assertEquals(fixFor("v1.7.27-k3s1", "/var/lib/rancher/k3s/agent/etc/containerd/certs.d", k3s), {
+    message: "k3s and rke2 read mirrors from registries.yaml",
+    remedy: "gilly export k3s writes it",
+  });
+  assertStringIncludes(k3s.remedies.notListening, "journalctl -u k3s -n 20");
+  for (const text of Object.values(k3s.remedies)) assert(!/(start|status|-u) containerd/.test(text), text);
+});
+
+Deno.test("a mirror that cannot be reached has a remedy only if containerd's own settings may be the cause", () => {
+  const remedy = (text: string) => advice.mirrorRemedy("m.example", text);
+  assertStringIncludes(remedy("invalid peer certificate: UnknownIssuer")!, "/etc/containerd/certs.d/m.example/ca.crt");
+  assertStringIncludes(remedy("http: server gave HTTP response to HTTPS client")!, "m.example/hosts.toml");
+  assertEquals(remedy("dial tcp 192.0.2.1:443: connect: connection refused"), undefined);
+});
+
+Deno.test("no advice for containerd speaks of Docker", () => {
+  for (const  of of[advice, k3s]) {
+    const texts = [
+      ...Object.values(of.remedies),
+      ...Object.values(of.findings),
+      of.proxyRemedy,
+      of.noProxyRemedy(["gcr.io"]),
+      ...["x509: no", "proxyconnect", "HTTP response to HTTPS client"].map((text) =>
+        of.mirrorRemedy("m.example", text)!
+      ),
+      ...["", "/etc/containerd/certs.d", undefined].flatMap((folder) => Object.values(fixFor("2.0.0", folder, of))),
+    ];
+    for (const text of texts) assert(!/docker/i.test(text), text);
+  }
+});
