@@ -110,7 +110,7 @@ export async function openNode(
   { before, ledger = true }: NodeOptions = {},
 ): Promise<NodeContext<Config>> {
   const { clock, random, observer, recorder, memory } = process;
-  const runtime = new InstrumentedRuntime(boundedRuntime(openRuntime(config), AT_ONCE), observer, clock.now);
+  const runtime = new InstrumentedRuntime(boundedRuntime(await openRuntime(config), AT_ONCE), observer, clock.now);
   const client = new KubeletClient(config.kubelet);
   if (ledger) {
     if (before?.config.ledger.file !== config.ledger.file) await recall(config.ledger.file, process);

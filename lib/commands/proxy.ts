@@ -152,7 +152,7 @@ const INFO_MS = 5000;
 
 /** Returns the HTTPS proxy of the Engine, or undefined if it has none or cannot be asked. */
 async function httpsProxyOf(config: Config): Promise<RuntimeInfo["httpsProxy"]> {
-  const runtime = openRuntime(config);
+  const runtime = await openRuntime(config);
   try {
     return (await runtime.info(AbortSignal.timeout(INFO_MS))).httpsProxy;
   } catch {

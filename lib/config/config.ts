@@ -35,7 +35,7 @@ export interface Config {
   /** Path of the config file, as given. */
   readonly file: string;
   readonly kubelet: KubeletSettings;
-  readonly docker: RuntimeSettings["docker"];
+  readonly runtime: RuntimeSettings["runtime"];
   readonly registries: readonly RegistryRule[];
   /** The key is the mirror's host, with its port if it has one. */
   readonly mirrors: Readonly<Record<string, MirrorSettings>>;
@@ -205,7 +205,7 @@ function withHostname(settings: Settings): Settings | undefined {
 }
 
 function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyStep[]) => number | undefined): Config {
-  const { kubelet, docker, exclude, keep, repair, poll, ledger, proxy, metrics, logging } = settings;
+  const { kubelet, docker, containerd, exclude, keep, repair, poll, ledger, proxy, metrics, logging } = settings;
   const resolve = (path: string | null | undefined) => typeof path === "string" ? resolvePath(path, file) : undefined;
   return {
     file,
@@ -218,7 +218,7 @@ function configOf(settings: Settings, file: string, lineOf: (path: readonly KeyS
         tokenFile: resolve(kubelet.tokenFile),
       }),
     },
-    docker,
+    runtime: containerd === undefined ? { kind: "docker", ...docker! } : { kind: "containerd", ...containerd },
     registries: Object.entries(settings.registries).map(([origin, mirrors]) => (
       { origin, mirrors, line: lineOf(["registries", origin]) }
     )),

@@ -13,6 +13,7 @@ import { mistakeInProxyHost, secondsOf } from "./values.ts";
 export function mistakesAcrossKeys(filled: unknown): readonly SettingMistake[] {
   return [
     ...mistakesInCredentials(valueAt(filled, "kubelet")),
+    ...mistakesInRuntimes(filled),
     ...mistakesInOrigins(valueAt(filled, "registries")),
     ...mistakesInMirrorHosts(valueAt(filled, "mirrors"), valueAt(filled, "registries")),
     ...mistakesInAuthPaths(valueAt(filled, "mirrors")),
@@ -37,6 +38,15 @@ function mistakesInCredentials(kubelet: unknown): readonly SettingMistake[] {
   }
   if (tokenFile !== undefined || certFile !== undefined || typeof url !== "string") return [];
   return [{ path: ["kubelet"], message: "has no credentials; expected certFile and keyFile, or tokenFile" }];
+}
+
+/** A kubelet uses one runtime, and repairs in another help no pod. */
+function mistakesInRuntimes(filled: unknown): readonly SettingMistake[] {
+  if (valueAt(filled, "docker") === undefined || valueAt(filled, "containerd") === undefined) return [];
+  return [{
+    path: ["containerd"],
+    message: "conflicts with docker: configure the runtime that the kubelet uses, not both",
+  }];
 }
 
 function mistakesInOrigins(registries: unknown): readonly SettingMistake[] {

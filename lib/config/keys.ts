@@ -3,6 +3,7 @@
 // manual are derived from this. Pure.
 
 import * as z from "zod/mini";
+import type { RuntimeKind } from "../runtime/open.ts";
 import { choice, duration, key, list, mapping, number, section, size, text } from "./schema.ts";
 import * as values from "./values.ts";
 
@@ -49,6 +50,12 @@ const KUBELET = section({
     purpose: "A bearer token instead of a certificate, such as a service account's. Reloaded whenever it changes.",
   }),
 });
+
+const socketOf = (runtime: RuntimeKind) =>
+  z.pipe(
+    text("the absolute path of a unix socket", (value) => values.mistakeInSocket(value, runtime)),
+    z.transform(values.withoutUnixScheme),
+  );
 
 const MIRRORS_OF_ORIGIN = z.pipe(
   z.transform((value) => typeof value === "string" ? [value] : value),
@@ -201,12 +208,21 @@ const PROXY = section({
 /** The schema of the complete file. */
 export const SETTINGS = section({
   kubelet: KUBELET,
-  docker: section({
-    socket: key(
-      z.pipe(text("the absolute path of a unix socket", values.mistakeInSocket), z.transform(values.withoutUnixScheme)),
-      { fallback: "/var/run/docker.sock", purpose: "The Docker Engine's socket. A leading `unix://` is accepted." },
-    ),
-  }),
+  docker: z.optional(section({
+    socket: key(socketOf("docker"), {
+      fallback: "/var/run/docker.sock",
+      purpose:
+        "The Docker Engine's socket. A leading `unix://` is accepted. A config with neither `docker` nor `containerd` has " +
+        "`docker`.",
+    }),
+  })),
+  containerd: z.optional(section({
+    socket: key(socketOf("containerd"), {
+      fallback: "/run/containerd/containerd.sock",
+      purpose: "containerd's socket, on a worker whose kubelet uses containerd; that of k3s and rke2 is " +
+        "`/run/k3s/containerd/containerd.sock`. Instead of `docker`.",
+    }),
+  })),
   registries: key(REGISTRIES, {
     purpose:
       "Which mirrors serve which registry: `ORIGIN: MIRROR` or `ORIGIN: [MIRROR, MIRROR]`, tried in order. An origin " +
@@ -231,13 +247,13 @@ export const SETTINGS = section({
     fallback: [],
     purpose:
       "Images to keep present at all times, such as the sandbox image, whose absence never shows as ErrImagePull. Checked " +
-      "when Gilly starts, when the Engine comes back or removes an image, and every five minutes.",
+      "when Gilly starts, when the runtime comes back or removes an image, and every five minutes.",
   }),
   repair: REPAIR,
   poll: section({
     interval: key(duration("1s", "1h"), {
       fallback: "5s",
-      purpose: "The interval between passes while the Engine's events do not arrive.",
+      purpose: "The interval between passes while the runtime's events do not arrive.",
     }),
     safety: key(duration("1s", "1h"), {
       fallback: "60s",

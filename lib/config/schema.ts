@@ -61,6 +61,8 @@ function shapeOf(schema: z.core.$ZodType): Readonly<Record<string, z.core.$ZodTy
       return { HOST: def.valueType };
     case "pipe":
       return shapeOf(def.out);
+    case "optional":
+      return shapeOf(def.innerType);
     default:
       return {};
   }

@@ -6,7 +6,7 @@ import { type Fields, isFields } from "../support/json.ts";
 import { mistakesAcrossKeys } from "./joined.ts";
 import { SETTINGS, type Settings } from "./keys.ts";
 import { type FileKind, keysOf, namesAt, type SettingMistake, suggestion, valueAt } from "./schema.ts";
-import { OFF } from "./values.ts";
+import { CRIO_REFUSED, OFF } from "./values.ts";
 
 /**
  * The default of every key, in YAML's spelling; undefined if a key has none. Keys below a mirror's
@@ -18,7 +18,7 @@ export const DEFAULTS: Fields = defaultsOf();
 export function checkSettings(
   document: Fields,
 ): { readonly settings: Settings | undefined; readonly mistakes: readonly SettingMistake[] } {
-  const filled = withDefaults(document, DEFAULTS);
+  const filled = withDefaults(document, defaultsFor(document));
   const { data, error } = z.safeParse(SETTINGS, filled);
   const mistakes = (error?.issues ?? []).flatMap((issue) => mistakesOf(issue, filled));
   mistakes.push(...mistakesAcrossKeys(filled));
@@ -67,6 +67,13 @@ function defaultsOf(): Fields {
   return defaults;
 }
 
+/** A document that names a runtime gets no default of the other one. */
+function defaultsFor(document: Fields): Fields {
+  const unnamed = Object.hasOwn(document, "containerd") ? "docker" : "containerd";
+  if (Object.hasOwn(document, unnamed)) return DEFAULTS;
+  return Object.fromEntries(Object.entries(DEFAULTS).filter(([key]) => key !== unnamed));
+}
+
 function withDefaults(value: unknown, defaults: unknown): unknown {
   if (value === undefined || value === null) return isFields(defaults) ? withDefaults({}, defaults) : defaults;
   if (!isFields(value) || !isFields(defaults)) return value;
@@ -82,5 +89,10 @@ function mistakesOf(issue: z.core.$ZodIssue, filled: unknown): readonly SettingM
   );
   if (issue.code !== "unrecognized_keys") return [{ path, message: issue.message }];
   const known = namesAt(SETTINGS, path);
-  return issue.keys.map((key) => ({ path: [...path, key], message: `unknown key; ${suggestion(key, known)}` }));
+  return issue.keys.map((key) => ({
+    path: [...path, key],
+    message: path.length === 0 && /^cri-?o$/i.test(key)
+      ? `CRI-O cannot be served: ${CRIO_REFUSED}`
+      : `unknown key; ${suggestion(key, known)}`,
+  }));
 }

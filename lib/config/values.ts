@@ -7,6 +7,7 @@ import { mistakeInImagePattern } from "../images/exclusions.ts";
 import { canonicalHost } from "../images/location.ts";
 import { parseReference } from "../images/reference.ts";
 import { mistakeInMirror } from "../images/rules.ts";
+import type { RuntimeKind } from "../runtime/open.ts";
 import type { ListenAddress } from "../support/http/server.ts";
 import { quote } from "../support/text.ts";
 
@@ -67,15 +68,36 @@ function isHost(host: string): boolean {
   return /(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$/i.test(host) ? regexes.ipv4.test(host) : regexes.hostname.test(host);
 }
 
-/** Returns what is wrong with the path of Docker's socket, with or without a leading `unix://`. */
-export function mistakeInSocket(value: string): string | undefined {
-  const expected = "expected the absolute path of a unix socket, such as /var/run/docker.sock";
+const USUAL_SOCKETS: Readonly<Record<RuntimeKind, string>> = {
+  docker: "/var/run/docker.sock",
+  containerd: "/run/containerd/containerd.sock",
+};
+
+/** Why a worker with CRI-O cannot be served, and what to do there. */
+export const CRIO_REFUSED =
+  "it has no call that names an image, so its images cannot be repaired; its own mirrors can: gilly export registries.conf";
+
+/** Returns what is wrong with the path of a runtime's socket, with or without a leading `unix://`. */
+export function mistakeInSocket(value: string, runtime: RuntimeKind): string | undefined {
+  const expected = `expected the absolute path of a unix socket, such as ${USUAL_SOCKETS[runtime]}`;
   if (/^(?!unix:)[a-z]+:/i.test(value)) {
     return `is not a unix socket, the only transport that Gilly supports; ${expected}`;
   }
   const path = withoutUnixScheme(value);
   if (!path.startsWith("/")) return `${quote(value)} is not absolute; ${expected}`;
-  return mistakeInPath(path);
+  return mistakeInPath(path) ?? mistakeInRuntime(path, runtime);
+}
+
+/** Recognizes the socket of another runtime by its usual name. */
+function mistakeInRuntime(path: string, runtime: RuntimeKind): string | undefined {
+  const name = path.replace(/^.*\//, "");
+  if (name === "crio.sock") return `is CRI-O's socket: ${CRIO_REFUSED}`;
+  if (name === "cri-dockerd.sock" || name === "dockershim.sock") {
+    return `is the socket of a shim, which has no images of its own; expected docker: {socket: ${USUAL_SOCKETS.docker}}`;
+  }
+  if (name !== "docker.sock" && name !== "containerd.sock") return undefined;
+  const other = name === "docker.sock" ? "docker" : "containerd";
+  return other === runtime ? undefined : `is ${other}'s socket; write it under ${other}: instead of ${runtime}:`;
 }
 
 /** The value that turns a feature off. */

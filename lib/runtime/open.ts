@@ -3,9 +3,13 @@
 import { DockerRuntime } from "./docker/client.ts";
 import type { Runtime } from "./runtime.ts";
 
+/** A runtime that a config can name. */
+export type RuntimeKind = "docker" | "containerd";
+
 /** The part of the config that determines the runtime. */
 export interface RuntimeSettings {
-  readonly docker: { readonly socket: string };
+  /** Absolute path of the Unix socket on which the runtime listens. */
+  readonly runtime: { readonly kind: RuntimeKind; readonly socket: string };
   readonly repair: {
     /** Seconds without progress after which a pull is given up. */
     readonly noProgressSeconds: number;
@@ -13,6 +17,10 @@ export interface RuntimeSettings {
 }
 
 /** Makes the runtime of a config. Connects to nothing. */
-export function openRuntime({ docker, repair }: RuntimeSettings): Runtime {
-  return new DockerRuntime({ socket: docker.socket, noProgressMs: 1000 * repair.noProgressSeconds });
+export async function openRuntime({ runtime: { kind, socket }, repair }: RuntimeSettings): Promise<Runtime> {
+  const options = { socket, noProgressMs: 1000 * repair.noProgressSeconds };
+  if (kind === "docker") return new DockerRuntime(options);
+  // Loaded only where it is used: with its messages it takes several megabytes of memory.
+  const { ContainerdRuntime } = await import("./containerd/client.ts");
+  return new ContainerdRuntime(options);
 }

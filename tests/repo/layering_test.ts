@@ -101,6 +101,7 @@ Deno.test("main.ts reaches every file of lib/, and imports of values and of type
   assertEquals(of("main.ts", "lib/commands/mod.ts"), true);
   assertEquals(of("lib/log/messages.ts", "lib/log/log.ts"), false);
   assertEquals(of("lib/app.ts", "prom-client"), true, "an import at run time");
+  assertEquals(of("lib/runtime/open.ts", "lib/runtime/containerd/client.ts"), true, "one of a file");
 });
 
 Deno.test("a pure module imports only types from modules that are not pure", () => {

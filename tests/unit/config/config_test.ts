@@ -23,9 +23,11 @@ function withLines(...lines: string[]): Config {
   return parseConfig([KUBELET, REGISTRIES, ...lines].join("\n"), EXAMPLE_FILE);
 }
 
-/** Returns the example with its commented-out settings enabled. */
-function uncommented(text: string): string {
-  return text.replace(/^# (?=[a-z]+:| )/gm, "").replace(/^ {2}# (?=registry\.|")/gm, "  ");
+/** Returns the example with its commented-out settings enabled, of the runtimes only this one. */
+function uncommented(text: string, runtime: "docker" | "containerd" = "docker"): string {
+  const other = runtime === "docker" ? "containerd" : "docker";
+  return text.replace(new RegExp(`^# ${other}:\n#   socket: .*\n`, "m"), "")
+    .replace(/^# (?=[a-z]+:| )/gm, "").replace(/^ {2}# (?=registry\.|")/gm, "  ");
 }
 
 Deno.test("the example is valid once its certificates exist, and maps the three registries", () => {
@@ -84,20 +86,41 @@ Deno.test("the example shows every key, and the defaults that it shows are the r
   assertEquals(registries.map(({ origin }) => origin).slice(0, usual.length), usual.map(({ origin }) => origin));
   assertEquals(registries.length, usual.length + 3);
 
-  const { kubelet: _kubelet, registries: _registries, mirrors: _mirrors, ...defaults } = DEFAULTS;
+  const { kubelet: _kubelet, registries: _registries, mirrors: _mirrors, containerd: _containerd, ...defaults } =
+    DEFAULTS;
   const document = parse(shown, { schema: "core" }) as Record<string, unknown>;
   // Keys without a default are not shown as if they had one.
   for (const [key, value] of Object.entries(JSON.parse(JSON.stringify(defaults)))) {
     assertEquals(document[key], value, key);
   }
-  assertEquals(Object.keys(document).toSorted(), Object.keys(DEFAULTS).toSorted());
+  const withContainerd = parse(uncommented(EXAMPLE, "containerd"), { schema: "core" }) as Record<string, unknown>;
+  assertEquals(withContainerd.containerd, DEFAULTS.containerd);
+  assertEquals(
+    new Set([...Object.keys(document), ...Object.keys(withContainerd)]),
+    new Set(Object.keys(DEFAULTS)),
+  );
+});
+
+Deno.test("a config names one runtime: Docker, unless it has containerd", () => {
+  const runtimeOf = (...lines: string[]) => withLines(...lines).runtime;
+  const docker = { kind: "docker", socket: "/var/run/docker.sock" };
+  assertEquals(runtimeOf(), docker);
+  assertEquals(runtimeOf("docker:"), docker);
+  assertEquals(runtimeOf("docker: {socket: /run/d.sock}"), { ...docker, socket: "/run/d.sock" });
+  const containerd = { kind: "containerd", socket: "/run/containerd/containerd.sock" };
+  assertEquals(runtimeOf("containerd:"), containerd);
+  assertEquals(runtimeOf("containerd: {}"), containerd);
+  assertEquals(runtimeOf("containerd: {socket: 'unix:///run/k3s/containerd/containerd.sock'}"), {
+    ...containerd,
+    socket: "/run/k3s/containerd/containerd.sock",
+  });
 });
 
 Deno.test("a config with only the required keys gets every default", () => {
   assertEquals(withLines(), {
     file: EXAMPLE_FILE,
     kubelet: { url: "https://w:10250", tokenFile: "/t" },
-    docker: { socket: "/var/run/docker.sock" },
+    runtime: { kind: "docker", socket: "/var/run/docker.sock" },
     registries: [{ origin: "gcr.io", mirrors: ["m.example"], line: 2 }],
     mirrors: {},
     exclude: { images: [], namespaces: [] },
@@ -151,7 +174,7 @@ Deno.test("every value that is set takes effect", () => {
     onDigestChange: "refuse",
   });
   assertEquals(config.poll, { intervalSeconds: 1.5, safetySeconds: 60, jitter: 0 });
-  assertEquals(config.docker.socket, "/run/docker.sock");
+  assertEquals(config.runtime, { kind: "docker", socket: "/run/docker.sock" });
   assertEquals(config.exclude, { images: ["quay.io/team/*"], namespaces: ["kube-system", "team-*", "2020-01-01"] });
   assertEquals(config.keep, ["k8s.gcr.io/pause:3.2"]);
   assertEquals(config.mirrors, { "m.example": { maxConcurrentPulls: 1 } });

@@ -27,6 +27,9 @@ const LISTEN =
 const PROXY_LISTEN = "expected a port of 127.0.0.1, where the redirect leads, such as 127.0.0.1:12443";
 const PROXY_ADDRESS = "expected an IPv4 address that no other host has, such as 169.254.77.7";
 
+const CRIO =
+  "it has no call that names an image, so its images cannot be repaired; its own mirrors can: gilly export registries.conf";
+
 /** Single lines, and their mistakes. */
 const LINES: readonly (readonly [line: string, mistake: string])[] = [
   ["poll: {interval: 0.5}", `poll.interval: expected a duration from 1s to 1h, ${DURATION}, got the number 0.5`],
@@ -58,6 +61,28 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
     "docker: {socket: 'tcp://1.2.3.4:2375'}",
     "docker.socket: is not a unix socket, the only transport that Gilly supports; expected the absolute path of a unix socket, such as /var/run/docker.sock",
   ],
+  [
+    "containerd: {socket: containerd.sock}",
+    'containerd.socket: "containerd.sock" is not absolute; expected the absolute path of a unix socket, such as ' +
+    "/run/containerd/containerd.sock",
+  ],
+  ["containerd: {sokcet: /x}", "containerd.sokcet: unknown key; did you mean socket?"],
+  ["containerd: /run/containerd/containerd.sock", "containerd: expected a mapping of keys to values, got a string"],
+  [
+    "containerd: {socket: /var/run/docker.sock}",
+    "containerd.socket: is docker's socket; write it under docker: instead of containerd:",
+  ],
+  [
+    "docker: {socket: 'unix:///run/k3s/containerd/containerd.sock'}",
+    "docker.socket: is containerd's socket; write it under containerd: instead of docker:",
+  ],
+  [
+    "docker: {socket: /var/run/cri-dockerd.sock}",
+    "docker.socket: is the socket of a shim, which has no images of its own; expected docker: {socket: /var/run/docker.sock}",
+  ],
+  ["containerd: {socket: /var/run/crio/crio.sock}", `containerd.socket: is CRI-O's socket: ${CRIO}`],
+  ["crio: {socket: /var/run/crio/crio.sock}", `crio: CRI-O cannot be served: ${CRIO}`],
+  ["cri-o:", `cri-o: CRI-O cannot be served: ${CRIO}`],
   ["metrics: {listen: 0}", `metrics.listen: ${LISTEN}, got the number 0`],
   ["metrics: {listen: 70000}", `metrics.listen: ${LISTEN}, got the number 70000`],
   ["metrics: {listen: true}", `metrics.listen: ${LISTEN}, got true`],
@@ -180,6 +205,13 @@ for (const [line, mistake] of LINES) {
     assertEquals(mistakesIn(`${KUBELET}\n${REGISTRIES}\n${line}`), [`c.yaml:3: ${mistake}`]);
   });
 }
+
+Deno.test("a config with both runtimes is refused at the line of containerd", () => {
+  const both = "containerd: {socket: /run/containerd/containerd.sock}\ndocker:";
+  const mistake = "containerd: conflicts with docker: configure the runtime that the kubelet uses, not both";
+  assertEquals(mistakesIn(`${KUBELET}\n${REGISTRIES}\n${both}`), [`c.yaml:3: ${mistake}`]);
+  assertEquals(mistakesIn(`${KUBELET}\n${REGISTRIES}\ndocker: {socket: /x}\ncontainerd:`), [`c.yaml:4: ${mistake}`]);
+});
 
 Deno.test("a rule needs a unique origin and at least one mirror", () => {
   const mistakes = (rules: string) => mistakesIn(`${KUBELET}\nregistries:${rules}`);
