@@ -45,13 +45,13 @@ export interface Explanation {
    * would not serve it, or the registry cannot be redirected.
    */
   readonly proxy: "leads-there" | "off" | null;
-  /** What the Docker Engine has under this name; null without a reference. */
+  /** What the runtime has under this name; null without a reference. */
   readonly local: Local | null;
   /** What the ledger has about it; null without a reference. */
   readonly ledger: Remembered | null;
 }
 
-/** What the Engine has under a name. `names` are all names of the image, tags first. */
+/** What the runtime has under a name. `names` are all names of the image, tags first. */
 type Local =
   | { readonly state: "present"; readonly id: string; readonly names: readonly string[] }
   | { readonly state: "absent" }
@@ -69,8 +69,8 @@ export const explainCommand: Command = {
   description: [
     "Prints for each image its normalized reference, the line of the config that",
     "decides, and the references that would be pulled, in order; or why it cannot be",
-    "repaired. Then whether the Docker Engine's own pull is led to the registry",
-    "proxy, what the Engine has under that name, and what the ledgers know about it.",
+    "repaired. Then whether the runtime's own pull is led to the registry proxy,",
+    "what the runtime has under that name, and what the ledgers know about it.",
     "Nothing is pulled and no mirror is contacted.",
   ].join("\n"),
   example: "gilly explain gcr.io/sgryczan/ansible-runner:0.0.0",

@@ -35,7 +35,7 @@ export const proxyCommand: Command = {
     "that serves their images from the mirrors, by the same rules as a repair. A",
     "runtime that is led there pulls in the first place what it could not pull:",
     "images with imagePullPolicy: Always, and images named by a digest. It needs",
-    "neither Docker's socket nor the kubelet; it only reads, and never accepts a",
+    "neither the runtime's socket nor the kubelet; it only reads, and never accepts a",
     "push. SIGHUP reloads the config; SIGTERM and SIGINT stop it.",
   ].join("\n"),
   example: "gilly proxy --config /etc/gilly/config.yaml",
@@ -147,10 +147,10 @@ async function settingsText(config: Config): Promise<string> {
   return lines.map((words) => `${words.join(" ")}\n`).join("");
 }
 
-/** Milliseconds for the Engine to say whether it pulls through an HTTPS proxy. */
+/** Milliseconds for the runtime to say whether it pulls through an HTTPS proxy. */
 const INFO_MS = 5000;
 
-/** Returns the HTTPS proxy of the Engine, or undefined if it has none or cannot be asked. */
+/** Returns the HTTPS proxy of the runtime, or undefined if it has none or cannot be asked. */
 async function httpsProxyOf(config: Config): Promise<RuntimeInfo["httpsProxy"]> {
   const runtime = await openRuntime(config);
   try {

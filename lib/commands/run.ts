@@ -18,12 +18,12 @@ export const runCommand: Command = {
   name: "run",
   summary: "the daemon: repair this node's pods until stopped",
   description: [
-    "Asks the kubelet for its pods when Docker reports a start, and at least once a",
-    "minute. It pulls through a mirror what cannot be pulled from its registry, and",
-    "tags it with the name that the pod asked for. While Docker's events do not",
-    "arrive, it asks every few seconds (poll.interval). SIGHUP reloads the config; a",
-    "config with a mistake is refused, and the old one stays in force. SIGTERM and",
-    "SIGINT stop the daemon.",
+    "Asks the kubelet for its pods when Docker or containerd reports a start, and at",
+    "least once a minute. It pulls through a mirror what cannot be pulled from its",
+    "registry, and tags it with the name that the pod asked for. While the runtime's",
+    "events do not arrive, it asks every few seconds (poll.interval). SIGHUP reloads",
+    "the config; a config with a mistake is refused, and the old one stays in force.",
+    "SIGTERM and SIGINT stop the daemon.",
   ].join("\n"),
   example: "gilly run --config /etc/gilly/config.yaml",
   flags: [CONFIG_FLAG],
@@ -42,7 +42,7 @@ export const runCommand: Command = {
       await metrics.follow(
         config.metrics,
         () => certificateExpiries(config.kubelet),
-        () => watchedProxy(config.proxy, proxyStateFile(stateFilePath), process.clock.wallTime()),
+        () => watchedProxy(config, proxyStateFile(stateFilePath), process.clock.wallTime()),
       );
       return node;
     };
