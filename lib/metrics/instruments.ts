@@ -89,7 +89,7 @@ export function makeInstruments(library: Library) {
       "mirror",
     ]),
     kubeletErrors: counter("kubelet_errors", "Requests for the pods that failed, by kind.", ["kind"]),
-    dockerErrors: counter("docker_errors", "Calls to the runtime that failed, pulls included, by kind.", [
+    runtimeErrors: counter("runtime_errors", "Calls to the runtime that failed, pulls included, by kind.", [
       "kind",
     ]),
     proxyUp: gauge("proxy_up", "Whether the registry proxy runs, where it is installed."),
@@ -117,11 +117,11 @@ export function makeInstruments(library: Library) {
 }
 
 // A series that begins with its first event shows no increase, so no alert would see that event.
-function startFromZero({ repairs, containers, kubeletErrors, dockerErrors, passes, pulls }: Instruments): void {
+function startFromZero({ repairs, containers, kubeletErrors, runtimeErrors, passes, pulls }: Instruments): void {
   for (const labels of REPAIR_LABELS) repairs.inc(labels, 0);
   for (const labels of CONTAINER_LABELS) containers.set({ ...labels }, 0);
   for (const kind of KUBELET_ERROR_KINDS) kubeletErrors.inc({ kind }, 0);
-  for (const kind of RUNTIME_ERROR_KINDS) dockerErrors.inc({ kind }, 0);
+  for (const kind of RUNTIME_ERROR_KINDS) runtimeErrors.inc({ kind }, 0);
   for (const result of ["good", "failed"]) passes.zero({ result });
   for (const result of ["delivered", "failed"]) pulls.zero({ result });
 }

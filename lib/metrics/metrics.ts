@@ -133,7 +133,7 @@ export class Metrics implements Observer {
   }
 
   callFailed(kind: RuntimeErrorKind): void {
-    this.#is.dockerErrors.inc({ kind });
+    this.#is.runtimeErrors.inc({ kind });
   }
 
   kubeletFailed(error: unknown): void {

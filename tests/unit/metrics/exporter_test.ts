@@ -47,7 +47,7 @@ Deno.test("a configured port serves what the metrics record", async () => {
   assertEquals(valueIn(text, "gilly_pods"), 7);
   assertEquals(valueIn(text, "gilly_pulled_bytes_total"), 300);
   assertEquals(valueIn(text, 'gilly_pull_duration_seconds_count{result="failed"}'), 1);
-  assertEquals(valueIn(text, 'gilly_docker_errors_total{kind="denied"}'), 1);
+  assertEquals(valueIn(text, 'gilly_runtime_errors_total{kind="denied"}'), 1);
   await it.exporter.close();
   using _listener = Deno.listen(loopback(port));
 });
@@ -97,7 +97,7 @@ Deno.test("a reload moves the port, keeps the counts, and closes a port that is 
   assertEquals(it.said.length, 1);
   await it.follow({ listen: loopback(second) });
   const text = await (await fetch(`http://127.0.0.1:${second}/metrics`)).text();
-  assertEquals(valueIn(text, 'gilly_docker_errors_total{kind="denied"}'), 1);
+  assertEquals(valueIn(text, 'gilly_runtime_errors_total{kind="denied"}'), 1);
   using _free = Deno.listen(loopback(first));
   await it.follow({});
   assertEquals([it.exporter.url, it.loaded.length], [undefined, 1]);

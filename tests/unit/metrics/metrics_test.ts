@@ -38,7 +38,7 @@ Deno.test("known series start at zero, so that their first increase is seen", as
       'gilly_repairs_total{result="failed",reason="denied"}',
       'gilly_failing_containers{state="unrepairable",reason="policy-always"}',
       'gilly_kubelet_errors_total{kind="forbidden"}',
-      'gilly_docker_errors_total{kind="unreachable"}',
+      'gilly_runtime_errors_total{kind="unreachable"}',
       'gilly_pass_duration_seconds_count{result="failed"}',
       'gilly_pull_duration_seconds_count{result="delivered"}',
       "gilly_pulled_bytes_total",
