@@ -32,7 +32,7 @@ import { InstrumentedRuntime } from "./runtime/instrumented.ts";
 import { boundedRuntime } from "./runtime/limited.ts";
 import { openRuntime } from "./runtime/open.ts";
 import type { Runtime } from "./runtime/runtime.ts";
-import { redirectedHosts } from "./status/hosts_file.ts";
+import { leadingOf, ledHosts } from "./status/led_hosts.ts";
 import { type Clock, systemClock } from "./support/clock.ts";
 import { VERSION } from "./version.ts";
 
@@ -132,7 +132,7 @@ export async function openNode(
     exclusions: compileExclusions(config.exclude),
     veto: vetoOf(config, memory.provenance, observer),
     canAliasDigest: rememberedAnswer(runtime, clock),
-    redirectedHosts,
+    redirectedHosts: () => ledHosts(leadingOf(config)),
     close() {
       client.close();
       runtime.close();

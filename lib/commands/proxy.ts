@@ -123,6 +123,7 @@ function stateOf(
     toWallTime: (at) => clock.wallTime(at),
     configFile: config.file,
     hosts: config.proxy.hosts,
+    runtime: config.runtime.kind,
     totals: counter.totals,
     mirrors: mirrorHosts(registries),
     cooldowns: memory.cooldowns.all(),

@@ -1,6 +1,6 @@
 // `gilly status`: what the running daemon knows, read from its state file; it contacts nothing.
 
-import { redirectedHosts } from "../status/hosts_file.ts";
+import { ledHosts } from "../status/led_hosts.ts";
 import { newsIn, type NodeState } from "../status/node_state.ts";
 import type { ProxyState } from "../status/proxy_state.ts";
 import { RESTART, START } from "../status/read_state.ts";
@@ -66,11 +66,8 @@ interface Both {
 async function look(daemonFile: string): Promise<Both> {
   const now = systemClock.wallTime();
   const files = { daemon: daemonFile, proxy: proxyStateFile(daemonFile) };
-  const [daemon, proxy, redirected] = await Promise.all([
-    seeDaemon(files.daemon, now),
-    seeProxy(files.proxy, now),
-    redirectedHosts(),
-  ]);
+  const [daemon, proxy] = await Promise.all([seeDaemon(files.daemon, now), seeProxy(files.proxy, now)]);
+  const redirected = proxy.state === undefined ? new Set<string>() : await ledHosts(proxy.state);
   return { daemon, proxy, redirected, files };
 }
 

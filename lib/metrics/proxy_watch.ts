@@ -2,7 +2,7 @@
 // the registries that are led to it. Read on every call.
 
 import type { ProxySettings } from "../proxy/settings.ts";
-import { redirectedHosts } from "../status/hosts_file.ts";
+import { leadingOf, type LeadingSettings, ledHosts } from "../status/led_hosts.ts";
 import { isProxyInstalled } from "../status/proxy_installed.ts";
 import { seeProxy } from "../status/state_file.ts";
 import type { SeenProxy } from "./metrics.ts";
@@ -12,14 +12,15 @@ import type { SeenProxy } from "./metrics.ts";
  * not installed.
  */
 export async function watchedProxy(
-  { certFile, hosts }: Pick<ProxySettings, "certFile" | "hosts">,
+  config: LeadingSettings & { readonly proxy: Pick<ProxySettings, "certFile"> },
   stateFile: string,
   now: number,
 ): Promise<SeenProxy | undefined> {
   const [{ state }, redirected] = await Promise.all([
     seeProxy(stateFile, now).catch(() => ({ state: undefined })),
-    redirectedHosts(),
+    ledHosts(leadingOf(config)),
   ]);
+  const { certFile, hosts } = config.proxy;
   if (!await isProxyInstalled({ certFile, state, redirected })) return undefined;
   return { state, redirected: new Map(hosts.map((host) => [host, redirected.has(host)])) };
 }

@@ -1,12 +1,17 @@
 // What the registry proxy has done and on what terms, as one plain value for other processes. Pure.
 
 import type { ProxyTotals } from "../proxy/totals.ts";
+import type { RuntimeKind } from "../runtime/open.ts";
 import { counted } from "../support/text.ts";
 import { sizeText } from "../support/units.ts";
 import { isoText, type MirrorFacts, type MirrorState, mirrorStates } from "./mirror_states.ts";
 
 /** The version of the format below; adding a field does not change it. */
 export const PROXY_STATE_VERSION = 1;
+
+/** How to lead containerd to it: the program itself writes nothing below /etc. */
+export const LEAD_CONTAINERD =
+  "gilly export containerd --via-proxy --output fix && cp -r fix/etc/. /etc/ leads them there";
 
 /** The state of a registry proxy. Times are ISO 8601; null means unknown or not applicable. */
 export interface ProxyState {
@@ -21,6 +26,8 @@ export interface ProxyState {
   readonly listen: string;
   /** The registries that the config leads to it. */
   readonly hosts: readonly string[];
+  /** The runtime of the config, which decides how pulls are led to it. */
+  readonly runtime: RuntimeKind;
   readonly trouble: {
     /** Set if the config on disk was refused. */
     readonly config: string | null;
@@ -54,12 +61,13 @@ export interface ProxyFacts extends MirrorFacts {
   readonly configFile: string;
   readonly listen: string;
   readonly hosts: readonly string[];
+  readonly runtime: RuntimeKind;
   readonly totals: ProxyTotals;
 }
 
 /** Returns the state for these facts. */
 export function proxyState(facts: ProxyFacts): ProxyState {
-  const { gilly, pid, configFile, listen, hosts, totals } = facts;
+  const { gilly, pid, configFile, listen, hosts, runtime, totals } = facts;
   const { served, notServed, bytes, resumed, byMirror, trouble } = totals;
   return {
     version: PROXY_STATE_VERSION,
@@ -70,6 +78,7 @@ export function proxyState(facts: ProxyFacts): ProxyState {
     writtenAt: isoText(facts.now, facts),
     listen,
     hosts,
+    runtime,
     trouble: { config: trouble.config ?? null, certificate: trouble.certificate ?? null },
     totals: { served, notServed, bytes, resumed },
     mirrors: mirrorStates(facts, undefined).map((mirror) => (

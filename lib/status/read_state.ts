@@ -80,6 +80,8 @@ const PROXY_STATE = z.object({
   ...PROCESS,
   listen: z.string(),
   hosts: z.catch(z.array(z.string()), []),
+  // An earlier version knew Docker alone.
+  runtime: z.catch(z.enum(["docker", "containerd"]), "docker"),
   trouble: partly({ config: note, certificate: note }),
   totals: partly({ served: count, notServed: count, bytes: count, resumed: count }),
   mirrors: z.catch(z.array(z.unknown()), []),

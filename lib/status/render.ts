@@ -6,7 +6,7 @@ import { spanText } from "../support/units.ts";
 import type { MirrorState } from "./mirror_states.ts";
 import type { ContainerState, ContainerStateName, NodeState } from "./node_state.ts";
 import { statusLine } from "./node_state.ts";
-import { proxyLine, type ProxyState } from "./proxy_state.ts";
+import { LEAD_CONTAINERD, proxyLine, type ProxyState } from "./proxy_state.ts";
 
 /** The order of states; those that need a person come first. */
 const ORDER: readonly ContainerStateName[] = ["unrepairable", "waiting", "repairing", "repaired"];
@@ -26,6 +26,11 @@ export function statusLines(state: NodeState, now: number, width: number): strin
   ];
 }
 
+const WHY_NOT_LED: Readonly<Record<ProxyState["runtime"], string>> = {
+  docker: "journalctl -u gilly-redirect -n 5 says why",
+  containerd: LEAD_CONTAINERD,
+};
+
 /**
  * Returns the lines about the registry proxy: its own line, the registries that are led to it now,
  * and its mirrors that failed.
@@ -37,7 +42,7 @@ export function proxyLines(
   width: number,
 ): string[] {
   const led = redirected.size === 0
-    ? "no pulls are led to it: journalctl -u gilly-redirect -n 5 says why"
+    ? `no pulls are led to it: ${WHY_NOT_LED[state.runtime]}`
     : `led to it: ${[...redirected].join(", ")}`;
   const failed = state.mirrors.filter(({ state }) => state !== "up");
   return [

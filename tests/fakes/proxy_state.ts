@@ -14,6 +14,7 @@ export function proxyStateWith(changes: Partial<ProxyState> = {}): ProxyState {
     writtenAt: new Date(NOW).toISOString(),
     listen: "127.0.0.1:12443",
     hosts: ["gcr.io", "quay.io"],
+    runtime: "docker",
     trouble: { config: null, certificate: null },
     totals: { served: 12, notServed: 2, bytes: 3_400_000_000, resumed: 1 },
     mirrors: [

@@ -123,6 +123,8 @@ export const ADAPTERS: ReadonlySet<string> = new Set([
   "lib/runtime/docker/pull_stream.ts",
   "lib/runtime/docker/request.ts",
   "lib/runtime/runtime.ts",
+  "lib/status/hosts_file.ts",
+  "lib/status/led_hosts.ts",
   "lib/status/proxy_installed.ts",
   "lib/status/state_file.ts",
   "lib/support/certificates.ts",

@@ -1,10 +1,11 @@
-// Checks the registry proxy, where it is installed: whether it runs and answers, and whether
-// Docker's pulls are led to it.
+// Checks the registry proxy, where it is installed: whether it runs and answers, and whether the
+// runtime's pulls are led to it.
 
 import { reasonOf } from "../../config/files.ts";
 import type { ProxySettings } from "../../proxy/settings.ts";
 import { CERTS_FOLDER } from "../../proxy/trust.ts";
 import { foreignIn, HOSTS_FILE, redirectedIn } from "../../status/hosts_file.ts";
+import { leadingOf, ledHosts } from "../../status/led_hosts.ts";
 import { isProxyInstalled } from "../../status/proxy_installed.ts";
 import { seeProxy } from "../../status/state_file.ts";
 import type { CertificateFacts } from "../../support/certificate_facts.ts";
@@ -19,13 +20,14 @@ const PROGRAM_FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr
 export const proxyCheck: Check = async ({ node: { config, runtime }, process, info, proxyStateFile }) => {
   const { proxy } = config;
   const now = process.clock.wallTime();
-  const [seen, certificate, hostsFile, answer] = await Promise.all([
+  const isDocker = config.runtime.kind === "docker";
+  const [seen, certificate, hostsFile, redirected, answer] = await Promise.all([
     seeProxy(proxyStateFile, now),
     readCertificate(proxy.certFile, proxy.hosts),
-    readHostsFile(proxy.hosts),
+    isDocker ? readHostsFile(proxy.hosts) : NO_HOSTS_FILE,
+    ledHosts(leadingOf(config)),
     info(),
   ]);
-  const { redirected } = hostsFile;
   if (!await isProxyInstalled({ certFile: proxy.certFile, state: seen.state, redirected })) return [];
   return checkProxy({
     now,
@@ -35,12 +37,15 @@ export const proxyCheck: Check = async ({ node: { config, runtime }, process, in
     configFile: config.file,
     seen,
     certificate: { file: proxy.certFile, ...certificate ?? { problem: "does not exist" } },
-    silent: await silenceOf(proxy, certificate),
+    silent: await silenceOf(proxy, certificate, isDocker),
     hostsFile,
     untrusted: await untrustedHosts(proxy.hosts, certificate),
     missing: await missingPrograms(),
     runtime: runtime.advice,
     httpsProxy: answer.result === "answered" ? answer.value.httpsProxy : undefined,
+    ...(!isDocker && {
+      files: { led: redirected, folder: answer.result === "answered" ? answer.value.mirrorsFolder : undefined },
+    }),
   });
 };
 
@@ -59,18 +64,21 @@ async function readCertificate(file: string, hosts: readonly string[]): Promise<
   }
 }
 
+const NO_HOSTS_FILE: ProxyFacts["hostsFile"] = { isLink: false, redirected: new Set(), foreign: [] };
+
 async function readHostsFile(hosts: readonly string[]): Promise<ProxyFacts["hostsFile"]> {
   try {
     const [{ isSymlink }, text] = await Promise.all([Deno.lstat(HOSTS_FILE), Deno.readTextFile(HOSTS_FILE)]);
     return { isLink: isSymlink, redirected: redirectedIn(text), foreign: foreignIn(text, hosts) };
   } catch {
-    return { isLink: false, redirected: new Set(), foreign: [] };
+    return NO_HOSTS_FILE;
   }
 }
 
 async function silenceOf(
   { listen, address, hosts }: ProxySettings,
   certificate: Certificate | undefined,
+  hasWay: boolean,
 ): Promise<ProxyFacts["silent"]> {
   const [host] = hosts;
   if (host === undefined || certificate === undefined || "problem" in certificate) {
@@ -79,7 +87,7 @@ async function silenceOf(
   const probe = { host, certificatePem: certificate.pem };
   const [here, way] = await Promise.all([
     silenceAt({ ...probe, address: listen.hostname, port: listen.port }),
-    silenceAt({ ...probe, address, port: 443 }),
+    hasWay ? silenceAt({ ...probe, address, port: 443 }) : undefined,
   ]);
   return { here, way };
 }

@@ -3,7 +3,7 @@
 
 import type { RuntimeAdvice, RuntimeInfo } from "../../runtime/advice.ts";
 import { proxiedHosts } from "../../runtime/no_proxy.ts";
-import { proxyLine, type ProxyState } from "../../status/proxy_state.ts";
+import { LEAD_CONTAINERD, proxyLine, type ProxyState } from "../../status/proxy_state.ts";
 import type { NoDaemon } from "../../status/read_state.ts";
 import type { CertificateFacts } from "../../support/certificate_facts.ts";
 import { checkCooldowns, type CooldownWords } from "../cooldown.ts";
@@ -39,6 +39,12 @@ export interface ProxyFacts {
   readonly missing: readonly string[];
   readonly runtime: Pick<RuntimeAdvice, "short" | "noProxyRemedy">;
   readonly httpsProxy: RuntimeInfo["httpsProxy"];
+  /** How containerd is led there; undefined for Docker, which is redirected. */
+  readonly files?: {
+    readonly led: ReadonlySet<string>;
+    /** See RuntimeInfo.mirrorsFolder. */
+    readonly folder: string | undefined;
+  };
 }
 
 const START = "systemctl start gilly-proxy; journalctl -u gilly-proxy -n 20 says why it stopped";
@@ -58,12 +64,12 @@ export function checkProxy(facts: ProxyFacts): Finding[] {
   return [
     checkProcess(facts),
     checkCertificate(facts),
-    ...checkRedirect(facts),
+    ...(facts.files === undefined ? checkRedirect(facts) : [checkFiles(facts, facts.files)]),
     ...checkCooldowns(seen.state?.mirrors ?? [], facts.now, COOLDOWN_WORDS),
   ];
 }
 
-function checkProcess({ seen, silent, listen, hostsFile, configFile }: ProxyFacts): Finding {
+function checkProcess({ seen, silent, listen, hostsFile, configFile, files }: ProxyFacts): Finding {
   const name = "registry proxy";
   if (seen.state === undefined) {
     const message = `not running: ${seen.because}`;
@@ -76,18 +82,19 @@ function checkProcess({ seen, silent, listen, hostsFile, configFile }: ProxyFact
   }
   const line = proxyLine(seen.state);
   if (seen.state.trouble.config !== null) return warn(name, line, `fix ${configFile}; then systemctl reload gilly`);
-  if (seen.state.trouble.certificate !== null) return warn(name, line, AGAIN);
+  if (seen.state.trouble.certificate !== null) return warn(name, line, files === undefined ? AGAIN : RENEW);
   return ok(name, line);
 }
 
-function checkCertificate({ certificate, now, runtime }: ProxyFacts): Finding {
+function checkCertificate({ certificate, now, runtime, files }: ProxyFacts): Finding {
   const name = "certificate of the proxy";
   const { file } = certificate;
   if ("problem" in certificate) return fail(name, `${file} ${certificate.problem}`, RENEW);
   const { facts: { notAfter }, notFor } = certificate;
   if (notAfter <= now) return fail(name, `${file} ${expiry(notAfter, now)}: ${runtime.short} refuses it`, RENEW);
   if (notFor.length > 0) {
-    return warn(name, `${file} is not for ${notFor.join(", ")}`, "systemctl reload gilly-redirect makes a new one");
+    const remedy = files === undefined ? "systemctl reload gilly-redirect makes a new one" : RENEW;
+    return warn(name, `${file} is not for ${notFor.join(", ")}`, remedy);
   }
   if (notAfter - now < MONTH_MS) {
     return warn(name, `${file} ${expiry(notAfter, now)}, and the redirect has not renewed it`, RENEW);
@@ -119,6 +126,18 @@ function checkRedirect(facts: ProxyFacts): Finding[] {
     ];
   }
   return [bypassed ?? ok(name, `pulls of ${hosts.join(", ")} are led to the proxy`)];
+}
+
+/** containerd asks a registry itself where the proxy does not answer, so nothing here is a failure. */
+function checkFiles({ hosts }: ProxyFacts, { led, folder }: NonNullable<ProxyFacts["files"]>): Finding {
+  const name = "way to the proxy";
+  const left = hosts.filter((host) => !led.has(host));
+  if (left.length > 0) return warn(name, `pulls of ${left.join(", ")} are not led to the proxy`, LEAD_CONTAINERD);
+  if (led.size === 0) return warn(name, "no pulls are led to the proxy", LEAD_CONTAINERD);
+  const message = `pulls of ${[...led].join(", ")} are led to the proxy`;
+  return folder === ""
+    ? warn(name, `${message} by files that containerd does not read`, "it has no config_path: see permanent fix")
+    : ok(name, message);
 }
 
 function reasonFor({ missing, hostsFile: { isLink, foreign } }: ProxyFacts): string {

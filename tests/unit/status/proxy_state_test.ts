@@ -23,6 +23,7 @@ Deno.test("a state has the counts by mirror, and what is wrong", () => {
     toWallTime: (at) => NOW + at,
     configFile: "config.yaml",
     listen: "127.0.0.1:12443",
+    runtime: "docker",
     hosts: ["gcr.io"],
     totals: counter.totals,
     mirrors: ["m.example", "n.example"],

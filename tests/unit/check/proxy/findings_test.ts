@@ -3,6 +3,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { checkProxy, type ProxyFacts } from "../../../../lib/check/proxy/findings.ts";
+import { containerdAdvice } from "../../../../lib/runtime/containerd/advice.ts";
 import { dockerAdvice } from "../../../../lib/runtime/docker/advice.ts";
 import { NOW } from "../../../fakes/node_facts.ts";
 import { proxyStateWith } from "../../../fakes/proxy_state.ts";
@@ -184,3 +185,33 @@ Deno.test("an HTTPS proxy that leaves the registries out is no matter", () => {
   const [, , redirect] = checkProxy(facts({ httpsProxy: { url: "http://p:3128", noProxy: "gcr.io,.io" } }));
   assertEquals(redirect?.verdict, "ok");
 });
+
+/** Facts of a worker with containerd, where these registries are led by files. */
+function factsOfContainerd(led: readonly string[], folder: string | undefined): ProxyFacts {
+  return facts({
+    hostsFile: withoutRedirect,
+    untrusted: ["gcr.io", "quay.io"],
+    missing: ["iptables"],
+    runtime: containerdAdvice("/run/containerd/containerd.sock"),
+    files: { led: new Set(led), folder },
+  });
+}
+
+for (
+  const [what, led, folder, verdict, message] of [
+    ["led", ["docker.io", "gcr.io", "quay.io"], "/etc/containerd/certs.d", "ok", "docker.io, gcr.io, quay.io are led"],
+    ["led as far as is known", ["gcr.io", "quay.io"], undefined, "ok", "pulls of gcr.io, quay.io are led to the proxy"],
+    ["led by files that are not read", ["gcr.io", "quay.io"], "", "warn", "by files that containerd does not read"],
+    ["led in part", ["gcr.io"], "/etc/containerd/certs.d", "warn", "pulls of quay.io are not led to the proxy"],
+  ] as const
+) {
+  Deno.test(`with containerd, pulls that are ${what} are ${verdict}, and nothing is said of a redirect`, () => {
+    const found = checkProxy(factsOfContainerd(led, folder));
+    assertEquals(found.map(({ name }) => name), ["registry proxy", "certificate of the proxy", "way to the proxy"]);
+    assertEquals(found[2]!.verdict, verdict);
+    assertStringIncludes(found[2]!.message, message);
+    for (const { message, remedy } of found) {
+      assertEquals(/redirect|docker(?!\.io)/i.test(`${message} ${remedy}`), false);
+    }
+  });
+}
