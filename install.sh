@@ -21,9 +21,10 @@ Flags that write the config, as long as nobody has edited it:
   --kubelet-cert FILE  client certificate that the kubelet accepts, and
   --kubelet-key FILE   its key; systemd passes files outside /etc/gilly
                        to the daemon (LoadCredential=)
+  --runtime NAME       docker or containerd (default: what the kubelet uses)
 
-  --proxy        serve this host's pulls in the first place: the registry proxy
-                 and its redirect of Docker, as a user gilly-proxy
+  --proxy        serve this host's pulls in the first place: the registry proxy,
+                 as a user gilly-proxy, and its redirect of Docker
   --proxy-host HOST    redirect only HOST; may be repeated, implies --proxy
   --no-proxy     remove the registry proxy and its redirect
 
@@ -72,7 +73,7 @@ matches() {
 
 parse_arguments() {
   action=install root='' start=yes enable=yes prefix='' user=''
-  mirrors='' kubelet_url='' ca_file='' cert_file='' key_file='' proxy='' proxy_hosts=''
+  mirrors='' kubelet_url='' ca_file='' cert_file='' key_file='' chosen_runtime='' proxy='' proxy_hosts=''
   while [ $# -gt 0 ]; do
     case $1 in
       --no-start) start=no ;;
@@ -86,7 +87,8 @@ parse_arguments() {
         usage
         exit 0
         ;;
-      --root | --prefix | --user | --mirror | --proxy-host | --kubelet-url | --kubelet-ca | --kubelet-cert | --kubelet-key)
+      --root | --prefix | --user | --mirror | --proxy-host | --kubelet-url | --kubelet-ca | --kubelet-cert | --kubelet-key | \
+        --runtime)
         [ -n "${2-}" ] || refuse "$1 needs a value: see install.sh --help"
         take_value "$1" "$2"
         shift
@@ -138,6 +140,13 @@ take_value() {
     --kubelet-ca) check_path "$1" "$2" && ca_file=$2 ;;
     --kubelet-cert) check_path "$1" "$2" && cert_file=$2 ;;
     --kubelet-key) check_path "$1" "$2" && key_file=$2 ;;
+    --runtime)
+      case $2 in
+        docker | containerd) chosen_runtime=$2 ;;
+        cri-o | crio) refuse "CRI-O has no call that names an image, so Gilly cannot serve it: export registries.conf is its way" ;;
+        *) refuse "--runtime expects docker or containerd, got '$2'" ;;
+      esac
+      ;;
   esac
 }
 
@@ -234,8 +243,6 @@ is_noexec() {
 }
 
 find_parts() {
-  # The script may have been called through a symbolic link.
-  here=$(dirname -- "$(readlink -f -- "$0")")
   for part in systemd/gilly.service systemd/gilly-renew.path systemd/gilly-renew.service systemd/config.example.yaml \
     docs/credentials.md docs/gilly.8 docs/gilly.bash systemd/gilly-credentials systemd/gilly-redirect \
     systemd/gilly-proxy.service systemd/gilly-redirect.service; do
@@ -302,29 +309,6 @@ check_user() {
   esac
 }
 
-find_docker_group() {
-  docker_group=docker
-  socket=$(config_value socket | sed 's/^unix:\/\///')
-  socket=$root${socket:-/var/run/docker.sock}
-  if [ -z "$root" ] && [ -S "$socket" ]; then docker_group=$(stat -Lc %G "$socket"); fi
-}
-
-check_docker() {
-  find_docker_group
-  if [ -z "$root" ] && [ -S "$socket" ]; then
-    case $docker_group in
-      root) refuse "$socket belongs to group root: make a group docker (groupadd --system docker) and restart Docker" ;;
-      UNKNOWN) refuse "$socket belongs to a group without a name: groupadd --gid $(stat -Lc %g "$socket") docker" ;;
-    esac
-    case $(stat -Lc %a "$socket") in
-      *[67]?) ;;
-      *) refuse "$socket cannot be used by its group $docker_group: run 'chmod 0660 $socket', or restart Docker" ;;
-    esac
-  elif ! known group docker && [ -z "$root" ]; then
-    refuse "neither $socket nor a group docker exists: install Docker Engine, or run 'groupadd --system docker'"
-  fi
-}
-
 # entry_of DATABASE NAME: its line of passwd or group, if there is one.
 entry_of() {
   if [ -z "$root" ]; then getent "$1" "$2" || :; else grep -s "^$2:" "$root/etc/$1" || :; fi
@@ -334,7 +318,7 @@ known() {
   [ -n "$(entry_of "$1" "$2")" ]
 }
 
-# The plain value of a key of the config in force; enough for keys of kubelet and docker, whose names are unique.
+# The plain value of a key of the config in force; enough for keys of kubelet and of the runtime, whose names are unique.
 config_value() {
   config_text "$1" | sed "s/{hostname}/$node/g"
 }
@@ -342,6 +326,159 @@ config_value() {
 # The same, as written.
 config_text() {
   [ ! -f "$root$config" ] || sed -n "s/^ *$1: *[\"']\{0,1\}\([^\"'# ]*\).*/\1/p" "$root$config" | sed 1q
+}
+
+# --- the runtime of the kubelet -------------------------------------------------------------------------------------
+
+# Decides which runtime the config names: what --runtime says, or an edited config, or what the
+# kubelet uses. Sets runtime, socket and, if a runtime was found, found and found_by.
+find_runtime() {
+  found='' found_socket='' found_by=''
+  kubelets_endpoint
+  [ "$found" != cri-o ] || [ -n "$chosen_runtime" ] ||
+    refuse "the kubelet uses CRI-O ($found_by), which has no call that names an image, so Gilly cannot serve it:" \
+      "$here/gilly export registries.conf --config FILE writes the rules for CRI-O itself"
+  in_config=$(runtime_in_config)
+  if [ -n "$chosen_runtime" ]; then
+    runtime=$chosen_runtime
+    if [ "$found" = "$runtime" ]; then socket=$found_socket; else socket=$(usual_socket "$runtime"); fi
+  elif [ -n "$in_config" ] && { [ -z "$found" ] || ! is_own; }; then
+    runtime=${in_config%% *} socket=${in_config#* }
+    [ -z "$found" ] || [ "$found" = "$runtime" ] ||
+      say "$config names $runtime, but the kubelet uses $found ($found_by): write $found: instead of $runtime: there"
+  else
+    runtime=${found:-docker}
+    socket=${found_socket:-$(usual_socket "$runtime")}
+  fi
+}
+
+usual_socket() {
+  case $1 in docker) say /var/run/docker.sock ;; containerd) say /run/containerd/containerd.sock ;; esac
+}
+
+# The runtime and the socket that the config in force names: `docker /var/run/docker.sock`.
+runtime_in_config() {
+  [ -f "$root$config" ] || return 0
+  named=docker
+  ! grep -q '^containerd:' "$root$config" || named=containerd
+  said=$(config_value socket | sed 's/^unix:\/\///')
+  say "$named ${said:-$(usual_socket "$named")}"
+}
+
+# What the kubelet uses, by its options, its config, or those that kubeadm wrote; or else the only
+# runtime that this host has.
+kubelets_endpoint() {
+  arguments='' kubelet_pid=''
+  if [ -z "$root" ]; then find_kubelet; fi
+  if [ -z "$arguments" ]; then
+    arguments=$(sed -n 's/^KUBELET_KUBEADM_ARGS="\(.*\)"$/\1/p' "$root/var/lib/kubelet/kubeadm-flags.env" 2>/dev/null | tr ' ' '\n')
+  fi
+  endpoint=$(option container-runtime-endpoint) found_by="the kubelet's --container-runtime-endpoint"
+  if [ -z "$endpoint" ]; then
+    file=$(option config) file=${file:-/var/lib/kubelet/config.yaml}
+    endpoint=$(sed -n 's/^containerRuntimeEndpoint: *["'\'']\{0,1\}\([^"'\'' ]*\).*/\1/p' "$root$file" 2>/dev/null | sed 1q)
+    found_by="containerRuntimeEndpoint in $file"
+  fi
+  case ${endpoint#unix://} in
+    *crio*) found=cri-o ;;
+    *docker*) found=docker found_socket=$(usual_socket docker) ;;
+    /*) found=containerd found_socket=${endpoint#unix://} ;;
+    *) only_runtime ;;
+  esac
+}
+
+# Sets arguments to those of the running kubelet, one a line.
+find_kubelet() {
+  for process in /proc/[0-9]*; do
+    case $(cat "$process/comm" 2>/dev/null) in kubelet) ;; *) continue ;; esac
+    kubelet_pid=${process#/proc/}
+    arguments=$(tr '\0' '\n' <"$process/cmdline" 2>/dev/null) || arguments=''
+    return 0
+  done
+}
+
+# option NAME: the value of an option of the kubelet, written in one word or in two.
+option() {
+  printf '%s\n' "$arguments" | sed -n "s/^--$1=//p; /^--$1\$/{n;p;}" | sed -n '$p'
+}
+
+# Without an endpoint, a kubelet before 1.24 uses Docker, and a later one containerd.
+only_runtime() {
+  found_socket=/run/k3s/containerd/containerd.sock
+  if [ -z "$root" ] && [ -S "$found_socket" ]; then
+    found=containerd found_by="the socket of k3s or rke2 is here"
+    return 0
+  fi
+  if [ -n "$kubelet_pid" ]; then
+    kubernetes=$("/proc/$kubelet_pid/exe" --version 2>/dev/null) || kubernetes=''
+    minor=$(printf '%s\n' "$kubernetes" | sed -n 's/^Kubernetes v1\.\([0-9]*\).*/\1/p')
+    found_by="the default of ${kubernetes:-the kubelet}"
+    case $minor in '') ;; [0-9] | 1[0-9] | 2[0-3]) found=docker ;; *) found=containerd ;; esac
+  fi
+  if [ -z "$found" ]; then
+    has_docker=no has_containerd=no
+    if [ -S "$root/var/run/docker.sock" ] || [ -x "$root/usr/bin/dockerd" ]; then has_docker=yes; fi
+    if [ -S "$root/run/containerd/containerd.sock" ] || [ -x "$root/usr/bin/containerd" ]; then has_containerd=yes; fi
+    case $has_docker:$has_containerd in
+      no:yes) found=containerd found_by='no Docker is here' ;;
+      yes:*) found=docker found_by='Docker is here' ;;
+    esac
+  fi
+  found_socket=${found:+$(usual_socket "$found")}
+}
+
+say_runtime() {
+  if [ -n "$chosen_runtime" ]; then
+    say "the new config names $runtime at $socket (--runtime)"
+  elif [ -n "$found" ]; then
+    say "found $runtime, which the kubelet uses ($found_by): the new config names $socket"
+  fi
+}
+
+# How the daemon may use the socket. Sets access to group or root, and socket_group.
+find_access() {
+  access=group socket_group=docker
+  if [ "$runtime" = containerd ]; then access=root socket_group=root; fi
+  [ -z "$root" ] && [ -S "$socket" ] || return 0
+  socket_group=$(stat -Lc %G "$socket")
+  [ "$runtime" = containerd ] || return 0
+  # containerd gives its socket to the group `gid` of [grpc], root by default.
+  case $socket_group:$(stat -Lc %a "$socket") in root:* | UNKNOWN:*) ;; *[67]?) access=group ;; esac
+}
+
+check_access() {
+  find_access
+  if [ -n "$root" ]; then
+    return 0
+  elif [ "$runtime" = containerd ]; then
+    [ -S "$socket" ] || refuse "$socket does not exist: start containerd, or name the runtime with --runtime docker"
+    [ "$socket_group" != UNKNOWN ] ||
+      refuse "$socket belongs to a group without a name: groupadd --gid $(stat -Lc %g "$socket") containerd"
+  elif [ -S "$socket" ]; then
+    case $socket_group in
+      root) refuse "$socket belongs to group root: make a group docker (groupadd --system docker) and restart Docker" ;;
+      UNKNOWN) refuse "$socket belongs to a group without a name: groupadd --gid $(stat -Lc %g "$socket") docker" ;;
+    esac
+    case $(stat -Lc %a "$socket") in
+      *[67]?) ;;
+      *) refuse "$socket cannot be used by its group $socket_group: run 'chmod 0660 $socket', or restart Docker" ;;
+    esac
+  elif ! known group docker; then
+    refuse "neither $socket nor a group docker exists: install Docker Engine, or run 'groupadd --system docker';" \
+      "where the kubelet uses containerd: --runtime containerd"
+  fi
+}
+
+# Says what whoever takes the daemon over could do, which the admin may want to change.
+say_access() {
+  [ "$runtime" = containerd ] || return 0
+  if [ "$access" = group ]; then
+    say "the daemon uses $socket through the group $socket_group: as with Docker's, whoever has it can become root here"
+  else
+    say "$socket belongs to root alone, so the daemon runs as root, in the same sandbox and without any capability:" \
+      "it can use the socket, and read what root may read. With a line gid = GID under [grpc] of containerd's config and a" \
+      "restart of containerd it needs only that group: then run install.sh again"
+  fi
 }
 
 # --- placing files --------------------------------------------------------------------------------------------------
@@ -471,13 +608,32 @@ plan_config() {
     find_credentials
     plan=example
     if [ -n "$asked$cert_file" ]; then plan=written; fi
-  else
-    if is_own; then own=yes; fi
-    if [ "$own" = yes ] && [ -n "$asked" ]; then
+  elif is_own; then
+    own=yes moved=''
+    [ "$(runtime_in_config)" = "$runtime $socket" ] || moved=yes
+    if [ -n "$asked" ] || { [ -n "$moved" ] && ! is_example; }; then
       recall_config
       find_credentials
       plan=written
+    elif [ -n "$moved" ]; then
+      plan=example
     fi
+  fi
+  [ "$plan" = kept ] || say_runtime
+}
+
+# Whether the config is the example, which no flag has changed.
+is_example() {
+  cmp -s "$root$config" "$root$share/config.example.yaml" || ! grep -q 'Written by install.sh' "$root$config"
+}
+
+# The example with the runtime of this host.
+example_here() {
+  if [ "$runtime" = docker ]; then
+    cat "$here/systemd/config.example.yaml"
+  else
+    sed "s|^# containerd:\$|containerd:|; s|^#   socket: $(usual_socket containerd) .*|  socket: $socket|" \
+      "$here/systemd/config.example.yaml"
   fi
 }
 
@@ -543,7 +699,11 @@ install_config() {
   example=$here/systemd/config.example.yaml
   before=$root$share/config.example.yaml
   case $plan in
-    example) place "$example" "$config" 640 "$config_group" ;;
+    example)
+      example_here >"$work/config" || refuse "cannot write $work/config: is the disk full?"
+      place "$work/config" "$config" 640 "$config_group"
+      if [ "$runtime" = docker ]; then drop "$share/config.written"; else place "$work/config" "$share/config.written" 600 0; fi
+      ;;
     written)
       place_running "$work/config" "$config" 640 "$config_group"
       if [ -n "$lent" ]; then write_loans; else drop "$drop_ins/20-kubelet-credentials.conf"; fi
@@ -638,6 +798,9 @@ TEXT
   say "  certFile: \"${cert_file:-/etc/gilly/kubelet-client.crt}\""
   say "  keyFile: \"${key_file:-/etc/gilly/kubelet-client.key}\""
   say ''
+  if [ "$runtime" != docker ] || [ "$socket" != "$(usual_socket docker)" ]; then
+    printf '%s:\n  socket: "%s"\n\n' "$runtime" "$socket"
+  fi
   if [ -n "$proxy_hosts" ]; then say 'proxy:' "$newline " "hosts: [$proxy_hosts]$newline"; fi
   say 'registries:'
   say "${mirrors:-  # gcr.io: mirror.example}"
@@ -654,16 +817,44 @@ install_drop_ins() {
     own=$({ addresses_of "$node" "$host"; addresses_of_uplinks; name_servers "$host"; } | not_loopback)
     allow "$own" "this host's own, so what is sent to them stays on it; when they change, run install.sh again."
   fi
-  if [ "$docker_group" = docker ]; then
-    drop "$drop_ins/30-docker-group.conf"
-  else
-    place_text "$drop_ins/30-docker-group.conf" <<TEXT
+  case $runtime:$access:$socket_group in
+    containerd:*) drop "$drop_ins/30-docker-group.conf" ;;
+    docker:group:docker) drop "$drop_ins/30-docker-group.conf" ;;
+    *)
+      place_text "$drop_ins/30-docker-group.conf" <<TEXT
 # Written by install.sh: the group of this host's Docker socket.
 [Service]
 SupplementaryGroups=
-SupplementaryGroups=$docker_group
+SupplementaryGroups=$socket_group
 TEXT
-  fi
+      ;;
+  esac
+  install_containerd_access
+}
+
+install_containerd_access() {
+  case $runtime:$access in
+    docker:*) drop "$drop_ins/30-containerd-socket.conf" ;;
+    *:group)
+      place_text "$drop_ins/30-containerd-socket.conf" <<TEXT
+# Written by install.sh: the group of $socket, and none of Docker.
+[Service]
+SupplementaryGroups=
+SupplementaryGroups=$socket_group
+TEXT
+      ;;
+    *)
+      place_text "$drop_ins/30-containerd-socket.conf" <<TEXT
+# Written by install.sh: $socket belongs to root alone. The daemon runs as root, in the same
+# sandbox and without any capability, so file permissions are all that it has. With a line gid = GID under [grpc] of
+# containerd's config it needs only that group: restart containerd and run install.sh again.
+[Service]
+User=root
+SupplementaryGroups=
+TEXT
+      ;;
+  esac
+  if [ "$placed" = yes ]; then say_access; fi
 }
 
 # An image cannot hold the addresses and the Docker group of the hosts that boot from it: each host
@@ -676,7 +867,7 @@ install_first_boot() {
 Description=Gilly, find the addresses of this host
 ConditionPathExists=!$drop_ins/10-this-host.conf
 Wants=network-online.target
-After=network-online.target docker.socket docker.service
+After=network-online.target docker.socket docker.service containerd.service kubelet.service
 Before=gilly.service
 
 [Service]
@@ -695,7 +886,8 @@ remove_first_boot() {
 
 # What gilly-this-host.service runs: the drop-ins, and nothing else.
 prepare_this_host() {
-  find_docker_group
+  find_runtime
+  find_access
   install_drop_ins
   attempt "make systemd reload its units" systemctl daemon-reload
 }
@@ -858,19 +1050,37 @@ install_proxy() {
   first_proxy=yes running=$restart
   [ ! -f "$root$proxy_unit" ] || first_proxy=no
   restart=no
+  # Its prepare makes the certificate, with any runtime.
   place_running "$here/systemd/gilly-redirect" "$redirect" 755 0
-  for name in gilly-redirect.service gilly-proxy.service; do
-    adapt_unit "$name"
-    place_running "$work/$name" "${unit%/*}/$name" 644 0
-  done
+  if [ "$runtime" = docker ]; then
+    adapt_unit gilly-redirect.service
+    place_running "$work/gilly-redirect.service" "$redirect_unit" 644 0
+  else
+    remove_redirect
+  fi
+  adapt_unit gilly-proxy.service
+  if [ "$runtime" != docker ]; then sed -i '/^Also=gilly-redirect/d' "$work/gilly-proxy.service"; fi
+  place_running "$work/gilly-proxy.service" "$proxy_unit" 644 0
   if [ "$restart" = yes ]; then restart_proxy=yes reload=yes; fi
   # A new binary or config is new for both.
   restart=$running
   if [ "$restart" = yes ]; then restart_proxy=yes; fi
   if [ "$first_proxy" = yes ] && [ "$enable" = yes ]; then
     link_unit gilly-proxy.service "$proxy_unit"
-    link_unit gilly-redirect.service "$redirect_unit" "$proxy_wants"
+    [ "$runtime" != docker ] || link_unit gilly-redirect.service "$redirect_unit" "$proxy_wants"
   fi
+  if [ "$first_proxy" = yes ] && [ "$runtime" != docker ]; then
+    say "containerd is led to the registry proxy by files, not by a redirect:" \
+      "gilly export containerd --via-proxy --output fix && cp -r fix/etc/. /etc/"
+  fi
+}
+
+# A redirect is for Docker alone.
+remove_redirect() {
+  [ -e "$root$redirect_unit" ] || [ -L "$root$proxy_wants/gilly-redirect.service" ] || return 0
+  if [ -z "$root" ] && [ -d /run/systemd/system ]; then systemctl stop gilly-redirect.service 2>/dev/null || :; fi
+  remove "$proxy_wants" "$redirect_unit"
+  reload=yes
 }
 
 # Starts what is enabled, last of all: Gilly repairs without it.
@@ -880,11 +1090,15 @@ run_proxy() {
     say "the registry proxy is installed and not started: systemctl enable --now gilly-proxy"
     return 0
   fi
-  if [ "$restart_proxy" = no ] && systemctl is-active --quiet gilly-proxy.service gilly-redirect.service; then return 0; fi
+  if [ "$runtime" != docker ]; then
+    if [ "$restart_proxy" = no ] && systemctl is-active --quiet gilly-proxy.service; then return 0; fi
+  elif [ "$restart_proxy" = no ] && systemctl is-active --quiet gilly-proxy.service gilly-redirect.service; then
+    return 0
+  fi
   changed=yes since=$(date '+@%s.%N')
   if ! systemctl restart gilly-proxy.service 2>/dev/null; then
     refuse "$version is installed, but the registry proxy did not start: $(said_by gilly-proxy); repairs go on"
-  elif ! systemctl start gilly-redirect.service 2>/dev/null; then
+  elif [ "$runtime" = docker ] && ! systemctl start gilly-redirect.service 2>/dev/null; then
     refuse "$version is installed, but pulls are not led to the registry proxy: $(said_by gilly-redirect); repairs go on"
   fi
 }
@@ -1016,7 +1230,7 @@ explain_failure() {
         "SELinux or fapolicyd?"
       ;;
     exit-code:216 | exit-code:217)
-      say "the user $user or the group $docker_group does not exist ($2): $(systemd_said): make it, $again"
+      say "the user $user or the group $socket_group does not exist ($2): $(systemd_said): make it, $again"
       ;;
     exit-code:226) say "systemd cannot set up the sandbox (226/NAMESPACE): $(systemd_said): weaken it in a drop-in, $again" ;;
     exit-code:2[0-4][0-9]) say "systemd cannot set up what the unit asks for ($2): $(systemd_said)" ;;
@@ -1057,7 +1271,8 @@ uninstall() {
   fi
   remove_renewal
   remove_proxy
-  remove "$wants/gilly.service" "${installed:-$unit}" "$drop_ins/10-this-host.conf" "$drop_ins/30-docker-group.conf"
+  remove "$wants/gilly.service" "${installed:-$unit}" "$drop_ins/10-this-host.conf" "$drop_ins/30-docker-group.conf" \
+    "$drop_ins/30-containerd-socket.conf"
   remove_first_boot
   remove_program "$prefix"
   if [ "$action" = purge ]; then
@@ -1128,6 +1343,8 @@ main() {
   newline='
 '
   node=$(uname -n | tr '[:upper:]' '[:lower:]')
+  # The script may have been called through a symbolic link.
+  here=$(dirname -- "$(readlink -f -- "$0")")
   parse_arguments "$@"
   check_host
   take_turn
@@ -1148,7 +1365,8 @@ main() {
     exit 0
   fi
   check_user
-  check_docker
+  find_runtime
+  check_access
   check_places
   find_parts
   plan_config
