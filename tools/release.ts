@@ -15,6 +15,7 @@ export const FILES = [
   "systemd/gilly-redirect",
   "install.sh",
   "docs/configuration.md",
+  "docs/containerd.md",
   "docs/credentials.md",
   "docs/gilly.8",
   "docs/gilly.bash",
