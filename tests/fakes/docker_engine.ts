@@ -4,10 +4,13 @@
 import { CallGates } from "./call_gates.ts";
 import { type EngineBuild, infoOf, inspectAnswer, tagAnswer, versionRefusal } from "./engine_answers.ts";
 import { EventStreams } from "./engine_events.ts";
+import { askRegistry, message } from "./engine_registries.ts";
 import { type FakeImage, type FakeReference, ImageStore, parseFakeReference } from "./image_store.ts";
+import { aborted, type Hold, type HoldPoint, PullHolds } from "./pull_holds.ts";
 import { PullScript } from "./pull_script.ts";
-import { askRegistry, type FakeRegistry, message } from "./registries.ts";
+import type { FakeRegistry } from "./registries.ts";
 export { type FakeImage, fakeImage } from "./image_store.ts";
+export type { Hold, HoldPoint } from "./pull_holds.ts";
 export type { FakeRegistry, RegistryState } from "./registries.ts";
 
 /** One call as it arrived. */
@@ -23,16 +26,6 @@ export interface EngineCall {
   status?: number;
   /** How the call ended: with a complete answer, or cut off by the client or the Engine. */
   ended?: "complete" | "aborted";
-}
-
-/** Where a pull can be held: before the answer, before the layers, or before the final status. */
-export type HoldPoint = "headers" | "layers" | "end";
-
-/** Holds pulls at a point until released. */
-export interface Hold {
-  /** Resolves when a pull has reached the point. */
-  readonly reached: Promise<void>;
-  release(): void;
 }
 
 /** Options of the fake; the defaults are those of Engine 20.10. */
@@ -87,9 +80,7 @@ export class FakeDockerEngine {
   readonly #store: ImageStore;
   readonly #layers = new Set<string>();
   readonly #pulling = new Set<EngineCall>();
-  readonly #holds = new Set<
-    { at: HoldPoint; reference: string | undefined; reached: () => void; gate: Promise<void> }
-  >();
+  readonly #holds = new PullHolds();
   readonly #waiters = new Set<() => void>();
   #server: { readonly abort: AbortController; readonly finished: Promise<void> } | undefined;
 
@@ -158,15 +149,7 @@ export class FakeDockerEngine {
 
   /** Holds the pulls of `reference`, or of every image without one, at a point until released. */
   hold(at: HoldPoint, reference?: string): Hold {
-    const reached = Promise.withResolvers<void>();
-    const gate = Promise.withResolvers<void>();
-    const entry = { at, reference, reached: reached.resolve, gate: gate.promise };
-    this.#holds.add(entry);
-    const release = () => {
-      this.#holds.delete(entry);
-      gate.resolve();
-    };
-    return { reached: reached.promise, release };
+    return this.#holds.hold(at, reference);
   }
 
   /** Resolves with the first call in the journal, past or future, that the predicate accepts. */
@@ -290,7 +273,7 @@ export class FakeDockerEngine {
     }
     this.#pulling.add(call);
     this.mostPulling = Math.max(this.mostPulling, this.pulling);
-    await this.#pass("headers", text, left);
+    await this.#holds.pass("headers", text, left);
     const registry = this.registries[reference.host];
     if (registry?.state === "silent") await aborted(left);
     const found = askRegistry(registry, reference, call.headers["x-registry-auth"]);
@@ -301,7 +284,7 @@ export class FakeDockerEngine {
       state: () => registry?.state ?? "torn",
       stepMs: this.#options.stepMs ?? 20,
       signal: left,
-      pass: (point) => this.#pass(point, text, left),
+      pass: (point) => this.#holds.pass(point, text, left),
       knows: (layer) => this.#layers.has(layer),
       finish: () => {
         for (const layer of found.layers) this.#layers.add(layer.id);
@@ -311,22 +294,6 @@ export class FakeDockerEngine {
     });
     return new Response(script.stream(), { headers: { "Content-Type": "application/json" } });
   }
-
-  async #pass(at: HoldPoint, reference: string, left: AbortSignal): Promise<void> {
-    for (const hold of [...this.#holds]) {
-      if (hold.at !== at || (hold.reference !== undefined && hold.reference !== reference)) continue;
-      hold.reached();
-      await Promise.race([hold.gate, aborted(left)]);
-    }
-  }
-}
-
-/** Rejects when the client leaves or the Engine stops. */
-function aborted(signal: AbortSignal): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  if (signal.aborted) reject(signal.reason);
-  signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  return promise;
 }
 
 function failed(): Response {

@@ -1,8 +1,8 @@
 // The fake Engine's answers to calls that it answers at once. Messages and statuses are those of
 // Engine 20.10.
 
+import { message } from "./engine_registries.ts";
 import { type ImageStore, parseFakeReference } from "./image_store.ts";
-import { message } from "./registries.ts";
 
 /** The Engine to imitate. */
 export interface EngineBuild {

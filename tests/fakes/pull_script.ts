@@ -1,6 +1,6 @@
 // The progress that the fake Docker Engine streams for one pull, with the messages of Engine 20.10.
-import type { HoldPoint } from "./docker_engine.ts";
 import { type FakeImage, type FakeReference, familiarName } from "./image_store.ts";
+import type { HoldPoint } from "./pull_holds.ts";
 import type { RegistryState } from "./registries.ts";
 
 /** One pull, and the Engine's side of it. */
