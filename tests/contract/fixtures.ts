@@ -1,5 +1,5 @@
-// The runtimes that the contract is tested on: the fake Engine, a real one, and a real containerd,
-// with real registries.
+// The runtimes that the contract is tested on: a fake Engine and a fake containerd, and real ones with
+// real registries.
 import { ContainerdRuntime } from "../../lib/runtime/containerd/client.ts";
 import { DockerRuntime } from "../../lib/runtime/docker/client.ts";
 import { startCriContainerd } from "../e2e/containerd.ts";
@@ -14,36 +14,47 @@ import {
 } from "../e2e/engine.ts";
 import { removeEverythingUnder } from "../e2e/leftovers.ts";
 import { putImage, randomLayer } from "../e2e/registry_images.ts";
+import { startFakeContainerd } from "../fakes/containerd.ts";
 import { fakeImage, startDockerEngine } from "../fakes/docker_engine.ts";
+import type { FakeRegistry } from "../fakes/registries.ts";
 import type { RuntimeFixture } from "./runtime_contract.ts";
 
 const NO_PROGRESS_MS = 1000;
+
+const IMAGE = fakeImage("ansible-runner");
+
+function fakeRegistries(): Record<string, FakeRegistry> {
+  return {
+    "mirror.example": { state: "up", images: { "sgryczan/ansible-runner:0.0.0": IMAGE } },
+    "stalled.example": { state: "stalled", images: { "endless:1": fakeImage("endless") } },
+    "guarded.example": { state: "up", images: { "a/b:1": fakeImage("guarded") }, credentials: REGISTRY_USER },
+    "down.example": { state: "down", images: {} },
+  };
+}
+
+const IN_FAKE_REGISTRIES = {
+  served: "mirror.example/sgryczan/ansible-runner:0.0.0",
+  digest: IMAGE.digest,
+  missing: "mirror.example/sgryczan/ansible-runner:9",
+  refused: "down.example/a/b:1",
+  endless: "stalled.example/endless:1",
+  guarded: "guarded.example/a/b:1",
+  auth: REGISTRY_USER,
+  noProgressMs: NO_PROGRESS_MS,
+} as const;
 
 /** Returns a DockerRuntime on the fake Engine. */
 export async function fakeFixture(imageStore: "classic" | "containerd"): Promise<RuntimeFixture> {
   const dir = await Deno.makeTempDir({ prefix: "gilly-contract-" });
   const socket = `${dir}/docker.sock`;
-  const image = fakeImage("ansible-runner");
   const engine = await startDockerEngine({
     socket,
     imageStore,
-    registries: {
-      "mirror.example": { state: "up", images: { "sgryczan/ansible-runner:0.0.0": image } },
-      "stalled.example": { state: "stalled", images: { "endless:1": fakeImage("endless") } },
-      "guarded.example": { state: "up", images: { "a/b:1": fakeImage("guarded") }, credentials: REGISTRY_USER },
-      "down.example": { state: "down", images: {} },
-    },
+    registries: fakeRegistries(),
   });
   return {
     runtime: new DockerRuntime({ socket, noProgressMs: NO_PROGRESS_MS }),
-    served: "mirror.example/sgryczan/ansible-runner:0.0.0",
-    digest: image.digest,
-    missing: "mirror.example/sgryczan/ansible-runner:9",
-    refused: "down.example/a/b:1",
-    endless: "stalled.example/endless:1",
-    guarded: "guarded.example/a/b:1",
-    auth: REGISTRY_USER,
-    noProgressMs: NO_PROGRESS_MS,
+    ...IN_FAKE_REGISTRIES,
     tellsOfEveryLayer: true,
     forget: (reference) => Promise.resolve(engine.remove(reference)),
     stop: () => engine.stop(),
@@ -52,6 +63,26 @@ export async function fakeFixture(imageStore: "classic" | "containerd"): Promise
       await engine.stop();
       await Deno.remove(dir, { recursive: true });
       if (engine.unexpected.length > 0) throw new Error(`unexpected calls: ${engine.unexpected.join(", ")}`);
+    },
+  };
+}
+
+/** Returns a ContainerdRuntime on the fake containerd. */
+export async function fakeContainerdFixture(): Promise<RuntimeFixture> {
+  const dir = await Deno.makeTempDir({ prefix: "gilly-contract-" });
+  const socket = `${dir}/containerd.sock`;
+  const containerd = await startFakeContainerd({ socket, registries: fakeRegistries() });
+  return {
+    runtime: new ContainerdRuntime({ socket, noProgressMs: NO_PROGRESS_MS }),
+    ...IN_FAKE_REGISTRIES,
+    tellsOfEveryLayer: false,
+    forget: (reference) => Promise.resolve(containerd.remove(reference)),
+    stop: () => containerd.stop(),
+    start: () => containerd.start(),
+    async cleanup() {
+      await containerd.stop();
+      await Deno.remove(dir, { recursive: true });
+      if (containerd.unexpected.length > 0) throw new Error(`unexpected calls: ${containerd.unexpected.join(", ")}`);
     },
   };
 }
