@@ -22,7 +22,8 @@ const TEXTS: readonly (readonly [RuntimeErrorKind, RegExp])[] = [
   // The Engine's containerd or another local part: registries are not dialed over Unix sockets.
   ["failed", /dial unix/i],
   // The mirror has the image's manifest, so the image is not missing there; it is incomplete.
-  ["failed", /unknown blob|could not fetch content descriptor .*not found/i],
+  ["failed", /unknown blob|could not fetch content descriptor .*not found|content at .* not found/i],
+  ["failed", /failed to (?:unpack image|extract layer)/i],
   ["rejected", /invalid reference format|invalid tag format|is a reserved name|invalid repository name/i],
   ["not-found", /manifest unknown|manifest for .*not found|name unknown|no matching manifest|no such image/i],
   ["registry-down", /dial tcp|connection refused|connection reset|broken pipe|network is unreachable/i],
@@ -33,7 +34,7 @@ const TEXTS: readonly (readonly [RuntimeErrorKind, RegExp])[] = [
   ],
   [
     "registry-down",
-    /server gave HTTP response to HTTPS client|malformed HTTP response|\bEOF\b|stopped after \d+ redirects/,
+    /server gave HTTP response to HTTPS client|malformed HTTP |\bEOF\b|stopped after \d+ redirects/,
   ],
   ["registry-down", /net\/http: request canceled|use of closed network connection|http2: |stream error|server closed/i],
   ["denied", /unauthorized|no basic auth credentials|(?<!permission )\bdenied\b|authentication required/i],
@@ -95,11 +96,12 @@ function retryAfterText(text: string): string | undefined {
 }
 
 // Go quotes the requested URL, which contains the image's path. It also quotes the registry's
-// answer, which is not a URL.
+// answer, which is not a URL. containerd names the tag alone: `[manifests TAG]`.
 function withoutNames(message: string, reference: string): string {
   const name = reference.replace(/@.*$/, "").replace(/:[^:/]*$/, "");
   const path = name.slice(name.indexOf("/") + 1);
-  let text = message.replaceAll(/https?:\/\/[^\s"\\]+/g, "…").replaceAll(reference, "…").replaceAll(name, "…");
+  let text = message.replaceAll(/https?:\/\/[^\s"\\]+|\[manifests [^\]]*\]/g, "…");
+  for (const known of [reference, name]) text = text.replaceAll(known, "…");
   if (path.includes("/")) text = text.replaceAll(path, "…");
   return text;
 }
