@@ -289,7 +289,7 @@ function authOf(auth: RegistryAuth) {
 function pullError(reference: string, error: unknown): unknown {
   if (!(error instanceof GrpcError)) return error;
   const { kind, retryAfterSeconds } = classifyPull({ status: error.status, message: error.message }, reference);
-  return new RuntimeError(kind, error.message, { retryAfterSeconds });
+  return new RuntimeError(kind, error.message, { retryAfterSeconds, silence: error.silence });
 }
 
 function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown {
@@ -297,6 +297,6 @@ function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown
   const secrets = "identitytoken" in auth ? [auth.identitytoken] : [auth.password];
   const said = describeError(error);
   const message = scrub(said, secrets);
-  const { kind, retryAfterSeconds } = error;
-  return message === said ? error : new RuntimeError(kind, message, { retryAfterSeconds });
+  const { kind, retryAfterSeconds, silence } = error;
+  return message === said ? error : new RuntimeError(kind, message, { retryAfterSeconds, silence });
 }

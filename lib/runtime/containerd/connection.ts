@@ -37,8 +37,8 @@ export class GrpcError extends RuntimeError {
   override name = "GrpcError";
   readonly status: number;
 
-  constructor(attempt: string, failure: GrpcFailure) {
-    super(classifyCall(failure), `${attempt}: ${failure.message}`);
+  constructor(attempt: string, failure: GrpcFailure, silence?: Silence) {
+    super(classifyCall(failure), `${attempt}: ${failure.message}`, { silence });
     this.status = failure.status;
   }
 }
@@ -118,13 +118,21 @@ export class ContainerdConnection {
     const reader = new FrameReader(ANSWER_LIMIT);
     try {
       for await (const chunk of response.body ?? []) {
-        for (const message of reader.push(chunk)) yield fromBinary(method.output, message);
+        for (const message of reader.push(chunk)) yield this.#decoded(attempt, method.output, message);
       }
       reader.end();
     } catch (error) {
       signal.throwIfAborted();
-      const because = error instanceof FrameError ? error.message : "the answer was cut off";
-      throw this.#silent(attempt, because, error);
+      if (error instanceof RuntimeError) throw error;
+      throw this.#silent(attempt, error instanceof FrameError ? error.message : "the answer was cut off", error);
+    }
+  }
+
+  #decoded<Output extends DescMessage>(attempt: string, output: Output, message: Uint8Array): MessageShape<Output> {
+    try {
+      return fromBinary(output, message);
+    } catch (error) {
+      throw this.#silent(attempt, `a message that is not a ${output.typeName}`, error);
     }
   }
 
@@ -149,7 +157,9 @@ export class ContainerdConnection {
     const failure = failureIn(response);
     if (failure === undefined) return response;
     await response.body?.cancel();
-    throw new GrpcError(attempt, failure);
+    // Every call of this kind would fail: what listens there is no containerd, or has no CRI plugin.
+    const isSilence = failure.status === STATUS.unimplemented;
+    throw new GrpcError(attempt, failure, isSilence ? { runtime: this.#runtime, because: failure.message } : undefined);
   }
 
   /** The failure of a call to a runtime that is not containerd. */
