@@ -294,9 +294,15 @@ function pullError(reference: string, error: unknown): unknown {
 
 function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown {
   if (!(error instanceof RuntimeError) || auth === undefined) return error;
-  const secrets = "identitytoken" in auth ? [auth.identitytoken] : [auth.password];
   const said = describeError(error);
-  const message = scrub(said, secrets);
+  const message = scrub(said, secretsOf(auth));
   const { kind, retryAfterSeconds, silence } = error;
   return message === said ? error : new RuntimeError(kind, message, { retryAfterSeconds, silence });
+}
+
+/** Registries see a password with the user's name, as HTTP's basic authentication sends it, and may quote that. */
+function secretsOf(auth: RegistryAuth): string[] {
+  if ("identitytoken" in auth) return [auth.identitytoken];
+  const pair = new TextEncoder().encode(`${auth.username}:${auth.password}`);
+  return [auth.password, btoa(String.fromCharCode(...pair))];
 }
