@@ -173,15 +173,19 @@ export class ContainerdConnection {
 
   #silent(attempt: string, because: string, cause: unknown): RuntimeError {
     const { called, socket } = this.#runtime;
-    const reason = /permission denied/i.test(because)
-      ? `${plainText(because)}; only root and the socket's group may use it`
-      : plainText(because);
+    const reason = reasonOf(plainText(because));
     const silence: Silence = { runtime: this.#runtime, because: reason };
     return new RuntimeError("unreachable", `${attempt}: no usable answer from ${called} at ${socket}: ${reason}`, {
       cause: cause instanceof HttpError ? cause.cause : cause,
       silence,
     });
   }
+}
+
+/** Adds what a reason means: who may use the socket, or that a server with HTTP/1 alone listens there. */
+function reasonOf(text: string): string {
+  if (/permission denied/i.test(text)) return `${text}; only root and the socket's group may use it`;
+  return /frame with invalid size/.test(text) ? `what listens there does not answer as containerd (${text})` : text;
 }
 
 /** The failure that an answer's headers tell, or undefined. */
