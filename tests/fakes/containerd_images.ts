@@ -65,9 +65,11 @@ export class ContainerdImages {
   /** Stores what a pull leaves behind: a record of the reference, of the digest, and of the id. */
   addPulled(reference: FakeReference, image: FakeImage): void {
     const byDigest = `${reference.name}@${image.digest}`;
-    const asked = reference.digest === undefined ? `${reference.name}:${reference.tag ?? "latest"}` : byDigest;
+    const asked = recordName(reference);
     const target = this.keep(image);
-    for (const name of [asked, image.id, asked, byDigest]) this.put(name, target);
+    // The reference's is written twice, as its event shows.
+    for (const name of [asked, image.id, asked]) this.put(name, target);
+    if (asked !== byDigest) this.put(byDigest, target);
   }
 
   /** Stores an image without a name, and returns what a record of it names. */
@@ -99,7 +101,7 @@ export class ContainerdImages {
   status(text: string): CriImage | undefined {
     const id = this.#idOf(text);
     if (id === undefined) return undefined;
-    const names = this.#recordsOf(id).map(({ name }) => name);
+    const names = this.#recordsOf(id).map(({ name }) => name).filter((name) => name !== id);
     const parsed = names.map((name) => [name, parseFakeReference(name)] as const);
     const sizes = [...this.#images.values()].find((image) => image.id === id)?.layers ?? [];
     return {
