@@ -23,6 +23,8 @@ export function classifyCall({ status, message }: GrpcFailure): RuntimeErrorKind
   if (status === STATUS.notFound) return "not-found";
   if (status === STATUS.invalidArgument || status === STATUS.alreadyExists) return "rejected";
   if (status === STATUS.unimplemented || status === STATUS.unavailable) return "unreachable";
+  // CRI, for a moment after containerd began to listen.
+  if (/server is not initialized yet/.test(message)) return "unreachable";
   return /invalid reference format/.test(message) ? "rejected" : "failed";
 }
 

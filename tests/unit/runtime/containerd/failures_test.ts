@@ -242,6 +242,7 @@ Deno.test("a call that is no pull is classified by its status, and a reference b
     ["rejected", 3, "Image.Name required"],
     ["rejected", 6, 'image "a/b:1": already exists'],
     ["unreachable", 12, "unknown service runtime.v1.ImageService"],
+    ["unreachable", 2, "server is not initialized yet"],
     ["unreachable", 14, 'connection error: desc = "transport is closing"'],
     ["rejected", 2, 'failed to parse image reference "a//b:1": invalid reference format'],
     ["failed", 9, "namespace is required: failed precondition"],
