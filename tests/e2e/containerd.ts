@@ -1,6 +1,8 @@
 // A containerd of its own for tests: without CRI, which pulls by hosts.toml files alone, or with it,
 // as a kubelet uses it.
 
+import { ImageService } from "../../lib/runtime/containerd/messages/cri_pb.ts";
+import { RawClient } from "../fakes/grpc_call.ts";
 import { Daemon } from "./engine.ts";
 
 /** The namespace of everything that a kubelet's containerd has. */
@@ -79,7 +81,11 @@ export async function startCriContainerd(dir: string, options: CriContainerdOpti
   await Deno.writeTextFile(config, criConfig(dir, socket, sandboxImage));
   const [program = "containerd", ...args] = [...launcher, "containerd", "--config", config];
   const daemon = new Daemon(program, args, logFile);
-  await daemon.start(BOOTED);
+  const start = async () => {
+    await daemon.start(BOOTED);
+    await initialized(socket);
+  };
+  await start();
   return {
     socket,
     certsFolder: `${dir}/certs.d`,
@@ -88,9 +94,21 @@ export async function startCriContainerd(dir: string, options: CriContainerdOpti
       return daemon.pid;
     },
     ctr: (...words) => run("ctr", ["--address", socket, "--namespace", KUBELETS_NAMESPACE, ...words]),
-    start: async () => void await daemon.start(BOOTED),
+    start,
     stop: (signal) => daemon.stop(signal),
   };
+}
+
+/** An image that is nowhere. */
+const NOTHING = { image: { image: "nothing.invalid/nothing:1" } };
+
+/** Waits until CRI answers, which is a moment after containerd has booted. */
+async function initialized(socket: string): Promise<void> {
+  using client = new RawClient(socket);
+  const deadline = AbortSignal.timeout(20_000);
+  const isReady = async () =>
+    (await client.call(ImageService.method.imageStatus, NOTHING, { signal: deadline })).status === 0;
+  while (!(await isReady())) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 /**
