@@ -1,16 +1,17 @@
-// A complete fake worker in one folder: a kubelet, a Docker Engine with registries, certificates
-// and a config file.
+// A complete fake worker in one folder: a kubelet, a Docker Engine or a containerd with registries,
+// certificates and a config file.
 
 import { type Authority, type ClientCertificateOptions, makeAuthority } from "./certificates.ts";
+import { type FakeContainerd, type FakeContainerdOptions, startFakeContainerd } from "./containerd.ts";
 import { type FakeDockerEngine, type FakeEngineOptions, type FakeImage, startDockerEngine } from "./docker_engine.ts";
 import { type FakeKubelet, startKubelet } from "./kubelet.ts";
 import type { PodDescription } from "./kubelet_pods.ts";
 
-export interface FakeNodeOptions {
+/** What a node has besides its runtime. */
+interface CommonOptions {
   readonly pods?: readonly PodDescription[];
   /** The images that are on the node at the start. */
   readonly images?: Readonly<Record<string, FakeImage>>;
-  readonly engine?: Partial<Omit<FakeEngineOptions, "socket">>;
   /**
    * Gives Gilly a client certificate, by default with `CN=gilly` and valid for a day, instead of a
    * token. See missingForMtls for what this requires.
@@ -22,12 +23,34 @@ export interface FakeNodeOptions {
   readonly ledgerFile?: string;
 }
 
-export interface FakeNode extends AsyncDisposable {
+/** A node with Docker, which is the default. */
+export interface FakeNodeOptions extends CommonOptions {
+  readonly runtime?: "docker";
+  readonly engine?: Partial<Omit<FakeEngineOptions, "socket">>;
+}
+
+/** A node with containerd. */
+export interface FakeContainerdNodeOptions extends CommonOptions {
+  readonly runtime: "containerd";
+  readonly containerd?: Partial<Omit<FakeContainerdOptions, "socket">>;
+}
+
+/** A node with either runtime, as far as it does not matter which. */
+export interface AnyFakeNode extends AsyncDisposable {
   readonly dir: string;
   readonly kubelet: FakeKubelet;
-  readonly engine: FakeDockerEngine;
   readonly configFile: string;
   readonly ledgerFile: string;
+}
+
+/** A running node with Docker. */
+export interface FakeNode extends AnyFakeNode {
+  readonly engine: FakeDockerEngine;
+}
+
+/** A running node with containerd. */
+export interface FakeContainerdNode extends AnyFakeNode {
+  readonly containerd: FakeContainerd;
 }
 
 const TOKEN = "token-of-gilly";
@@ -41,16 +64,34 @@ poll: {interval: 1s}
 `;
 
 /** Starts the worker and lets its pods fail twice, so that the kubelet backs off from a third pull. */
-export async function startNode(options: FakeNodeOptions = {}): Promise<FakeNode> {
+export function startNode(options?: FakeNodeOptions): Promise<FakeNode>;
+export function startNode(options: FakeContainerdNodeOptions): Promise<FakeContainerdNode>;
+export async function startNode(
+  options: FakeNodeOptions | FakeContainerdNodeOptions = {},
+): Promise<FakeNode | FakeContainerdNode> {
   const dir = await Deno.makeTempDir({ prefix: "gilly-node-" });
-  const cluster = makeAuthority("cluster");
+  if (options.runtime === "containerd") {
+    const containerd = await startFakeContainerd({ ...options.containerd, socket: `${dir}/containerd.sock` });
+    return { ...await startAround(dir, "containerd", containerd, options), containerd };
+  }
   const engine = await startDockerEngine({ ...options.engine, socket: `${dir}/docker.sock` });
-  for (const [reference, image] of Object.entries(options.images ?? {})) engine.import(reference, image);
+  return { ...await startAround(dir, "docker", engine, options), engine };
+}
+
+/** Starts what a node has besides its runtime; closing it stops the runtime, too. */
+async function startAround(
+  dir: string,
+  section: "docker" | "containerd",
+  runtime: FakeDockerEngine | FakeContainerd,
+  options: CommonOptions,
+): Promise<AnyFakeNode> {
+  for (const [reference, image] of Object.entries(options.images ?? {})) runtime.import(reference, image);
+  const cluster = makeAuthority("cluster");
   const kubelet = await startKubelet({
     ...(options.client === undefined ? { tokens: [TOKEN] } : { clientCertificates: { ca: cluster.certificatePem } }),
     serverCertificate: cluster.issueServer({ dnsNames: ["localhost"] }),
     pods: options.pods ?? [],
-    isPresent: (reference) => engine.has(reference),
+    isPresent: (reference) => runtime.has(reference),
   });
   await kubelet.advance(4);
   const configFile = `${dir}/config.yaml`;
@@ -61,18 +102,17 @@ export async function startNode(options: FakeNodeOptions = {}): Promise<FakeNode
     Deno.writeTextFile(
       configFile,
       `kubelet: {url: "${kubelet.url}", caFile: ca.crt, ${options.client ? CERTIFICATE : "tokenFile: token"}}\n` +
-        `docker: {socket: ${engine.socket}}\nledger: {file: ${ledgerFile}}\n${options.config ?? RULES}`,
+        `${section}: {socket: ${runtime.socket}}\nledger: {file: ${ledgerFile}}\n${options.config ?? RULES}`,
     ),
   ]);
   return {
     dir,
     kubelet,
-    engine,
     configFile,
     ledgerFile,
     async [Symbol.asyncDispose]() {
       await kubelet.close();
-      await engine.stop();
+      await runtime.stop();
       await Deno.remove(dir, { recursive: true });
     },
   };
@@ -81,7 +121,7 @@ export async function startNode(options: FakeNodeOptions = {}): Promise<FakeNode
 async function writeCredentials(
   dir: string,
   cluster: Authority,
-  client: FakeNodeOptions["client"],
+  client: CommonOptions["client"],
 ): Promise<void> {
   if (client === undefined) return await Deno.writeTextFile(`${dir}/token`, TOKEN, { mode: 0o600 });
   const { certificatePem, keyPem } = cluster.issueClient({ commonName: "gilly", ...client });
