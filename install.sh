@@ -1071,7 +1071,7 @@ install_proxy() {
   fi
   if [ "$first_proxy" = yes ] && [ "$runtime" != docker ]; then
     say "containerd is led to the registry proxy by files, not by a redirect:" \
-      "gilly export containerd --via-proxy --output fix && cp -r fix/etc/. /etc/"
+      "gilly export containerd --via-proxy --output led && cp -r led/etc/. /etc/"
   fi
 }
 

@@ -11,7 +11,7 @@ export const PROXY_STATE_VERSION = 1;
 
 /** How to lead containerd to it: the program itself writes nothing below /etc. */
 export const LEAD_CONTAINERD =
-  "gilly export containerd --via-proxy --output fix && cp -r fix/etc/. /etc/ leads them there";
+  "gilly export containerd --via-proxy --output led && cp -r led/etc/. /etc/ leads them there";
 
 /** The state of a registry proxy. Times are ISO 8601; null means unknown or not applicable. */
 export interface ProxyState {

@@ -9,6 +9,7 @@ import {
   type ImageStatusRequest,
   type PullImageRequest,
   RuntimeService,
+  type StatusRequest,
 } from "../../lib/runtime/containerd/messages/cri_pb.ts";
 import {
   EnvelopeSchema,
@@ -21,11 +22,14 @@ import {
   type GetImageRequest,
   Images,
 } from "../../lib/runtime/containerd/messages/images_pb.ts";
+import { type ListSnapshotsRequest, Snapshots } from "../../lib/runtime/containerd/messages/snapshots_pb.ts";
 import { CallGates } from "./call_gates.ts";
 import {
   createAnswer,
   getAnswer,
   listAnswer,
+  runtimeStatusAnswer,
+  snapshotsAnswer,
   statusAnswer,
   statusesAnswer,
   versionAnswer,
@@ -89,6 +93,10 @@ export class FakeContainerd {
   /** The highest number of pulls that ran at once. */
   mostPulling = 0;
   intercept: ContainerdIntercept | undefined;
+  /** The configuration that CRI shows, as far as anyone reads it. */
+  config = { containerd: { snapshotter: "overlayfs" }, registry: { configPath: "" } };
+  /** The snapshots into which layers are being unpacked: `extract-NUMBER sha256:…`. */
+  readonly unpacking = new Set<string>();
   /** Hold any call; `hold` also holds pulls at points of their own. */
   readonly gates = new CallGates<ContainerdCall>();
 
@@ -252,6 +260,8 @@ export class FakeContainerd {
     switch (method) {
       case RuntimeService.method.version:
         return versionAnswer(this.#options.version ?? "1.6.20~ds1");
+      case RuntimeService.method.status:
+        return runtimeStatusAnswer(message as StatusRequest, this.config);
       case ImageService.method.imageStatus:
         return statusAnswer(this.#images, message as ImageStatusRequest);
       case ImageService.method.pullImage:
@@ -271,6 +281,8 @@ export class FakeContainerd {
         return getAnswer(this.#images, message as GetImageRequest);
       case Images.method.list:
         return listAnswer(this.#images);
+      case Snapshots.method.list:
+        return snapshotsAnswer(message as ListSnapshotsRequest, this.unpacking);
       case Content.method.listStatuses:
         if ((message as ListStatusesRequest).filters.length > 0) this.unexpected.push("ListStatuses with filters");
         return statusesAnswer(this.#ingests);

@@ -2,12 +2,18 @@
 // containerd 1.6.
 
 import { Content } from "../../lib/runtime/containerd/messages/content_pb.ts";
-import { ImageService, type ImageStatusRequest, RuntimeService } from "../../lib/runtime/containerd/messages/cri_pb.ts";
+import {
+  ImageService,
+  type ImageStatusRequest,
+  RuntimeService,
+  type StatusRequest,
+} from "../../lib/runtime/containerd/messages/cri_pb.ts";
 import {
   type CreateImageRequest,
   type GetImageRequest,
   Images,
 } from "../../lib/runtime/containerd/messages/images_pb.ts";
+import { type ListSnapshotsRequest, Snapshots } from "../../lib/runtime/containerd/messages/snapshots_pb.ts";
 import type { ContainerdImages, ImageRecord } from "./containerd_images.ts";
 import type { Ingest } from "./containerd_pull.ts";
 import { answer, GrpcStatus } from "./containerd_wire.ts";
@@ -16,6 +22,17 @@ import { answer, GrpcStatus } from "./containerd_wire.ts";
 export function versionAnswer(runtimeVersion: string): Response {
   const version = { version: "0.1.0", runtimeName: "containerd", runtimeVersion, runtimeApiVersion: "v1" };
   return answer(RuntimeService.method.version.output, version);
+}
+
+/** RuntimeService/Status: the config is shown on request, as JSON. */
+export function runtimeStatusAnswer({ verbose }: StatusRequest, config: unknown): Response {
+  return answer(RuntimeService.method.status.output, { info: verbose ? { config: JSON.stringify(config) } : {} });
+}
+
+/** Snapshots/List of the layers that are being unpacked; the fake has no other snapshots. */
+export function snapshotsAnswer({ snapshotter }: ListSnapshotsRequest, unpacking: Iterable<string>): Response {
+  if (snapshotter !== "overlayfs") throw new GrpcStatus(3, `snapshotter not loaded: ${snapshotter}: invalid argument`);
+  return answer(Snapshots.method.list.output, { info: [...unpacking].map((name) => ({ name })) });
 }
 
 /** ImageService/ImageStatus: an absent image, and what cannot be one, is an empty answer. */

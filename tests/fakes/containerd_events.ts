@@ -1,8 +1,8 @@
 // The event streams of the fake containerd. As with grpc-go, a subscription is answered with its first
 // event, and not before.
 
-import { type Envelope, EnvelopeSchema, NamedSchema } from "../../lib/runtime/containerd/messages/events_pb.ts";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { type Envelope, EnvelopeSchema, NamedSchema } from "../../lib/runtime/containerd/messages/events_pb.ts";
 import { encoded, GrpcStatus, KUBELETS_NAMESPACE, rawAnswer } from "./containerd_wire.ts";
 
 interface Follower {

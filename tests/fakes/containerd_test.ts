@@ -57,7 +57,7 @@ containerdTest("what containerd does not have, or is not asked for, is recorded"
     "/runtime.v1.RuntimeService/Nope: unknown method Nope for service runtime.v1.RuntimeService",
     "/no.such.Service/X: unknown service no.such.Service",
     "/containerd.services.images.v1.Images/Delete: unknown method Delete for service containerd.services.images.v1.Images",
-    `${read}: not served`,
+    `${read}: unknown method Read for service containerd.services.content.v1.Content`,
     "/containerd.services.images.v1.Images/Get in the namespace default",
   ]);
 });

@@ -14,8 +14,9 @@ import { Content } from "../../lib/runtime/containerd/messages/content_pb.ts";
 import { ImageService, RuntimeService } from "../../lib/runtime/containerd/messages/cri_pb.ts";
 import { Events } from "../../lib/runtime/containerd/messages/events_pb.ts";
 import { Images } from "../../lib/runtime/containerd/messages/images_pb.ts";
+import { Snapshots } from "../../lib/runtime/containerd/messages/snapshots_pb.ts";
 
-const SERVICES: readonly DescService[] = [RuntimeService, ImageService, Images, Content, Events];
+const SERVICES: readonly DescService[] = [RuntimeService, ImageService, Images, Content, Events, Snapshots];
 
 /** The namespace of everything that a kubelet's containerd has. */
 export const KUBELETS_NAMESPACE = "k8s.io";

@@ -166,7 +166,7 @@ test("the daemon of an image with containerd runs as root without Docker's group
 test("with containerd the registry proxy is installed without the redirect, and the way to it is said", async (bench) => {
   program(bench, "containerd");
   const out = await bench.install(...MIRROR, "--proxy");
-  assertStringIncludes(out, "gilly export containerd --via-proxy --output fix && cp -r fix/etc/. /etc/");
+  assertStringIncludes(out, "gilly export containerd --via-proxy --output led && cp -r led/etc/. /etc/");
   assertEquals((await bench.paths()).filter((path) => /proxy|redirect/.test(path)), [
     "etc/systemd/system/multi-user.target.wants/gilly-proxy.service",
     "usr/local/bin/gilly-redirect",

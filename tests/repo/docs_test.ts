@@ -55,6 +55,7 @@ function argvOf([name = "", ...words]: readonly string[], node: FakeNode): strin
   const own: Readonly<Record<string, string>> = {
     IMAGE: "gcr.io/a/b:1",
     fix: `${node.dir}/fix`,
+    led: `${node.dir}/led`,
     "/etc/gilly/config.yaml": node.configFile,
   };
   const argv = [name, ...words.map((word) => own[word] ?? word)];

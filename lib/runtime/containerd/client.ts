@@ -5,7 +5,6 @@
 import { familiarReference, type Reference, referenceOrUndefined } from "../../images/reference.ts";
 import type { RegistryAuth } from "../../images/registry.ts";
 import { describeError } from "../../support/errors.ts";
-import { isFields } from "../../support/json.ts";
 import { scrub } from "../../support/scrub.ts";
 import { LinkedSignal, sleep, Watchdog } from "../../support/timeouts.ts";
 import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
@@ -14,13 +13,13 @@ import { plainText } from "../registry_texts.ts";
 import type { EventOptions, LocalImage, PulledImage, PullOptions, Runtime } from "../runtime.ts";
 import { containerdAdvice } from "./advice.ts";
 import { ContainerdConnection, GrpcError } from "./connection.ts";
+import { readCriConfig } from "./cri_config.ts";
 import { EVENT_FILTERS, eventOf, OWN_TOPIC } from "./events.ts";
 import { classifyPull, STATUS } from "./failures.ts";
-import { Content } from "./messages/content_pb.ts";
 import { ImageService, RuntimeService } from "./messages/cri_pb.ts";
 import { Events } from "./messages/events_pb.ts";
 import { Images } from "./messages/images_pb.ts";
-import { LayerProgress } from "./progress.ts";
+import { PullWatch } from "./pull_watch.ts";
 
 /** Where containerd listens and how long to wait for it. */
 export interface ContainerdOptions {
@@ -31,9 +30,6 @@ export interface ContainerdOptions {
   /** Milliseconds that any other call may take. */
   readonly callTimeoutMs?: number;
 }
-
-/** Milliseconds between two looks at what a pull is writing. */
-const LOOK_MS = 400;
 
 /** How long CRI may take to notice a new name, in milliseconds, and between two looks for it. */
 const NOTICE_MS = 5000;
@@ -77,7 +73,7 @@ export class ContainerdRuntime implements Runtime {
       apiVersion: `CRI ${plainText(about.runtimeApiVersion) || "unknown"}`,
       imageStore: "containerd's",
       canAliasDigest: true,
-      mirrorsFolder: mirrorsFolderIn(info["config"]),
+      mirrorsFolder: readCriConfig(info["config"]).mirrorsFolder,
     };
   }
 
@@ -99,8 +95,15 @@ export class ContainerdRuntime implements Runtime {
     const image = checkedForPull(attempt, reference);
     const watchdog = new Watchdog(this.#noProgressMs);
     const signal = AbortSignal.any([options.signal, watchdog.signal]);
-    const progress = new LayerProgress();
     const looking = new AbortController();
+    const watch = new PullWatch({
+      connection: this.#connection,
+      attempt,
+      onProgress(news) {
+        watchdog.feed();
+        for (const step of news) options.onProgress?.(step);
+      },
+    });
     try {
       watchdog.feed();
       const pulling = this.#connection.unary(
@@ -109,14 +112,11 @@ export class ContainerdRuntime implements Runtime {
         { image: { image }, ...(options.auth && { auth: authOf(options.auth) }) },
         { signal, noDeadline: true },
       );
-      const watched = this.#watch(attempt, AbortSignal.any([signal, looking.signal]), progress, (news) => {
-        watchdog.feed();
-        for (const step of news) options.onProgress?.(step);
-      });
+      const watched = watch.run(AbortSignal.any([signal, looking.signal]));
       await pulling.finally(() => looking.abort());
       await watched;
       const { image: record } = await this.#connection.unary(attempt, Images.method.get, { name: image }, options);
-      return { digest: record?.target?.digest, bytes: progress.bytes };
+      return { digest: record?.target?.digest, bytes: watch.bytes };
     } catch (error) {
       options.signal.throwIfAborted();
       if (watchdog.signal.aborted) {
@@ -126,25 +126,6 @@ export class ContainerdRuntime implements Runtime {
     } finally {
       // containerd stops a pull whose client has gone.
       watchdog.end();
-    }
-  }
-
-  /** Looks at what is being written until the signal is aborted. Never throws. */
-  async #watch(
-    attempt: string,
-    signal: AbortSignal,
-    progress: LayerProgress,
-    report: (news: ReturnType<LayerProgress["update"]>) => void,
-  ): Promise<void> {
-    while (!signal.aborted) {
-      try {
-        const { statuses } = await this.#connection.unary(attempt, Content.method.listStatuses, {}, { signal });
-        const news = progress.update(statuses);
-        if (news.length > 0) report(news);
-      } catch {
-        // The pull itself reports what is wrong.
-      }
-      await sleep(LOOK_MS, signal);
     }
   }
 
@@ -240,17 +221,6 @@ export class ContainerdRuntime implements Runtime {
 
   close(): void {
     this.#connection.close();
-  }
-}
-
-/** Returns config_path, if the configuration of the CRI plugin, as JSON, shows it; containerd 2 does not. */
-function mirrorsFolderIn(json: string | undefined): string | undefined {
-  try {
-    const config: unknown = JSON.parse(json ?? "");
-    const registry = isFields(config) && isFields(config.registry) ? config.registry : {};
-    return typeof registry.configPath === "string" ? plainText(registry.configPath) : undefined;
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { failure, rawAnswer } from "../../../fakes/containerd.ts";
-import { answering, containerdTest, failureOf, IMAGE, MIRRORED, mirrorOf } from "./bench.ts";
+import { answering, containerdTest, failureOf, IMAGE, MIRRORED, mirrorOf } from "../../../support/containerd_bench.ts";
 
 const ALIAS = { name: "gcr.io/sgryczan/ansible-runner", tag: "0.0.0" };
 
@@ -180,5 +180,6 @@ containerdTest("info says what it is, without control characters", async ({ runt
     apiVersion: "CRI v1",
     imageStore: "containerd's",
     canAliasDigest: true,
+    mirrorsFolder: "",
   });
 }, { version: "2.1.4\u001b\n x" });

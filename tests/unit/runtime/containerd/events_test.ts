@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { EVENT_FILTERS, eventOf, OWN_TOPIC } from "../../../../lib/runtime/containerd/events.ts";
 import type { RuntimeEvent } from "../../../../lib/runtime/runtime.ts";
 import { failure, frame, rawAnswer } from "../../../fakes/containerd.ts";
-import { answering, containerdTest, failureOf } from "./bench.ts";
+import { answering, containerdTest, failureOf } from "../../../support/containerd_bench.ts";
 
 Deno.test("a topic means an event, or nothing", () => {
   const cases = [

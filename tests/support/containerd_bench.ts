@@ -1,15 +1,15 @@
 // A ContainerdRuntime on a fake containerd with one mirror, and what its tests share.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ContainerdRuntime } from "../../../../lib/runtime/containerd/client.ts";
-import { RuntimeError, type RuntimeErrorKind } from "../../../../lib/runtime/errors.ts";
+import { ContainerdRuntime } from "../../lib/runtime/containerd/client.ts";
+import { RuntimeError, type RuntimeErrorKind } from "../../lib/runtime/errors.ts";
 import {
   type ContainerdIntercept,
   type FakeContainerd,
   type FakeContainerdOptions,
   fakeImage,
   startFakeContainerd,
-} from "../../../fakes/containerd.ts";
+} from "../fakes/containerd.ts";
 
 /** The image of the mirror, and its name there. */
 export const IMAGE = fakeImage("ansible-runner");
