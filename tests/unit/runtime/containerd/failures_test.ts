@@ -210,6 +210,20 @@ const TEXTS_OF_OTHERS: readonly (readonly [RuntimeErrorKind, number, string])[] 
       "pull access denied, repository does not exist or may require authorization: authorization failed: no basic auth credentials",
     ),
   ],
+  // 2.1.9, captured
+  ["not-found", 5, unpulled(`failed to resolve image: ${REFERENCE}: not found`)],
+  [
+    "denied",
+    2,
+    unpulled(
+      "failed to resolve image: unexpected status from HEAD request to http://mirror.example/v2/a/b/manifests/1: 401 Unauthorized",
+    ),
+  ],
+  [
+    "registry-down",
+    2,
+    unpulled(`failed to resolve image: ${head}: dial tcp: lookup mirror.example on 192.0.2.1:53: no such host`),
+  ],
 ];
 
 for (const [kind, status, message] of [...TEXTS_OF_1_6, ...TEXTS_OF_OTHERS]) {
