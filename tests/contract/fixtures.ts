@@ -140,7 +140,7 @@ export async function containerdFixture(): Promise<RuntimeFixture> {
   await using begun = new AsyncDisposableStack();
   begun.defer(() => removeEverythingUnder(dir));
   const containerd = await startCriContainerd(`${dir}/containerd`);
-  begun.defer(() => containerd.stop());
+  begun.use(containerd);
   const registry = await startRegistry(`${dir}/registry`);
   begun.defer(() => registry.remove());
   const guard = await startRegistry(`${dir}/guard`, { credentials: true });

@@ -1,9 +1,15 @@
 // A containerd of its own for tests: without CRI, which pulls by hosts.toml files alone, or with it,
 // as a kubelet uses it.
 
-import { ImageService } from "../../lib/runtime/containerd/messages/cri_pb.ts";
-import { RawClient } from "../fakes/grpc_call.ts";
+import { delay } from "@std/async/delay";
 import { Daemon } from "./engine.ts";
+import { PRIVATE_VIEW } from "./kubelet.ts";
+
+/**
+ * The environment variable with a root folder, such as one by debootstrap, whose /usr has the
+ * containerd to test; by default the one in PATH is.
+ */
+const CONTAINERD_ROOT = "GILLY_CONTAINERD_ROOT";
 
 /** The namespace of everything that a kubelet's containerd has. */
 const KUBELETS_NAMESPACE = "k8s.io";
@@ -48,44 +54,48 @@ export async function startContainerd(
   };
 }
 
-/** A containerd with its CRI plugin. */
-export interface CriContainerd {
+/** A containerd with its CRI plugin. Disposing of it ends its containers, then itself. */
+export interface CriContainerd extends AsyncDisposable {
   readonly socket: string;
   /** Where it reads HOST/hosts.toml. */
   readonly certsFolder: string;
   readonly logFile: string;
   /** The process id while it runs. */
   readonly pid: number | undefined;
+  /** A command that runs another in the mount namespace of this containerd and its shims. */
+  readonly inside: readonly string[];
   /** Runs `ctr` in the kubelet's namespace and returns its standard output. */
   ctr(...args: string[]): Promise<string>;
+  /** Returns the id of the image that a name has, which is the digest of its configuration, or undefined. */
+  imageId(name: string): Promise<string | undefined>;
   start(): Promise<void>;
   /** Resolves once it has ended. */
   stop(signal?: Deno.Signal): Promise<void>;
 }
 
-/** Options of startCriContainerd. */
-export interface CriContainerdOptions {
-  /** Image of every pod's sandbox. */
-  readonly sandboxImage?: string;
-  /** A program and its arguments that run containerd, by default none. */
-  readonly launcher?: readonly string[];
-}
-
-/** Starts a containerd with CRI below a folder, which it creates. */
-export async function startCriContainerd(dir: string, options: CriContainerdOptions = {}): Promise<CriContainerd> {
-  const { sandboxImage = "k8s.gcr.io/pause:3.2", launcher = [] } = options;
+/** Starts a containerd with CRI below a folder, which it creates; see CONTAINERD_ROOT for its programs. */
+export async function startCriContainerd(
+  dir: string,
+  { sandboxImage = "k8s.gcr.io/pause:3.2" }: { readonly sandboxImage?: string } = {},
+): Promise<CriContainerd> {
   await Deno.mkdir(`${dir}/certs.d`, { recursive: true });
   const socket = `${dir}/containerd.sock`;
   const config = `${dir}/containerd.toml`;
   const logFile = `${dir}/containerd.log`;
   await Deno.writeTextFile(config, criConfig(dir, socket, sandboxImage));
-  const [program = "containerd", ...args] = [...launcher, "containerd", "--config", config];
-  const daemon = new Daemon(program, args, logFile);
+  const view = await openView(dir);
+  const [nsenter, ...enter] = view.inside;
+  const daemon = new Daemon(nsenter!, [...enter, "containerd", "--config", config], logFile);
   const start = async () => {
     await daemon.start(BOOTED);
-    await initialized(socket);
+    await untilInitialized(socket);
   };
-  await start();
+  await start().catch(async (error) => {
+    await view.close();
+    throw error;
+  });
+  const ctr: CriContainerd["ctr"] = (...words) =>
+    run(nsenter!, [...enter, "ctr", "--address", socket, "--namespace", KUBELETS_NAMESPACE, ...words]);
   return {
     socket,
     certsFolder: `${dir}/certs.d`,
@@ -93,22 +103,60 @@ export async function startCriContainerd(dir: string, options: CriContainerdOpti
     get pid() {
       return daemon.pid;
     },
-    ctr: (...words) => run("ctr", ["--address", socket, "--namespace", KUBELETS_NAMESPACE, ...words]),
+    inside: view.inside,
+    ctr,
+    async imageId(name) {
+      const line = (await ctr("images", "list", `name==${name}`)).trim().split("\n")[1];
+      if (line === undefined) return undefined;
+      const manifest = JSON.parse(await ctr("content", "get", line.split(/\s+/)[2]!));
+      return manifest.config.digest;
+    },
     start,
     stop: (signal) => daemon.stop(signal),
+    async [Symbol.asyncDispose]() {
+      if (daemon.pid !== undefined) await endTasks(ctr);
+      await daemon.stop();
+      await view.close();
+    },
   };
 }
 
-/** An image that is nowhere. */
-const NOTHING = { image: { image: "nothing.invalid/nothing:1" } };
+/** CRI refuses calls for a moment after containerd has booted. */
+async function untilInitialized(socket: string): Promise<void> {
+  using client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket }, http1: false, http2: true });
+  const giveUp = AbortSignal.timeout(30_000);
+  const headers = { "content-type": "application/grpc", te: "trailers" };
+  for (;;) {
+    const asked = { client, method: "POST", headers, body: new Uint8Array(5), signal: giveUp };
+    const response = await fetch("http://localhost/runtime.v1.RuntimeService/Status", asked);
+    await response.arrayBuffer();
+    if (response.headers.get("grpc-status") === null) return;
+    await delay(20);
+  }
+}
 
-/** Waits until CRI answers, which is a moment after containerd has booted. */
-async function initialized(socket: string): Promise<void> {
-  using client = new RawClient(socket);
-  const deadline = AbortSignal.timeout(20_000);
-  const isReady = async () =>
-    (await client.call(ImageService.method.imageStatus, NOTHING, { signal: deadline })).status === 0;
-  while (!(await isReady())) await new Promise((resolve) => setTimeout(resolve, 20));
+// A killed shim would leave the control groups of its containers behind.
+async function endTasks(ctr: CriContainerd["ctr"]): Promise<void> {
+  try {
+    const tasks = (await ctr("tasks", "list", "--quiet")).split("\n").filter((task) => task !== "");
+    await Promise.allSettled(tasks.map((task) => ctr("tasks", "delete", "--force", task)));
+  } catch {
+    // It may have ended by itself.
+  }
+}
+
+/**
+ * Opens a mount namespace that lasts until it is closed, so that containerd and the kubelet, which
+ * must share one, can both be restarted.
+ */
+async function openView(dir: string): Promise<{ readonly inside: readonly string[]; close(): Promise<void> }> {
+  const held = `${dir}/view`;
+  await Deno.writeTextFile(held, "");
+  const script = '[ -z "$1" ] || mount --bind "$1/usr" /usr; echo open >&2; exec tail -f "$0"';
+  const command = ["sh", "-c", script, held, Deno.env.get(CONTAINERD_ROOT) ?? ""];
+  const holder = new Daemon("unshare", [...PRIVATE_VIEW, `${dir}/kernel`, ...command], `${dir}/view.log`);
+  await holder.start("open");
+  return { inside: ["nsenter", `--mount=/proc/${holder.pid}/ns/mnt`], close: () => holder.stop("SIGKILL") };
 }
 
 /**

@@ -1,6 +1,5 @@
 // The real kubelet for tests: it runs standalone, with static pods, on a loopback port, and shows
-// its pods to clients whose certificate it accepts. Needs root, and an Engine that already runs,
-// which does not see the mounts that the kubelet makes.
+// its pods to clients whose certificate it accepts. Needs root, and a runtime that already runs.
 
 import type { Pod, PodList } from "kubernetes-types/core/v1.d.ts";
 import { freePort } from "../support/ports.ts";
@@ -34,6 +33,11 @@ export interface RealKubelet {
   stop(): Promise<void>;
   /** Starts it again on the same port. Resolves once it answers. */
   start(): Promise<void>;
+  /**
+   * Restarts it so that its disk seems full. It then collects, within some seconds, every image that
+   * no container uses and that was there when it started.
+   */
+  restartWithFullDisk(): Promise<void>;
   /** Stops it and closes the client's connections. Its directory stays. */
   remove(): Promise<void>;
 }
@@ -41,21 +45,29 @@ export interface RealKubelet {
 /** The image of the sandboxes, which no test repairs. */
 export const PAUSE_IMAGE = "k8s.gcr.io/pause:3.2";
 
-/** Starts the kubelet `binary` under `dir`, with the Engine at `dockerSocket`, and resolves once it answers. */
-export async function startKubelet(
-  dir: string,
-  options: { readonly binary: string; readonly dockerSocket: string; readonly certificates: CertificateFiles },
-): Promise<RealKubelet> {
-  const { binary, dockerSocket, certificates } = options;
+/** What a kubelet needs. */
+export interface KubeletOptions {
+  readonly binary: string;
+  readonly certificates: CertificateFiles;
+  /** The command that starts it, and its arguments that name the runtime. */
+  readonly launcher: readonly string[];
+  readonly args: readonly string[];
+}
+
+/** Starts a kubelet under `dir`, and resolves once it answers. */
+export async function startKubelet(dir: string, options: KubeletOptions): Promise<RealKubelet> {
+  const { binary, certificates, launcher: [program = binary, ...launcher] } = options;
   const nodeName = `gilly-${crypto.randomUUID().slice(0, 8)}`;
   const manifestDir = `${dir}/manifests`;
   const logFile = `${dir}/kubelet.log`;
   await Deno.mkdir(manifestDir, { recursive: true });
 
+  const writeConfig = (port: number, nodefs: string) =>
+    Deno.writeTextFile(`${dir}/kubelet.json`, kubeletConfig(port, manifestDir, certificates, nodefs));
   const { port, daemon } = await startOnFreePort(async (port) => {
-    await Deno.writeTextFile(`${dir}/kubelet.json`, kubeletConfig(port, manifestDir, certificates));
-    const command = [binary, ...kubeletArguments(dir, dockerSocket, nodeName)];
-    return new Daemon("unshare", [...PRIVATE_VIEW, `${dir}/kernel`, ...command], logFile);
+    await writeConfig(port, "0%");
+    const command = [binary, ...kubeletArguments(dir, nodeName), ...options.args];
+    return new Daemon(program, [...launcher, ...command], logFile);
   });
   const client = Deno.createHttpClient({
     caCerts: [await Deno.readTextFile(certificates.caFile)],
@@ -79,6 +91,12 @@ export async function startKubelet(
     kill: () => daemon.stop("SIGKILL"),
     stop: () => daemon.stop("SIGTERM"),
     start: async () => void await daemon.start(READY_TEXT),
+    async restartWithFullDisk() {
+      await daemon.stop("SIGTERM");
+      // It takes 100% for no threshold at all.
+      await writeConfig(port, "99%");
+      await daemon.start(READY_TEXT);
+    },
     async remove() {
       await daemon.stop("SIGTERM");
       client.close();
@@ -90,7 +108,7 @@ export async function startKubelet(
  * Arguments of unshare(1) that give a command its own mount namespace, so that nothing it changes
  * outlives it. A folder follows, then the command.
  */
-const PRIVATE_VIEW = ["--mount", "--propagation=slave", new URL("./private_view.sh", import.meta.url).pathname];
+export const PRIVATE_VIEW = ["--mount", "--propagation=slave", new URL("./private_view.sh", import.meta.url).pathname];
 
 /** What the kubelet logs right before it listens; its main loop is running by then. */
 const READY_TEXT = "Starting to listen on";
@@ -110,22 +128,19 @@ async function startOnFreePort(prepare: (port: number) => Promise<Daemon>): Prom
   }
 }
 
-function kubeletArguments(dir: string, dockerSocket: string, nodeName: string): string[] {
+function kubeletArguments(dir: string, nodeName: string): string[] {
   return [
     `--config=${dir}/kubelet.json`,
     `--root-dir=${dir}/root`,
     `--cert-dir=${dir}/root/pki`,
     `--volume-plugin-dir=${dir}/root/volume-plugins`,
-    `--experimental-dockershim-root-directory=${dir}/dockershim`,
     `--hostname-override=${nodeName}`,
-    "--container-runtime=docker",
-    `--docker-endpoint=unix://${dockerSocket}`,
-    `--docker=unix://${dockerSocket}`,
     `--pod-infra-container-image=${PAUSE_IMAGE}`,
   ];
 }
 
-function kubeletConfig(port: number, manifestDir: string, certificates: CertificateFiles): string {
+/** `nodefs` is how much of the disk must be free. No static pod is ever evicted. */
+function kubeletConfig(port: number, manifestDir: string, certificates: CertificateFiles, nodefs: string): string {
   return JSON.stringify({
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
@@ -148,8 +163,8 @@ function kubeletConfig(port: number, manifestDir: string, certificates: Certific
     enforceNodeAllocatable: [],
     failSwapOn: false,
     makeIPTablesUtilChains: false,
-    // A full disk on the test machine must not matter: evict no pod, collect no image.
-    evictionHard: { "memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%" },
+    // A full disk on the test machine must not matter: collect no image.
+    evictionHard: { "memory.available": "0%", "nodefs.available": nodefs, "imagefs.available": "0%" },
     imageGCHighThresholdPercent: 100,
     // Its sockets are outside root-dir, where a second kubelet would remove them.
     featureGates: { DevicePlugins: false },

@@ -1,4 +1,4 @@
-// Makes images in a registry without an Engine, over the HTTP API of distribution
+// Makes images without an Engine, and puts them into a registry over the HTTP API of distribution
 // (docs/spec/api.md), as `docker push` does.
 
 import { busyboxFiles, tarOf } from "./engine.ts";
@@ -22,9 +22,30 @@ export interface Registry {
   readonly credentials?: { readonly username: string; readonly password: string };
 }
 
+/** Sleeps until SIGTERM, which a plain `sleep` as the first process would ignore. */
+export const SLEEP = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 1000000 & wait"];
+
+/** A manifest or a configuration. */
+interface Part {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly digest: string;
+}
+
+/** An image as a registry stores it. The digest of its configuration is its id in most stores. */
+export interface Image {
+  readonly layers: readonly Layer[];
+  readonly configuration: Part;
+  readonly manifest: Part;
+}
+
 /** A layer with Debian's static busybox, so that an image with it can run. */
 export async function busyboxLayer(): Promise<Layer> {
   return layerOf(tarOf(await busyboxFiles()));
+}
+
+/** An image of one layer that differs with each `text`. When run, it sleeps unless `command` is given. */
+export async function sleeperImage(text: string, command?: readonly string[]): Promise<Image> {
+  return await imageOf([await layerOf(tarOf({ ...await busyboxFiles(), "made-for": text }))], command);
 }
 
 /** A layer of `size` random bytes, so that no two are the same. */
@@ -34,6 +55,25 @@ export function randomLayer(size: number): Promise<Layer> {
   return layerOf(tarOf({ "made-for-a-measurement": content }));
 }
 
+/** Makes an image of these layers. When run, it sleeps unless `command` is given. */
+export async function imageOf(layers: readonly Layer[], command: readonly string[] = SLEEP): Promise<Image> {
+  const configuration = await partOf({
+    architecture: "amd64",
+    os: "linux",
+    created: "2020-05-16T01:00:00Z",
+    config: { Cmd: command, Env: ["PATH=/bin"] },
+    rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
+    history: layers.map(() => ({ created: "2020-05-16T01:00:00Z" })),
+  });
+  const manifest = await partOf({
+    schemaVersion: 2,
+    mediaType: MANIFEST,
+    config: { mediaType: CONFIG, size: configuration.bytes.byteLength, digest: configuration.digest },
+    layers: layers.map(({ bytes, digest }) => ({ mediaType: LAYER, size: bytes.byteLength, digest })),
+  });
+  return { layers, configuration, manifest };
+}
+
 /** Puts an image of these layers into a registry and returns its digest. When run, it sleeps. */
 export async function putImage(
   registry: Registry,
@@ -41,27 +81,34 @@ export async function putImage(
   tag: string,
   layers: readonly Layer[],
 ): Promise<string> {
-  const config = new TextEncoder().encode(JSON.stringify({
-    architecture: "amd64",
-    os: "linux",
-    created: "2020-05-16T01:00:00Z",
-    config: { Cmd: ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 1000000 & wait"], Env: ["PATH=/bin"] },
-    rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
-    history: layers.map(() => ({ created: "2020-05-16T01:00:00Z" })),
-  }));
-  const configDigest = await digestOf(config);
-  for (const { bytes, digest } of [...layers, { bytes: config, digest: configDigest }]) {
-    await putBlob(registry, path, bytes, digest);
-  }
-  const manifest = JSON.stringify({
-    schemaVersion: 2,
-    mediaType: MANIFEST,
-    config: { mediaType: CONFIG, size: config.byteLength, digest: configDigest },
-    layers: layers.map(({ bytes, digest }) => ({ mediaType: LAYER, size: bytes.byteLength, digest })),
-  });
+  return await pushTo(registry, path, tag, await imageOf(layers));
+}
+
+/** Puts an image into a registry and returns its digest. */
+export async function pushTo(registry: Registry, path: string, tag: string, image: Image): Promise<string> {
+  const { layers, configuration, manifest: { bytes, digest } } = image;
+  for (const part of [...layers, configuration]) await putBlob(registry, path, part.bytes, part.digest);
   const headers = { "Content-Type": MANIFEST };
-  await expecting(201, registry, `/v2/${path}/manifests/${tag}`, { method: "PUT", body: manifest, headers });
-  return await digestOf(new TextEncoder().encode(manifest));
+  await expecting(201, registry, `/v2/${path}/manifests/${tag}`, { method: "PUT", body: bytes, headers });
+  return digest;
+}
+
+/** Returns a tar archive with the image under that name, which `ctr images import` takes (OCI image layout). */
+export function layoutOf(name: string, { layers, configuration, manifest }: Image): Uint8Array<ArrayBuffer> {
+  const { bytes: { byteLength: size }, digest } = manifest;
+  const annotations = { "io.containerd.image.name": name };
+  return tarOf({
+    "oci-layout": JSON.stringify({ imageLayoutVersion: "1.0.0" }),
+    "index.json": JSON.stringify({ schemaVersion: 2, manifests: [{ mediaType: MANIFEST, digest, size, annotations }] }),
+    ...Object.fromEntries(
+      [...layers, configuration, manifest].map(({ digest, bytes }) => [`blobs/${digest.replace(":", "/")}`, bytes]),
+    ),
+  });
+}
+
+async function partOf(content: unknown): Promise<Part> {
+  const bytes = new TextEncoder().encode(JSON.stringify(content));
+  return { bytes, digest: await digestOf(bytes) };
 }
 
 async function layerOf(tar: Uint8Array<ArrayBuffer>): Promise<Layer> {

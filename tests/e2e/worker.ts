@@ -1,27 +1,19 @@
-// A real Kubernetes worker for tests, on loopback and under one temporary folder: Docker Engine,
-// mirrors, kubelet. A start that fails cleans up, and stop() leaves nothing behind.
+// A real Kubernetes worker for tests, on loopback and under one temporary folder: Docker or
+// containerd, mirrors, kubelet. A start that fails cleans up, and stop() leaves nothing behind.
 
 import { delay } from "@std/async/delay";
 import { stringify } from "@std/yaml";
 import type { Container, Pod } from "kubernetes-types/core/v1.d.ts";
+import type { RuntimeKind } from "../../lib/runtime/open.ts";
 import { endsWithin } from "../../lib/support/timeouts.ts";
 import { type Authority, makeAuthority } from "../fakes/certificates.ts";
 import { kubeletBinary } from "../support/requirements.ts";
-import {
-  busyboxFiles,
-  callEngine,
-  makeImage,
-  pushImage,
-  type RealEngine,
-  type RealRegistry,
-  removeImage,
-  startEngine,
-  startRegistry,
-  tagImage,
-} from "./engine.ts";
-import { type CertificateFiles, PAUSE_IMAGE, type RealKubelet, startKubelet } from "./kubelet.ts";
+import { type RealEngine, type RealRegistry, REGISTRY_USER, type startEngine, startRegistry } from "./engine.ts";
+import { type CertificateFiles, type RealKubelet, startKubelet } from "./kubelet.ts";
 import { removeEverythingUnder } from "./leftovers.ts";
 import { isRunning, waitingReason } from "./pod_state.ts";
+import { pushTo, sleeperImage } from "./registry_images.ts";
+import { startContainerdRuntime, startDockerRuntime, type WorkerRuntime } from "./runtimes.ts";
 
 /** A container of a test's pod; its pull policy is IfNotPresent by default. */
 export type TestContainer = Pick<Container, "name" | "image"> & Partial<Container>;
@@ -38,8 +30,6 @@ export interface TestPod {
 /** Keys of a Gilly config that add to those of the worker, or override them. */
 export type TestConfig = { readonly registries: Record<string, string | readonly string[]> } & Record<string, unknown>;
 
-/** Sleeps until SIGTERM, which a plain `sleep` as the first process would ignore. */
-const SLEEP = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 1000000 & wait"];
 const POLL_MS = 200;
 const DEFAULT_TIMEOUT_MS = 90_000;
 const START_TIMEOUT_MS = 60_000;
@@ -50,7 +40,9 @@ export interface WorkerOptions {
   readonly mirrors?: 1 | 2;
   /** The mirror with this index admits only REGISTRY_USER. */
   readonly guarded?: number;
-  /** By default the Engine on PATH. */
+  /** By default Docker. */
+  readonly runtime?: RuntimeKind;
+  /** The Engine of Docker, by default the one on PATH. */
   readonly startEngine?: typeof startEngine;
 }
 
@@ -73,16 +65,19 @@ export async function startWorker(options: WorkerOptions = {}): Promise<Worker> 
     parts.defer(() => mirror.stop());
     mirrors.push(mirror);
   }
-  const wrapper = new URL("./oom_wrap.sh", import.meta.url).pathname;
-  const args = ["--add-runtime", `wrap=${wrapper}`, "--default-runtime", "wrap"];
-  const engine = await soon("Docker Engine", (options.startEngine ?? startEngine)(`${dir}/engine`, { args }));
-  parts.defer(() => endEngine(engine));
-  await makeSleeper(engine, PAUSE_IMAGE, PAUSE_IMAGE);
+  const runtime = await soon("the runtime", startRuntime(dir, options));
+  parts.defer(() => runtime.end());
   const certificates = await writeCertificates(dir);
-  const kubeletOptions = { binary, dockerSocket: engine.socket, certificates };
+  const kubeletOptions = { binary, certificates, ...runtime.kubelet(`${dir}/kubelet`) };
   const kubelet = await soon("the kubelet", startKubelet(`${dir}/kubelet`, kubeletOptions));
   parts.defer(() => kubelet.remove());
-  return new Worker(dir, engine, mirrors, kubelet, certificates, parts.move());
+  return new Worker(dir, runtime, mirrors, kubelet, certificates, parts.move());
+}
+
+function startRuntime(dir: string, { runtime, startEngine }: WorkerOptions): Promise<WorkerRuntime> {
+  return runtime === "containerd"
+    ? startContainerdRuntime(`${dir}/containerd`)
+    : startDockerRuntime(`${dir}/engine`, startEngine);
 }
 
 /**
@@ -110,13 +105,19 @@ export class Worker {
 
   constructor(
     readonly dir: string,
-    readonly engine: RealEngine,
+    readonly runtime: WorkerRuntime,
     readonly mirrors: readonly RealRegistry[],
     readonly kubelet: RealKubelet,
     readonly certificates: WorkerCertificates,
     parts: AsyncDisposableStack,
   ) {
     this.#parts = parts;
+  }
+
+  /** The Docker Engine. Throws on a worker without one. */
+  get engine(): RealEngine {
+    if (this.runtime.kind !== "docker") throw new Error(`the runtime is ${this.runtime.kind}, not docker`);
+    return this.runtime.engine;
   }
 
   /** Where `writeConfig` puts the ledger. */
@@ -130,35 +131,31 @@ export class Worker {
   }
 
   /**
-   * Puts an image into a mirror, or the same one into several, as `path:tag`, and returns its id.
-   * Each path and tag has its own image, which sleeps unless `command` is given. The Engine's store
-   * does not keep it.
+   * Puts an image into a mirror, or the same one into several, as `path:tag`, and returns its id,
+   * which is the digest of its configuration. Each path and tag has its own image, which sleeps
+   * unless `command` is given.
    */
-  async seed(indexes: number | readonly number[], pathAndTag: string, command = SLEEP): Promise<string> {
-    const hosts = [indexes].flat().map((index) => this.mirrorHost(index));
-    const local = `gilly-e2e/being-made:${crypto.randomUUID()}`;
-    const id = await makeSleeper(this.engine, local, pathAndTag, command);
-    for (const host of hosts) {
-      await tagImage(this.engine, local, `${host}/${pathAndTag}`);
-      await pushImage(this.engine, `${host}/${pathAndTag}`);
-      await removeImage(this.engine, `${host}/${pathAndTag}`);
+  async seed(
+    indexes: number | readonly number[],
+    pathAndTag: string,
+    command?: readonly string[],
+  ): Promise<string> {
+    const [, path = "", tag = ""] = /^(.*):([^:]*)$/.exec(pathAndTag) ?? [];
+    const image = await sleeperImage(pathAndTag, command);
+    for (const index of [indexes].flat()) {
+      await pushTo({ host: this.mirrorHost(index), credentials: REGISTRY_USER }, path, tag, image);
     }
-    await removeImage(this.engine, local);
-    return id;
+    return image.configuration.digest;
   }
 
-  /** Puts an image that sleeps into the Engine's store under this name, as if it had been pulled before. */
+  /** Puts an image that sleeps into the runtime's store under this name, as if it had been pulled before. */
   addImage(reference: string): Promise<string> {
-    return makeSleeper(this.engine, reference, reference);
+    return this.runtime.addImage(reference);
   }
 
-  /** Returns the id of the image that a name has in the Engine's store, or undefined. */
-  async imageId(reference: string): Promise<string | undefined> {
-    const images = JSON.parse(await callEngine(this.engine, "GET", "/images/json")) as {
-      Id: string;
-      RepoTags: string[] | null;
-    }[];
-    return images.find((image) => image.RepoTags?.includes(reference))?.Id;
+  /** Returns the id of the image that a name has in the runtime's store, or undefined. */
+  imageId(reference: string): Promise<string | undefined> {
+    return this.runtime.imageId(reference);
   }
 
   /** Counts how often a repository's manifests were fetched from a mirror: once per pull. */
@@ -253,19 +250,19 @@ export class Worker {
     await this.engine.start();
   }
 
-  /** Ends dockerd and containerd without warning, as a crash would; engine.start() brings them back. */
+  /** Ends dockerd and its containerd without warning, as a crash would; engine.start() brings them back. */
   killEngine(): Promise<void> {
     return this.engine.kill();
   }
 
-  /** Writes a config file for Gilly on this worker and returns its path. */
+  /** Writes a config file for Gilly on this worker, with its runtime unless one is named, and returns its path. */
   async writeConfig(config: TestConfig, fileName = "config.yaml"): Promise<string> {
     const { caFile, certFile, keyFile } = this.certificates;
     const path = `${this.dir}/${fileName}`;
     await Deno.mkdir(`${this.dir}/ledger`, { recursive: true });
     const whole = {
       kubelet: { url: this.kubelet.url, caFile, certFile, keyFile },
-      docker: { socket: this.engine.socket },
+      ...("docker" in config || "containerd" in config ? {} : { [this.runtime.kind]: { socket: this.runtime.socket } }),
       ledger: { file: this.ledgerFile },
       poll: { interval: "1s" },
       ...config,
@@ -276,7 +273,7 @@ export class Worker {
 
   /** The last lines of every log under `dir`, each under its path. */
   async logs(lines = 40): Promise<string> {
-    const files = [this.kubelet, this.engine, ...this.mirrors].map(({ logFile }) => logFile);
+    const files = [this.kubelet, this.runtime, ...this.mirrors].map(({ logFile }) => logFile);
     for await (const { name } of Deno.readDir(this.dir)) {
       if (name.endsWith(".log")) files.unshift(`${this.dir}/${name}`);
     }
@@ -312,12 +309,6 @@ async function soon<T>(part: string, starting: Promise<T>): Promise<T> {
   throw new Error(`${part} was not ready within ${START_TIMEOUT_MS / 1000} s`);
 }
 
-/** Makes a distinct image for each `text`. */
-async function makeSleeper(engine: RealEngine, reference: string, text: string, command = SLEEP): Promise<string> {
-  const files = { ...await busyboxFiles(), "made-for": text };
-  return await makeImage(engine, reference, files, [`CMD ${JSON.stringify(command)}`]);
-}
-
 async function writeCertificates(dir: string): Promise<WorkerCertificates> {
   const authority = makeAuthority("gilly-e2e");
   const server = authority.issueServer({ dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"] });
@@ -335,16 +326,4 @@ async function writeCertificates(dir: string): Promise<WorkerCertificates> {
     certFile: await write("client.crt", client.certificatePem),
     keyFile: await write("client.key", client.keyPem),
   };
-}
-
-// Without containers dockerd ends at once. Containers of a dead dockerd are ended later, with their
-// shims.
-async function endEngine(engine: RealEngine): Promise<void> {
-  try {
-    const containers = JSON.parse(await callEngine(engine, "GET", "/containers/json?all=1")) as { Id: string }[];
-    await Promise.all(containers.map(({ Id }) => callEngine(engine, "DELETE", `/containers/${Id}?force=1`)));
-  } catch {
-    // A test may have killed it.
-  }
-  await engine.stop();
 }

@@ -25,8 +25,7 @@ testIfPossible(
     await using parts = new AsyncDisposableStack();
     const dir = await Deno.makeTempDir({ prefix: "gilly-host-containerd-" });
     parts.defer(() => removeEverythingUnder(dir));
-    const containerd = await startCriContainerd(`${dir}/containerd`);
-    parts.defer(() => containerd.stop());
+    const containerd = parts.use(await startCriContainerd(`${dir}/containerd`));
     const mirror = await startRegistry(`${dir}/mirror`);
     parts.defer(() => mirror.stop());
     await putImage(mirror, "a/b", "1", [await randomLayer(1000)]);

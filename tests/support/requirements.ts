@@ -1,5 +1,6 @@
 // What a machine needs for tests against a real worker, and how a test reports what is missing.
 
+import type { RuntimeKind } from "../../lib/runtime/open.ts";
 import { PROJECT } from "../../tools/deno.ts";
 import { isBinary } from "../../tools/release.ts";
 import { missingPrograms, realIsRequired } from "../e2e/engine.ts";
@@ -16,9 +17,15 @@ export function kubeletBinary(): string | undefined {
   return Deno.env.get("KUBELET_BIN") || undefined;
 }
 
+/** Programs of a worker with that runtime; the Debian package of containerd is containerd. */
+const PROGRAMS: Readonly<Record<RuntimeKind, readonly string[]>> = {
+  docker: ["dockerd", "containerd", "runc", "docker-registry"],
+  containerd: ["containerd", "containerd-shim-runc-v2", "ctr", "runc", "docker-registry", "unshare", "nsenter"],
+};
+
 /** Returns what this machine lacks for a real worker, in words; empty if it can be started. */
-export function missingForWorker(): string[] {
-  const missing = missingPrograms();
+export function missingForWorker(runtime: RuntimeKind = "docker"): string[] {
+  const missing = missingPrograms(PROGRAMS[runtime]);
   if (!isStatic("/bin/busybox")) missing.push("/bin/busybox (the static one)");
   const kubelet = kubeletBinary();
   if (kubelet === undefined) missing.push("KUBELET_BIN (a kubelet that can talk to Docker, such as 1.20)");
@@ -28,8 +35,8 @@ export function missingForWorker(): string[] {
 }
 
 /** Returns what this machine lacks for the end-to-end tests: a real worker and the program. */
-export function missingForEndToEnd(): string[] {
-  return [...missingForWorker(), ...missingForProgram()];
+export function missingForEndToEnd(runtime: RuntimeKind = "docker"): string[] {
+  return [...missingForWorker(runtime), ...missingForProgram()];
 }
 
 /** Returns what this machine lacks for tests of the program. */

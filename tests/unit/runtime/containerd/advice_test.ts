@@ -6,9 +6,9 @@ import { containerdAdvice } from "../../../../lib/runtime/containerd/advice.ts";
 const advice = containerdAdvice("/run/containerd/containerd.sock");
 const k3s = containerdAdvice("/run/k3s/containerd/containerd.sock");
 
-function fixFor(version: string, mirrorsFolder: string | undefined, of = advice) {
+function fixFor(version: string, mirrorsFolder: string | undefined, which = advice) {
   const about = { name: "containerd", apiVersion: "CRI v1", imageStore: "containerd's", canAliasDigest: true };
-  return of.permanentFix({ ...about, version, mirrorsFolder });
+  return which.permanentFix({ ...about, version, mirrorsFolder });
 }
 
 Deno.test("a containerd with a config_path has a permanent fix, which gilly export writes", () => {
@@ -58,16 +58,16 @@ Deno.test("a mirror that cannot be reached has a remedy only if containerd's own
 });
 
 Deno.test("no advice for containerd speaks of Docker", () => {
-  for (const  of of[advice, k3s]) {
+  for (const which of [advice, k3s]) {
     const texts = [
-      ...Object.values(of.remedies),
-      ...Object.values(of.findings),
-      of.proxyRemedy,
-      of.noProxyRemedy(["gcr.io"]),
+      ...Object.values(which.remedies),
+      ...Object.values(which.findings),
+      which.proxyRemedy,
+      which.noProxyRemedy(["gcr.io"]),
       ...["x509: no", "proxyconnect", "HTTP response to HTTPS client"].map((text) =>
-        of.mirrorRemedy("m.example", text)!
+        which.mirrorRemedy("m.example", text)!
       ),
-      ...["", "/etc/containerd/certs.d", undefined].flatMap((folder) => Object.values(fixFor("2.0.0", folder, of))),
+      ...["", "/etc/containerd/certs.d", undefined].flatMap((folder) => Object.values(fixFor("2.0.0", folder, which))),
     ];
     for (const text of texts) assert(!/docker/i.test(text), text);
   }
