@@ -3,7 +3,7 @@
 import { delay } from "@std/async/delay";
 import type { RealKubelet } from "../e2e/kubelet.ts";
 import { waitingReason } from "../e2e/pod_state.ts";
-import { wallClock } from "./engine_tap.ts";
+import { wallClock } from "./starts.ts";
 
 /** Pause between two requests; the kubelet takes a few milliseconds to answer. */
 const GAP_MS = 20;

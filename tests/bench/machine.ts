@@ -7,6 +7,7 @@ export async function describeMachine(): Promise<string> {
   const memory = /^MemTotal:\s+(\d+) kB/m.exec(await Deno.readTextFile("/proc/meminfo"))?.[1];
   const kernel = (await Deno.readTextFile("/proc/sys/kernel/osrelease")).trim().replace(/[^0-9.].*$/, "");
   const docker = /version (\S+?),/.exec(await outputOf("dockerd", "--version"))?.[1];
+  const containerd = /containerd\S* v?(\d\S*)/.exec(await outputOf("containerd", "--version"))?.[1];
   const kubelet = kubeletBinary();
   const kubeletVersion = kubelet === undefined
     ? undefined
@@ -17,6 +18,7 @@ export async function describeMachine(): Promise<string> {
     `Linux ${kernel} on ${Deno.build.arch}`,
     `Deno ${Deno.version.deno}`,
     ...(docker === undefined ? [] : [`Docker Engine ${docker}`]),
+    ...(containerd === undefined ? [] : [`containerd ${containerd}`]),
     ...(kubeletVersion === undefined ? [] : [`kubelet ${kubeletVersion}`]),
     new Date().toISOString().slice(0, 10),
   ].join(", ");

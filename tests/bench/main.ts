@@ -18,7 +18,7 @@ const HELP = `Usage: deno task bench [NAME...] [--quick]
 
 Measures Gilly and prints a table for each of ${MEASUREMENTS.map(({ name }) => name).join(", ")};
 without a NAME, all of them. What was measured replaces its own part of tests/bench/README.md.
-It takes about fifty minutes; the machine should have nothing else to do.
+It takes about an hour; the machine should have nothing else to do.
 
   --quick    fewer and shorter samples; the README stays as it is
   --help     this text

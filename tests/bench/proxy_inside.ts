@@ -17,10 +17,10 @@ import { busyboxLayer, type Layer, putImage, randomLayer, type Registry } from "
 import { startWorker, type Worker } from "../e2e/worker.ts";
 import { freePort } from "../support/ports.ts";
 import { redirected } from "../support/redirect_bench.ts";
-import { followStarts, type Starts, wallClock } from "./engine_tap.ts";
 import { FailureWatch } from "./failure_watch.ts";
 import { type Finding, fixed, median, quantile } from "./measurement.ts";
 import { cpuSecondsOf, memoryOf } from "./process.ts";
+import { followStarts, type Starts, wallClock } from "./starts.ts";
 
 const QUICK = Deno.args.includes("--quick");
 const MEGABYTE = 1_000_000;

@@ -8,9 +8,9 @@ import { Gilly } from "../e2e/gilly.ts";
 import { busyboxLayer, putImage, randomLayer } from "../e2e/registry_images.ts";
 import { startWorker, type Worker } from "../e2e/worker.ts";
 import { missingForEndToEnd } from "../support/requirements.ts";
-import { followStarts, type Starts, wallClock } from "./engine_tap.ts";
 import { FailureWatch } from "./failure_watch.ts";
 import { type Aim, type Finding, fixed, type Measurement, median, quantile, type RunOptions } from "./measurement.ts";
+import { followStarts, type Starts, wallClock } from "./starts.ts";
 
 /** Extra seconds that the mirror takes for an image; it takes about 0.1 s anyway. */
 const PULLS = [0, 3, 8];
