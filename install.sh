@@ -435,34 +435,27 @@ say_runtime() {
   fi
 }
 
-# How the daemon may use the socket. Sets access to group or root, and socket_group.
-find_access() {
-  access=group socket_group=docker
-  if [ "$runtime" = containerd ]; then access=root socket_group=root; fi
-  [ -z "$root" ] && [ -S "$socket" ] || return 0
-  socket_group=$(stat -Lc %G "$socket")
-  [ "$runtime" = containerd ] || return 0
-  # containerd gives its socket to the group `gid` of [grpc], root by default.
-  case $socket_group:$(stat -Lc %a "$socket") in root:* | UNKNOWN:*) ;; *[67]?) access=group ;; esac
+# Sets socket_group, by which the daemon may use the socket: the socket's own, or the one that the
+# runtime gives it by default. containerd's is root unless its config has a gid.
+find_socket_group() {
+  case $runtime in docker) socket_group=docker ;; *) socket_group=root ;; esac
+  if [ -z "$root" ] && [ -S "$socket" ]; then socket_group=$(stat -Lc %G "$socket"); fi
 }
 
-check_access() {
-  find_access
-  if [ -n "$root" ]; then
-    return 0
-  elif [ "$runtime" = containerd ]; then
-    [ -S "$socket" ] || refuse "$socket does not exist: start containerd, or name the runtime with --runtime docker"
-    [ "$socket_group" != UNKNOWN ] ||
-      refuse "$socket belongs to a group without a name: groupadd --gid $(stat -Lc %g "$socket") containerd"
-  elif [ -S "$socket" ]; then
-    case $socket_group in
-      root) refuse "$socket belongs to group root: make a group docker (groupadd --system docker) and restart Docker" ;;
-      UNKNOWN) refuse "$socket belongs to a group without a name: groupadd --gid $(stat -Lc %g "$socket") docker" ;;
+check_socket() {
+  find_socket_group
+  [ -z "$root" ] || return 0
+  if [ -S "$socket" ]; then
+    case $socket_group:$runtime in
+      root:docker) refuse "$socket belongs to group root: make a group docker (groupadd --system docker) and restart Docker" ;;
+      UNKNOWN:*) refuse "$socket belongs to a group without a name: groupadd --gid $(stat -Lc %g "$socket") $runtime" ;;
     esac
     case $(stat -Lc %a "$socket") in
       *[67]?) ;;
-      *) refuse "$socket cannot be used by its group $socket_group: run 'chmod 0660 $socket', or restart Docker" ;;
+      *) refuse "$socket cannot be used by its group $socket_group: run 'chmod 0660 $socket', or restart $runtime" ;;
     esac
+  elif [ "$runtime" = containerd ]; then
+    refuse "$socket does not exist: start containerd, or name another runtime with --runtime"
   elif ! known group docker; then
     refuse "neither $socket nor a group docker exists: install Docker Engine, or run 'groupadd --system docker';" \
       "where the kubelet uses containerd: --runtime containerd"
@@ -470,15 +463,11 @@ check_access() {
 }
 
 # Says what whoever takes the daemon over could do, which the admin may want to change.
-say_access() {
-  [ "$runtime" = containerd ] || return 0
-  if [ "$access" = group ]; then
-    say "the daemon uses $socket through the group $socket_group: as with Docker's, whoever has it can become root here"
-  else
-    say "$socket belongs to root alone, so the daemon runs as root, in the same sandbox and without any capability:" \
-      "it can use the socket, and read what root may read. With a line gid = GID under [grpc] of containerd's config and a" \
-      "restart of containerd it needs only that group: then run install.sh again"
-  fi
+say_exposure() {
+  say "the daemon uses $socket by its group $socket_group: as with Docker's, whoever has that can become root here"
+  [ "$socket_group" = root ] || return 0
+  say "the group root may also read files that belong to it: with a line gid = GID under [grpc] of containerd's config, and a" \
+    "restart of containerd, the daemon needs only that group; then run install.sh again"
 }
 
 # --- placing files --------------------------------------------------------------------------------------------------
@@ -817,44 +806,29 @@ install_drop_ins() {
     own=$({ addresses_of "$node" "$host"; addresses_of_uplinks; name_servers "$host"; } | not_loopback)
     allow "$own" "this host's own, so what is sent to them stays on it; when they change, run install.sh again."
   fi
-  case $runtime:$access:$socket_group in
-    containerd:*) drop "$drop_ins/30-docker-group.conf" ;;
-    docker:group:docker) drop "$drop_ins/30-docker-group.conf" ;;
-    *)
-      place_text "$drop_ins/30-docker-group.conf" <<TEXT
+  if [ "$runtime" = containerd ]; then
+    drop "$drop_ins/30-docker-group.conf"
+    place_text "$drop_ins/30-containerd-group.conf" <<TEXT
+# Written by install.sh: the group of $socket, and none of Docker. If it is root, a line gid = GID
+# under [grpc] of containerd's config spares that: restart containerd then, and run install.sh again.
+[Service]
+SupplementaryGroups=
+SupplementaryGroups=$socket_group
+TEXT
+    [ "$placed" = no ] || say_exposure
+    return 0
+  fi
+  drop "$drop_ins/30-containerd-group.conf"
+  if [ "$socket_group" = docker ]; then
+    drop "$drop_ins/30-docker-group.conf"
+  else
+    place_text "$drop_ins/30-docker-group.conf" <<TEXT
 # Written by install.sh: the group of this host's Docker socket.
 [Service]
 SupplementaryGroups=
 SupplementaryGroups=$socket_group
 TEXT
-      ;;
-  esac
-  install_containerd_access
-}
-
-install_containerd_access() {
-  case $runtime:$access in
-    docker:*) drop "$drop_ins/30-containerd-socket.conf" ;;
-    *:group)
-      place_text "$drop_ins/30-containerd-socket.conf" <<TEXT
-# Written by install.sh: the group of $socket, and none of Docker.
-[Service]
-SupplementaryGroups=
-SupplementaryGroups=$socket_group
-TEXT
-      ;;
-    *)
-      place_text "$drop_ins/30-containerd-socket.conf" <<TEXT
-# Written by install.sh: $socket belongs to root alone. The daemon runs as root, in the same
-# sandbox and without any capability, so file permissions are all that it has. With a line gid = GID under [grpc] of
-# containerd's config it needs only that group: restart containerd and run install.sh again.
-[Service]
-User=root
-SupplementaryGroups=
-TEXT
-      ;;
-  esac
-  if [ "$placed" = yes ]; then say_access; fi
+  fi
 }
 
 # An image cannot hold the addresses and the Docker group of the hosts that boot from it: each host
@@ -887,7 +861,7 @@ remove_first_boot() {
 # What gilly-this-host.service runs: the drop-ins, and nothing else.
 prepare_this_host() {
   find_runtime
-  find_access
+  find_socket_group
   install_drop_ins
   attempt "make systemd reload its units" systemctl daemon-reload
 }
@@ -1272,7 +1246,7 @@ uninstall() {
   remove_renewal
   remove_proxy
   remove "$wants/gilly.service" "${installed:-$unit}" "$drop_ins/10-this-host.conf" "$drop_ins/30-docker-group.conf" \
-    "$drop_ins/30-containerd-socket.conf"
+    "$drop_ins/30-containerd-group.conf"
   remove_first_boot
   remove_program "$prefix"
   if [ "$action" = purge ]; then
@@ -1366,7 +1340,7 @@ main() {
   fi
   check_user
   find_runtime
-  check_access
+  check_socket
   check_places
   find_parts
   plan_config

@@ -136,6 +136,7 @@ async function settingsText(config: Config): Promise<string> {
   const dockerHub = config.registries.some(({ origin }) => originServes(origin, "docker.io"));
   const httpsProxy = await httpsProxyOf(config);
   const lines = [
+    ["runtime", config.runtime.kind],
     ...hosts.map((host) => ["host", host]),
     ["address", address],
     ["port", String(listen.port)],

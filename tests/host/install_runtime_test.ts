@@ -71,7 +71,7 @@ for (
       `found ${runtime.kind}, which the kubelet uses (${why}): the new config names ${runtime.socket}\n`,
     );
     assertEquals(runtimeOf(bench), runtime);
-    assertEquals(exists(bench, `${DROP_INS}/30-containerd-socket.conf`), runtime.kind === "containerd");
+    assertEquals(exists(bench, `${DROP_INS}/30-containerd-group.conf`), runtime.kind === "containerd");
     const before = await bench.snapshot();
     assertMatch(await bench.install(...MIRROR), /is installed already, nothing to do$/);
     assertEquals(await bench.snapshot(), before);
@@ -102,7 +102,7 @@ test("without flags the example is installed with the runtime that was found, an
   program(bench, "dockerd");
   await bench.install();
   assertEquals(bench.read(CONFIG), bench.read("usr/local/share/gilly/config.example.yaml"), "it follows the host");
-  assertEquals(exists(bench, `${DROP_INS}/30-containerd-socket.conf`), false);
+  assertEquals(exists(bench, `${DROP_INS}/30-containerd-group.conf`), false);
 });
 
 test("a config that nobody has edited follows the kubelet to another runtime, with its rules", async (bench) => {
@@ -153,14 +153,18 @@ test("CRI-O is refused by name, and nothing is installed", async (bench) => {
   assertEquals((await bench.paths()).filter((path) => path.includes("gilly")), []);
 });
 
-test("the daemon of an image with containerd runs as root without Docker's group, until its host says more", async (bench) => {
+test("the daemon of an image with containerd has the group of its socket by default, and none of Docker", async (bench) => {
   program(bench, "containerd");
   const out = await bench.install(...MIRROR);
-  const dropIn = bench.read(`${DROP_INS}/30-containerd-socket.conf`);
-  assertMatch(dropIn, /^\[Service\]\nUser=root\nSupplementaryGroups=$/m);
-  assertStringIncludes(out, "so the daemon runs as root, in the same sandbox and without any capability");
+  const dropIn = bench.read(`${DROP_INS}/30-containerd-group.conf`);
+  assertMatch(dropIn, /^\[Service\]\nSupplementaryGroups=\nSupplementaryGroups=root$/m);
+  assertStringIncludes(
+    out,
+    "containerd.sock by its group root: as with Docker's, whoever has that can become root here",
+  );
+  assertStringIncludes(out, "with a line gid = GID under [grpc] of containerd's config");
   await bench.run(["--root", bench.root, "--uninstall"]);
-  assertEquals(exists(bench, `${DROP_INS}/30-containerd-socket.conf`), false);
+  assertEquals(exists(bench, `${DROP_INS}/30-containerd-group.conf`), false);
 });
 
 test("with containerd the registry proxy is installed without the redirect, and the way to it is said", async (bench) => {

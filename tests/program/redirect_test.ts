@@ -202,4 +202,22 @@ systemctl reload docker
     );
     assertEquals(await stateOfHost(), before);
   });
+
+  redirectTest("a worker with containerd is not redirected, but gets the proxy's certificate", async (bench) => {
+    const config = `${bench.folder}/config.yaml`;
+    const text = await Deno.readTextFile(config);
+    await Deno.writeTextFile(config, text.replace(/^docker: .*$/m, `containerd: {socket: ${bench.folder}/c.sock}`));
+    assertEquals((await bench.redirect("prepare")).code, 0);
+    await bench.startProxy();
+    const before = await stateOfHost();
+    for (const action of ["up", "plan"]) {
+      const { code, out, err } = await bench.redirect(action);
+      assertEquals({ code, out }, { code: 1, out: "" }, action);
+      assertMatch(
+        err,
+        /names containerd, and the redirect is for Docker: gilly export containerd --via-proxy --output led/,
+      );
+    }
+    assertEquals(await stateOfHost(), before);
+  });
 });
