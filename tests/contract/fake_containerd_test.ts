@@ -122,10 +122,19 @@ async function interview(asked: Asked, subjects: Subjects): Promise<ReadonlyMap<
   return answers;
 }
 
+/** Of the status only what is read of it: whether the configuration of the CRI plugin has a config_path. */
+async function configPathShown(client: RawClient, verbose: boolean): Promise<string> {
+  const { messages } = await client.call(RuntimeService.method.status, { verbose });
+  const { info } = (messages[0] ?? {}) as { readonly info?: Readonly<Record<string, string>> };
+  const config = info?.["config"];
+  return config === undefined ? "no config" : typeof JSON.parse(config).registry.configPath;
+}
+
 type Note = (question: string, answer: unknown) => void;
 
 async function askOddly({ client }: Asked, note: Note): Promise<void> {
   note("version", await client.call(RuntimeService.method.version, {}));
+  for (const verbose of [false, true]) note(`status ${verbose}`, await configPathShown(client, verbose));
   const paths = ["/runtime.v1.RuntimeService/Nope", "/no.such.Service/X", "/x"];
   for (const path of paths) note(path, await client.answerTo(path, new Uint8Array(5)));
   const bodies = [[0, 0, 0, 0, 3, 255, 255, 255], [0, 0, 0, 0, 9, 1], [1, 0, 0, 0, 0], [0, 255, 0, 0, 0]];

@@ -53,6 +53,8 @@ export interface FakeContainerdOptions {
   readonly socket: string;
   readonly registries?: Record<string, FakeRegistry>;
   readonly version?: string;
+  /** Where it reads mirrors, as its status shows it; empty, as by default, if nowhere. */
+  readonly configPath?: string;
   /** Milliseconds between two steps of a slow registry; 20 by default. */
   readonly stepMs?: number;
   /** Number of calls that the journal keeps, the newest ones; 10000 by default. */
@@ -112,6 +114,7 @@ export class FakeContainerd {
     this.#options = options;
     this.socket = options.socket;
     this.registries = options.registries ?? {};
+    this.config.registry.configPath = options.configPath ?? "";
   }
 
   /** Starts containerd, also after `stop`, on the same socket with the same images. */

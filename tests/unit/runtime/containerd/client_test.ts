@@ -180,6 +180,6 @@ containerdTest("info says what it is, without control characters", async ({ runt
     apiVersion: "CRI v1",
     imageStore: "containerd's",
     canAliasDigest: true,
-    mirrorsFolder: "",
+    mirrorsFolder: "/etc/containerd/certs.d",
   });
-}, { version: "2.1.4\u001b\n x" });
+}, { version: "2.1.4\u001b\n x", configPath: "/etc/containerd/certs.d\u0007" });
