@@ -3,13 +3,21 @@
 // server on that port would.
 
 import type { IssuedCertificate } from "./certificates.ts";
-import { type ContainerView, ModelPod, type NodeImages, type PodDescription } from "./kubelet_pods.ts";
+import {
+  type ContainerView,
+  ModelPod,
+  type NodeImages,
+  type PodDescription,
+  type RuntimeScheme,
+} from "./kubelet_pods.ts";
 import { startMtlsProxy } from "./mtls_proxy.ts";
 
 export interface KubeletOptions {
   /** The kubelet's serving certificate; clients reach it as `localhost`. */
   readonly serverCertificate: IssuedCertificate;
   readonly pods?: readonly PodDescription[];
+  /** The runtime that the ids of its containers name; Docker by default. */
+  readonly runtime?: RuntimeScheme | undefined;
   /** The images on the node; by default there are none, and none can be pulled. */
   readonly images?: Partial<NodeImages>;
   /** Short for `images: { isPresent }`. */
@@ -135,7 +143,7 @@ export async function startKubelet(options: KubeletOptions): Promise<FakeKubelet
   const node = new Node({
     isPresent: options.isPresent ?? (() => false),
     ...options.images,
-  });
+  }, options.runtime);
   options.pods?.forEach((pod) => node.add(pod));
   const handler = new Handler(node, options.tokens ?? []);
   const answer: Answering = async (request, hasCertificate) => {
@@ -176,15 +184,17 @@ export async function startKubelet(options: KubeletOptions): Promise<FakeKubelet
 class Node {
   readonly items: unknown[] = [];
   readonly #images: NodeImages;
+  readonly #runtime: RuntimeScheme | undefined;
   #timer: number | undefined;
   #advancing: Promise<void> = Promise.resolve();
 
-  constructor(images: NodeImages) {
+  constructor(images: NodeImages, runtime: RuntimeScheme | undefined) {
     this.#images = images;
+    this.#runtime = runtime;
   }
 
   add(pod: PodDescription): void {
-    this.items.push(new ModelPod(pod));
+    this.items.push(new ModelPod(pod, this.#runtime));
   }
 
   removeItems(): void {

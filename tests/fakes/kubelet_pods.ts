@@ -44,6 +44,9 @@ export interface NodeImages {
   pullError?(reference: string): string | undefined | Promise<string | undefined>;
 }
 
+/** A runtime, as a kubelet names it in the ids of containers. */
+export type RuntimeScheme = "docker" | "containerd" | "cri-o";
+
 /** One container as a table row; `state` is Running, Completed or the waiting reason. */
 export interface ContainerView {
   readonly namespace: string;
@@ -63,6 +66,8 @@ type State =
   | Terminated;
 
 interface ContainerRecord {
+  /** `docker://HEX`, as long as it has one. */
+  readonly id: string;
   readonly name: string;
   readonly image: string;
   readonly imagePullPolicy: string;
@@ -89,15 +94,15 @@ export class ModelPod {
   #syncs = 0;
   #deletedAt: string | undefined;
 
-  constructor(description: PodDescription) {
+  constructor(description: PodDescription, runtime: RuntimeScheme = "docker") {
     const { name, namespace = "default", containers, initContainers = [], ephemeralContainers = [] } = description;
     this.#description = description;
     this.name = name;
     this.namespace = namespace;
     const reason = initContainers.length > 0 ? "PodInitializing" : "ContainerCreating";
-    this.#init = initContainers.map((container) => recordOf(container, "PodInitializing"));
-    this.#regular = containers.map((container) => recordOf(container, reason));
-    this.#ephemeral = ephemeralContainers.map((container) => recordOf(container, "ContainerCreating"));
+    this.#init = initContainers.map((container) => recordOf(container, "PodInitializing", runtime));
+    this.#regular = containers.map((container) => recordOf(container, reason, runtime));
+    this.#ephemeral = ephemeralContainers.map((container) => recordOf(container, "ContainerCreating", runtime));
   }
 
   /** Syncs the pod once: starts every container that is due and whose image is available. */
@@ -212,8 +217,13 @@ export class ModelPod {
   }
 }
 
-function recordOf({ name, image, imagePullPolicy }: ContainerDescription, reason: string): ContainerRecord {
+function recordOf(
+  { name, image, imagePullPolicy }: ContainerDescription,
+  reason: string,
+  runtime: RuntimeScheme,
+): ContainerRecord {
   return {
+    id: `${runtime}://${crypto.randomUUID().replaceAll("-", "").repeat(2)}`,
     name,
     image,
     imagePullPolicy: imagePullPolicy ?? (asked(image).split("@")[0]!.endsWith(":latest") ? "Always" : "IfNotPresent"),
@@ -241,11 +251,13 @@ function specOf({ name, image, imagePullPolicy }: ContainerRecord) {
   return { name, image, imagePullPolicy, resources: {}, terminationMessagePath: "/dev/termination-log" };
 }
 
-function statusOf({ name, state, lastState, restartCount, shownImage }: ContainerRecord) {
+function statusOf({ id, name, state, lastState, restartCount, shownImage }: ContainerRecord) {
   const started = "running" in state;
   const wasCreated = started || "terminated" in state || "terminated" in lastState;
-  const imageID = wasCreated ? `docker://sha256:${"0".repeat(64)}` : "";
-  return { name, state, lastState, ready: started, restartCount, image: shownImage, imageID, started };
+  // The kubelet leaves out an empty id of a container, but not that of an image.
+  const imageID = wasCreated ? `${id.startsWith("docker:") ? "docker://" : ""}sha256:${"0".repeat(64)}` : "";
+  const ids = wasCreated ? { imageID, containerID: id } : { imageID };
+  return { name, state, lastState, ready: started, restartCount, image: shownImage, ...ids, started };
 }
 
 function listed(key: string, values: readonly unknown[]): Record<string, unknown> {

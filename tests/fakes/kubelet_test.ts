@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { testIfPossible } from "../support/requirements.ts";
 import { type IssuedCertificate, makeAuthority } from "./certificates.ts";
 import { type FakeKubelet, type KubeletOptions, startKubelet } from "./kubelet.ts";
@@ -147,6 +147,24 @@ Deno.test("a waiting container shows the image of its manifest, a running one th
     assertEquals(await shown(), ["mirror.example/team/app:1"]);
   });
 });
+
+for (const [runtime, prefix] of [[undefined, "docker"], ["containerd", "containerd"], ["cri-o", "cri-o"]] as const) {
+  Deno.test(`once a container has been created, its id names ${prefix}, and stays`, async () => {
+    const images = new Set<string>();
+    await withKubelet({ runtime, isPresent: (it) => images.has(it) }, async (kubelet) => {
+      kubelet.addPod({ name: "a", containers: [CONTAINER] });
+      const id = async () => (await podsOf(kubelet)).items![0]!.status.containerStatuses[0]!.containerID;
+      await kubelet.advance();
+      assertEquals(await id(), undefined);
+      images.add(IMAGE);
+      await kubelet.advance(2);
+      const first = await id();
+      assertMatch(String(first), new RegExp(`^${prefix}://[0-9a-f]{64}$`));
+      kubelet.killContainer("a", "app");
+      assertEquals(await id(), first);
+    });
+  });
+}
 
 Deno.test("the pull policy decides whether a present image is used, and admission fills it in", async () => {
   const containers: ContainerDescription[] = [

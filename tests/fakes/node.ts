@@ -5,11 +5,13 @@ import { type Authority, type ClientCertificateOptions, makeAuthority } from "./
 import { type FakeContainerd, type FakeContainerdOptions, startFakeContainerd } from "./containerd.ts";
 import { type FakeDockerEngine, type FakeEngineOptions, type FakeImage, startDockerEngine } from "./docker_engine.ts";
 import { type FakeKubelet, startKubelet } from "./kubelet.ts";
-import type { PodDescription } from "./kubelet_pods.ts";
+import type { PodDescription, RuntimeScheme } from "./kubelet_pods.ts";
 
 /** What a node has besides its runtime. */
 interface CommonOptions {
   readonly pods?: readonly PodDescription[];
+  /** The runtime of the kubelet, if the config is to name another one than that. */
+  readonly kubeletRuntime?: RuntimeScheme;
   /** The images that are on the node at the start. */
   readonly images?: Readonly<Record<string, FakeImage>>;
   /**
@@ -91,6 +93,7 @@ async function startAround(
     ...(options.client === undefined ? { tokens: [TOKEN] } : { clientCertificates: { ca: cluster.certificatePem } }),
     serverCertificate: cluster.issueServer({ dnsNames: ["localhost"] }),
     pods: options.pods ?? [],
+    runtime: options.kubeletRuntime ?? section,
     isPresent: (reference) => runtime.has(reference),
   });
   await kubelet.advance(4);
