@@ -30,7 +30,10 @@ export interface MirrorTerms {
 
 /** The part of a config that the memory depends on. */
 export interface MemoryTerms extends MirrorTerms {
-  readonly config: MirrorTerms["config"] & { readonly repair: { readonly backoff: Backoff } };
+  readonly config: MirrorTerms["config"] & {
+    readonly repair: { readonly backoff: Backoff };
+    readonly runtime: { readonly kind: string; readonly socket: string };
+  };
 }
 
 /** Returns an empty memory. */
@@ -57,12 +60,17 @@ export function learn({ provenance, refusals }: Pick<Memory, "provenance" | "ref
  * Applies a new config. Back-off and cool-downs are kept, except for mirrors that are gone or whose
  * settings changed, and for images whose candidates changed. Images that were denied are retried at
  * once: a reload often follows a fix of a mirror's credentials, whose file may have kept its name.
+ * Another runtime starts over: it has other images, and may reach what the first one could not.
  */
 export function carryOver(memory: Memory, before: MemoryTerms, after: MemoryTerms): void {
   const isChanged = changedMirrors(before, after);
-  keepCooldowns(memory.cooldowns, before, after);
+  const isElsewhere = JSON.stringify(before.config.runtime) !== JSON.stringify(after.config.runtime);
+  if (isElsewhere) { for (const host of [...memory.cooldowns.all().keys()]) memory.cooldowns.end(host); }
+  else keepCooldowns(memory.cooldowns, before, after);
   const isStale = (name: string, last: Outcome, candidates: readonly Candidate[]) =>
-    (last.result === "failed" && last.reason === "denied") || candidates.some(({ mirror }) => isChanged(mirror)) ||
+    isElsewhere || (last.result === "failed" && last.reason === "denied") || candidates.some(({ mirror }) =>
+      isChanged(mirror)
+    ) ||
     repositoriesOf(candidates) !== repositoriesOf(candidatesOf(after, name));
   for (const retries of [memory.retries, memory.keptRetries]) {
     retries.forgetIf(isStale);

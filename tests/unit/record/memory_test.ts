@@ -8,6 +8,7 @@ import { carryOver, emptyMemory, type MemoryTerms } from "../../../lib/record/me
 
 const IMAGE = "gcr.io/team/app:1";
 const NOW = 1_600_000_000_000;
+const DOCKER = { kind: "docker", socket: "/run/docker.sock" };
 const BACKOFF = { initialSeconds: 10, maxSeconds: 300 };
 
 interface Change {
@@ -15,11 +16,13 @@ interface Change {
   readonly mirrors?: readonly string[];
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly backoff?: typeof BACKOFF;
+  readonly runtime?: typeof DOCKER;
 }
 
-function terms({ mirrors = ["a.example", "b.example"], settings = {}, backoff = BACKOFF }: Change = {}): MemoryTerms {
+function terms(change: Change = {}): MemoryTerms {
+  const { mirrors = ["a.example", "b.example"], settings = {}, backoff = BACKOFF, runtime = DOCKER } = change;
   const rules = [{ origin: "gcr.io", mirrors }, { origin: "quay.io", mirrors: ["c.example"] }];
-  return { registries: compileRules(rules), config: { mirrors: settings, repair: { backoff } } };
+  return { registries: compileRules(rules), config: { mirrors: settings, repair: { backoff }, runtime } };
 }
 
 /** Returns the image's remaining pause and the mirrors still cooling down, after the change. */
@@ -50,6 +53,8 @@ const EVERY = ["a.example", "b.example", "c.example"];
 const OTHER_CREDENTIALS = { authFile: "/auth.json" };
 const CHANGES: readonly (readonly [string, Change, number | undefined, readonly string[]])[] = [
   ["the same rules and mirrors keep back-off and cool-downs", {}, 10_000, EVERY],
+  ["another runtime starts over", { runtime: { kind: "containerd", socket: "/run/c.sock" } }, undefined, []],
+  ["another socket starts over", { runtime: { ...DOCKER, socket: "/var/run/docker.sock" } }, undefined, []],
   [
     "one more mirror in the rule makes its images due",
     { mirrors: ["a.example", "b.example", "d.example"] },
