@@ -54,8 +54,9 @@ function argvOf([name = "", ...words]: readonly string[], node: FakeNode): strin
   if (words.length === 0 && operands !== undefined) return [name, "--help"];
   const own: Readonly<Record<string, string>> = {
     IMAGE: "gcr.io/a/b:1",
-    fix: `${node.dir}/fix`,
-    led: `${node.dir}/led`,
+    // Each export has a folder of its own: files that differ are not overwritten.
+    fix: `${node.dir}/fix-${crypto.randomUUID()}`,
+    led: `${node.dir}/led-${crypto.randomUUID()}`,
     "/etc/gilly/config.yaml": node.configFile,
   };
   const argv = [name, ...words.map((word) => own[word] ?? word)];
