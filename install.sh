@@ -143,7 +143,7 @@ take_value() {
     --runtime)
       case $2 in
         docker | containerd) chosen_runtime=$2 ;;
-        cri-o | crio) refuse "CRI-O has no call that names an image, so Gilly cannot serve it: export registries.conf is its way" ;;
+        cri-o | crio) refuse "CRI-O has no call that names an image, so Gilly cannot serve it: gilly export registries.conf is its way" ;;
         *) refuse "--runtime expects docker or containerd, got '$2'" ;;
       esac
       ;;
@@ -345,7 +345,8 @@ find_runtime() {
   elif [ -n "$in_config" ] && { [ -z "$found" ] || ! is_own; }; then
     runtime=${in_config%% *} socket=${in_config#* }
     [ -z "$found" ] || [ "$found" = "$runtime" ] ||
-      say "$config names $runtime, but the kubelet uses $found ($found_by): write $found: instead of $runtime: there"
+      say "$config names $runtime, but the kubelet uses $found ($found_by): write $found: with its socket, $found_socket," \
+        "instead of $runtime: there, and run install.sh again"
   else
     runtime=${found:-docker}
     socket=${found_socket:-$(usual_socket "$runtime")}

@@ -49,6 +49,9 @@ export interface RuntimeAdvice extends RuntimeName {
   permanentFix(info: RuntimeInfo): { readonly message: string; readonly remedy?: string };
 }
 
+/** The runtimes that a config can name. */
+const SCHEMES: readonly string[] = ["docker", "containerd"];
+
 /**
  * Describes a config for another runtime than the kubelet's, whose ids of containers begin with
  * `scheme`: repairs help no pod.
@@ -64,9 +67,15 @@ export function otherRuntime(
       remedy: "gilly export registries.conf writes the rules for CRI-O itself; then uninstall Gilly",
     };
   }
+  const message = `the kubelet runs its containers in ${scheme}, not in ${called}: repairs help no pod`;
+  if (!SCHEMES.includes(scheme)) {
+    return { message, remedy: `Gilly supports ${SCHEMES.join(" and ")}: uninstall it here` };
+  }
   return {
-    message: `the kubelet runs its containers in ${scheme}, not in ${called}: repairs help no pod`,
-    remedy: `write ${scheme}: instead of ${configured}: into the config, then systemctl reload gilly`,
+    message,
+    // A reload would not do: the service may use the socket of one runtime alone.
+    remedy: `write ${scheme}: with its socket instead of ${configured}: into the config, then run install.sh again, ` +
+      "which lets the service use that socket",
   };
 }
 

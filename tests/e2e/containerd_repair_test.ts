@@ -263,7 +263,7 @@ async function checkConfigOfDocker(worker: Worker): Promise<void> {
   const { verdict, message, remedy } = findings.find(({ name }) => name === "runtime of the kubelet")!;
   assertEquals([code, verdict], [1, "fail"]);
   assertMatch(message, /^the kubelet runs its containers in containerd, not in /);
-  assertStringIncludes(remedy ?? "", "write containerd: instead of docker:");
+  assertStringIncludes(remedy ?? "", "write containerd: with its socket instead of docker:");
 }
 
 /** containerd reads hosts.toml at each pull, so nothing is restarted. */

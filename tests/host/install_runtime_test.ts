@@ -124,7 +124,7 @@ test("an edited config rules, and a kubelet with another runtime is named", asyn
   assertStringIncludes(
     out,
     "/etc/gilly/config.yaml names docker, but the kubelet uses containerd (the kubelet's --container-runtime-endpoint): " +
-      "write containerd: instead of docker: there",
+      "write containerd: with its socket, /run/containerd/containerd.sock, instead of docker: there, and run install.sh again",
   );
   assertEquals(bench.read(CONFIG), config);
 });

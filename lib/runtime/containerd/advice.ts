@@ -7,13 +7,29 @@ const CERTS_FOLDER = "/etc/containerd/certs.d";
 
 const CONFIG_FILE = "/etc/containerd/config.toml";
 
+const CONTAINERD = {
+  units: "containerd",
+  start: "systemctl start containerd",
+  restart: "restart containerd",
+  environment: "systemctl show containerd -p Environment",
+};
+
+/** One of these four units runs containerd as a part of itself; systemctl and journalctl find which one by a pattern. */
+const K3S = {
+  units: "'k3s*' 'rke2*'",
+  start: "systemctl start k3s, k3s-agent, rke2-server or rke2-agent, whichever this worker has",
+  restart: "restart k3s, k3s-agent, rke2-server or rke2-agent, whichever this worker has",
+  environment: "systemctl show 'k3s*' 'rke2*' -p EnvironmentFiles",
+};
+
+/** Where k3s and rke2 read mirrors and their CAs (docs.k3s.io, "Private Registry Configuration"). */
+const REGISTRIES_FILE = "registries.yaml of /etc/rancher/k3s or /etc/rancher/rke2";
+
 /** Returns the advice for the containerd that listens on a socket. */
 export function containerdAdvice(socket: string): RuntimeAdvice {
   const isInK3s = socket.startsWith("/run/k3s/");
-  const [unit, start] = isInK3s
-    ? ["k3s", "systemctl start k3s, k3s-agent, rke2-server or rke2-agent, whichever this worker has"]
-    : ["containerd", "systemctl start containerd"];
-  const environment = isInK3s ? "/etc/systemd/system/k3s.service.env" : "systemctl show containerd -p Environment";
+  const { units, start, restart, environment } = isInK3s ? K3S : CONTAINERD;
+  const journal = `journalctl ${units.split(" ").map((unit) => `-u ${unit}`).join(" ")} -n 20`;
   return {
     short: "containerd",
     called: "containerd",
@@ -23,16 +39,17 @@ export function containerdAdvice(socket: string): RuntimeAdvice {
     findings: { runtime: "containerd", socket: "containerd socket" },
     remedies: {
       noSocket: `check containerd.socket in the config; if it is correct: ${start}`,
-      notListening: `${start}; journalctl -u ${unit} -n 20 says why it stopped`,
-      failed: `systemctl status ${unit}; journalctl -u ${unit} -n 20 has details`,
+      notListening: `${start}; ${journal} says why it stopped`,
+      failed: `systemctl status ${units}; ${journal} has details`,
     },
     proxyRemedy: `configure it for containerd, which does the pulling: ${environment} shows its settings`,
     noProxyRemedy(registries) {
-      const edit = isInK3s ? environment : "systemctl edit containerd";
-      return `add NO_PROXY=${registries.join(",")} to containerd's environment (${edit}) and restart ${unit}`;
+      const edit = isInK3s ? "the .env file of its unit" : "systemctl edit containerd";
+      return `add NO_PROXY=${registries.join(",")} to containerd's environment (${edit}) and ${restart}`;
     },
     mirrorRemedy(mirror, text) {
       const file = `${CERTS_FOLDER}/${mirror}/hosts.toml`;
+      if (isInK3s) return remedyInK3s(mirror, text);
       if (/HTTP response to HTTPS client|InvalidContentType/.test(text)) {
         return `the mirror speaks plain HTTP, which containerd takes from a line server = "http://…" of ${file}`;
       }
@@ -47,6 +64,20 @@ export function containerdAdvice(socket: string): RuntimeAdvice {
       return { message: "k3s and rke2 read mirrors from registries.yaml", remedy: "gilly export k3s writes it" };
     },
   };
+}
+
+/** What to do about a mirror in k3s or rke2, which write the hosts.toml files of their containerd themselves. */
+function remedyInK3s(mirror: string, text: string): string | undefined {
+  const { restart, environment } = K3S;
+  if (/HTTP response to HTTPS client|InvalidContentType/.test(text)) {
+    return `the mirror speaks plain HTTP: name it as http://${mirror} under mirrors in ${REGISTRIES_FILE} and ${restart}`;
+  }
+  if (/proxyconnect/i.test(text)) return `check the proxy of containerd: ${environment}`;
+  if (/x509|certificate/i.test(text)) {
+    return `add the mirror's CA to those of this host, or as configs."${mirror}".tls.ca_file to ${REGISTRIES_FILE}, ` +
+      `and ${restart}`;
+  }
+  return undefined;
 }
 
 /** hosts.toml is read only where config.toml has a config_path (containerd, docs/hosts.md). */

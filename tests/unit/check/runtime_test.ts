@@ -12,7 +12,7 @@ for (
     [
       "Permission denied (os error 13)",
       "the group docker",
-      "sudo gilly check; if the service cannot open it either: SupplementaryGroups=docker",
+      "sudo gilly check; if the service cannot open it either: run install.sh again",
     ],
     [
       "No such file or directory (os error 2)",
@@ -39,9 +39,21 @@ Deno.test("a config for another runtime than the kubelet's fails, with what to w
   assertEquals([wrong!.verdict, wrong!.message, wrong!.remedy], [
     "fail",
     "the kubelet runs its containers in containerd, not in the Docker Engine: repairs help no pod",
-    "write containerd: instead of docker: into the config, then systemctl reload gilly",
+    "write containerd: with its socket instead of docker: into the config, then run install.sh again, " +
+    "which lets the service use that socket",
   ]);
-  assertStringIncludes(checkKubelets(containerd, "docker")[0]!.remedy!, "write docker: instead of containerd:");
+  assertStringIncludes(
+    checkKubelets(containerd, "docker")[0]!.remedy!,
+    "write docker: with its socket instead of containerd:",
+  );
+});
+
+Deno.test("a socket of root alone is said to be that, and a runtime that no config can name is not offered", () => {
+  const containerd = containerdAdvice("/run/containerd/containerd.sock");
+  const [denied] = checkRuntimeFailure(containerd, { kind: "unreachable", text: "Permission denied" }, "root");
+  assertEquals(denied!.message, "no permission to open /run/containerd/containerd.sock: it belongs to root alone");
+  const [other] = checkKubelets(DOCKER, "isulad");
+  assertEquals(other!.remedy, "Gilly supports docker and containerd: uninstall it here");
 });
 
 Deno.test("CRI-O is refused by its name, with its own way", () => {

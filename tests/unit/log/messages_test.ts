@@ -183,7 +183,8 @@ Deno.test("a runtime that is not the kubelet's is warned of, at growing interval
   messages.otherRuntime("containerd", docker);
   assertEquals(heard("warning"), [
     "[GetPods] the kubelet runs its containers in containerd, not in the Docker Engine: repairs help no pod: " +
-    "write containerd: instead of docker: into the config, then systemctl reload gilly",
+    "write containerd: with its socket instead of docker: into the config, then run install.sh again, " +
+    "which lets the service use that socket",
   ]);
   clock.now += 60 * MINUTE;
   messages.otherRuntime("containerd", docker);

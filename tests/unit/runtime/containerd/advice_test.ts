@@ -46,7 +46,9 @@ Deno.test("the containerd of k3s is started, asked and configured by k3s", () =>
     message: "k3s and rke2 read mirrors from registries.yaml",
     remedy: "gilly export k3s writes it",
   });
-  assertStringIncludes(k3s.remedies.notListening, "journalctl -u k3s -n 20");
+  assertStringIncludes(k3s.remedies.notListening, "journalctl -u 'k3s*' -u 'rke2*' -n 20");
+  assertStringIncludes(k3s.mirrorRemedy("m.example", "UnknownIssuer certificate")!, 'configs."m.example".tls.ca_file');
+  assertStringIncludes(k3s.mirrorRemedy("m.example", "InvalidContentType")!, "http://m.example under mirrors");
   for (const text of Object.values(k3s.remedies)) assert(!/(start|status|-u) containerd/.test(text), text);
 });
 
@@ -58,16 +60,18 @@ Deno.test("a mirror that cannot be reached has a remedy only if containerd's own
 });
 
 Deno.test("no advice for containerd speaks of Docker", () => {
-  for (const which of [advice, k3s]) {
+  for (const described of [advice, k3s]) {
     const texts = [
-      ...Object.values(which.remedies),
-      ...Object.values(which.findings),
-      which.proxyRemedy,
-      which.noProxyRemedy(["gcr.io"]),
+      ...Object.values(described.remedies),
+      ...Object.values(described.findings),
+      described.proxyRemedy,
+      described.noProxyRemedy(["gcr.io"]),
       ...["x509: no", "proxyconnect", "HTTP response to HTTPS client"].map((text) =>
-        which.mirrorRemedy("m.example", text)!
+        described.mirrorRemedy("m.example", text)!
       ),
-      ...["", "/etc/containerd/certs.d", undefined].flatMap((folder) => Object.values(fixFor("2.0.0", folder, which))),
+      ...["", "/etc/containerd/certs.d", undefined].flatMap((folder) =>
+        Object.values(fixFor("2.0.0", folder, described))
+      ),
     ];
     for (const text of texts) assert(!/docker/i.test(text), text);
   }
