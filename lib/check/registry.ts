@@ -9,6 +9,16 @@ import type { Resolve } from "../runtime/runtime.ts";
 /** Milliseconds that a mirror may take to answer. */
 const ANSWER_MS = 5000;
 
+/** Where distributions have the CAs that a host trusts (Go, crypto/x509/root_linux.go), as containerd finds them. */
+const HOST_FILES = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/pki/tls/cacert.pem",
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+];
+
 /** Every form of a manifest that a kubelet's runtime can use. */
 const MANIFESTS = [
   "application/vnd.oci.image.index.v1+json",
@@ -19,22 +29,31 @@ const MANIFESTS = [
 
 /**
  * Returns a replacement for a runtime's `resolve`. `certsFolder` has the CAs of mirrors: a folder
- * for each host, with files that end in .crt. `now` is Clock.now.
+ * for each host, with files that end in .crt; `hostFiles` are where this host has its own. `now` is
+ * Clock.now.
  */
-export function askingMirrors(certsFolder: string, now: () => number): Resolve {
+export function askingMirrors(certsFolder: string, now: () => number, hostFiles = HOST_FILES): Resolve {
   return async (name, { signal, auth }) => {
     const { domain, path, tag, digest } = parseReference(name);
-    const clients = new MirrorClients(now, certsFolder);
-    try {
-      const response = await new Upstream({ clients, headersTimeoutMs: ANSWER_MS, now }).request({
+    const clients = new MirrorClients(now, certsFolder, hostFiles);
+    const upstream = new Upstream({ clients, headersTimeoutMs: ANSWER_MS, now });
+    const asked = (method: "GET" | "HEAD") =>
+      upstream.request({
         mirror: domain,
         repository: path,
         resource: `manifests/${digest ?? tag}`,
-        method: "HEAD",
+        method,
         headers: { accept: MANIFESTS },
         auth,
         signal,
       });
+    try {
+      const response = await asked("HEAD").catch((error) => {
+        // Only the body of a refusal says whether it is one of every name that the mirror does not have.
+        if (error instanceof UpstreamError && error.kind === "denied") return asked("GET");
+        throw error;
+      });
+      await response.body?.cancel();
       return { digest: response.headers.get("docker-content-digest") ?? digest ?? "" };
     } catch (error) {
       signal.throwIfAborted();

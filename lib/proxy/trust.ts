@@ -20,15 +20,21 @@ interface Trusted {
 /** The HTTP clients of all mirrors. */
 export class MirrorClients {
   readonly #folder: string;
+  readonly #hostFiles: readonly string[];
   readonly #now: () => number;
   readonly #trusted = new Map<string, Trusted>();
   readonly #retired: Deno.HttpClient[] = [];
   /** Requests that come at once share one look. */
   readonly #looks = new Map<string, Promise<Deno.HttpClient>>();
 
-  constructor(now: () => number, folder = CERTS_FOLDER) {
+  /**
+   * The first of `hostFiles` that exists has more CAs, for a program that does not run with
+   * DENO_TLS_CA_STORE=system, as the registry proxy does.
+   */
+  constructor(now: () => number, folder = CERTS_FOLDER, hostFiles: readonly string[] = []) {
     this.#now = now;
     this.#folder = folder;
+    this.#hostFiles = hostFiles;
   }
 
   /** Returns the client for a mirror; a new one if its CAs have changed. Never throws for an absent folder. */
@@ -51,10 +57,7 @@ export class MirrorClients {
     }
     // Requests under way keep the old client, so it is closed with the others.
     if (known !== undefined) this.#retired.push(known.client);
-    const client = Deno.createHttpClient({
-      http2: false,
-      ...(certificates === "" ? {} : { caCerts: [certificates] }),
-    });
+    const client = clientWith([certificates, await firstOf(this.#hostFiles)]) ?? clientWith([certificates])!;
     this.#trusted.set(mirror, { client, certificates, checkedAt: this.#now() });
     return client;
   }
@@ -77,6 +80,27 @@ export class MirrorClients {
     }
     this.#trusted.clear();
   }
+}
+
+/** Returns a client that trusts these CAs too; undefined if they cannot be used, and are not the only ones. */
+function clientWith(certificates: readonly string[]): Deno.HttpClient | undefined {
+  const caCerts = certificates.filter((pem) => pem !== "");
+  try {
+    return Deno.createHttpClient({ http2: false, ...(caCerts.length === 0 ? {} : { caCerts }) });
+  } catch (error) {
+    // One certificate among those of the host that rustls does not take must not cost the others.
+    if (certificates.length > 1) return undefined;
+    throw error;
+  }
+}
+
+/** Returns the contents of the first file that can be read, or an empty text. */
+async function firstOf(files: readonly string[]): Promise<string> {
+  for (const file of files) {
+    const text = await Deno.readTextFile(file).catch(() => "");
+    if (text !== "") return text;
+  }
+  return "";
 }
 
 /** Whether a host is on this machine, so that plain HTTP is tried after HTTPS (moby, registry/config.go, isSecureIndex). */

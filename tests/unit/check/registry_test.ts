@@ -3,8 +3,9 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { askingMirrors } from "../../../lib/check/registry.ts";
 import { RuntimeError } from "../../../lib/runtime/errors.ts";
+import { makeAuthority } from "../../fakes/certificates.ts";
 import { clockAt } from "../../fakes/clock.ts";
-import { type FakeMirror, startMirror } from "../../fakes/mirror.ts";
+import { type FakeMirror, registryError, startMirror } from "../../fakes/mirror.ts";
 
 const never = new AbortController().signal;
 
@@ -43,6 +44,40 @@ for (
       assertEquals(error.message.includes("wonderland"), false);
     }));
 }
+
+Deno.test("what a mirror says of its refusal is in the error", () =>
+  withMirror(async (mirror) => {
+    mirror.respond = () => registryError(403, "DENIED", "requested access to the resource is denied");
+    const error = await assertRejects(() => ask(`${mirror.host}/a/b:1`), RuntimeError);
+    assertEquals([error.kind, mirror.requests.map((line) => line.split(" ")[0])], ["denied", ["HEAD", "GET"]]);
+    assertStringIncludes(error.message, "answered 403, DENIED: requested access to the resource is denied");
+  }));
+
+Deno.test("the CAs of the host are trusted, unless they cannot be used", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "gilly-test-" });
+  const authority = makeAuthority("of this host");
+  const { certificatePem: cert, keyPem: key } = authority.issueServer({ dnsNames: ["localhost"] });
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, cert, key, onListen() {} },
+    () => new Response(null, { headers: { "docker-content-digest": "sha256:ab" } }),
+  );
+  const told = (...files: string[]) => {
+    const paths = files.map((name) => `${folder}/${name}`);
+    return askingMirrors("/nonexistent", clockAt(0).now, paths)(`localhost:${server.addr.port}/a:1`, { signal: never });
+  };
+  try {
+    await Deno.writeTextFile(`${folder}/bundle.pem`, authority.certificatePem);
+    await Deno.writeTextFile(`${folder}/broken.pem`, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    assertEquals(await told("absent.pem", "bundle.pem"), { digest: "sha256:ab" });
+    for (const files of [[], ["broken.pem"]]) {
+      const error = await assertRejects(() => told(...files), RuntimeError);
+      assertStringIncludes(error.message, "UnknownIssuer");
+    }
+  } finally {
+    await server.shutdown();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
 
 Deno.test("a mirror that refuses connections is registry-down", async () => {
   const error = await assertRejects(() => ask("127.0.0.1:1/a/b:1"), RuntimeError);
