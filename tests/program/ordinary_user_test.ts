@@ -1,9 +1,9 @@
-// Tests the messages of the compiled program to a user who may open neither Docker's socket nor the
-// ledger.
+// Tests the messages of the compiled program to a user who may open neither the runtime's socket nor
+// the ledger.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
-import { startNode } from "../fakes/node.ts";
+import { type AnyFakeNode, startNode } from "../fakes/node.ts";
 import { withoutServiceManager } from "../support/program.ts";
 import { GILLY, missingForBinary, testIfPossible } from "../support/requirements.ts";
 
@@ -16,28 +16,51 @@ const missing = [
   ...missingForBinary(),
 ];
 
-testIfPossible("a user without access is told who has it", missing, async () => {
-  await using node = await startNode({
-    engine: { registries: { "mirror.example": { state: "up", images: { "a/b:1": fakeImage("b") } } } },
-  });
-  const program = `${node.dir}/gilly`;
+const REGISTRIES = { "mirror.example": { state: "up" as const, images: { "a/b:1": fakeImage("b") } } };
+
+/** Lets everyone read the node but its ledger, and returns how to run the program as another user. */
+async function strangerOn({ dir, configFile, ledgerFile }: AnyFakeNode, socket: string) {
+  const program = `${dir}/gilly`;
   await Deno.copyFile(GILLY, program);
   await Deno.chmod(program, 0o755);
-  await Deno.chmod(node.dir, 0o755);
-  await Deno.chmod(`${node.dir}/token`, 0o644);
-  await Deno.chmod(node.engine.socket, 0o660);
-  await Deno.writeTextFile(node.ledgerFile, "", { mode: 0o600 });
-  const saidTo = async (...argv: string[]) => {
-    const options = { args: [...argv, "--config", node.configFile], uid: UID, gid: GID, clearEnv: true, cwd: "/" };
+  await Deno.chmod(dir, 0o755);
+  await Deno.chmod(`${dir}/token`, 0o644);
+  await Deno.chmod(socket, 0o660);
+  await Deno.writeTextFile(ledgerFile, "", { mode: 0o600 });
+  return async (...argv: string[]) => {
+    const options = { args: [...argv, "--config", configFile], uid: UID, gid: GID, clearEnv: true, cwd: "/" };
     const { TMPDIR: _folder, ...env } = withoutServiceManager();
-    const { code, stderr } = await new Deno.Command(program, { ...options, env: { ...env, HOME: node.dir } }).output();
-    return { code, stderr: new TextDecoder().decode(stderr) };
+    const ended = await new Deno.Command(program, { ...options, env: { ...env, HOME: dir } }).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return { code: ended.code, stdout: text(ended.stdout), stderr: text(ended.stderr) };
   };
+}
+
+const DENIED = "Permission denied (os error 13); only root and the socket's group may use it";
+
+testIfPossible("a user without access is told who has it", missing, async () => {
+  await using node = await startNode({ engine: { registries: REGISTRIES } });
+  const saidTo = await strangerOn(node, node.engine.socket);
   const pull = await saidTo("pull", "gcr.io/a/b:1");
   assertEquals(pull.code, 1);
-  const denied = "Permission denied (os error 13); only root and the socket's group may use it";
-  assertStringIncludes(pull.stderr, `no usable answer from the Docker Engine at ${node.engine.socket}: ${denied}`);
+  assertStringIncludes(pull.stderr, `no usable answer from the Docker Engine at ${node.engine.socket}: ${DENIED}`);
   const history = await saidTo("history");
   assertEquals(history.code, 1);
   assertStringIncludes(history.stderr, "; run it as root: sudo gilly history\n");
+});
+
+testIfPossible("with containerd, whose socket is root's alone, a user is told so", missing, async () => {
+  await using node = await startNode({ runtime: "containerd", containerd: { registries: REGISTRIES } });
+  const { socket } = node.containerd;
+  const saidTo = await strangerOn(node, socket);
+  const pull = await saidTo("pull", "gcr.io/a/b:1");
+  assertEquals(pull.code, 1);
+  assertStringIncludes(pull.stderr, `no usable answer from containerd at ${socket}: ${DENIED}`);
+  const check = await saidTo("check", "--state-file", "/nonexistent");
+  assertEquals(check.code, 1);
+  assertStringIncludes(
+    check.stdout,
+    `fail  containerd socket: no permission to open ${socket}: it belongs to root alone\n      → run it as root: ` +
+      "sudo gilly check; if the service cannot open it either: run install.sh again, which finds how it may\n",
+  );
 });
