@@ -242,6 +242,16 @@ is_noexec() {
   case ,$(findmnt -n -o OPTIONS -T "$at" 2>/dev/null), in *,noexec,*) return 0 ;; *) return 1 ;; esac
 }
 
+# A runtime that is led to the proxy by a hosts.toml asks the registry itself while the proxy does not answer, but pulls
+# nothing if the certificate that the file names is gone (containerd, core/remotes/docker/config/hosts.go).
+check_led() {
+  led=$(grep -lsF '"/etc/gilly/proxy.crt"' "$root"/etc/containerd/certs.d/*/hosts.toml "$root"/etc/docker/certs.d/*/hosts.toml |
+    sed "s|^$root||" | tr '\n' ' ')
+  [ -z "$led" ] ||
+    refuse "pulls are led to the registry proxy by files that name its certificate, and would fail without that:" \
+      "run 'rm ${led% }' first"
+}
+
 find_parts() {
   for part in systemd/gilly.service systemd/gilly-renew.path systemd/gilly-renew.service systemd/config.example.yaml \
     docs/credentials.md docs/gilly.8 docs/gilly.bash systemd/gilly-credentials systemd/gilly-redirect \
@@ -1045,7 +1055,7 @@ install_proxy() {
     [ "$runtime" != docker ] || link_unit gilly-redirect.service "$redirect_unit" "$proxy_wants"
   fi
   if [ "$first_proxy" = yes ] && [ "$runtime" != docker ]; then
-    say "containerd is led to the registry proxy by files, not by a redirect:" \
+    say "containerd is led to the registry proxy by files, not by a redirect; once gilly-proxy runs:" \
       "gilly export containerd --via-proxy --output led && cp -r led/etc/. /etc/"
   fi
 }
@@ -1324,6 +1334,7 @@ main() {
   check_host
   take_turn
   choose_places
+  case $action:$proxy in uninstall:* | purge:* | *:no) check_led ;; esac
   case $action in uninstall | purge)
     uninstall
     exit 0

@@ -180,6 +180,26 @@ test("with containerd the registry proxy is installed without the redirect, and 
   assertMatch(await bench.install("--proxy"), /nothing to do$/);
 });
 
+for (const how of ["--no-proxy", "--uninstall", "--purge"]) {
+  test(`${how} is refused while containerd is led to the proxy by files, which name its certificate`, async (bench) => {
+    program(bench, "containerd");
+    await bench.install(...MIRROR, "--proxy");
+    const files = ["gcr.io", "quay.io"].map((host) => `etc/containerd/certs.d/${host}/hosts.toml`);
+    for (const file of files) bench.write(file, '[host."https://127.0.0.1:12443"]\n  ca = "/etc/gilly/proxy.crt"\n');
+    bench.write("etc/containerd/certs.d/other.example/hosts.toml", 'server = "https://other.example"\n');
+    const before = await bench.snapshot();
+    const refused = await bench.run(["--root", bench.root, how]);
+    assertEquals([refused.code, refused.err], [
+      1,
+      "install.sh: pulls are led to the registry proxy by files that name its certificate, and would fail without that: " +
+      `run 'rm /${files[0]} /${files[1]}' first`,
+    ]);
+    assertEquals(await bench.snapshot(), before);
+    for (const file of files) Deno.removeSync(`${bench.root}/${file}`);
+    assertEquals((await bench.run(["--root", bench.root, how])).code, 0);
+  });
+}
+
 test("a worker that moves from Docker to containerd loses the redirect", async (bench) => {
   await bench.install(...MIRROR, "--proxy");
   program(bench, "containerd");

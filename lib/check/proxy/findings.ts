@@ -97,7 +97,8 @@ function checkCertificate({ certificate, now, runtime, files }: ProxyFacts): Fin
     return warn(name, `${file} is not for ${notFor.join(", ")}`, remedy);
   }
   if (notAfter - now < MONTH_MS) {
-    return warn(name, `${file} ${expiry(notAfter, now)}, and the redirect has not renewed it`, RENEW);
+    const late = files === undefined ? ", and the redirect has not renewed it" : "";
+    return warn(name, `${file} ${expiry(notAfter, now)}${late}`, RENEW);
   }
   return ok(name, `${file} ${expiry(notAfter, now)}`);
 }

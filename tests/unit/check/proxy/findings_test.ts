@@ -215,3 +215,16 @@ for (
     }
   });
 }
+
+Deno.test("with containerd, a certificate near its end is renewed by a restart, and no redirect is named", () => {
+  const near = {
+    ...factsOfContainerd([], undefined),
+    certificate: { file: "/etc/gilly/proxy.crt", ...certificate(20) },
+  };
+  const found = checkProxy(near).find(({ name }) => name === "certificate of the proxy")!;
+  assertEquals([found.verdict, found.message, found.remedy], [
+    "warn",
+    "/etc/gilly/proxy.crt expires in 20 days (2026-11-21)",
+    "systemctl restart gilly-proxy makes a new one",
+  ]);
+});
