@@ -35,7 +35,7 @@ const MANIFESTS = [
 export function askingMirrors(certsFolder: string, now: () => number, hostFiles = HOST_FILES): Resolve {
   return async (name, { signal, auth }) => {
     const { domain, path, tag, digest } = parseReference(name);
-    const clients = new MirrorClients(now, certsFolder, hostFiles);
+    const clients = new MirrorClients(now, [certsFolder], hostFiles);
     const upstream = new Upstream({ clients, headersTimeoutMs: ANSWER_MS, now });
     const asked = (method: "GET" | "HEAD") =>
       upstream.request({

@@ -1,12 +1,15 @@
-// How to reach a mirror: with the CAs that the operator gave Docker for it, over HTTPS, or over
-// plain HTTP on this host. Docker's rules hold, so that one setting serves both
-// (docs.docker.com, "Verify repository client with certificates" and "Deploy a registry").
+// How to reach a mirror: with the CAs that the operator gave the runtime for it, over HTTPS, or over
+// plain HTTP on this host. Docker's rules hold, which are containerd's too, so that one setting serves
+// both (docs.docker.com, "Verify repository client with certificates" and "Deploy a registry").
 
 import { isIPv4 } from "node:net";
 import { withoutPort } from "../images/location.ts";
 
 /** Where Docker has the CAs of registries: a folder for each host, with files that end in .crt. */
 export const CERTS_FOLDER = "/etc/docker/certs.d";
+
+/** The same of Docker and of containerd (containerd, docs/hosts.md). */
+const CERTS_FOLDERS = [CERTS_FOLDER, "/etc/containerd/certs.d"];
 
 /** How long what was read is used, in milliseconds. */
 const FRESH_MS = 5000;
@@ -19,7 +22,7 @@ interface Trusted {
 
 /** The HTTP clients of all mirrors. */
 export class MirrorClients {
-  readonly #folder: string;
+  readonly #folders: readonly string[];
   readonly #hostFiles: readonly string[];
   readonly #now: () => number;
   readonly #trusted = new Map<string, Trusted>();
@@ -31,9 +34,9 @@ export class MirrorClients {
    * The first of `hostFiles` that exists has more CAs, for a program that does not run with
    * DENO_TLS_CA_STORE=system, as the registry proxy does.
    */
-  constructor(now: () => number, folder = CERTS_FOLDER, hostFiles: readonly string[] = []) {
+  constructor(now: () => number, folders: readonly string[] = CERTS_FOLDERS, hostFiles: readonly string[] = []) {
     this.#now = now;
-    this.#folder = folder;
+    this.#folders = folders;
     this.#hostFiles = hostFiles;
   }
 
@@ -63,15 +66,16 @@ export class MirrorClients {
   }
 
   async #certificatesOf(mirror: string): Promise<string> {
-    const folder = `${this.#folder}/${mirror}`;
-    try {
-      const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name)
-        .filter((name) => name.endsWith(".crt")).sort();
-      return (await Promise.all(names.map((name) => Deno.readTextFile(`${folder}/${name}`)))).join("\n");
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "";
-      throw error;
-    }
+    const found = await Promise.all(
+      this.#folders.map((folder, index) =>
+        certificatesIn(`${folder}/${mirror}`).catch((error) => {
+          // A worker with Docker may keep containerd's folder to root.
+          if (index > 0 && error instanceof Deno.errors.PermissionDenied) return "";
+          throw error;
+        })
+      ),
+    );
+    return found.filter((text) => text !== "").join("\n");
   }
 
   close(): void {
@@ -79,6 +83,17 @@ export class MirrorClients {
       client.close();
     }
     this.#trusted.clear();
+  }
+}
+
+async function certificatesIn(folder: string): Promise<string> {
+  try {
+    const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name)
+      .filter((name) => name.endsWith(".crt")).sort();
+    return (await Promise.all(names.map((name) => Deno.readTextFile(`${folder}/${name}`)))).join("\n");
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "";
+    throw error;
   }
 }
 

@@ -50,7 +50,7 @@ export function startEndpoint(options: EndpointOptions): TestEndpoint {
     unexpected: (error) => void heard.push(`unexpected: ${error}`),
   };
   const clock = systemClock;
-  const clients = new MirrorClients(clock.now, "/nonexistent");
+  const clients = new MirrorClients(clock.now, ["/nonexistent"]);
   const pulls = new Pulls({ observer, now: clock.now });
   const context = {
     registries: compileRules(options.registries),

@@ -114,7 +114,7 @@ test("a second endpoint is refused the port", async ({ folder, server }) => {
 
 test("a mirror is trusted by the CAs that Docker has for it, as soon as they are there", async ({ folder, server }) => {
   const clock = { now: 0 };
-  const clients = new MirrorClients(() => clock.now, `${folder}/certs.d`);
+  const clients = new MirrorClients(() => clock.now, [`${folder}/none`, `${folder}/certs.d`]);
   const upstream = new Upstream({ clients, headersTimeoutMs: 5000, now: () => clock.now });
   const mirror = `localhost:${server.port}`;
   const ask = async () => {

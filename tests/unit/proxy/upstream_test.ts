@@ -21,7 +21,7 @@ function test(name: string, run: (bench: Bench) => Promise<void>): void {
   Deno.test(name, async () => {
     const [mirror, other] = [startMirror(), startMirror()];
     const clock = { now: Date.now() };
-    const clients = new MirrorClients(() => clock.now, "/nonexistent");
+    const clients = new MirrorClients(() => clock.now, ["/nonexistent"]);
     const upstream = new Upstream({ clients, headersTimeoutMs: 5000, now: () => clock.now });
     const ask: Bench["ask"] = async (auth, signal = new AbortController().signal) => {
       const resource = "manifests/1";
