@@ -141,6 +141,10 @@ export function checkMirrorFailure(
     case "stalled":
       return fail(name, text, "is the mirror up? Does a firewall drop packets to it?");
     case "registry-down":
+      // Gilly itself asked, and speaks plain HTTP to this host alone; the runtime may be set up for it (rustls).
+      if (/InvalidContentType/.test(text)) {
+        return warn(name, "not checked, because it speaks plain HTTP", adviceOn(mirror, text, advice));
+      }
       return fail(name, text, adviceOn(mirror, text, advice));
     default:
       return fail(name, text, advice.remedies.failed);

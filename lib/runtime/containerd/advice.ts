@@ -51,7 +51,7 @@ export function containerdAdvice(socket: string): RuntimeAdvice {
       const file = `${CERTS_FOLDER}/${mirror}/hosts.toml`;
       if (isInK3s) return remedyInK3s(mirror, text);
       if (/HTTP response to HTTPS client|InvalidContentType/.test(text)) {
-        return `the mirror speaks plain HTTP, which containerd takes from a line server = "http://…" of ${file}`;
+        return `containerd speaks plain HTTP to it by a line server = "http://${mirror}" of ${file}`;
       }
       if (/proxyconnect/i.test(text)) return `check the proxy of containerd: ${environment}`;
       if (/x509|certificate/i.test(text)) {
@@ -70,7 +70,7 @@ export function containerdAdvice(socket: string): RuntimeAdvice {
 function remedyInK3s(mirror: string, text: string): string | undefined {
   const { restart, environment } = K3S;
   if (/HTTP response to HTTPS client|InvalidContentType/.test(text)) {
-    return `the mirror speaks plain HTTP: name it as http://${mirror} under mirrors in ${REGISTRIES_FILE} and ${restart}`;
+    return `containerd speaks plain HTTP to it once ${REGISTRIES_FILE} has http://${mirror} under mirrors: then ${restart}`;
   }
   if (/proxyconnect/i.test(text)) return `check the proxy of containerd: ${environment}`;
   if (/x509|certificate/i.test(text)) {

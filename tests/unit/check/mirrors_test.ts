@@ -2,6 +2,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { checkMirrorFailure, probesOf } from "../../../lib/check/mirrors.ts";
+import { containerdAdvice } from "../../../lib/runtime/containerd/advice.ts";
 import { dockerAdvice } from "../../../lib/runtime/docker/advice.ts";
 
 const DOCKER = dockerAdvice("/run/docker.sock");
@@ -44,4 +45,17 @@ Deno.test("every mirror is probed once, below the path of its first rule, for an
     { mirror: "p.example", reference: "p.example/gilly-check.pkg.dev/gilly-check/no-such-image:none" },
     { mirror: "s.example", reference: "s.example/docker.io/gilly-check/no-such-image:none" },
   ]);
+});
+
+Deno.test("a mirror that speaks plain HTTP is not checked where Gilly asks it, and containerd's setting is named", () => {
+  const text = "HEAD m.example/a manifests/b: tls: received corrupt message of type InvalidContentType";
+  const advice = containerdAdvice("/run/containerd/containerd.sock");
+  const { verdict, message, remedy } = checkMirrorFailure(
+    "m.example",
+    { kind: "registry-down", text },
+    undefined,
+    advice,
+  );
+  assertEquals([verdict, message], ["warn", "not checked, because it speaks plain HTTP"]);
+  assertStringIncludes(remedy!, 'server = "http://m.example" of /etc/containerd/certs.d/m.example/hosts.toml');
 });
