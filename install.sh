@@ -24,7 +24,7 @@ Flags that write the config, as long as nobody has edited it:
   --runtime NAME       docker or containerd (default: what the kubelet uses)
 
   --proxy        serve this host's pulls in the first place: the registry proxy,
-                 as a user gilly-proxy, and its redirect of Docker
+                 as a user gilly-proxy, and with Docker its redirect
   --proxy-host HOST    redirect only HOST; may be repeated, implies --proxy
   --no-proxy     remove the registry proxy and its redirect
 

@@ -48,11 +48,7 @@ export function checkInfo({ findings, socket }: RuntimeAdvice, info: RuntimeInfo
 export function checkRuntimeFailure(advice: RuntimeAdvice, { text }: Failed, group: string | undefined): Finding[] {
   const { findings, remedies, socket } = advice;
   if (/permission denied/i.test(text)) {
-    const whose = group === undefined
-      ? ""
-      : group === "root"
-      ? ": it belongs to root alone"
-      : `: it belongs to the group ${group}, which this user is not in`;
+    const whose = group === undefined ? "" : `: it belongs to the group ${group}, which this user is not in`;
     const service = "if the service cannot open it either: run install.sh again, which finds how it may";
     return [fail(findings.socket, `no permission to open ${socket}${whose}`, `${AS_ROOT}; ${service}`)];
   }

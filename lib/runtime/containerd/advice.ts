@@ -14,7 +14,7 @@ const CONTAINERD = {
   environment: "systemctl show containerd -p Environment",
 };
 
-/** One of these four units runs containerd as a part of itself; systemctl and journalctl find which one by a pattern. */
+/** One of four units runs containerd as a part of itself; systemctl and journalctl find it by a pattern. */
 const K3S = {
   units: "'k3s*' 'rke2*'",
   start: "systemctl start k3s, k3s-agent, rke2-server or rke2-agent, whichever this worker has",
