@@ -19,7 +19,11 @@ export function framed(message: Uint8Array): Uint8Array<ArrayBuffer> {
 /** Splits a stream into messages, however its chunks fall. */
 export class FrameReader {
   readonly #limit: number;
-  #rest: Uint8Array = new Uint8Array();
+  /** What has arrived and is not yet whole, and its size. */
+  #chunks: Uint8Array[] = [];
+  #held = 0;
+  /** The bytes without which nothing more can be read: a large message is put together once. */
+  #wanted = HEAD_BYTES;
 
   /** `limit` is the most bytes of one message. */
   constructor(limit: number) {
@@ -28,33 +32,49 @@ export class FrameReader {
 
   /** Returns the messages that this chunk completes. Throws FrameError. */
   push(chunk: Uint8Array): Uint8Array[] {
-    const bytes = joined(this.#rest, chunk);
+    this.#chunks.push(chunk);
+    this.#held += chunk.byteLength;
+    if (this.#held < this.#wanted) return [];
+    const bytes = joined(this.#chunks, this.#held);
     const messages: Uint8Array[] = [];
     let at = 0;
+    this.#wanted = HEAD_BYTES;
     while (bytes.byteLength - at >= HEAD_BYTES) {
-      const view = new DataView(bytes.buffer, bytes.byteOffset + at, HEAD_BYTES);
-      // No compression was offered, so no message may be compressed.
-      if (view.getUint8(0) !== 0) throw new FrameError(`a message begins with the byte ${view.getUint8(0)}`);
-      const length = view.getUint32(1);
-      if (length > this.#limit) throw new FrameError(`a message of ${length} bytes, at most ${this.#limit} are taken`);
-      if (bytes.byteLength - at < HEAD_BYTES + length) break;
-      messages.push(bytes.slice(at + HEAD_BYTES, at + HEAD_BYTES + length));
-      at += HEAD_BYTES + length;
+      const length = this.#lengthIn(new DataView(bytes.buffer, bytes.byteOffset + at, HEAD_BYTES));
+      this.#wanted = HEAD_BYTES + length;
+      if (bytes.byteLength - at < this.#wanted) break;
+      messages.push(bytes.slice(at + HEAD_BYTES, at + this.#wanted));
+      at += this.#wanted;
+      this.#wanted = HEAD_BYTES;
     }
-    this.#rest = bytes.slice(at);
+    const rest = bytes.slice(at);
+    this.#chunks = [rest];
+    this.#held = rest.byteLength;
     return messages;
+  }
+
+  #lengthIn(head: DataView): number {
+    // No compression was offered, so no message may be compressed.
+    if (head.getUint8(0) !== 0) throw new FrameError(`a message begins with the byte ${head.getUint8(0)}`);
+    const length = head.getUint32(1);
+    if (length > this.#limit) throw new FrameError(`a message of ${length} bytes, at most ${this.#limit} are taken`);
+    return length;
   }
 
   /** Throws FrameError if the stream ended within a message. */
   end(): void {
-    if (this.#rest.byteLength > 0) throw new FrameError("the answer ends within a message");
+    if (this.#held > 0) throw new FrameError("the answer ends within a message");
   }
 }
 
-function joined(left: Uint8Array, right: Uint8Array): Uint8Array {
-  if (left.byteLength === 0) return right;
-  const whole = new Uint8Array(left.byteLength + right.byteLength);
-  whole.set(left);
-  whole.set(right, left.byteLength);
+function joined(chunks: readonly Uint8Array[], size: number): Uint8Array {
+  const [first] = chunks;
+  if (chunks.length === 1 && first !== undefined) return first;
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
   return whole;
 }

@@ -50,6 +50,25 @@ for (
   });
 }
 
+Deno.test("a large message is put together once, not with every chunk", () => {
+  const bytes = framed(new Uint8Array(1_000_000));
+  const reader = new FrameReader(1_000_000);
+  const { set } = Uint8Array.prototype;
+  let copied = 0;
+  Uint8Array.prototype.set = function (source: ArrayLike<number>, at?: number) {
+    copied += source.length;
+    set.call(this, source, at);
+  };
+  try {
+    let messages = 0;
+    for (let at = 0; at < bytes.length; at += 1000) messages += reader.push(bytes.subarray(at, at + 1000)).length;
+    assertEquals(messages, 1);
+  } finally {
+    Uint8Array.prototype.set = set;
+  }
+  assertEquals(copied, bytes.length);
+});
+
 Deno.test("an answer that ends within a message is torn", () => {
   const reader = new FrameReader(LIMIT);
   assertEquals(reader.push(new Uint8Array([0, 0, 0, 0, 3, 1, 2])), []);
