@@ -134,7 +134,13 @@ async function tagAndVerify(target: Target, delivery: Delivery, context: RepairC
   if (meanwhile !== undefined) return { result: "already-present", id: meanwhile.id };
   const name = { name: repositoryOf(target.reference), tag: tagFor(target.reference) };
   const tagged = `${name.name}:${name.tag}`;
-  await runtime.tag(image.id, name, signal);
+  try {
+    await runtime.tag(image.id, name, signal);
+  } catch (error) {
+    // The mirror did have the image: garbage collection or a person was faster.
+    if (error instanceof RuntimeError && error.kind === "not-found") throw new RuntimeError("failed", error.message);
+    throw error;
+  }
   const now = await runtime.inspect(target.name, signal);
   if (now?.id !== image.id) return unverified(target, delivery, now);
   observer.tagged?.(target, candidate, tagged);

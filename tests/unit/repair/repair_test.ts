@@ -141,6 +141,14 @@ for (const [[first, second], reason] of AMOUNTS) {
   });
 }
 
+Deno.test("an image that vanishes before it is tagged is not said to be missing in the mirror", async () => {
+  const runtime = new MemoryRuntime({ "mirror.example/a/b:1": { image: image("1") } });
+  runtime.beforeTag = () => runtime.images.delete("mirror.example/a/b:1");
+  const outcome = await repair(target("gcr.io/a/b:1"), tools(runtime));
+  assert(outcome.result === "failed");
+  assertEquals([outcome.reason, outcome.message], [undefined, "tag sha256:1: no such image"]);
+});
+
 Deno.test("a mirror that denies the pull is named with the credentials that it was given", async () => {
   const runtime = new MemoryRuntime({ "mirror.example/a/b:1": new RuntimeError("denied", "pull: unauthorized") });
   const credentialsInWords = (mirror: string) => `${mirror} was asked with the credentials of /etc/gilly/auth.json`;
