@@ -12,7 +12,7 @@ import { RuntimeError } from "../errors.ts";
 import { plainText } from "../registry_texts.ts";
 import type { EventOptions, LocalImage, PulledImage, PullOptions, Runtime } from "../runtime.ts";
 import { containerdAdvice } from "./advice.ts";
-import { ContainerdConnection, GrpcError } from "./connection.ts";
+import { AnswerError, ContainerdConnection, GrpcError } from "./connection.ts";
 import { readCriConfig } from "./cri_config.ts";
 import { EVENT_FILTERS, eventOf, OWN_TOPIC } from "./events.ts";
 import { classifyPull, STATUS } from "./failures.ts";
@@ -93,6 +93,15 @@ export class ContainerdRuntime implements Runtime {
   async pull(reference: string, options: PullOptions): Promise<PulledImage> {
     const attempt = `pull ${plainText(reference)}`;
     const image = checkedForPull(attempt, reference);
+    // What another runtime pulls cannot be given a name afterward.
+    const { runtimeName } = await this.#connection.unary(attempt, RuntimeService.method.version, {}, options);
+    if (runtimeName !== "containerd") throw ofThisCall(this.#connection.another(attempt, plainText(runtimeName)));
+    const bytes = await this.#pulled(attempt, image, options);
+    return { digest: await this.#digestOf(attempt, image, options.signal), bytes };
+  }
+
+  /** Pulls an image and returns the bytes of its layers that were downloaded. */
+  async #pulled(attempt: string, image: string, options: PullOptions): Promise<number> {
     const watchdog = new Watchdog(this.#noProgressMs);
     const signal = AbortSignal.any([options.signal, watchdog.signal]);
     const looking = new AbortController();
@@ -115,17 +124,27 @@ export class ContainerdRuntime implements Runtime {
       const watched = watch.run(AbortSignal.any([signal, looking.signal]));
       await pulling.finally(() => looking.abort());
       await watched;
-      const { image: record } = await this.#connection.unary(attempt, Images.method.get, { name: image }, options);
-      return { digest: record?.target?.digest, bytes: watch.bytes };
+      return watch.bytes;
     } catch (error) {
       options.signal.throwIfAborted();
       if (watchdog.signal.aborted) {
         throw new RuntimeError("stalled", `${attempt}: no progress for ${this.#noProgressMs / 1000} s, given up`);
       }
-      throw withoutSecrets(pullError(reference, error), options.auth);
+      throw withoutSecrets(pullError(image, error), options.auth);
     } finally {
       // containerd stops a pull whose client has gone.
       watchdog.end();
+    }
+  }
+
+  /** Returns the digest of what a name has, or undefined if the name has gone since it was pulled. */
+  async #digestOf(attempt: string, name: string, signal: AbortSignal): Promise<string | undefined> {
+    try {
+      const { image } = await this.#connection.unary(attempt, Images.method.get, { name }, { signal });
+      return image?.target?.digest;
+    } catch (error) {
+      if (error instanceof GrpcError && error.kind === "not-found") return undefined;
+      throw error;
     }
   }
 
@@ -256,10 +275,18 @@ function authOf(auth: RegistryAuth) {
     : { username: auth.username, password: auth.password };
 }
 
+/** A failure of this call alone, because others are answered. */
+function ofThisCall(error: RuntimeError): RuntimeError {
+  return new RuntimeError(error.kind, error.message, { cause: error.cause });
+}
+
 function pullError(reference: string, error: unknown): unknown {
-  if (!(error instanceof GrpcError)) return error;
+  const isUnreadable = error instanceof AnswerError;
+  if (!isUnreadable && !(error instanceof GrpcError)) return error;
+  // A bad answer is not the mirror's, even if it is a web page with status 404.
+  if (isUnreadable || error.silence !== undefined) return ofThisCall(error);
   const { kind, retryAfterSeconds } = classifyPull({ status: error.status, message: error.message }, reference);
-  return new RuntimeError(kind, error.message, { retryAfterSeconds, silence: error.silence });
+  return new RuntimeError(kind, error.message, { retryAfterSeconds });
 }
 
 function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown {

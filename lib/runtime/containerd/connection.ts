@@ -43,6 +43,11 @@ export class GrpcError extends RuntimeError {
   }
 }
 
+/** Thrown for an answer that cannot be read. */
+export class AnswerError extends RuntimeError {
+  override name = "AnswerError";
+}
+
 /** Speaks gRPC to a containerd. Calls throw RuntimeError or the signal's reason. */
 export class ContainerdConnection {
   readonly #runtime: RuntimeName;
@@ -85,7 +90,7 @@ export class ContainerdConnection {
     try {
       const messages = this.#messages(attempt, method, request, asking.signal);
       const first = await messages.next();
-      if (first.done) throw this.#silent(attempt, "it ended the answer without a message", undefined);
+      if (first.done) throw this.#unreadable(attempt, "it ended the answer without a message", undefined);
       await messages.return();
       return first.value;
     } catch (error) {
@@ -124,7 +129,7 @@ export class ContainerdConnection {
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof RuntimeError) throw error;
-      throw this.#silent(attempt, error instanceof FrameError ? error.message : "the answer was cut off", error);
+      throw this.#unreadable(attempt, error instanceof FrameError ? error.message : "the answer was cut off", error);
     }
   }
 
@@ -132,7 +137,7 @@ export class ContainerdConnection {
     try {
       return fromBinary(output, message);
     } catch (error) {
-      throw this.#silent(attempt, `a message that is not a ${output.typeName}`, error);
+      throw this.#unreadable(attempt, `a message that is not a ${output.typeName}`, error);
     }
   }
 
@@ -172,13 +177,21 @@ export class ContainerdConnection {
   }
 
   #silent(attempt: string, because: string, cause: unknown): RuntimeError {
+    const [text, options] = this.#unusable(attempt, because, cause);
+    return new RuntimeError("unreachable", text, options);
+  }
+
+  #unreadable(attempt: string, because: string, cause: unknown): AnswerError {
+    const [text, options] = this.#unusable(attempt, because, cause);
+    return new AnswerError("unreachable", text, options);
+  }
+
+  #unusable(attempt: string, because: string, error: unknown) {
     const { called, socket } = this.#runtime;
     const reason = reasonOf(plainText(because));
     const silence: Silence = { runtime: this.#runtime, because: reason };
-    return new RuntimeError("unreachable", `${attempt}: no usable answer from ${called} at ${socket}: ${reason}`, {
-      cause: cause instanceof HttpError ? cause.cause : cause,
-      silence,
-    });
+    const cause = error instanceof HttpError ? error.cause : error;
+    return [`${attempt}: no usable answer from ${called} at ${socket}: ${reason}`, { cause, silence }] as const;
   }
 }
 

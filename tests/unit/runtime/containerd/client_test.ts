@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { failure, rawAnswer } from "../../../fakes/containerd.ts";
+import { RuntimeService } from "../../../../lib/runtime/containerd/messages/cri_pb.ts";
+import { failure, frame, rawAnswer } from "../../../fakes/containerd.ts";
+import { encoded } from "../../../fakes/containerd_wire.ts";
 import { answering, containerdTest, failureOf, IMAGE, MIRRORED, mirrorOf } from "../../../support/containerd_bench.ts";
 
 const ALIAS = { name: "gcr.io/sgryczan/ansible-runner", tag: "0.0.0" };
@@ -60,6 +62,42 @@ containerdTest("every failure of a registry has its kind and keeps its text", as
     assertStringIncludes(error.message, `pull ${MIRRORED}: `);
     assertStringIncludes(error.message, text);
   }
+});
+
+containerdTest("a bad answer to a pull alone is neither the mirror's fault nor a silence", async (bench) => {
+  const { containerd, runtime, signal } = bench;
+  const answers = [
+    [() => new Response("404 page not found", { status: 404 }), "does not answer as containerd (HTTP status 404)"],
+    [() => failure(12, "unknown method PullImage"), "unknown method PullImage"],
+    [() => rawAnswer(new Uint8Array([0, 0, 0, 0, 9, 10])), "the answer ends within a message"],
+    [() => rawAnswer(null), "it ended the answer without a message"],
+    [() => rawAnswer(frame(new Uint8Array([255, 255]))), "a message that is not a runtime.v1.PullImageResponse"],
+  ] as const;
+  for (const [answer, reason] of answers) {
+    containerd.intercept = answering("PullImage", answer);
+    const error = await failureOf("unreachable", () => runtime.pull(MIRRORED, { signal }));
+    assertStringIncludes(error.message, reason);
+    assertEquals(error.silence, undefined, reason);
+  }
+});
+
+containerdTest("nothing is pulled into another runtime, which could not name it", async (bench) => {
+  const { containerd, runtime, signal } = bench;
+  const { output } = RuntimeService.method.version;
+  const version = { runtimeName: "cri-o", runtimeVersion: "1.20.0", runtimeApiVersion: "v1" };
+  containerd.intercept = answering("Version", () => rawAnswer(encoded(output, version)));
+  const error = await failureOf("unreachable", () => runtime.pull(MIRRORED, { signal }));
+  assertStringIncludes(error.message, "what listens there is cri-o, not containerd");
+  assertEquals([error.silence, containerd.pulls()], [undefined, []]);
+});
+
+containerdTest("an image that is gone once it was pulled has no digest", async ({ containerd, runtime, signal }) => {
+  const gate = containerd.gates.hold("before", ({ method }) => method === "Get");
+  const pulling = runtime.pull(MIRRORED, { signal });
+  await gate.reached;
+  containerd.removeImage(MIRRORED);
+  gate.release();
+  assertEquals((await pulling).digest, undefined);
 });
 
 containerdTest("a pull that cannot be asked for is rejected before containerd is called", async (bench) => {
