@@ -50,10 +50,12 @@ export class ContainerdRuntime implements Runtime {
   /** Neither CRI nor containerd asks a registry without pulling. */
   readonly resolve = undefined;
   readonly #noProgressMs: number;
+  readonly #callTimeoutMs: number;
   readonly #connection: ContainerdConnection;
 
   constructor({ socket, noProgressMs, callTimeoutMs = 30_000 }: ContainerdOptions) {
     this.#noProgressMs = noProgressMs;
+    this.#callTimeoutMs = callTimeoutMs;
     this.advice = containerdAdvice(socket);
     this.#connection = new ContainerdConnection(this.advice, callTimeoutMs);
   }
@@ -226,8 +228,14 @@ export class ContainerdRuntime implements Runtime {
     }
   }
 
+  /** Throws RuntimeError if the subscription is not answered within the deadline of a call. */
   async #announce(attempt: string, signal: AbortSignal): Promise<void> {
+    const giveUp = AbortSignal.timeout(this.#callTimeoutMs);
     while (!signal.aborted) {
+      if (giveUp.aborted) {
+        const seconds = this.#callTimeoutMs / 1000;
+        throw new RuntimeError("unreachable", `${attempt}: no event arrived within ${seconds} s, not even our own`);
+      }
       try {
         await this.#connection.unary(attempt, Events.method.publish, { topic: OWN_TOPIC, event: {} }, { signal });
       } catch (error) {

@@ -104,3 +104,12 @@ containerdTest("events fail if none can be published", async ({ containerd, runt
   assertEquals(error.message, "follow the events of containerd: namespace is required: failed precondition");
   await containerd.waitFor(({ method, ended }) => method === "Subscribe" && ended === "aborted");
 });
+
+containerdTest("a subscription that is not answered in time is given up", async ({ containerd, runtime, signal }) => {
+  const gate = containerd.gates.hold("before", ({ method }) => method === "Subscribe");
+  const error = await failureOf("unreachable", () => runtime.events({ signal, onOpen: () => {}, onEvent: () => {} }));
+  gate.release();
+  const text = "follow the events of containerd: no event arrived within 0.3 s, not even our own";
+  assertEquals([error.message, error.silence], [text, undefined]);
+  await containerd.waitFor(({ method, ended }) => method === "Subscribe" && ended === "aborted");
+}, { callTimeoutMs: 300 });
