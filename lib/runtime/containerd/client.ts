@@ -221,7 +221,7 @@ export class ContainerdRuntime implements Runtime {
       throw new RuntimeError("unreachable", `${attempt}: containerd ended the stream`);
     } catch (error) {
       signal.throwIfAborted();
-      throw failure?.error ?? error;
+      throw answered(failure?.error ?? error);
     } finally {
       announcing.abort();
       await announced;
@@ -283,16 +283,20 @@ function authOf(auth: RegistryAuth) {
     : { username: auth.username, password: auth.password };
 }
 
-/** A failure of this call alone, because others are answered. */
+/** The same failure, of this call alone. */
 function ofThisCall(error: RuntimeError): RuntimeError {
   return new RuntimeError(error.kind, error.message, { cause: error.cause });
 }
 
+/** A bad answer to a call beside others that are answered is no silence. */
+function answered(error: unknown): unknown {
+  const isAnswer = error instanceof AnswerError || error instanceof GrpcError;
+  return isAnswer && error.silence !== undefined ? ofThisCall(error) : error;
+}
+
 function pullError(reference: string, error: unknown): unknown {
-  const isUnreadable = error instanceof AnswerError;
-  if (!isUnreadable && !(error instanceof GrpcError)) return error;
   // A bad answer is not the mirror's, even if it is a web page with status 404.
-  if (isUnreadable || error.silence !== undefined) return ofThisCall(error);
+  if (!(error instanceof GrpcError) || error.silence !== undefined) return answered(error);
   const { kind, retryAfterSeconds } = classifyPull({ status: error.status, message: error.message }, reference);
   return new RuntimeError(kind, error.message, { retryAfterSeconds });
 }
