@@ -2,7 +2,7 @@
 
 import { COMMANDS } from "../../lib/commands/mod.ts";
 import type { Gilly } from "../e2e/gilly.ts";
-import type { FakeNode } from "../fakes/node.ts";
+import type { AnyFakeNode } from "../fakes/node.ts";
 import { runProgram, startProgram } from "../support/program.ts";
 
 /** What all runs wrote; file names are without their folder. */
@@ -33,7 +33,7 @@ export const CALLS: Readonly<Record<string, (image: string) => readonly (readonl
  * to it, and may serve metrics on `metricsUrl`.
  */
 export async function runEverything(
-  node: FakeNode,
+  node: AnyFakeNode,
   options: {
     readonly image: string;
     readonly until: (gilly: Gilly) => Promise<unknown>;

@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { missingForMtls } from "../fakes/mtls_proxy.ts";
-import { type FakeNode, startNode } from "../fakes/node.ts";
+import { failure } from "../fakes/containerd.ts";
+import { type AnyFakeNode, type FakeNode, type FakeNodeOptions, startNode } from "../fakes/node.ts";
 import { type Scenario, scenario } from "../scenarios/scenario.ts";
 import { freePort } from "../support/ports.ts";
 import { runEverything, textsOf, type Traces } from "./every_command.ts";
@@ -13,38 +14,47 @@ const IDENTITY = "marked-identity-token-Zq81";
 const TOKEN = "marked.bearer.token-W5pe";
 const BASIC = btoa(`alice:${PASSWORD}`);
 
-/** A node whose mirrors require credentials: the first accepts its own, the second denies them. */
-async function startGuardedNode(config = ""): Promise<FakeNode> {
-  const good = fakeImage("good", [1000]);
+/** The mirrors require credentials: the first accepts its own, the second denies them. */
+function guardedRegistries() {
+  return {
+    "mirror.example": {
+      state: "up" as const,
+      images: { "acme/good:1": fakeImage("good", [1000]) },
+      credentials: { username: "alice", password: PASSWORD },
+    },
+    "other.example": { state: "denied" as const, images: {} },
+  };
+}
+
+/** What a node with these mirrors has besides them. */
+function guardedOptions(): Pick<FakeNodeOptions, "client" | "pods" | "config"> {
   const pod = (name: string, image: string) => ({ name, containers: [{ name: "app", image }] });
-  const node = await startNode({
+  return {
     client: {},
     pods: [pod("good", "gcr.io/acme/good:1"), pod("denied", "quay.io/acme/denied:1"), pod("never", "ghcr.io/acme/a:1")],
-    engine: {
-      registries: {
-        "mirror.example": {
-          state: "up",
-          images: { "acme/good:1": good },
-          credentials: { username: "alice", password: PASSWORD },
-        },
-        "other.example": { state: "denied", images: {} },
-      },
-    },
     config: `
 registries: {gcr.io: mirror.example, quay.io: other.example}
 mirrors: {mirror.example: {authFile: auth.json}, other.example: {authFile: auth.json}}
 poll: {interval: 1s, safety: 1s}
 logging: {level: debug}
 metrics: {listen: ${freePort()}, textfile: metrics.prom}
-${config}`,
-  });
+`,
+  };
+}
+
+async function withAuthFile<Node extends AnyFakeNode>(starting: Promise<Node>): Promise<Node> {
+  const node = await starting;
   const auths = { "mirror.example": { auth: BASIC }, "other.example": { identitytoken: IDENTITY } };
   await Deno.writeTextFile(`${node.dir}/auth.json`, JSON.stringify({ auths }), { mode: 0o600 });
   return node;
 }
 
+function startGuardedNode(): Promise<FakeNode> {
+  return withAuthFile(startNode({ ...guardedOptions(), engine: { registries: guardedRegistries() } }));
+}
+
 /** Every secret of the node, in each form in which it may be copied. */
-async function secretsOf(node: FakeNode): Promise<readonly string[]> {
+async function secretsOf(node: AnyFakeNode): Promise<readonly string[]> {
   const key = await Deno.readTextFile(`${node.dir}/client.key`);
   const lines = key.split("\n").filter((line) => line.length > 20 && !line.startsWith("-"));
   assertGreater(lines.length, 1);
@@ -110,6 +120,40 @@ guarded(
       },
     });
     assertNoneIn(traces, await secretsOf(node));
+  },
+);
+
+guarded(
+  standIn(
+    "a containerd and a registry that repeat secrets in their errors, plain and in base64",
+    "in no line, ledger, state or metric; the mirror gets them",
+  ),
+  async () => {
+    await using node = await withAuthFile(
+      startNode({ ...guardedOptions(), runtime: "containerd", containerd: { registries: guardedRegistries() } }),
+    );
+    const [pair, bare] = [btoa(`:${IDENTITY}`), btoa(IDENTITY)];
+    node.containerd.intercept = ({ method, request }) => {
+      if (method !== "PullImage" || request.auth === undefined) return undefined;
+      const { username = "", password, identityToken } = request.auth as Record<string, string>;
+      const secret = password ?? identityToken ?? "";
+      const url = `https://auth.example/token?refresh_token=${encodeURIComponent(secret)}`;
+      const words = `no entry for ${username} with ${secret} (Basic ${btoa(`${username}:${secret}`)}, ${btoa(secret)})`;
+      return failure(2, `failed to authorize: failed to fetch oauth token: Post "${url}": 401 Unauthorized: ${words}`);
+    };
+    const traces = await runEverything(node, {
+      image: "gcr.io/acme/good:1",
+      metricsUrl,
+      until: async (gilly) => {
+        await gilly.waitForLine(/cannot repair gcr\.io\/acme\/good:1 .*Unauthorized/);
+        await gilly.waitForLine(/cannot repair quay\.io\/acme\/denied:1 .*Unauthorized/);
+      },
+    });
+    const sent = node.containerd.journal.map(({ request }) => JSON.stringify(request.auth ?? null));
+    for (const secret of [PASSWORD, IDENTITY]) {
+      assert(sent.some((auth) => auth.includes(secret)), "a mirror was asked without its credentials");
+    }
+    assertNoneIn(traces, [...await secretsOf(node), btoa(PASSWORD), pair, bare]);
   },
 );
 

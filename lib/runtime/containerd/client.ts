@@ -309,9 +309,12 @@ function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown
   return message === said ? error : new RuntimeError(kind, message, { retryAfterSeconds, silence });
 }
 
-/** Registries see a password with the user's name, as HTTP's basic authentication sends it, and may quote that. */
+/**
+ * Registries see a password with the user's name, as HTTP's basic authentication sends it, and a token
+ * without one (containerd, ParseAuth); both may be quoted, in base64 too.
+ */
 function secretsOf(auth: RegistryAuth): string[] {
-  if ("identitytoken" in auth) return [auth.identitytoken];
-  const pair = new TextEncoder().encode(`${auth.username}:${auth.password}`);
-  return [auth.password, btoa(String.fromCharCode(...pair))];
+  const [user, secret] = "identitytoken" in auth ? ["", auth.identitytoken] : [auth.username, auth.password];
+  const coded = [`${user}:${secret}`, secret].map((text) => new TextEncoder().encode(text).toBase64());
+  return [secret, ...coded, ...coded.map((text) => text.replaceAll("+", "-").replaceAll("/", "_"))];
 }

@@ -31,7 +31,8 @@ containerdTest("a mirror with credentials accepts only the right ones", async ({
 containerdTest("a secret is in no error, whatever containerd quotes", async ({ containerd, runtime, signal }) => {
   const cases = [
     [{ username: "ann", password: "wonderland-7" }, "wonderland-7", btoa("ann:wonderland-7")],
-    [{ identitytoken: "t0k3n-of-ann" }, "t0k3n-of-ann", "t0k3n-of-ann"],
+    [{ identitytoken: "t0k3n-of-ann" }, "t0k3n-of-ann", btoa(":t0k3n-of-ann")],
+    [{ identitytoken: "t0k3n?>of?>ann" }, "t0k3n?>of?>ann", btoa("t0k3n?>of?>ann").replaceAll("/", "_")],
   ] as const;
   for (const [auth, secret, basic] of cases) {
     const text = `Get "https://ann:${secret}@m.example/v2/": ${encodeURIComponent(secret)} ${basic}: no such host`;
