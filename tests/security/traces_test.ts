@@ -1,9 +1,9 @@
-// What all commands together do to the Engine and to the disk: no route and no permission beyond
+// What all commands together do to the runtime and to the disk: no route and no permission beyond
 // what they need.
 
 import { assertEquals } from "@std/assert";
 import { fakeImage } from "../fakes/docker_engine.ts";
-import { type FakeNode, startNode } from "../fakes/node.ts";
+import { type AnyFakeNode, type FakeContainerdNode, type FakeNode, startNode } from "../fakes/node.ts";
 import { scenario } from "../scenarios/scenario.ts";
 import { runEverything, type Traces } from "./every_command.ts";
 
@@ -25,24 +25,45 @@ function assertOnlyKnownRoutes({ engine }: FakeNode): void {
   assertEquals(engine.unexpected, []);
 }
 
-async function tracesOfEverything(node: FakeNode): Promise<Traces> {
+/** The nine methods of containerd that Gilly uses. */
+const METHODS = [
+  "/runtime.v1.RuntimeService/Version",
+  "/runtime.v1.RuntimeService/Status",
+  "/runtime.v1.ImageService/ImageStatus",
+  "/runtime.v1.ImageService/PullImage",
+  "/containerd.services.images.v1.Images/Get",
+  "/containerd.services.images.v1.Images/Create",
+  "/containerd.services.content.v1.Content/ListStatuses",
+  "/containerd.services.events.v1.Events/Subscribe",
+  "/containerd.services.events.v1.Events/Publish",
+];
+
+function assertOnlyKnownMethods({ containerd }: FakeContainerdNode): void {
+  assertEquals([...new Set(containerd.journal.map(({ path }) => path))].sort(), METHODS.toSorted());
+  assertEquals(containerd.unexpected, []);
+}
+
+async function tracesOfEverything(node: AnyFakeNode): Promise<Traces> {
   return await runEverything(node, {
     image: "gcr.io/acme/pulled:1",
     until: (gilly) => gilly.waitForLine(/repaired gcr\.io\/acme\/good:1/),
   });
 }
 
+const REGISTRIES = {
+  "mirror.example": {
+    state: "up" as const,
+    images: { "acme/good:1": fakeImage("good"), "acme/pulled:1": fakeImage("pulled"), "pause:3": fakeImage("pause") },
+  },
+};
+
+const BROKEN = {
+  pods: [{ name: "good", containers: [{ name: "app", image: "gcr.io/acme/good:1" }] }],
+  config: "registries: {gcr.io: mirror.example}\nkeep: [gcr.io/pause:3]\nmetrics: {textfile: metrics.prom}\n",
+};
+
 function startBrokenNode(): Promise<FakeNode> {
-  const images = {
-    "acme/good:1": fakeImage("good"),
-    "acme/pulled:1": fakeImage("pulled"),
-    "pause:3": fakeImage("pause"),
-  };
-  return startNode({
-    pods: [{ name: "good", containers: [{ name: "app", image: "gcr.io/acme/good:1" }] }],
-    engine: { registries: { "mirror.example": { state: "up", images } } },
-    config: "registries: {gcr.io: mirror.example}\nkeep: [gcr.io/pause:3]\nmetrics: {textfile: metrics.prom}\n",
-  });
+  return startNode({ ...BROKEN, engine: { registries: REGISTRIES } });
 }
 
 const means = "stand-in" as const;
@@ -58,6 +79,20 @@ scenario(
     await using node = await startBrokenNode();
     await tracesOfEverything(node);
     assertOnlyKnownRoutes(node);
+  },
+);
+
+scenario(
+  {
+    subject: "containerd's socket",
+    what: "every command in turn",
+    means,
+    holds: "nine methods, none of which deletes; each is used",
+  },
+  async () => {
+    await using node = await startNode({ ...BROKEN, runtime: "containerd", containerd: { registries: REGISTRIES } });
+    await tracesOfEverything(node);
+    assertOnlyKnownMethods(node);
   },
 );
 
