@@ -124,8 +124,13 @@ export class ContainerdRuntime implements Runtime {
         { signal, noDeadline: true },
       );
       const watched = watch.run(AbortSignal.any([signal, looking.signal]));
-      await pulling.finally(() => looking.abort());
-      await watched;
+      try {
+        await pulling;
+      } finally {
+        looking.abort();
+        // A look that has just been answered must not start the watchdog anew.
+        await watched;
+      }
       return watch.bytes;
     } catch (error) {
       options.signal.throwIfAborted();
