@@ -235,9 +235,8 @@ export class ContainerdRuntime implements Runtime {
 
   /** Throws RuntimeError if the subscription is not answered within the deadline of a call. */
   async #announce(attempt: string, signal: AbortSignal): Promise<void> {
-    const giveUp = AbortSignal.timeout(this.#callTimeoutMs);
-    while (!signal.aborted) {
-      if (giveUp.aborted) {
+    for (let waitedMs = 0; !signal.aborted; waitedMs += ANNOUNCE_MS) {
+      if (waitedMs >= this.#callTimeoutMs) {
         const seconds = this.#callTimeoutMs / 1000;
         throw new RuntimeError("unreachable", `${attempt}: no event arrived within ${seconds} s, not even our own`);
       }
