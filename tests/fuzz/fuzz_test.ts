@@ -6,7 +6,7 @@ import { PROJECT } from "../../tools/deno.ts";
 import { fuzz, FuzzError } from "./fuzz.ts";
 import { type Target, targets } from "./targets.ts";
 
-/** Time for each of the six targets; the long run is `deno task fuzz`. */
+/** Time for each target; the long run is `deno task fuzz`. */
 const SECONDS = 1.2;
 
 for (const target of await targets()) {

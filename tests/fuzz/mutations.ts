@@ -98,6 +98,17 @@ export function mutatedBytes(seeds: readonly string[]): fc.Arbitrary<Uint8Array>
   });
 }
 
+/** Generates mutated bytes of seeds that are no text. */
+export function mutatedBinary(seeds: readonly Uint8Array[]): fc.Arbitrary<Uint8Array<ArrayBuffer>> {
+  const latin1 = seeds.map((seed) => String.fromCharCode(...seed));
+  const flip = fc.record({ at: fc.nat(), byte: fc.nat(255) });
+  return fc.tuple(mutatedText(latin1), fc.array(flip, { maxLength: 4 })).map(([text, flips]) => {
+    const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
+    for (const { at, byte } of flips) if (bytes.length > 0) bytes[at % bytes.length] = byte;
+    return bytes;
+  });
+}
+
 /** Generates strings of any kind, including hostile ones. */
 export function hostileText(): fc.Arbitrary<string> {
   return fc.oneof(

@@ -14,6 +14,7 @@ import { readLines } from "../../lib/runtime/docker/lines.ts";
 import { PullStreamError, PullTally, readPullLines } from "../../lib/runtime/docker/pull_stream.ts";
 import { PROJECT } from "../../tools/deno.ts";
 import { sandboxStarted } from "../fakes/engine_events.ts";
+import { containerdAnswers, containerdFrames } from "./containerd_targets.ts";
 import { hostileText, mutatedBytes, mutatedJson, mutatedText } from "./mutations.ts";
 
 /** A module under fuzz. */
@@ -34,7 +35,16 @@ export async function targets(): Promise<Target[]> {
       .map((name) => captured(`${name}.ndjson`)),
   );
   const config = await Deno.readTextFile(`${PROJECT}systemd/config.example.yaml`);
-  return [references(), configs(config), podLists(JSON.parse(pods)), podAnswers(pods), pullStreams(pulls), events()];
+  return [
+    references(),
+    configs(config),
+    podLists(JSON.parse(pods)),
+    podAnswers(pods),
+    pullStreams(pulls),
+    events(),
+    containerdFrames(),
+    containerdAnswers(),
+  ];
 }
 
 const REFERENCES = [
