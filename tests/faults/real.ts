@@ -1,12 +1,11 @@
-// Real faults, all on one worker: Docker Engine, mirror, kubelet and the compiled program. Every
-// row is a step of one test, so that the worker starts only once.
+// Real faults, all on one worker - runtime, mirror, kubelet and the compiled program - or on a part of
+// one. Every row is a step of one test, so that it starts only once.
 
 import { assertEquals } from "@std/assert";
 import { Gilly } from "../e2e/gilly.ts";
 import { withWorker, type Worker, type WorkerOptions } from "../e2e/worker.ts";
 import { note, type Scenario } from "../scenarios/scenario.ts";
-import { missingForEndToEnd } from "../support/requirements.ts";
-import { testIfPossible } from "../support/requirements.ts";
+import { missingForEndToEnd, testIfPossible } from "../support/requirements.ts";
 
 /** What is done to a part of the worker, and what must be true. */
 export interface RealRow<Scene> {
@@ -26,12 +25,27 @@ export interface RealRows<Scene> {
   prepare(worker: Worker, use: (scene: Scene) => Promise<void>): Promise<void>;
 }
 
-/** Registers one test with a step for each row. */
-export function triedForReal<Scene>({ subject, worker, rows, atOnce, prepare }: RealRows<Scene>): void {
-  const missing = missingForEndToEnd();
+/** Registers one test with a step for each row, on a worker. */
+export function triedForReal<Scene>({ worker, prepare, ...rest }: RealRows<Scene>): void {
+  triedTogether<Scene>({
+    ...rest,
+    on: "a real worker",
+    missing: missingForEndToEnd(),
+    prepare: (use) => withWorker(worker ?? {}, (worker) => prepare(worker, use)),
+  });
+}
+
+/** Registers one test with a step for each row, on whatever `prepare` starts, named `on`. */
+export function triedTogether<Scene>(
+  { subject, rows, atOnce, on, missing, prepare }: Pick<RealRows<Scene>, "subject" | "rows" | "atOnce"> & {
+    readonly on: string;
+    readonly missing: readonly string[];
+    prepare(use: (scene: Scene) => Promise<void>): Promise<void>;
+  },
+): void {
   const scenarioOf = ({ what, holds }: RealRow<Scene>): Scenario => ({ subject, what, means: "real", holds });
   if (missing.length > 0) { for (const row of rows) note({ ...scenarioOf(row), result: "not run", seconds: 0 }); }
-  testIfPossible(`${subject}, a real worker, ${rows.length} faults`, missing, async (t) => {
+  testIfPossible(`${subject}, ${on}, ${rows.length} faults`, missing, async (t) => {
     const failed: string[] = [];
     const step = async (row: RealRow<Scene>, scene: Scene) => {
       const start = performance.now();
@@ -45,12 +59,11 @@ export function triedForReal<Scene>({ subject, worker, rows, atOnce, prepare }: 
       note({ ...scenarioOf(row), result: passed ? "passed" : "failed", seconds: (performance.now() - start) / 1000 });
       if (!passed) failed.push(row.what);
     };
-    await withWorker(worker ?? {}, (worker) =>
-      prepare(worker, async (scene) => {
-        if (atOnce) await Promise.all(rows.map((row) => step(row, scene)));
-        else for (const row of rows) await step(row, scene);
-        assertEquals(failed, [], "rows that failed");
-      }));
+    await prepare(async (scene) => {
+      if (atOnce) await Promise.all(rows.map((row) => step(row, scene)));
+      else for (const row of rows) await step(row, scene);
+      assertEquals(failed, [], "rows that failed");
+    });
   });
 }
 
