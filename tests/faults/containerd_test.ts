@@ -179,7 +179,7 @@ const ROWS: readonly RealRow<Ward>[] = [
       try {
         const run = fromTheStart(
           "docker",
-          "what listens there does not answer as containerd",
+          "what listens there .* containerd",
           ({ containerd }) => inPlaceOf(containerd, engine.socket),
         );
         await run(ward);

@@ -195,10 +195,17 @@ export class ContainerdConnection {
   }
 }
 
-/** Adds what a reason means: who may use the socket, or that a server with HTTP/1 alone listens there. */
+/**
+ * Adds what a reason means: who may use the socket, or that a server with HTTP/1 alone listens there. Of
+ * that, how fast it closes decides whether its answer is seen; a containerd that ends closes, too.
+ */
 function reasonOf(text: string): string {
   if (/permission denied/i.test(text)) return `${text}; only root and the socket's group may use it`;
-  return /frame with invalid size/.test(text) ? `what listens there does not answer as containerd (${text})` : text;
+  if (/frame with invalid size/.test(text)) return `what listens there does not answer as containerd (${text})`;
+  if (/connection closed|broken pipe/.test(text)) {
+    return `what listens there closed the connection (${text}), as a server does that is not containerd`;
+  }
+  return text;
 }
 
 /** The failure that an answer's headers tell, or undefined. */
