@@ -25,7 +25,7 @@ function assertOnlyKnownRoutes({ engine }: FakeNode): void {
   assertEquals(engine.unexpected, []);
 }
 
-/** The nine methods of containerd that Gilly uses. */
+/** The ten methods of containerd that Gilly uses. */
 const METHODS = [
   "/runtime.v1.RuntimeService/Version",
   "/runtime.v1.RuntimeService/Status",
@@ -34,6 +34,7 @@ const METHODS = [
   "/containerd.services.images.v1.Images/Get",
   "/containerd.services.images.v1.Images/Create",
   "/containerd.services.content.v1.Content/ListStatuses",
+  "/containerd.services.snapshots.v1.Snapshots/List",
   "/containerd.services.events.v1.Events/Subscribe",
   "/containerd.services.events.v1.Events/Publish",
 ];
@@ -87,10 +88,12 @@ scenario(
     subject: "containerd's socket",
     what: "every command in turn",
     means,
-    holds: "nine methods, none of which deletes; each is used",
+    holds: "ten methods, none of which deletes; each is used",
   },
   async () => {
-    await using node = await startNode({ ...BROKEN, runtime: "containerd", containerd: { registries: REGISTRIES } });
+    // Slow enough for a look at what is being written.
+    const registries = { "mirror.example": { ...REGISTRIES["mirror.example"], state: "slow" as const } };
+    await using node = await startNode({ ...BROKEN, runtime: "containerd", containerd: { registries, stepMs: 100 } });
     await tracesOfEverything(node);
     assertOnlyKnownMethods(node);
   },
