@@ -8,6 +8,7 @@ import { Content } from "../../lib/runtime/containerd/messages/content_pb.ts";
 import { ImageService, RuntimeService } from "../../lib/runtime/containerd/messages/cri_pb.ts";
 import { Events } from "../../lib/runtime/containerd/messages/events_pb.ts";
 import { Images } from "../../lib/runtime/containerd/messages/images_pb.ts";
+import { Snapshots } from "../../lib/runtime/containerd/messages/snapshots_pb.ts";
 import { RuntimeError } from "../../lib/runtime/errors.ts";
 import { hostileText, mutatedBinary } from "./mutations.ts";
 import type { Target } from "./targets.ts";
@@ -45,6 +46,7 @@ const ANSWERS: Readonly<Record<string, Uint8Array<ArrayBuffer>>> = {
       total: 425n,
     }],
   }),
+  List: bytesOf(Snapshots.method.list.output, { info: [{ name: `k8s.io/7/extract-1600000000-abcd ${ID}` }] }),
   Subscribe: bytesOf(Events.method.subscribe.output, { namespace: "k8s.io", topic: "/tasks/exit", event: {} }),
   Publish: new Uint8Array(),
 };
@@ -56,6 +58,7 @@ const CALLS: Readonly<Record<string, (runtime: ContainerdRuntime, signal: AbortS
   ImageStatus: (runtime, signal) => runtime.inspect(NAME, signal),
   PullImage: (runtime, signal) => runtime.pull(NAME, { signal, auth: { username: "a", password: "wonderland" } }),
   ListStatuses: (runtime, signal) => runtime.pull(NAME, { signal, onProgress: () => {} }),
+  List: (runtime, signal) => runtime.pull(NAME, { signal, onProgress: () => {} }),
   Get: (runtime, signal) => runtime.tag(NAME, { name: "gcr.io/acme/web", tag: "1" }, signal),
   Create: (runtime, signal) => runtime.tag(NAME, { name: "gcr.io/acme/web", tag: "1" }, signal),
   Subscribe: (runtime, signal) => runtime.events({ signal, onOpen: () => {}, onEvent: () => {} }),
