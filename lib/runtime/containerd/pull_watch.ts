@@ -13,6 +13,9 @@ import { LayerProgress } from "./progress.ts";
 /** Milliseconds between two looks. */
 const LOOK_MS = 400;
 
+/** Milliseconds for the list of what is being unpacked. */
+const LIST_MS = 2000;
+
 /** Milliseconds that the last layers may take to unpack, while nothing is written. */
 const UNPACK_MS = 15 * 60_000;
 
@@ -59,15 +62,17 @@ export class PullWatch {
 
   async #look(signal: AbortSignal): Promise<void> {
     const { connection, attempt, onProgress } = this.#options;
-    this.#before ??= new Set(await this.#unpacking(signal));
-    const { statuses } = await connection.unary(attempt, Content.method.listStatuses, {}, { signal });
+    const [{ statuses }, before] = await Promise.all([
+      connection.unary(attempt, Content.method.listStatuses, {}, { signal }),
+      this.#before ?? this.#unpacking(signal).then((names) => this.#before = new Set(names)),
+    ]);
     const news = this.#progress.update(statuses);
     if (news.length > 0) {
       this.#unpackingMs = 0;
       return onProgress(news);
     }
     if (statuses.length > 0 || this.#unpackingMs >= UNPACK_MS) return;
-    if ((await this.#unpacking(signal)).every((name) => this.#before!.has(name))) return;
+    if ((await this.#unpacking(signal)).every((name) => before.has(name))) return;
     this.#unpackingMs += LOOK_MS;
     onProgress([]);
   }
@@ -76,10 +81,11 @@ export class PullWatch {
   async #unpacking(signal: AbortSignal): Promise<string[]> {
     const { connection, attempt } = this.#options;
     const names: string[] = [];
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(LIST_MS)]);
     try {
-      this.#snapshotter ??= await this.#askSnapshotter(signal);
+      this.#snapshotter ??= await this.#askSnapshotter(inTime);
       const request = { snapshotter: this.#snapshotter, filters: [UNPACKING] };
-      for await (const { info } of connection.stream(attempt, Snapshots.method.list, request, signal)) {
+      for await (const { info } of connection.stream(attempt, Snapshots.method.list, request, inTime)) {
         names.push(...info.map(({ name }) => name));
       }
     } catch {

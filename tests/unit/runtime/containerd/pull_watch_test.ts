@@ -27,10 +27,10 @@ async function told(
   return found;
 }
 
-/** Resolves after so many more looks at what is being written. */
+/** Resolves after so many more answers about what is being unpacked; the first look asks twice. */
 async function looks(containerd: FakeContainerd, count: number): Promise<void> {
   const made = () =>
-    containerd.journal.filter(({ method, ended }) => method === "ListStatuses" && ended === "complete").length;
+    containerd.journal.filter(({ method, status }) => method === "List" && status !== undefined).length;
   const before = made();
   await containerd.waitFor(() => made() >= before + count);
 }
@@ -58,6 +58,14 @@ containerdTest("a snapshotter that is not there is no progress, and no failure",
   containerd.intercept = answering("List", () => failure(3, "snapshotter not loaded: overlayfs: invalid argument"));
   containerd.unpacking.add(LAYER);
   assertEquals(await told(containerd, () => looks(containerd, 2)), []);
+});
+
+containerdTest("a list that is never answered does not hide what is written", async ({ containerd }) => {
+  const silence = Promise.withResolvers<Response>();
+  containerd.intercept = answering("List", () => silence.promise);
+  const written = () => containerd.journal.filter(({ method }) => method === "ListStatuses").length;
+  await told(containerd, () => containerd.waitFor(() => written() >= 2));
+  silence.resolve(failure(14, "too late"));
 });
 
 containerdTest("the snapshotter is CRI's, or else the usual one", async ({ containerd }) => {
