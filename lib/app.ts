@@ -80,7 +80,9 @@ export function openProcess(config: Config, options: ProcessOptions): ProcessCon
 /** Makes an exporter that follows the config. Loads prom-client when a config first needs it. */
 export function makeMetricsExporter({ clock, observe }: ProcessContext): MetricsExporter {
   const load = async () => {
-    const metrics = new Metrics(await import("prom-client"), {
+    // A CommonJS module: only its default is there in every form of the program.
+    const { default: library } = await import("prom-client");
+    const metrics = new Metrics(library, {
       version: VERSION,
       deno: Deno.version.deno,
       startedAt: clock.wallTime(),

@@ -9,7 +9,9 @@ import { provideEsbuild } from "./esbuild.ts";
 import { checkPin, PartMissingError } from "./pins.ts";
 import { findRuntime } from "./runtime.ts";
 
-const BUNDLE = "dist/gilly.js";
+/** The folder of the bundle: main.js, and a file for each part that is loaded only when it is needed. */
+export const BUNDLE = "dist/bundle";
+const ENTRY = `${BUNDLE}/main.js`;
 const BINARY = "dist/gilly";
 
 /** All permissions of the program, whatever its config says. */
@@ -43,7 +45,7 @@ async function compile(): Promise<void> {
   const runtime = await findRuntime(Deno.env.get("DENORT_BIN") || undefined, `${PROJECT}.deno`);
   await provideEsbuild();
   await bundle();
-  await deno(["compile", "--quiet", ...RUN_FLAGS, "--output", BINARY, BUNDLE], { DENORT_BIN: runtime });
+  await deno(["compile", "--quiet", ...RUN_FLAGS, "--output", BINARY, ENTRY], { DENORT_BIN: runtime });
 }
 
 /**
@@ -55,7 +57,7 @@ async function compileForTests(): Promise<void> {
     await compile();
   } catch (error) {
     if (!(error instanceof PartMissingError)) throw error;
-    console.log(`${error.message}. Tests run ${BUNDLE} with deno run instead; those of the binary itself are skipped.`);
+    console.log(`${error.message}. Tests run ${ENTRY} with deno run instead; those of the binary itself are skipped.`);
     await bundle();
     await writeStandIn(PROJECT + BINARY);
   }
@@ -66,7 +68,7 @@ async function compileForTests(): Promise<void> {
  * by its second line.
  */
 export async function writeStandIn(path: string): Promise<void> {
-  const command = [Deno.execPath(), "run", "--quiet", "--no-lock", ...RUN_FLAGS, PROJECT + BUNDLE];
+  const command = [Deno.execPath(), "run", "--quiet", "--no-lock", ...RUN_FLAGS, PROJECT + ENTRY];
   const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
   // The file is replaced, since the old one may be running.
   await Deno.remove(path).catch(() => {});
@@ -74,11 +76,37 @@ export async function writeStandIn(path: string): Promise<void> {
 }
 
 async function bundle(): Promise<void> {
-  await Deno.mkdir(`${PROJECT}dist`, { recursive: true });
-  const code = await deno(["bundle", "--quiet", "--minify", "main.ts"]);
-  await Deno.writeTextFile(PROJECT + BUNDLE, PREAMBLE + code);
-  // The bundle's modification time ends up in the binary.
-  await Deno.utime(PROJECT + BUNDLE, buildEpoch(), buildEpoch());
+  const folder = PROJECT + BUNDLE;
+  const remove = () => Deno.remove(folder, { recursive: true }).catch(() => {});
+  await remove();
+  await deno(["bundle", "--quiet", "--minify", "--code-splitting", "--outdir", BUNDLE, "main.ts"]);
+  const files = new Map<string, string>();
+  for await (const { name } of Deno.readDir(folder)) files.set(name, await Deno.readTextFile(`${folder}/${name}`));
+  await remove();
+  await Deno.mkdir(folder);
+  for (const [name, code] of await withOwnNames(files)) {
+    const path = `${folder}/${name}`;
+    await Deno.writeTextFile(path, code.includes("typeof require") ? PREAMBLE + code : code);
+    // Modification times end up in the binary.
+    await Deno.utime(path, buildEpoch(), buildEpoch());
+  }
+}
+
+/** esbuild's names of files other than main.js. */
+const ESBUILDS_NAME = /([\w.]+)-[A-Z0-9]{8}\.js/g;
+
+/**
+ * Names the files of a bundle after their contents alone: esbuild's names depend on the folder of the
+ * checkout as well.
+ */
+async function withOwnNames(files: ReadonlyMap<string, string>): Promise<Map<string, string>> {
+  const names = new Map<string, string>();
+  for (const [name, code] of files) {
+    const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(code.replaceAll(ESBUILDS_NAME, "$1")));
+    names.set(name, name.replace(ESBUILDS_NAME, `$1-${new Uint8Array(hash).toHex().slice(0, 8)}.js`));
+  }
+  const renamed = (code: string) => code.replaceAll(ESBUILDS_NAME, (name) => names.get(name) ?? name);
+  return new Map([...files].map(([name, code]) => [names.get(name)!, renamed(code)]));
 }
 
 if (import.meta.main) {

@@ -15,7 +15,7 @@ import { RUNTIME_ERROR_KINDS } from "../runtime/errors.ts";
 import { CONTAINER_STATES, type ContainerStateName } from "../status/node_state.ts";
 
 /** The package that implements the exposition format; loaded only if metrics are enabled. */
-export type Library = typeof prometheus;
+export type Library = typeof prometheus.default;
 
 /** All instruments. */
 export type Instruments = ReturnType<typeof makeInstruments>;

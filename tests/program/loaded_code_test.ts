@@ -1,65 +1,64 @@
-// Tests which modules of the bundle run: a node with Docker must not pay for containerd's client and
-// its messages, which take several megabytes of memory once they have run. The bundler wraps a module
-// that only a dynamic import reaches, and runs it when that import does.
+// Tests which parts of the bundle are loaded: a node with Docker must not pay for containerd's client
+// and its messages, so their file is made to fail on loading.
 
-import { assert, assertEquals } from "@std/assert";
-import { deno, PROJECT } from "../../tools/deno.ts";
-import { provideEsbuild } from "../../tools/esbuild.ts";
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { BUNDLE } from "../../tools/compile.ts";
+import { PROJECT } from "../../tools/deno.ts";
 import { runGilly } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type AnyFakeNode, startNode } from "../fakes/node.ts";
 import { permissions, withoutServiceManager } from "../support/program.ts";
 
-const WRAPPER = "var __esm = (fn, res) => function __init() {\n";
-const MARK = "modules that ran: ";
+const POD = { name: "a", containers: [{ name: "app", image: "gcr.io/a/b:1" }] };
+const REGISTRIES = { "mirror.example": { state: "up" as const, images: { "a/b:1": fakeImage("b") } } };
 
-/** Makes the bundle say at its end which wrapped modules ran, by their paths. */
-function telling(bundle: string): string {
-  const [head, ...rest] = bundle.split(WRAPPER);
-  assertEquals(rest.length, 1, "the bundler's wrapper is as expected");
-  const note = "  if (fn) ranModules.push(Object.keys(fn)[0]);\n";
-  return "const ranModules = [];\n" +
-    `globalThis.addEventListener("unload", () => console.log(${
-      JSON.stringify(MARK)
-    } + JSON.stringify(ranModules)));\n` +
-    `${head}${WRAPPER}${note}${rest[0]}`;
+/** Copies the bundle, and makes the file whose code has a text fail when it is loaded. */
+async function without(text: string, folder: string): Promise<string> {
+  const files = [...Deno.readDirSync(PROJECT + BUNDLE)].map(({ name }) => name);
+  const found: string[] = [];
+  for (const name of files) {
+    const code = await Deno.readTextFile(`${PROJECT}${BUNDLE}/${name}`);
+    const isIt = name !== "main.js" && code.includes(text);
+    if (isIt) found.push(name);
+    await Deno.writeTextFile(`${folder}/${name}`, isIt ? 'throw new Error("loaded");' : code);
+  }
+  assertEquals(found.length, 1, `${text}: ${found}`);
+  return `${folder}/main.js`;
 }
 
-/** Repairs a pod on the node, and returns the wrapped modules that ran. */
-async function modulesOf(bundle: string, node: AnyFakeNode): Promise<string[]> {
-  const { code, stdout, stderr } = await runGilly(["once", "--config", node.configFile], {
+/** Repairs a pod on the node with a bundle from which a part is missing. */
+async function repair(text: string, node: AnyFakeNode) {
+  const folder = `${node.dir}/bundle`;
+  await Deno.mkdir(folder);
+  return await runGilly(["once", "--config", node.configFile], {
     program: Deno.execPath(),
-    args: ["run", "--quiet", "--no-config", "--no-lock", "--unstable-net", ...permissions(), bundle],
+    args: [
+      "run",
+      "--quiet",
+      "--no-config",
+      "--no-lock",
+      "--unstable-net",
+      ...permissions(),
+      await without(text, folder),
+    ],
     cwd: node.dir,
     env: withoutServiceManager(),
     clearEnv: true,
   });
-  assertEquals(code, 0, stderr);
-  return JSON.parse(stdout.slice(stdout.lastIndexOf(MARK) + MARK.length));
 }
 
-const POD = { name: "a", containers: [{ name: "app", image: "gcr.io/a/b:1" }] };
-const REGISTRIES = { "mirror.example": { state: "up" as const, images: { "a/b:1": fakeImage("b") } } };
-const isOfContainerd = (path: string) => /@bufbuild\/protobuf|lib\/runtime\/containerd\//.test(path);
-
-Deno.test("only a config that names containerd runs its client and its messages", async () => {
-  await provideEsbuild();
-  const bundle = telling(await deno(["bundle", "--quiet", `${PROJECT}main.ts`]));
+Deno.test("only a config that names containerd loads its client and its messages", async () => {
+  const text = "application/grpc";
   await using docker = await startNode({ pods: [POD], engine: { registries: REGISTRIES } });
-  await using containerd = await startNode({
-    runtime: "containerd",
-    pods: [POD],
-    containerd: { registries: REGISTRIES },
-  });
-  const file = `${docker.dir}/bundle.js`;
-  await Deno.writeTextFile(file, bundle);
-  const there = (await modulesOf(file, containerd)).filter(isOfContainerd);
-  assert(there.some((path) => path.endsWith("lib/runtime/containerd/client.ts")), there.join(" "));
-  for (
-    const part of ["connection", "messages/cri_pb", "messages/images_pb", "messages/events_pb", "messages/content_pb"]
-  ) {
-    assert(there.some((path) => path.endsWith(`lib/runtime/containerd/${part}.ts`)), part);
+  const { code, stderr } = await repair(text, docker);
+  assertEquals(code, 0, stderr);
+  await using node = await startNode({ runtime: "containerd", pods: [POD], containerd: { registries: REGISTRIES } });
+  assertStringIncludes((await repair(text, node)).stderr, "loaded");
+});
+
+Deno.test("the code for containerd and for metrics is in no file that every run loads", async () => {
+  const main = await Deno.readTextFile(`${PROJECT}${BUNDLE}/main.js`);
+  for (const text of ["application/grpc", "process_cpu_user_seconds_total"]) {
+    assertEquals(main.includes(text), false, text);
   }
-  assert(there.some((path) => path.includes("@bufbuild/protobuf")));
-  assertEquals((await modulesOf(file, docker)).filter(isOfContainerd), []);
 });
