@@ -1,6 +1,7 @@
 // The kinds of failures of a runtime call. Pure.
 
 import { REGISTRY_FAILURES, type RegistryError } from "../images/registry.ts";
+import { describeError } from "../support/errors.ts";
 import type { Silence } from "./advice.ts";
 
 /**
@@ -40,4 +41,16 @@ export class RuntimeError extends Error implements RegistryError {
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.silence = options.silence;
   }
+}
+
+/**
+ * Returns the error with its whole text, causes included, as `scrub` leaves it; the error itself if
+ * that changes nothing, or if it is not a RuntimeError.
+ */
+export function scrubbedError(error: unknown, scrub: (text: string) => string): unknown {
+  if (!(error instanceof RuntimeError)) return error;
+  const said = describeError(error);
+  const message = scrub(said);
+  const { kind, retryAfterSeconds, silence } = error;
+  return message === said ? error : new RuntimeError(kind, message, { retryAfterSeconds, silence });
 }

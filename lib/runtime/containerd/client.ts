@@ -4,11 +4,10 @@
 
 import { familiarReference, type Reference, referenceOrUndefined } from "../../images/reference.ts";
 import type { RegistryAuth } from "../../images/registry.ts";
-import { describeError } from "../../support/errors.ts";
 import { scrub } from "../../support/scrub.ts";
 import { LinkedSignal, sleep, Watchdog } from "../../support/timeouts.ts";
 import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
-import { RuntimeError } from "../errors.ts";
+import { RuntimeError, scrubbedError } from "../errors.ts";
 import { plainText } from "../registry_texts.ts";
 import type { EventOptions, LocalImage, PulledImage, PullOptions, Runtime } from "../runtime.ts";
 import { containerdAdvice } from "./advice.ts";
@@ -306,11 +305,7 @@ function pullError(reference: string, error: unknown): unknown {
 }
 
 function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown {
-  if (!(error instanceof RuntimeError) || auth === undefined) return error;
-  const said = describeError(error);
-  const message = scrub(said, secretsOf(auth));
-  const { kind, retryAfterSeconds, silence } = error;
-  return message === said ? error : new RuntimeError(kind, message, { retryAfterSeconds, silence });
+  return auth === undefined ? error : scrubbedError(error, (text) => scrub(text, secretsOf(auth)));
 }
 
 /**

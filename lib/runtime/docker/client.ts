@@ -3,11 +3,10 @@
 // that deletes anything, or that changes anything other than what the caller asked for.
 
 import type { RegistryAuth, RemoteImage } from "../../images/registry.ts";
-import { describeError } from "../../support/errors.ts";
 import { type Fields, isFields } from "../../support/json.ts";
 import { Watchdog } from "../../support/timeouts.ts";
 import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
-import { RuntimeError } from "../errors.ts";
+import { RuntimeError, scrubbedError } from "../errors.ts";
 import { plainText } from "../registry_texts.ts";
 import {
   type EventOptions,
@@ -268,11 +267,7 @@ function authHeaders(auth: RegistryAuth | undefined): Record<string, string> {
 }
 
 function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown {
-  if (!(error instanceof RuntimeError) || auth === undefined) return error;
-  const said = describeError(error);
-  const message = withoutCredentials(said, auth);
-  const { kind, retryAfterSeconds } = error;
-  return message === said ? error : new RuntimeError(kind, message, { retryAfterSeconds });
+  return auth === undefined ? error : scrubbedError(error, (text) => withoutCredentials(text, auth));
 }
 
 function remoteImage(attempt: string, { Descriptor }: Fields): RemoteImage {
