@@ -14,8 +14,8 @@ import {
 } from "../e2e/engine.ts";
 import { removeEverythingUnder } from "../e2e/leftovers.ts";
 import { putImage, randomLayer } from "../e2e/registry_images.ts";
-import { startFakeContainerd } from "../fakes/containerd.ts";
-import { fakeImage, startDockerEngine } from "../fakes/docker_engine.ts";
+import { type FakeContainerd, startFakeContainerd } from "../fakes/containerd.ts";
+import { type FakeDockerEngine, fakeImage, startDockerEngine } from "../fakes/docker_engine.ts";
 import type { FakeRegistry } from "../fakes/registries.ts";
 import type { RuntimeFixture } from "./runtime_contract.ts";
 
@@ -44,45 +44,40 @@ const IN_FAKE_REGISTRIES = {
 } as const;
 
 /** Returns a DockerRuntime on the fake Engine. */
-export async function fakeFixture(imageStore: "classic" | "containerd"): Promise<RuntimeFixture> {
-  const dir = await Deno.makeTempDir({ prefix: "gilly-contract-" });
-  const socket = `${dir}/docker.sock`;
-  const engine = await startDockerEngine({
-    socket,
-    imageStore,
-    registries: fakeRegistries(),
-  });
-  return {
+export function fakeFixture(imageStore: "classic" | "containerd"): Promise<RuntimeFixture> {
+  return fixtureOnFake(async (socket) => ({
     runtime: new DockerRuntime({ socket, noProgressMs: NO_PROGRESS_MS }),
-    ...IN_FAKE_REGISTRIES,
+    fake: await startDockerEngine({ socket, imageStore, registries: fakeRegistries() }),
     tellsOfEveryLayer: true,
-    forget: (reference) => Promise.resolve(engine.remove(reference)),
-    stop: () => engine.stop(),
-    start: () => engine.start(),
-    async cleanup() {
-      await engine.stop();
-      await Deno.remove(dir, { recursive: true });
-      if (engine.unexpected.length > 0) throw new Error(`unexpected calls: ${engine.unexpected.join(", ")}`);
-    },
-  };
+  }));
 }
 
 /** Returns a ContainerdRuntime on the fake containerd. */
-export async function fakeContainerdFixture(): Promise<RuntimeFixture> {
-  const dir = await Deno.makeTempDir({ prefix: "gilly-contract-" });
-  const socket = `${dir}/containerd.sock`;
-  const containerd = await startFakeContainerd({ socket, registries: fakeRegistries() });
-  return {
+export function fakeContainerdFixture(): Promise<RuntimeFixture> {
+  return fixtureOnFake(async (socket) => ({
     runtime: new ContainerdRuntime({ socket, noProgressMs: NO_PROGRESS_MS }),
-    ...IN_FAKE_REGISTRIES,
+    fake: await startFakeContainerd({ socket, registries: fakeRegistries() }),
     tellsOfEveryLayer: false,
-    forget: (reference) => Promise.resolve(containerd.remove(reference)),
-    stop: () => containerd.stop(),
-    start: () => containerd.start(),
+  }));
+}
+
+async function fixtureOnFake(
+  start: (socket: string) => Promise<
+    Pick<RuntimeFixture, "runtime" | "tellsOfEveryLayer"> & { readonly fake: FakeDockerEngine | FakeContainerd }
+  >,
+): Promise<RuntimeFixture> {
+  const dir = await Deno.makeTempDir({ prefix: "gilly-contract-" });
+  const { fake, ...rest } = await start(`${dir}/runtime.sock`);
+  return {
+    ...rest,
+    ...IN_FAKE_REGISTRIES,
+    forget: (reference) => Promise.resolve(fake.remove(reference)),
+    stop: () => fake.stop(),
+    start: () => fake.start(),
     async cleanup() {
-      await containerd.stop();
+      await fake.stop();
       await Deno.remove(dir, { recursive: true });
-      if (containerd.unexpected.length > 0) throw new Error(`unexpected calls: ${containerd.unexpected.join(", ")}`);
+      if (fake.unexpected.length > 0) throw new Error(`unexpected calls: ${fake.unexpected.join(", ")}`);
     },
   };
 }

@@ -24,6 +24,7 @@ import {
 } from "../../lib/runtime/containerd/messages/images_pb.ts";
 import { type ListSnapshotsRequest, Snapshots } from "../../lib/runtime/containerd/messages/snapshots_pb.ts";
 import { CallGates } from "./call_gates.ts";
+import { CallWaiters } from "./call_waiters.ts";
 import {
   createAnswer,
   getAnswer,
@@ -107,7 +108,7 @@ export class FakeContainerd {
   readonly #ingests = new Set<Ingest>();
   readonly #pulling = new Set<ContainerdCall>();
   readonly #holds = new PullHolds();
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new CallWaiters<ContainerdCall>(this.journal);
   #server: { readonly abort: AbortController; readonly finished: Promise<void> } | undefined;
 
   constructor(options: FakeContainerdOptions) {
@@ -185,16 +186,7 @@ export class FakeContainerd {
 
   /** Resolves with the first call in the journal, past or future, that the predicate accepts. */
   waitFor(predicate: (call: ContainerdCall) => boolean): Promise<ContainerdCall> {
-    const { promise, resolve } = Promise.withResolvers<ContainerdCall>();
-    const look = () => {
-      const call = this.journal.find(predicate);
-      if (call === undefined) return;
-      this.#waiters.delete(look);
-      resolve(call);
-    };
-    this.#waiters.add(look);
-    look();
-    return promise;
+    return this.#waiters.waitFor(predicate);
   }
 
   /** Number of pulls that are running. */
@@ -226,16 +218,12 @@ export class FakeContainerd {
     const end = (how: "complete" | "aborted") => {
       call.ended ??= how;
       this.#pulling.delete(call);
-      this.#tell();
+      this.#waiters.tell();
     };
     left.addEventListener("abort", () => end("aborted"), { once: true });
     if (left.aborted) end("aborted");
-    this.#tell();
+    this.#waiters.tell();
     return { call, left, end };
-  }
-
-  #tell(): void {
-    for (const look of [...this.#waiters]) look();
   }
 
   async #answered(

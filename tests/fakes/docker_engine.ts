@@ -2,6 +2,7 @@
 // calls in a journal and answers 404 to a call that no route expects. Messages and statuses are
 // those of Engine 20.10.
 import { CallGates } from "./call_gates.ts";
+import { CallWaiters } from "./call_waiters.ts";
 import { type EngineBuild, infoOf, inspectAnswer, tagAnswer, versionRefusal } from "./engine_answers.ts";
 import { EventStreams } from "./engine_events.ts";
 import { askRegistry, message } from "./engine_registries.ts";
@@ -81,7 +82,7 @@ export class FakeDockerEngine {
   readonly #layers = new Set<string>();
   readonly #pulling = new Set<EngineCall>();
   readonly #holds = new PullHolds();
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new CallWaiters<EngineCall>(this.journal);
   #server: { readonly abort: AbortController; readonly finished: Promise<void> } | undefined;
 
   constructor(options: FakeEngineOptions) {
@@ -154,16 +155,7 @@ export class FakeDockerEngine {
 
   /** Resolves with the first call in the journal, past or future, that the predicate accepts. */
   waitFor(predicate: (call: EngineCall) => boolean): Promise<EngineCall> {
-    const { promise, resolve } = Promise.withResolvers<EngineCall>();
-    const look = () => {
-      const call = this.journal.find(predicate);
-      if (call === undefined) return;
-      this.#waiters.delete(look);
-      resolve(call);
-    };
-    this.#waiters.add(look);
-    look();
-    return promise;
+    return this.#waiters.waitFor(predicate);
   }
 
   /** Number of pulls that are running. */
@@ -196,11 +188,11 @@ export class FakeDockerEngine {
       call.ended ??= how;
       ended.resolve();
       this.#pulling.delete(call);
-      this.#tell();
+      this.#waiters.tell();
     };
     const left = AbortSignal.any([request.signal, stopped]);
     left.addEventListener("abort", () => end("aborted"), { once: true });
-    this.#tell();
+    this.#waiters.tell();
     await this.watch?.(call, ended.promise);
     await this.gates.pass("before", call, left);
     const response = await this.intercept?.(call, request) ?? await this.#route(call, left, end);
@@ -211,10 +203,6 @@ export class FakeDockerEngine {
     const streams = call.path === "/images/create" || call.path === "/events";
     if (!streams || response.status !== 200) end("complete");
     return response;
-  }
-
-  #tell(): void {
-    for (const look of [...this.#waiters]) look();
   }
 
   #route(
