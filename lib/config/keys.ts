@@ -210,7 +210,7 @@ export const SETTINGS = section({
   kubelet: KUBELET,
   docker: z.optional(section({
     socket: key(socketOf("docker"), {
-      fallback: "/var/run/docker.sock",
+      fallback: values.USUAL_SOCKETS.docker,
       purpose:
         "The Docker Engine's socket. A leading `unix://` is accepted. A config with neither `docker` nor `containerd` has " +
         "`docker`.",
@@ -218,7 +218,7 @@ export const SETTINGS = section({
   })),
   containerd: z.optional(section({
     socket: key(socketOf("containerd"), {
-      fallback: "/run/containerd/containerd.sock",
+      fallback: values.USUAL_SOCKETS.containerd,
       purpose: "containerd's socket, on a worker whose kubelet uses containerd; that of k3s and rke2 is " +
         "`/run/k3s/containerd/containerd.sock`. Instead of `docker`.",
     }),

@@ -68,7 +68,8 @@ function isHost(host: string): boolean {
   return /(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$/i.test(host) ? regexes.ipv4.test(host) : regexes.hostname.test(host);
 }
 
-const USUAL_SOCKETS: Readonly<Record<RuntimeKind, string>> = {
+/** Where each runtime listens by default. */
+export const USUAL_SOCKETS: Readonly<Record<RuntimeKind, string>> = {
   docker: "/var/run/docker.sock",
   containerd: "/run/containerd/containerd.sock",
 };
