@@ -8,8 +8,10 @@ import { withoutPort } from "../images/location.ts";
 /** Where Docker has the CAs of registries: a folder for each host, with files that end in .crt. */
 export const CERTS_FOLDER = "/etc/docker/certs.d";
 
-/** The same of Docker and of containerd (containerd, docs/hosts.md). */
-const CERTS_FOLDERS = [CERTS_FOLDER, "/etc/containerd/certs.d"];
+/** The same of containerd, which also reads HOST/hosts.toml there (containerd, docs/hosts.md). */
+export const CONTAINERD_CERTS_FOLDER = "/etc/containerd/certs.d";
+
+const CERTS_FOLDERS = [CERTS_FOLDER, CONTAINERD_CERTS_FOLDER];
 
 /** How long what was read is used, in milliseconds. */
 const FRESH_MS = 5000;

@@ -2,11 +2,9 @@
 // containerd by the files of `gilly export containerd --via-proxy`.
 
 import type { ProxySettings } from "../proxy/settings.ts";
+import { CONTAINERD_CERTS_FOLDER } from "../proxy/trust.ts";
 import type { RuntimeKind, RuntimeSettings } from "../runtime/open.ts";
 import { redirectedHosts } from "./hosts_file.ts";
-
-/** Where containerd reads the files by default, and the export puts them. */
-export const HOSTS_TOML_FOLDER = "/etc/containerd/certs.d";
 
 /** What determines which registries are led to the proxy. */
 export interface Leading {
@@ -32,7 +30,7 @@ export function leadingOf({ runtime: { kind }, proxy: { listen, hosts } }: Leadi
 /** Returns the registries whose pulls are led to the proxy now; none if that cannot be read. */
 export async function ledHosts(
   { runtime, listen, hosts }: Leading,
-  folder = HOSTS_TOML_FOLDER,
+  folder = CONTAINERD_CERTS_FOLDER,
 ): Promise<ReadonlySet<string>> {
   if (runtime === "docker") return await redirectedHosts();
   const found = new Map<string, boolean>();
