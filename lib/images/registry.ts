@@ -15,13 +15,32 @@ export interface RemoteImage {
 /**
  * Why a registry request failed.
  *
- * - `not-found`: the registry has no such image;
- * - `denied`: it requires credentials, or different ones;
+ * - `not-found`: the registry says that it has no such image;
+ * - `wrong-platform`: it has the image, but for other platforms only;
+ * - `unsupported-image`: what it has under the name is not an image that the runtime can run, such
+ *   as an artifact or a manifest of schema 1;
+ * - `incomplete-image`: it has the manifest, but not every blob that the manifest names;
+ * - `denied`: it refused, whether for want of credentials, by a policy or by a quota;
  * - `rate-limited`: it answered 429 or "toomanyrequests";
- * - `registry-down`: it could not be reached, timed out, or answered 5xx;
- * - `stalled`: a pull made no progress for too long while waiting for the registry.
+ * - `registry-error`: it answered 5xx, or refused in a way that fits no other kind;
+ * - `not-a-registry`: what answered is not a registry, such as the web page of a sign-in portal;
+ * - `proxy-refused`: the HTTP proxy on the way to it refused the connection;
+ * - `registry-down`: it could not be reached, or the connection broke;
+ * - `stalled`: a request made no progress for too long while waiting for the registry.
  */
-export const REGISTRY_FAILURES = ["not-found", "denied", "rate-limited", "registry-down", "stalled"] as const;
+export const REGISTRY_FAILURES = [
+  "not-found",
+  "wrong-platform",
+  "unsupported-image",
+  "incomplete-image",
+  "denied",
+  "rate-limited",
+  "registry-error",
+  "not-a-registry",
+  "proxy-refused",
+  "registry-down",
+  "stalled",
+] as const;
 
 /** See REGISTRY_FAILURES. */
 export type RegistryFailure = typeof REGISTRY_FAILURES[number];

@@ -8,7 +8,16 @@ import { RUNTIME_ERROR_KINDS } from "../runtime/errors.ts";
  * Reasons that only a person can resolve once candidates were tried. Retries continue at ever
  * longer intervals.
  */
-export const FINAL_REASONS = ["not-in-mirror", "denied", "digest-on-classic-store"] as const;
+export const FINAL_REASONS = [
+  "not-in-mirror",
+  "wrong-platform",
+  "unsupported-image",
+  "incomplete-image",
+  "denied",
+  "not-a-registry",
+  "cannot-unpack",
+  "digest-on-classic-store",
+] as const;
 
 /** See FINAL_REASONS. */
 export type FinalReason = typeof FINAL_REASONS[number];
@@ -78,17 +87,27 @@ export type Outcome = Repaired | AlreadyPresent | Failed;
 export const REPAIR_RESULTS = ["repaired", "already-present", "failed"] as const satisfies readonly Outcome["result"][];
 
 /**
- * Summarizes failed attempts: as a fact about the image, as a fact about credentials, or as a
- * failure without a final reason.
+ * The final reasons that failures of candidates lead to. If the candidates failed for different
+ * ones, the first here is the reason: what a person can do most about.
+ */
+const REASONS_OF_FAILURES: readonly (readonly [CandidateFailure, FinalReason])[] = [
+  ["denied", "denied"],
+  ["cannot-unpack", "cannot-unpack"],
+  ["incomplete-image", "incomplete-image"],
+  ["wrong-platform", "wrong-platform"],
+  ["unsupported-image", "unsupported-image"],
+  ["not-a-registry", "not-a-registry"],
+  ["not-found", "not-in-mirror"],
+];
+
+/**
+ * Summarizes failed attempts: by a final reason if every candidate failed for one, or else as a
+ * failure without a reason.
  */
 export function failedOutcome(attempts: readonly CandidateAttempt[]): Failed {
-  const every = (failure: CandidateFailure) => attempts.length > 0 && attempts.every((it) => it.failure === failure);
-  const final = (it: CandidateAttempt) => it.failure === "not-found" || it.failure === "denied";
-  const reason = every("not-found")
-    ? "not-in-mirror"
-    : attempts.some((it) => it.failure === "denied") && attempts.every(final)
-    ? "denied"
-    : undefined;
+  const failures = new Set(attempts.map(({ failure }) => failure));
+  const known = REASONS_OF_FAILURES.filter(([failure]) => failures.has(failure));
+  const reason = known.length === failures.size ? known[0]?.[1] : undefined;
   const told = attempts.map((it) => it.message).join("; ") || "no mirror can have an image of this name";
   const tried = attempts.map((it) => it.candidate.reference);
   const message = reason === undefined ? told : adviceOn(reason, reason === "not-in-mirror" ? pushIt(tried) : told);
@@ -116,6 +135,21 @@ export function adviceOn(reason: UnrepairableReason, detail = ""): string {
       return detail || "excluded by configuration";
     case "not-in-mirror":
       return `no mirror has this image${detail && `: ${detail}`}`;
+    case "wrong-platform":
+      return `push it for this node's platform, too: the mirror has it for others only${detail && ` (${detail})`}`;
+    case "unsupported-image":
+      return `push an image that this node's runtime can run: what the mirror has is not one${
+        detail && ` (${detail})`
+      }`;
+    case "incomplete-image":
+      return `push it again: the mirror has its manifest, but not all of its layers${detail && ` (${detail})`}`;
+    case "not-a-registry":
+      return "check the mirror's name and path in the config, and what answers there in its place: " +
+        `it is not a registry${detail && ` (${detail})`}`;
+    case "cannot-unpack":
+      return `build the image anew: this node's runtime cannot unpack it, from whatever mirror${
+        detail && ` (${detail})`
+      }`;
     case "denied":
       return `the mirror requires credentials, or rejected the configured ones${detail && `: ${detail}`}`;
   }

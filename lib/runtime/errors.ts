@@ -10,11 +10,18 @@ import type { Silence } from "./advice.ts";
  * - `unreachable`: the runtime itself did not answer (socket missing, connection refused, closed
  *   mid-answer, deadline);
  * - `rejected`: the request is malformed according to the runtime (usually 4xx);
- * - `failed`: anything else, including a full disk and corrupt blobs.
+ * - `cannot-unpack`: the runtime has a layer with the right digest, and cannot unpack it;
+ * - `failed`: anything else, including a full disk and a refusal by a plugin of the runtime.
  *
  * `not-found` also means a name that the runtime's own store does not have.
  */
-export const RUNTIME_ERROR_KINDS = ["unreachable", ...REGISTRY_FAILURES, "rejected", "failed"] as const;
+export const RUNTIME_ERROR_KINDS = [
+  "unreachable",
+  ...REGISTRY_FAILURES,
+  "rejected",
+  "cannot-unpack",
+  "failed",
+] as const;
 
 /** See RUNTIME_ERROR_KINDS. */
 export type RuntimeErrorKind = typeof RUNTIME_ERROR_KINDS[number];

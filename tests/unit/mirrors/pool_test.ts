@@ -39,8 +39,15 @@ const KINDS: Readonly<Record<RuntimeErrorKind, boolean>> = {
   "stalled": true,
   "unreachable": false,
   "not-found": false,
+  "wrong-platform": false,
+  "unsupported-image": false,
+  "incomplete-image": false,
   "denied": false,
+  "registry-error": false,
+  "not-a-registry": false,
+  "proxy-refused": false,
   "rejected": false,
+  "cannot-unpack": false,
   "failed": false,
 };
 
