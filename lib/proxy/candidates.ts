@@ -3,6 +3,7 @@
 
 import type { Exclusions } from "../images/exclusions.ts";
 import type { Candidate, RegistryMap } from "../images/rules.ts";
+import { denialText } from "../mirrors/denial.ts";
 import type { Mirrors } from "../mirrors/mirrors.ts";
 import type { CandidateAttempt } from "../plan/outcome.ts";
 import type { Target, Veto } from "../plan/plan.ts";
@@ -93,8 +94,11 @@ export function reportFailure(
   { mirrors, observer }: EndpointContext,
 ): void {
   mirrors.failed(candidate.mirror, error);
-  const told = error.kind === "denied" ? `; ${mirrors.credentialsInWords(candidate.mirror, candidate.reference)}` : "";
-  const attempt: CandidateAttempt = { candidate, failure: error.kind, message: describeError(error) + told };
+  const text = describeError(error);
+  const message = error.kind === "denied"
+    ? denialText(text, mirrors.credentialsInWords(candidate.mirror, candidate.reference))
+    : text;
+  const attempt: CandidateAttempt = { candidate, failure: error.kind, message };
   attempts.push(attempt);
   observer.candidateFailed?.(target, attempt);
 }

@@ -3,6 +3,7 @@
 
 import { type Reference, repositoryOf } from "../images/reference.ts";
 import type { Candidate } from "../images/rules.ts";
+import { denialText } from "../mirrors/denial.ts";
 import type { Mirrors } from "../mirrors/mirrors.ts";
 import type { CandidateAttempt, CandidateFailure, Failed, Outcome, Repaired } from "../plan/outcome.ts";
 import { failedOutcome } from "../plan/outcome.ts";
@@ -78,10 +79,12 @@ async function tryCandidate(
     // If the runtime is unreachable, no mirror can help.
     if (error.kind === "unreachable") throw error;
     context.mirrors.failed(candidate.mirror, error);
-    const told = error.kind === "denied"
-      ? `; ${context.mirrors.credentialsInWords(candidate.mirror, candidate.reference)}`
-      : "";
-    return give(error.kind, describeError(error) + told);
+    const text = describeError(error);
+    if (error.kind !== "denied") return give(error.kind, text);
+    return give(
+      "denied",
+      denialText(text, context.mirrors.credentialsInWords(candidate.mirror, candidate.reference)),
+    );
   }
 }
 

@@ -56,6 +56,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/kubelet/rights.ts",
   "lib/log/throttle.ts",
   "lib/mirrors/cooldown.ts",
+  "lib/mirrors/denial.ts",
   "lib/plan/outcome.ts",
   "lib/plan/plan.ts",
   "lib/plan/retries.ts",
