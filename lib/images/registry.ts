@@ -19,7 +19,8 @@ export interface RemoteImage {
  * - `wrong-platform`: it has the image, but for other platforms only;
  * - `unsupported-image`: what it has under the name is not an image that the runtime can run, such
  *   as an artifact or a manifest of schema 1;
- * - `incomplete-image`: it has the manifest, but not every blob that the manifest names;
+ * - `incomplete-image`: it has the manifest, but not every blob that the manifest names, or a damaged
+ *   one;
  * - `denied`: it refused, whether for want of credentials, by a policy or by a quota;
  * - `rate-limited`: it answered 429 or "toomanyrequests";
  * - `registry-error`: it answered 5xx, or refused in a way that fits no other kind;

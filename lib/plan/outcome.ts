@@ -136,21 +136,22 @@ export function adviceOn(reason: UnrepairableReason, detail = ""): string {
     case "not-in-mirror":
       return `no mirror has this image${detail && `: ${detail}`}`;
     case "wrong-platform":
-      return `push it for this node's platform, too: the mirror has it for others only${detail && ` (${detail})`}`;
+      return `the mirror has it, but not for this node's platform: push it for that, too${detail && ` (${detail})`}`;
     case "unsupported-image":
-      return `push an image that this node's runtime can run: what the mirror has is not one${
-        detail && ` (${detail})`
+      return `what the mirror has under this name is not an image that this node's runtime can run${
+        detail && `: ${detail}`
       }`;
     case "incomplete-image":
-      return `push it again: the mirror has its manifest, but not all of its layers${detail && ` (${detail})`}`;
-    case "not-a-registry":
-      return "check the mirror's name and path in the config, and what answers there in its place: " +
-        `it is not a registry${detail && ` (${detail})`}`;
-    case "cannot-unpack":
-      return `build the image anew: this node's runtime cannot unpack it, from whatever mirror${
+      return `the mirror has its manifest, but not all of its layers as they were pushed: push it again${
         detail && ` (${detail})`
       }`;
+    case "not-a-registry":
+      return "what answers is not a registry: check the mirror's name and path in the config, and whether a web page " +
+        `or a portal answers in its place${detail && ` (${detail})`}`;
+    case "cannot-unpack":
+      return "this node's runtime has all of its layers and cannot unpack them, so no mirror is at fault: " +
+        `build it anew, or look at the runtime if other nodes can${detail && ` (${detail})`}`;
     case "denied":
-      return `the mirror requires credentials, or rejected the configured ones${detail && `: ${detail}`}`;
+      return `the mirror refuses it${detail && `: ${detail}`}`;
   }
 }

@@ -1,6 +1,5 @@
-// What registries, and what Go programs say of them, as far as a failure of a pull can be read from
-// it. Docker Engines and containerd report the same failure with different statuses, so the text
-// decides first. Pure.
+// What a runtime's text says of a failed pull: who speaks, and which kind of failure it is. Docker
+// Engines and containerd report the same failure with different statuses, so the text decides. Pure.
 
 import type { RuntimeErrorKind } from "./errors.ts";
 
@@ -11,40 +10,96 @@ export interface FailureVerdict {
   readonly retryAfterSeconds: number | undefined;
 }
 
+/**
+ * Words about a manifest or its parts that are none of an image. An Engine that cannot make sense of
+ * a manifest takes it for the oldest kind, which has a signature ("missing signature key").
+ */
+const NO_IMAGE =
+  /media ?type|missing signature key|schema ?(?:version )?1\b|encountered remote|does not support OCI|invalid rootfs/i;
+
+/** What an Engine says of a manifest or a token that is not JSON. */
+const NO_ANSWER = /error unmarshalling content|unable to decode token response/;
+
 /** Characters of a message to match: it may be long, and some patterns take quadratic time. */
 const LONGEST_MESSAGE = 2000;
 
-// The first match wins. A registry's status appears as "HTTP 429", "status: 503", or "status from
-// HEAD request to …: 403", depending on the Engine's version and image store.
-const TEXTS: readonly (readonly [RuntimeErrorKind, RegExp])[] = [
-  ["rate-limited", /toomanyrequests|too many requests|rate limit|\bHTTP 429\b|\bstatus\b.*?\b429\b/i],
-  ["failed", /no space left on device|disk quota exceeded|read-only file system|input\/output error/i],
-  // The Engine's containerd or another local part: registries are not dialed over Unix sockets.
-  ["failed", /dial unix/i],
-  // The mirror has the image's manifest, so the image is not missing there; it is incomplete.
-  ["failed", /unknown blob|could not fetch content descriptor .*not found|content at .* not found/i],
-  ["failed", /failed to (?:unpack image|extract layer)/i],
-  ["rejected", /invalid reference format|invalid tag format|is a reserved name|invalid repository name/i],
-  ["not-found", /manifest unknown|manifest for .*not found|name unknown|no matching manifest|no such image/i],
-  ["registry-down", /dial tcp|connection refused|connection reset|broken pipe|network is unreachable/i],
-  ["registry-down", /no route to host|no such host|server misbehaving|name resolution|proxyconnect|socks connect/i],
-  [
-    "registry-down",
-    /i\/o timeout|timeout awaiting|TLS handshake|x509:|tls:|Client\.Timeout|context deadline exceeded/i,
-  ],
-  [
-    "registry-down",
-    /server gave HTTP response to HTTPS client|malformed HTTP |\bEOF\b|stopped after \d+ redirects/,
-  ],
-  ["registry-down", /net\/http: request canceled|use of closed network connection|http2: |stream error|server closed/i],
-  ["denied", /unauthorized|no basic auth credentials|(?<!permission )\bdenied\b|authentication required/i],
-  [
-    "denied",
-    /authorization failed|insufficient_scope|incorrect username or password|\bHTTP 40[13]\b|\bstatus\b.*?\b40[13]\b/i,
-  ],
-  ["registry-down", /\bHTTP 5\d\d\b|\bstatus\b.*?\b5\d\d\b|service unavailable|bad gateway|gateway time-?out/i],
-  ["not-found", /\bnot found\b|does not exist|\bHTTP 404\b|\bstatus\b.*?\b404\b/i],
+/**
+ * Who says that something failed: the runtime, the HTTP proxy that it uses, the registry (or what
+ * answers in its place), or the network between them.
+ */
+type Speaker = "runtime" | "proxy" | "registry" | "network";
+
+/**
+ * Words that only one of them says, or that a runtime says only of it. A program puts its own words
+ * before those that it passes on, so of several speakers the first in the text is the one that
+ * knows: a layer that "failed to register: unexpected EOF" broke in the runtime, although a broken
+ * connection is an EOF, too.
+ */
+const SPEAKERS: readonly (readonly [Speaker, RegExp])[] = [
+  // moby and containerd write these once the digest of a blob is verified (moby, layer/layer_store.go;
+  // containerd, core/unpack/unpacker.go).
+  ["runtime", /failed to (?:register layer|extract layer|unpack image)|layer does not exist/i],
+  ["runtime", /authorization denied by plugin|\bplugin\b.{0,40}\bfailed with error|no space left on device/i],
+  ["runtime", /disk quota exceeded|read-only file system|input\/output error/i],
+  // Registries are not dialed over Unix sockets, and they have no files of this host.
+  ["runtime", /dial unix|\b(?:open|mkdir|write|rename|lchown|symlink|remove|stat|lstat) \/[^\s:]+:/],
+  ["runtime", /invalid reference format|invalid tag format|is a reserved name|invalid repository name/i],
+  ["runtime", /failed commit on ref|layer verification failed/i],
+  // net/http hands on the words of a proxy's status without its number.
+  ["proxy", /"…": (?:Proxy Authentication Required|Forbidden|Unauthorized|Not Found|Method Not Allowed)$/],
+  ["proxy", /"…": (?:Bad Request|Bad Gateway|Service Unavailable|Gateway Time-?out|Internal Server Error)$/],
+  ["registry", /\bHTTP \d{3} response body|\bstatus\b[^:]{0,100}: \d{3}\b|HTTP 4(?:01|03|29)\b/i],
+  ["registry", /toomanyrequests|too many requests|rate limit|(?<!permission )\bdenied\b|unauthorized/i],
+  ["registry", /no basic auth credentials/i],
+  ["registry", /access denied|authentication required|authorization failed|insufficient_scope|incorrect username/i],
+  ["registry", /(?:manifest|name|blob) unknown|unknown blob|no such image/i],
+  ["registry", /no match(?:ing manifest| for platform)|cannot be used on this platform/i],
+  ["registry", /could not fetch content descriptor|content at .* not found|error from registry/i],
+  ["registry", NO_IMAGE],
+  ["registry", NO_ANSWER],
+  ["network", /dial tcp|connection re(?:fused|set)|broken pipe|network is unreachable|no route to host/i],
+  ["network", /no such host|server misbehaving|name resolution|proxyconnect|socks connect/i],
+  ["network", /i\/o timeout|timeout awaiting|TLS handshake|x509:|tls:|Client\.Timeout|context deadline exceeded/i],
+  ["network", /HTTP(?:S)? (?:response|request) to (?:an )?HTTPS? (?:client|server)|malformed HTTP |\bEOF\b/i],
+  ["network", /stopped after \d+ redirects|net\/http: request canceled|use of closed network connection/],
+  ["network", /http2: |stream error|server closed|service unavailable|bad gateway|gateway time-?out/i],
 ];
+
+/** The kinds of what each of them says; the first match wins, and `otherwise` is for the rest. */
+const WORDS: Readonly<Record<Speaker, readonly (readonly [RuntimeErrorKind, RegExp])[]>> = {
+  runtime: [
+    ["rejected", /invalid reference format|invalid tag format|is a reserved name|invalid repository name/i],
+    ["failed", /no space left|disk quota exceeded|read-only file system|input\/output error/i],
+    // The runtime's own store lost it, as by a garbage collection at that moment.
+    ["failed", /layer does not exist|content digest .*not found/i],
+    ["not-a-registry", /unexpected media type text\/html/i],
+    ["unsupported-image", NO_IMAGE],
+    ["cannot-unpack", /failed to (?:register layer|extract layer|unpack image)/i],
+    // What came is not what the manifest names.
+    ["incomplete-image", /failed commit on ref|layer verification failed/i],
+    ["failed", /^/],
+  ],
+  proxy: [
+    // The proxy does not reach the mirror.
+    ["registry-down", /(?:Bad Gateway|Service Unavailable|Gateway Time-?out|Internal Server Error)$/],
+    ["proxy-refused", /^/],
+  ],
+  registry: [
+    ["not-a-registry", /'<' looking for beginning of value/],
+    ["unsupported-image", NO_ANSWER],
+    ["rate-limited", /toomanyrequests|too many requests|rate limit/i],
+    ["unsupported-image", NO_IMAGE],
+    ["wrong-platform", /no match(?:ing manifest| for platform)|cannot be used on this platform/i],
+    ["incomplete-image", /unknown blob|blob unknown|could not fetch content descriptor .*not found/i],
+    ["incomplete-image", /content at .* not found/i],
+    ["not-found", /(?:manifest|name) unknown|no such image/i],
+    ["denied", /^/],
+  ],
+  network: [["registry-down", /^/]],
+};
+
+/** A status of the registry that the runtime states; what it quotes after that is the registry's. */
+const STATED_STATUS = /\bHTTP (\d{3}) response body|\bstatus\b[^:]{0,100}: (\d{3})\b|\bHTTP (4(?:01|03|29))\b/i;
 
 /**
  * Judges a text by its words alone; the kind is undefined if they do not tell. `reference` is removed
@@ -58,9 +113,40 @@ export function textVerdict(
 ): { readonly kind: RuntimeErrorKind | undefined; readonly retryAfterSeconds: number | undefined } {
   const text = withoutNames(message.slice(0, LONGEST_MESSAGE), reference);
   return {
-    kind: TEXTS.find(([, pattern]) => pattern.test(text))?.[0],
+    kind: kindOf(text),
     retryAfterSeconds: retryAfterSeconds(retryAfter) ?? retryAfterSeconds(retryAfterText(text)),
   };
+}
+
+function kindOf(text: string): RuntimeErrorKind | undefined {
+  const speaker = speakerOf(text);
+  if (speaker === undefined) return /\bnot found\b/i.test(text) ? "not-found" : undefined;
+  if (speaker === "registry") {
+    const [stated = "", ...statuses] = STATED_STATUS.exec(text) ?? [];
+    const status = Number(statuses.find((it) => it !== undefined));
+    if (stated !== "") return kindOfStatus(status, text);
+  }
+  return WORDS[speaker].find(([, pattern]) => pattern.test(text))?.[0];
+}
+
+function speakerOf(text: string): Speaker | undefined {
+  let first: { readonly speaker: Speaker; readonly at: number } | undefined;
+  for (const [speaker, words] of SPEAKERS) {
+    const at = text.search(words);
+    if (at >= 0 && (first === undefined || at < first.at)) first = { speaker, at };
+  }
+  return first?.speaker;
+}
+
+/** The kind of a status of the registry that the runtime states, whatever the body says that it quotes. */
+function kindOfStatus(status: number, text: string): RuntimeErrorKind {
+  if (status === 407) return "proxy-refused";
+  if (status === 429) return "rate-limited";
+  if (status === 401 || status === 403) return "denied";
+  // A registry says in JSON what it does not have; a token server has nothing that could be missing.
+  if (status === 404) return /response body|token/.test(text) ? "not-a-registry" : "not-found";
+  if (/HTTP request to an HTTPS server/.test(text)) return "registry-down";
+  return "registry-error";
 }
 
 /** Returns a runtime's text on one line, without control characters, cut to 1000 characters. */
@@ -100,7 +186,7 @@ function retryAfterText(text: string): string | undefined {
 function withoutNames(message: string, reference: string): string {
   const name = reference.replace(/@.*$/, "").replace(/:[^:/]*$/, "");
   const path = name.slice(name.indexOf("/") + 1);
-  let text = message.replaceAll(/https?:\/\/[^\s"\\]+|\[manifests [^\]]*\]/g, "…");
+  let text = message.replaceAll(/https?:\/\/[^\s"\\]*[^\s"\\:]|\[manifests [^\]]*\]/g, "…");
   for (const known of [reference, name]) text = text.replaceAll(known, "…");
   if (path.includes("/")) text = text.replaceAll(path, "…");
   return text;

@@ -46,7 +46,7 @@ const FAULTS: readonly FaultCase[] = [
     failure: "rate-limited",
     coolsDown: true,
   },
-  { name: "500", fault: answering(500, { say: "out of order" }), failure: "registry-down", coolsDown: true },
+  { name: "500", fault: answering(500, { say: "out of order" }), failure: "registry-error", coolsDown: true },
   { name: "nothing", fault: silent, failure: "stalled", coolsDown: true },
   { name: "a-torn-body", fault: torn, failure: "registry-down", coolsDown: true },
 ];

@@ -100,7 +100,7 @@ const REASONS: readonly ReasonCase[] = [
     image: "guarded.example/a/b:1",
     waiting: PULL_FAILED,
     reason: "denied",
-    advice: "the mirror requires credentials, or rejected the configured ones: pull 127.0.0.1:",
+    advice: "the mirror refuses it: pull 127.0.0.1:",
     isTried: true,
   },
 ];

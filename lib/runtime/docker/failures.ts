@@ -42,6 +42,6 @@ function kindOfStatus(status: number): RuntimeErrorKind {
   if (status === 401 || status === 403) return "denied";
   if (status === 404) return "not-found";
   if (status === 429) return "rate-limited";
-  if (status >= 502 && status <= 504) return "registry-down";
+  if (status >= 502 && status <= 504) return "registry-error";
   return status >= 300 && status < 500 ? "rejected" : "failed";
 }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { compileExclusions } from "../../../lib/images/exclusions.ts";
 import { compileRules } from "../../../lib/images/rules.ts";
-import type { CandidateAttempt } from "../../../lib/plan/outcome.ts";
+import { adviceOn, type CandidateAttempt, type FinalReason } from "../../../lib/plan/outcome.ts";
 import { isRefusal, planImage, type Target } from "../../../lib/plan/plan.ts";
 import type { Observer } from "../../../lib/repair/observer.ts";
 import { repair, type RepairContext } from "../../../lib/repair/repair.ts";
@@ -113,7 +113,7 @@ Deno.test("a mirror that starts to cool down while a repair waits for it is also
   assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), []);
 });
 
-const AMOUNTS: readonly (readonly [RuntimeError["kind"][], "not-in-mirror" | "denied" | undefined])[] = [
+const AMOUNTS: readonly (readonly [RuntimeError["kind"][], FinalReason | undefined])[] = [
   [["not-found", "not-found"], "not-in-mirror"],
   [["denied", "denied"], "denied"],
   [["not-found", "denied"], "denied"],
@@ -121,6 +121,13 @@ const AMOUNTS: readonly (readonly [RuntimeError["kind"][], "not-in-mirror" | "de
   [["not-found", "registry-down"], undefined],
   [["stalled", "not-found"], undefined],
   [["rejected", "failed"], undefined],
+  [["not-found", "wrong-platform"], "wrong-platform"],
+  [["not-found", "unsupported-image"], "unsupported-image"],
+  [["incomplete-image", "not-found"], "incomplete-image"],
+  [["not-found", "not-a-registry"], "not-a-registry"],
+  [["cannot-unpack", "cannot-unpack"], "cannot-unpack"],
+  [["cannot-unpack", "registry-error"], undefined],
+  [["not-found", "proxy-refused"], undefined],
 ];
 for (const [[first, second], reason] of AMOUNTS) {
   Deno.test(`mirrors that fail with ${first} and ${second} give ${reason ?? "another try"}`, async () => {
@@ -131,13 +138,13 @@ for (const [[first, second], reason] of AMOUNTS) {
     const outcome = await repair(target("quay.io/a/b:1"), tools(runtime));
     assert(outcome.result === "failed");
     assertEquals(outcome.reason, reason);
-    const told = outcome.message.replaceAll(/; \S+ was asked without credentials/g, "");
+    const told = outcome.message.replaceAll(
+      /; (?:if it is about credentials: )?\S+ was asked without credentials/g,
+      "",
+    );
     const names = "one.example/a/b:1, two.example/a/b:1";
-    const withAdvice = {
-      "not-in-mirror": `no mirror has this image: push it to one of ${names}`,
-      "denied": "the mirror requires credentials, or rejected the configured ones: first; second",
-    };
-    assertEquals(told, reason === undefined ? "first; second" : withAdvice[reason]);
+    const detail = reason === "not-in-mirror" ? `push it to one of ${names}` : "first; second";
+    assertEquals(told, reason === undefined ? "first; second" : adviceOn(reason, detail));
   });
 }
 
@@ -160,7 +167,7 @@ Deno.test("a mirror that denies the pull is named with the credentials that it w
   assertEquals(outcome.reason, "denied");
   assertEquals(
     outcome.message,
-    "the mirror requires credentials, or rejected the configured ones: pull: unauthorized; " +
+    "the mirror refuses it: pull: unauthorized; " +
       "mirror.example was asked with the credentials of /etc/gilly/auth.json",
   );
 });

@@ -50,7 +50,7 @@ containerdTest("every failure of a registry has its kind and keeps its text", as
   const { containerd, runtime, signal } = bench;
   const cases = [
     ["down", "registry-down", "connect: connection refused"],
-    ["unavailable", "registry-down", "503 Service Unavailable"],
+    ["unavailable", "registry-error", "503 Service Unavailable"],
     ["rate-limited", "rate-limited", "429 Too Many Requests"],
     ["denied", "denied", "401 Unauthorized"],
     ["error-after-progress", "registry-down", "EOF"],

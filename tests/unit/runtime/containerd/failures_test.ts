@@ -29,12 +29,12 @@ const TEXTS_OF_1_6: readonly (readonly [RuntimeErrorKind, number, string])[] = [
     unresolved("pulling from host mirror.example failed with status code [manifests 1]: 429 Too Many Requests"),
   ],
   [
-    "registry-down",
+    "registry-error",
     2,
     unresolved("pulling from host mirror.example failed with status code [manifests 1]: 500 Internal Server Error"),
   ],
   [
-    "registry-down",
+    "registry-error",
     2,
     unresolved("pulling from host mirror.example failed with status code [manifests 1]: 503 Service Unavailable"),
   ],
@@ -69,7 +69,7 @@ const TEXTS_OF_1_6: readonly (readonly [RuntimeErrorKind, number, string])[] = [
     unresolved("failed to authorize: failed to fetch oauth token: unexpected status: 429 Too Many Requests"),
   ],
   [
-    "registry-down",
+    "registry-error",
     2,
     unresolved("failed to authorize: failed to fetch anonymous token: unexpected status: 503 Service Unavailable"),
   ],
@@ -96,28 +96,28 @@ const TEXTS_OF_1_6: readonly (readonly [RuntimeErrorKind, number, string])[] = [
   ["denied", 2, uncopied(`unexpected status code ${blob}: 401 Unauthorized`)],
   ["denied", 2, uncopied(`unexpected status code ${blob}: 403 Forbidden`)],
   ["rate-limited", 2, uncopied(`unexpected status code ${blob}: 429 Too Many Requests`)],
-  ["registry-down", 2, uncopied(`unexpected status code ${blob}: 502 Bad Gateway`)],
-  ["failed", 2, uncopied(`unexpected status code ${blob}: 416 Range Not Satisfiable`)],
+  ["registry-error", 2, uncopied(`unexpected status code ${blob}: 502 Bad Gateway`)],
+  ["registry-error", 2, uncopied(`unexpected status code ${blob}: 416 Range Not Satisfiable`)],
   ["registry-down", 2, uncopied(`failed to do request: Get "${blob}": EOF`)],
   // The mirror has the image's manifest, so the image is not missing there; it is incomplete.
   [
-    "failed",
+    "incomplete-image",
     5,
     uncopied(
       `could not fetch content descriptor ${DIGEST} (application/vnd.docker.container.image.v1+json) from remote: not found`,
     ),
   ],
-  ["failed", 5, uncopied(`could not fetch content descriptor ${DIGEST} (text/html) from remote: not found`)],
-  ["failed", 5, uncopied(`content at ${manifest} not found: not found`)],
+  ["incomplete-image", 5, uncopied(`could not fetch content descriptor ${DIGEST} (text/html) from remote: not found`)],
+  ["incomplete-image", 5, uncopied(`content at ${manifest} not found: not found`)],
   [
-    "failed",
+    "not-a-registry",
     5,
     unpulled(
       `failed to unpack image on snapshotter overlayfs: unexpected media type text/html for ${DIGEST}: not found`,
     ),
   ],
   [
-    "failed",
+    "incomplete-image",
     9,
     unpulled(
       `failed commit on ref "config-${DIGEST}": unexpected commit digest sha256:${
@@ -137,7 +137,7 @@ const TEXTS_OF_OTHERS: readonly (readonly [RuntimeErrorKind, number, string])[] 
   ["registry-down", 2, unresolved("unexpected EOF")],
   // 1.4
   [
-    "failed",
+    "incomplete-image",
     9,
     unpulled(
       `failed commit on ref "layer-${DIGEST}": unexpected commit digest sha256:${
@@ -146,12 +146,38 @@ const TEXTS_OF_OTHERS: readonly (readonly [RuntimeErrorKind, number, string])[] 
     ),
   ],
   [
-    "failed",
+    "incomplete-image",
     9,
     unpulled(
       `failed commit on ref "manifest-${DIGEST}": commit failed: "manifest-${DIGEST}" failed size validation: 1357 != 1069: failed precondition`,
     ),
   ],
+  // 1.7, 2.x: the layer has the right digest, and is not a whole archive
+  [
+    "cannot-unpack",
+    2,
+    unpulled(
+      `failed to extract layer ${DIGEST}: mount callback failed on /var/lib/containerd/tmpmounts/containerd-mount1: unexpected EOF: unknown`,
+    ),
+  ],
+  // 2.x
+  ["wrong-platform", 5, unpulled("no match for platform in manifest: not found")],
+  [
+    "unsupported-image",
+    2,
+    unpulled(
+      'media type "application/vnd.docker.distribution.manifest.v1+prettyjws" is no longer supported since containerd v2.1, please rebuild the image',
+    ),
+  ],
+  // 1.7
+  [
+    "not-a-registry",
+    2,
+    unresolved(
+      "failed to authorize: failed to fetch oauth token: unexpected status from GET request to https://mirror.example/token?scope=x: 404 Not Found",
+    ),
+  ],
+  ["proxy-refused", 2, unresolved(`${head}: Proxy Authentication Required`)],
   // 1.2
   ["failed", 5, unpulled(`failed to unpack image on snapshotter overlayfs: content digest ${DIGEST}: not found`)],
   // 1.6, 1.7
@@ -177,7 +203,7 @@ const TEXTS_OF_OTHERS: readonly (readonly [RuntimeErrorKind, number, string])[] 
     ),
   ],
   // 1.7
-  ["failed", 2, uncopied(`unexpected status code ${blob}?ns=docker.io: 400 Bad Request`)],
+  ["registry-error", 2, uncopied(`unexpected status code ${blob}?ns=docker.io: 400 Bad Request`)],
   // 2.x
   [
     "failed",
@@ -236,7 +262,7 @@ Deno.test("words and numbers in the name of the image do not affect the classifi
   const refused = "pulling from host m.example failed with status code [manifests";
   const cases = [
     ["m.example/a/b:429", `${refused} 429]: 401 Unauthorized`, "denied"],
-    ["m.example/a/b:403", `${refused} 403]: 503 Service Unavailable`, "registry-down"],
+    ["m.example/a/b:403", `${refused} 403]: 503 Service Unavailable`, "registry-error"],
     ["m.example/a/b:503", `${refused} 503]: 404 Not Found`, "not-found"],
     ["m.example/denied/x509:1", "something new about m.example/denied/x509", "failed"],
   ] as const;

@@ -212,7 +212,7 @@ dockerTest("a digest other than the requested one is a failure", async ({ engine
 dockerTest("every failure of a registry has its kind and keeps its text", async ({ engine, runtime, signal }) => {
   const cases = [
     ["down", "registry-down", "connect: connection refused"],
-    ["unavailable", "registry-down", "received unexpected HTTP status: 503 Service Unavailable"],
+    ["unavailable", "registry-error", "received unexpected HTTP status: 503 Service Unavailable"],
     ["rate-limited", "rate-limited", "toomanyrequests: retry-after: 1m30s"],
     ["denied", "denied", "no basic auth credentials"],
   ] as const;

@@ -19,13 +19,13 @@ const PULL_FAILURES: readonly (readonly [RuntimeErrorKind, number, string])[] = 
   ["not-found", 500, "name unknown"],
   ["not-found", 404, "repository mirror.example/a/b not found: name unknown: repository name not known to registry"],
   [
-    "not-found",
+    "not-a-registry",
     500,
     "error parsing HTTP 404 response body: invalid character '<' looking for beginning of value: \"<html></html>\"",
   ],
   ["not-found", 404, 'failed to resolve reference "mirror.example/a/b:1": mirror.example/a/b:1: not found'],
-  ["not-found", 200, "no matching manifest for linux/amd64 in the manifest list entries"],
-  ["not-found", 404, "no match for platform in manifest: not found"],
+  ["wrong-platform", 200, "no matching manifest for linux/amd64 in the manifest list entries"],
+  ["wrong-platform", 404, "no match for platform in manifest: not found"],
   [
     "denied",
     404,
@@ -97,14 +97,14 @@ const PULL_FAILURES: readonly (readonly [RuntimeErrorKind, number, string])[] = 
     500,
     'Get "https://auth.docker.io/token?scope=repository%3Aa%2Fb%3Apull": dial tcp 1.2.3.4:443: connect: no route to host',
   ],
-  ["registry-down", 500, "received unexpected HTTP status: 503 Service Unavailable"],
-  ["registry-down", 500, "received unexpected HTTP status: 500 Internal Server Error"],
+  ["registry-error", 500, "received unexpected HTTP status: 503 Service Unavailable"],
+  ["registry-error", 500, "received unexpected HTTP status: 500 Internal Server Error"],
   [
-    "registry-down",
+    "registry-error",
     500,
     "unexpected status from HEAD request to https://mirror.example/v2/a/b/manifests/1: 502 Bad Gateway",
   ],
-  ["registry-down", 503, ""],
+  ["registry-error", 503, ""],
   ["registry-down", 200, "EOF"],
   ["registry-down", 200, "unexpected EOF"],
   ["registry-down", 200, "read tcp 10.0.0.1:5000->10.0.0.2:443: read: connection reset by peer"],
@@ -118,13 +118,76 @@ const PULL_FAILURES: readonly (readonly [RuntimeErrorKind, number, string])[] = 
   ["rejected", 403, "'scratch' is a reserved name"],
   ["failed", 200, "failed to register layer: write /usr/lib/x.so: no space left on device"],
   [
-    "failed",
+    "incomplete-image",
     200,
     "filesystem layer verification failed for digest sha256:d1408ba658b3723a5f91862f9f3911e221931774107909bda5106ac52115a87a",
   ],
   ["failed", 500, "open /var/lib/docker/tmp/GetImageBlob1: permission denied"],
-  ["failed", 500, "error unmarshalling content: invalid character 'g' looking for beginning of value"],
+  ["unsupported-image", 500, "error unmarshalling content: invalid character 'g' looking for beginning of value"],
   ["failed", 500, "something new"],
+  // The Engine speaks, whatever words it uses: it has the layer, and its digest is right.
+  ["cannot-unpack", 200, "failed to register layer: unexpected EOF"],
+  ["cannot-unpack", 200, "failed to register layer: archive/tar: invalid tar header"],
+  [
+    "cannot-unpack",
+    200,
+    "failed to register layer: Error processing tar file(exit status 1): unexpected EOF",
+  ],
+  ["failed", 500, "layer does not exist"],
+  ["failed", 403, "authorization denied by plugin acme-authz: not on this host"],
+  [
+    "failed",
+    500,
+    'plugin acme-authz failed with error: Post "http://%2Frun%2Fdocker%2Fplugins%2Facme-authz.sock/AuthZPlugin.AuthZReq": dial unix /run/docker/plugins/acme-authz.sock: connect: no such file or directory',
+  ],
+  // The Engine's proxy speaks.
+  ["proxy-refused", 500, 'Get "https://mirror.example/v2/": Proxy Authentication Required'],
+  ["proxy-refused", 500, 'Get "https://mirror.example/v2/": Forbidden'],
+  ["registry-down", 500, 'Get "https://mirror.example/v2/": Bad Gateway'],
+  // What the Engine states beats the words of the body that it quotes.
+  [
+    "rate-limited",
+    500,
+    "error parsing HTTP 429 response body: invalid character 'd' looking for beginning of value: \"denied: manifest unknown\"",
+  ],
+  [
+    "denied",
+    500,
+    "error parsing HTTP 403 response body: invalid character 't' looking for beginning of value: \"toomanyrequests, HTTP 503, x509: EOF\"",
+  ],
+  [
+    "registry-down",
+    500,
+    "error parsing HTTP 400 response body: invalid character 'C' looking for beginning of value: \"Client sent an HTTP request to an HTTPS server.\\n\"",
+  ],
+  // Not missing, but of no use.
+  [
+    "unsupported-image",
+    404,
+    "manifest unknown: OCI index found, but accept header does not support OCI indexes",
+  ],
+  ["unsupported-image", 500, "missing signature key"],
+  [
+    "unsupported-image",
+    200,
+    'encountered remote "application/vnd.cncf.helm.config.v1+json"(helm) when fetching; expecting "application/vnd.docker.container.image.v1+json"',
+  ],
+  ["incomplete-image", 200, "unknown blob"],
+  ["wrong-platform", 200, 'image operating system "windows" cannot be used on this platform'],
+  // Not a registry at all.
+  ["not-a-registry", 500, "error unmarshalling content: invalid character '<' looking for beginning of value"],
+  [
+    "not-a-registry",
+    500,
+    "Head \"https://mirror.example/v2/a/b/manifests/1\": unable to decode token response: invalid character '<' looking for beginning of value",
+  ],
+  [
+    "not-a-registry",
+    500,
+    'Head "https://mirror.example/v2/a/b/manifests/1": error parsing HTTP 404 response body: invalid character \'p\' after top-level value: "404 page not found\\n"',
+  ],
+  // Harbor's code NOT_FOUND, which the Engine does not know.
+  ["not-found", 404, "unknown: artifact a/b:1 not found"],
 ];
 
 Deno.test("pull failures are classified across Docker versions", () => {
@@ -140,7 +203,7 @@ Deno.test("captured answers of a 20.10 Engine are classified", async () => {
     ["pull_no_such_host", 500, "registry-down"],
     ["pull_no_credentials", 500, "denied"],
     ["pull_registry_429", 500, "rate-limited"],
-    ["pull_registry_503", 500, "registry-down"],
+    ["pull_registry_503", 500, "registry-error"],
   ] as const;
   for (const [name, status, kind] of answers) {
     const text = await Deno.readTextFile(`${PROJECT}tests/testdata/${name}.json`);
