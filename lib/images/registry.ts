@@ -10,6 +10,8 @@ export type RegistryAuth =
 export interface RemoteImage {
   /** Digest of the manifest or index: `sha256:…`. */
   readonly digest: string;
+  /** The platforms that it is for, as `os/architecture[/variant]`, if the client was told. */
+  readonly platforms?: readonly string[];
 }
 
 /**

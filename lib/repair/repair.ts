@@ -12,6 +12,7 @@ import { RuntimeError } from "../runtime/errors.ts";
 import { type LocalImage, type PulledImage, type Runtime } from "../runtime/runtime.ts";
 import { describeError } from "../support/errors.ts";
 import type { ShouldYield } from "../support/semaphore.ts";
+import { several } from "../support/text.ts";
 import type { Observer } from "./observer.ts";
 
 /** The dependencies of a repair. */
@@ -79,12 +80,32 @@ async function tryCandidate(
     // If the runtime is unreachable, no mirror can help.
     if (error.kind === "unreachable") throw error;
     context.mirrors.failed(candidate.mirror, error);
-    const text = describeError(error);
-    if (error.kind !== "denied") return give(error.kind, text);
-    return give(
-      "denied",
-      denialText(text, context.mirrors.credentialsInWords(candidate.mirror, candidate.reference)),
-    );
+    return give(error.kind, await failureText(candidate, error, context));
+  }
+}
+
+/** The text of a failure, with what only Gilly or the mirror can add to it. */
+async function failureText(candidate: Candidate, error: RuntimeError, context: RepairContext): Promise<string> {
+  const text = describeError(error);
+  const { mirror, reference } = candidate;
+  if (error.kind === "denied") return denialText(text, context.mirrors.credentialsInWords(mirror, reference));
+  if (error.kind !== "wrong-platform") return text;
+  const platforms = await platformsOf(candidate, context);
+  return platforms.length === 0 ? text : `${text}; it is there for ${several(platforms, 5)}`;
+}
+
+/** The platforms that a mirror has an image for; none if the runtime cannot ask, or gets no answer. */
+async function platformsOf(
+  { mirror, reference }: Candidate,
+  { runtime, mirrors, signal }: RepairContext,
+): Promise<readonly string[]> {
+  try {
+    const auth = await mirrors.credentials(mirror, reference);
+    return (await runtime.resolve?.(reference, { signal, auth }))?.platforms ?? [];
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof RuntimeError)) throw error;
+    return [];
   }
 }
 

@@ -41,6 +41,8 @@ export class MemoryRuntime implements Runtime {
   readonly pulls: Record<string, PullScript>;
   /** Thrown by every call of this verb while set. */
   readonly failures: Partial<Record<"inspect" | "tag" | "info", RuntimeError>> = {};
+  /** What registries say that they have, in place of what the pulls deliver. */
+  readonly remotes: Record<string, RemoteImage> = {};
   /** Called before a tag is set, so that a test can change something first. */
   beforeTag: () => void = () => {};
   /** The image that a tag resolves to afterward, in place of its source. */
@@ -76,6 +78,8 @@ export class MemoryRuntime implements Runtime {
   resolve(reference: string, { signal }: ResolveOptions): Promise<RemoteImage | undefined> {
     this.calls.push(`resolve ${reference}`);
     if (signal.aborted) return Promise.reject(signal.reason);
+    const remote = this.remotes[reference];
+    if (remote !== undefined) return Promise.resolve(remote);
     const script = this.pulls[reference];
     if (script instanceof RuntimeError) return Promise.reject(script);
     const digest = script === undefined || script instanceof Promise ? undefined : script.digest;

@@ -270,10 +270,21 @@ function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown
   return auth === undefined ? error : scrubbedError(error, (text) => withoutCredentials(text, auth));
 }
 
-function remoteImage(attempt: string, { Descriptor }: Fields): RemoteImage {
+function remoteImage(attempt: string, { Descriptor, Platforms }: Fields): RemoteImage {
   const digest = isFields(Descriptor) ? Descriptor.digest : undefined;
-  if (typeof digest === "string") return { digest: plainText(digest) };
+  if (typeof digest === "string") return { digest: plainText(digest), platforms: platformsIn(Platforms) };
   throw new RuntimeError("failed", `${attempt}: the Docker Engine's answer has no digest`);
+}
+
+// An index names its attestations as images for the platform unknown/unknown (docs.docker.com,
+// "Attestation storage").
+function platformsIn(value: unknown): string[] {
+  const platforms = (Array.isArray(value) ? value : []).flatMap((platform) => {
+    if (!isFields(platform)) return [];
+    const parts = texts([platform.os, platform.architecture, platform.variant]).filter((part) => part !== "");
+    return [plainText(parts.join("/"))];
+  });
+  return [...new Set(platforms)].filter((platform) => platform !== "" && platform !== "unknown/unknown");
 }
 
 // Some Engines answer with null here.

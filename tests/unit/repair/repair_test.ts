@@ -148,6 +148,20 @@ for (const [[first, second], reason] of AMOUNTS) {
   });
 }
 
+Deno.test("an image for other platforms is told with those that it is there for", async () => {
+  const failure = new RuntimeError("wrong-platform", "pull one.example/a/b:1: no matching manifest for linux/amd64");
+  const runtime = new MemoryRuntime({ "one.example/a/b:1": failure, "two.example/a/b:1": failure });
+  runtime.remotes["one.example/a/b:1"] = { digest: "sha256:1", platforms: ["linux/arm64", "linux/s390x"] };
+  const outcome = await repair(target("quay.io/a/b:1"), tools(runtime));
+  assert(outcome.result === "failed");
+  assertEquals(outcome.reason, "wrong-platform");
+  // The second mirror does not say for which platforms it has the image.
+  assertEquals(outcome.attempts.map(({ message }) => message), [
+    `${failure.message}; it is there for linux/arm64, linux/s390x`,
+    failure.message,
+  ]);
+});
+
 Deno.test("an image that vanishes before it is tagged is not said to be missing in the mirror", async () => {
   const runtime = new MemoryRuntime({ "mirror.example/a/b:1": { image: image("1") } });
   runtime.beforeTag = () => runtime.images.delete("mirror.example/a/b:1");
