@@ -10,16 +10,6 @@ export interface FailureVerdict {
   readonly retryAfterSeconds: number | undefined;
 }
 
-/**
- * Words about a manifest or its parts that are none of an image. An Engine that cannot make sense of
- * a manifest takes it for the oldest kind, which has a signature ("missing signature key").
- */
-const NO_IMAGE =
-  /media ?type|missing signature key|schema ?(?:version )?1\b|encountered remote|does not support OCI|invalid rootfs/i;
-
-/** What an Engine says of a manifest or a token that is not JSON. */
-const NO_ANSWER = /error unmarshalling content|unable to decode token response/;
-
 /** Characters of a message to match: it may be long, and some patterns take quadratic time. */
 const LONGEST_MESSAGE = 2000;
 
@@ -28,6 +18,24 @@ const LONGEST_MESSAGE = 2000;
  * answers in its place), or the network between them.
  */
 type Speaker = "runtime" | "proxy" | "registry" | "network";
+
+/** What is no manifest, configuration or layer of an image, in the words of each runtime. */
+const NO_IMAGE: readonly RegExp[] = [
+  /media ?type|schema ?(?:version )?1\b|encountered remote|does not support OCI|invalid rootfs/i,
+  // A manifest that is neither of the two current kinds is taken for the oldest, which has signatures.
+  /missing signature key|no signatures/,
+  /layers from manifest|diffIDs don't match|mismatched image rootfs|unmarshal image config/,
+  /error unmarshalling content|^invalid character|(?:^|desc \S+: |"[^"]*": )unexpected end of JSON input/,
+];
+
+/** Content that does not match its digest or size, or is not there although its manifest is. */
+const INCOMPLETE: readonly RegExp[] = [
+  /unknown blob|blob unknown|content at .* not found|could not fetch content descriptor .*not found/i,
+  /failed commit on ref|(?:layer|config) verification failed/,
+];
+
+/** An answer that ends early, which may be a broken connection or a damaged blob of this one image. */
+const CUT_SHORT = /short read:|failed to read expected number of bytes|expected HTTP 206|(?<!": )\bunexpected EOF$/;
 
 /**
  * Words that only one of them says, or that a runtime says only of it. A program puts its own words
@@ -38,25 +46,26 @@ type Speaker = "runtime" | "proxy" | "registry" | "network";
 const SPEAKERS: readonly (readonly [Speaker, RegExp])[] = [
   // moby and containerd write these once the digest of a blob is verified (moby, layer/layer_store.go;
   // containerd, core/unpack/unpacker.go).
-  ["runtime", /failed to (?:register layer|extract layer|unpack image)|layer does not exist/i],
+  ["runtime", /failed to (?:register layer|extract layer|unpack image)|layer does not exist|wrong diff id/i],
   ["runtime", /authorization denied by plugin|\bplugin\b.{0,40}\bfailed with error|no space left on device/i],
   ["runtime", /disk quota exceeded|read-only file system|input\/output error/i],
   // Registries are not dialed over Unix sockets, and they have no files of this host.
   ["runtime", /dial unix|\b(?:open|mkdir|write|rename|lchown|symlink|remove|stat|lstat) \/[^\s:]+:/],
   ["runtime", /invalid reference format|invalid tag format|is a reserved name|invalid repository name/i],
-  ["runtime", /failed commit on ref|layer verification failed/i],
   // net/http hands on the words of a proxy's status without its number.
   ["proxy", /"…": (?:Proxy Authentication Required|Forbidden|Unauthorized|Not Found|Method Not Allowed)$/],
   ["proxy", /"…": (?:Bad Request|Bad Gateway|Service Unavailable|Gateway Time-?out|Internal Server Error)$/],
-  ["registry", /\bHTTP \d{3} response body|\bstatus\b[^:]{0,100}: \d{3}\b|HTTP 4(?:01|03|29)\b/i],
+  ["registry", /\bHTTP \d{3} response body|\bstatus\b[^:]{0,100}: \d{3}\b/i],
+  // The Engine gives the name unknown to an error whose code it does not know.
+  ["registry", /^(?:(?:Get|Head) "…": )?unknown:(?! failed )|error from registry|^unsupported\b/i],
   ["registry", /toomanyrequests|too many requests|rate limit|(?<!permission )\bdenied\b|unauthorized/i],
-  ["registry", /no basic auth credentials/i],
-  ["registry", /access denied|authentication required|authorization failed|insufficient_scope|incorrect username/i],
-  ["registry", /(?:manifest|name|blob) unknown|unknown blob|no such image/i],
+  ["registry", /no basic auth credentials|access denied|authentication required|authorization failed/i],
+  ["registry", /insufficient_scope|incorrect username|(?:manifest|name) unknown|no such image/i],
   ["registry", /no match(?:ing manifest| for platform)|cannot be used on this platform/i],
-  ["registry", /could not fetch content descriptor|content at .* not found|error from registry/i],
-  ["registry", NO_IMAGE],
-  ["registry", NO_ANSWER],
+  ["registry", /unable to decode token response/],
+  ["registry", CUT_SHORT],
+  ...INCOMPLETE.map((words) => ["registry", words] as const),
+  ...NO_IMAGE.map((words) => ["registry", words] as const),
   ["network", /dial tcp|connection re(?:fused|set)|broken pipe|network is unreachable|no route to host/i],
   ["network", /no such host|server misbehaving|name resolution|proxyconnect|socks connect/i],
   ["network", /i\/o timeout|timeout awaiting|TLS handshake|x509:|tls:|Client\.Timeout|context deadline exceeded/i],
@@ -65,18 +74,18 @@ const SPEAKERS: readonly (readonly [Speaker, RegExp])[] = [
   ["network", /http2: |stream error|server closed|service unavailable|bad gateway|gateway time-?out/i],
 ];
 
-/** The kinds of what each of them says; the first match wins, and `otherwise` is for the rest. */
-const WORDS: Readonly<Record<Speaker, readonly (readonly [RuntimeErrorKind, RegExp])[]>> = {
+type Words = readonly (readonly [RuntimeErrorKind, RegExp])[];
+
+/** The kinds of what each of them says; the first match wins. */
+const WORDS: Readonly<Record<Speaker, Words>> = {
   runtime: [
     ["rejected", /invalid reference format|invalid tag format|is a reserved name|invalid repository name/i],
     ["failed", /no space left|disk quota exceeded|read-only file system|input\/output error/i],
     // The runtime's own store lost it, as by a garbage collection at that moment.
     ["failed", /layer does not exist|content digest .*not found/i],
-    ["not-a-registry", /unexpected media type text\/html/i],
-    ["unsupported-image", NO_IMAGE],
-    ["cannot-unpack", /failed to (?:register layer|extract layer|unpack image)/i],
-    // What came is not what the manifest names.
-    ["incomplete-image", /failed commit on ref|layer verification failed/i],
+    ["not-a-registry", /media type text\/html/i],
+    ...NO_IMAGE.map((words) => ["unsupported-image", words] as const),
+    ["cannot-unpack", /failed to (?:register layer|extract layer|unpack image)|wrong diff id/i],
     ["failed", /^/],
   ],
   proxy: [
@@ -85,21 +94,30 @@ const WORDS: Readonly<Record<Speaker, readonly (readonly [RuntimeErrorKind, RegE
     ["proxy-refused", /^/],
   ],
   registry: [
-    ["not-a-registry", /'<' looking for beginning of value/],
-    ["unsupported-image", NO_ANSWER],
-    ["rate-limited", /toomanyrequests|too many requests|rate limit/i],
-    ["unsupported-image", NO_IMAGE],
+    ["not-a-registry", /text\/html|'<' looking for beginning of value|^unknown: (?:<|404 page not found)/],
+    ["not-a-registry", /error unmarshalling content: unexpected end|unable to decode token response/],
+    ["registry-down", /HTTP request to an HTTPS server/],
+    // A token server has no images, and what it does not find says nothing of one.
+    ["registry-error", /^(?:Get|Head) "…": unknown:|error from registry: (?:not found|unknown unknown)/],
+    ["unsupported-image", /content descriptor \S+ \((?!application\/vnd\.(?:oci|docker)\.)/],
+    ...INCOMPLETE.map((words) => ["incomplete-image", words] as const),
+    ...NO_IMAGE.map((words) => ["unsupported-image", words] as const),
     ["wrong-platform", /no match(?:ing manifest| for platform)|cannot be used on this platform/i],
-    ["incomplete-image", /unknown blob|blob unknown|could not fetch content descriptor .*not found/i],
-    ["incomplete-image", /content at .* not found/i],
+    // An error's code comes before its message, which may quote the refusal of an upstream.
+    ["denied", /(?:^|: )denied(?:: |$)/],
+    ["rate-limited", /toomanyrequests|too many requests|rate limit/i],
     ["not-found", /(?:manifest|name) unknown|no such image/i],
-    ["denied", /^/],
+    ["denied", /denied|unauthorized|no basic auth credentials|authentication required|authorization failed/i],
+    ["denied", /insufficient_scope|incorrect username|\bblocked\b|forbidden|\bquota\b|not allowed/i],
+    ["not-found", /\bnot found\b/i],
+    ["registry-error", CUT_SHORT],
+    ["registry-error", /^un(?:known|supported)\b/i],
   ],
   network: [["registry-down", /^/]],
 };
 
 /** A status of the registry that the runtime states; what it quotes after that is the registry's. */
-const STATED_STATUS = /\bHTTP (\d{3}) response body|\bstatus\b[^:]{0,100}: (\d{3})\b|\bHTTP (4(?:01|03|29))\b/i;
+const STATED_STATUS = /\bHTTP (\d{3}) response body|\bstatus\b[^:]{0,100}: (\d{3})\b/i;
 
 /**
  * Judges a text by its words alone; the kind is undefined if they do not tell. `reference` is removed
@@ -121,12 +139,9 @@ export function textVerdict(
 function kindOf(text: string): RuntimeErrorKind | undefined {
   const speaker = speakerOf(text);
   if (speaker === undefined) return /\bnot found\b/i.test(text) ? "not-found" : undefined;
-  if (speaker === "registry") {
-    const [stated = "", ...statuses] = STATED_STATUS.exec(text) ?? [];
-    const status = Number(statuses.find((it) => it !== undefined));
-    if (stated !== "") return kindOfStatus(status, text);
-  }
-  return WORDS[speaker].find(([, pattern]) => pattern.test(text))?.[0];
+  const stated = speaker === "registry" ? STATED_STATUS.exec(text) : null;
+  if (stated !== null) return kindOfStatus(Number(stated.slice(1).find((status) => status !== undefined)), text);
+  return WORDS[speaker].find(([, words]) => words.test(text))?.[0];
 }
 
 function speakerOf(text: string): Speaker | undefined {
@@ -143,10 +158,18 @@ function kindOfStatus(status: number, text: string): RuntimeErrorKind {
   if (status === 407) return "proxy-refused";
   if (status === 429) return "rate-limited";
   if (status === 401 || status === 403) return "denied";
-  // A registry says in JSON what it does not have; a token server has nothing that could be missing.
-  if (status === 404) return /response body|token/.test(text) ? "not-a-registry" : "not-found";
   if (/HTTP request to an HTTPS server/.test(text)) return "registry-down";
-  return "registry-error";
+  if (status >= 500 || isAboutToken(text)) return "registry-error";
+  // A registry says in JSON what it does not have.
+  if (/response body:.*'<' looking for beginning/.test(text)) return "not-a-registry";
+  if (status !== 404) return "registry-error";
+  if (/response body:.*: ""$/.test(text)) return "registry-error";
+  return /response body/.test(text) ? "not-a-registry" : "not-found";
+}
+
+/** Whether a token server answered, before the registry was asked for the image. */
+function isAboutToken(text: string): boolean {
+  return /^(?:Get|Head) "…": |fetch (?:anonymous|oauth) token/.test(text);
 }
 
 /** Returns a runtime's text on one line, without control characters, cut to 1000 characters. */

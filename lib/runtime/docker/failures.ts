@@ -23,7 +23,9 @@ export interface EngineFailure {
  */
 export function classifyPullFailure(failure: EngineFailure, reference: string): FailureVerdict {
   const verdict = textVerdict(failure.message, reference, failure.retryAfter);
-  return { ...verdict, kind: verdict.kind ?? kindOfStatus(failure.status) };
+  const kind = verdict.kind ?? kindOfStatus(failure.status);
+  // The Engine begins its answer once it has what the name stands for: what is missing later is part of it.
+  return { ...verdict, kind: kind === "not-found" && failure.status === 200 ? "incomplete-image" : kind };
 }
 
 /**

@@ -107,7 +107,7 @@ const TEXTS_OF_1_6: readonly (readonly [RuntimeErrorKind, number, string])[] = [
       `could not fetch content descriptor ${DIGEST} (application/vnd.docker.container.image.v1+json) from remote: not found`,
     ),
   ],
-  ["incomplete-image", 5, uncopied(`could not fetch content descriptor ${DIGEST} (text/html) from remote: not found`)],
+  ["not-a-registry", 5, uncopied(`could not fetch content descriptor ${DIGEST} (text/html) from remote: not found`)],
   ["incomplete-image", 5, uncopied(`content at ${manifest} not found: not found`)],
   [
     "not-a-registry",
@@ -171,7 +171,7 @@ const TEXTS_OF_OTHERS: readonly (readonly [RuntimeErrorKind, number, string])[] 
   ],
   // 1.7
   [
-    "not-a-registry",
+    "registry-error",
     2,
     unresolved(
       "failed to authorize: failed to fetch oauth token: unexpected status from GET request to https://mirror.example/token?scope=x: 404 Not Found",

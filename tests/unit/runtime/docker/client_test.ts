@@ -180,7 +180,7 @@ dockerTest("a truncated answer is a failure, whatever came before", async ({ eng
   const cases = [
     ["torn", "unreachable", "was cut off"],
     ["cut", "unreachable", "ended the stream before it reported the image as complete"],
-    ["error-after-progress", "registry-down", "unexpected EOF"],
+    ["error-after-progress", "registry-error", "unexpected EOF"],
   ] as const;
   for (const [state, kind, text] of cases) {
     mirrorOf(engine).state = state;

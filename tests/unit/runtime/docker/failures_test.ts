@@ -66,7 +66,7 @@ const PULL_FAILURES: readonly (readonly [RuntimeErrorKind, number, string])[] = 
     500,
     "unexpected status from HEAD request to https://mirror.example/v2/a/b/manifests/1: 429 Too Many Requests",
   ],
-  ["rate-limited", 500, "denied: too many requests from this address"],
+  ["denied", 500, "denied: too many requests from this address"],
   ["registry-down", 500, 'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused'],
   ["registry-down", 500, 'Get "https://gcr.io/v2/": dial tcp: lookup gcr.io on 10.255.255.53:53: no such host'],
   ["registry-down", 500, 'Get "https://gcr.io/v2/": dial tcp: lookup gcr.io on 10.0.0.2:53: server misbehaving'],
@@ -106,7 +106,7 @@ const PULL_FAILURES: readonly (readonly [RuntimeErrorKind, number, string])[] = 
   ],
   ["registry-error", 503, ""],
   ["registry-down", 200, "EOF"],
-  ["registry-down", 200, "unexpected EOF"],
+  ["registry-error", 200, "unexpected EOF"],
   ["registry-down", 200, "read tcp 10.0.0.1:5000->10.0.0.2:443: read: connection reset by peer"],
   [
     "registry-down",
@@ -182,7 +182,7 @@ const PULL_FAILURES: readonly (readonly [RuntimeErrorKind, number, string])[] = 
     "Head \"https://mirror.example/v2/a/b/manifests/1\": unable to decode token response: invalid character '<' looking for beginning of value",
   ],
   [
-    "not-a-registry",
+    "registry-error",
     500,
     'Head "https://mirror.example/v2/a/b/manifests/1": error parsing HTTP 404 response body: invalid character \'p\' after top-level value: "404 page not found\\n"',
   ],
