@@ -73,17 +73,23 @@ export interface CriContainerd extends AsyncDisposable {
   stop(signal?: Deno.Signal): Promise<void>;
 }
 
-/** Starts a containerd with CRI below a folder, which it creates; see CONTAINERD_ROOT for its programs. */
+/**
+ * Starts a containerd with CRI below a folder, which it creates. `programs` is a folder that it sees as
+ * /usr; by default CONTAINERD_ROOT decides.
+ */
 export async function startCriContainerd(
   dir: string,
-  { sandboxImage = "k8s.gcr.io/pause:3.2" }: { readonly sandboxImage?: string } = {},
+  { sandboxImage = "k8s.gcr.io/pause:3.2", programs = programsInRoot() }: {
+    readonly sandboxImage?: string;
+    readonly programs?: string | undefined;
+  } = {},
 ): Promise<CriContainerd> {
   await Deno.mkdir(`${dir}/certs.d`, { recursive: true });
   const socket = `${dir}/containerd.sock`;
   const config = `${dir}/containerd.toml`;
   const logFile = `${dir}/containerd.log`;
   await Deno.writeTextFile(config, criConfig(dir, socket, sandboxImage));
-  const view = await openView(dir);
+  const view = await openView(dir, programs);
   const [nsenter, ...enter] = view.inside;
   const daemon = new Daemon(nsenter!, [...enter, "containerd", "--config", config], logFile);
   const start = async () => {
@@ -121,6 +127,12 @@ export async function startCriContainerd(
   };
 }
 
+/** The folder that CONTAINERD_ROOT names, or an empty text. */
+function programsInRoot(): string {
+  const root = Deno.env.get(CONTAINERD_ROOT);
+  return root ? `${root}/usr` : "";
+}
+
 /** CRI refuses calls for a moment after containerd has booted. */
 async function untilInitialized(socket: string): Promise<void> {
   using client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket }, http1: false, http2: true });
@@ -149,11 +161,14 @@ async function endTasks(ctr: CriContainerd["ctr"]): Promise<void> {
  * Opens a mount namespace that lasts until it is closed, so that containerd and the kubelet, which
  * must share one, can both be restarted.
  */
-async function openView(dir: string): Promise<{ readonly inside: readonly string[]; close(): Promise<void> }> {
+async function openView(
+  dir: string,
+  programs: string,
+): Promise<{ readonly inside: readonly string[]; close(): Promise<void> }> {
   const held = `${dir}/view`;
   await Deno.writeTextFile(held, "");
-  const script = '[ -z "$1" ] || mount --bind "$1/usr" /usr; echo open >&2; exec tail -f "$0"';
-  const command = ["sh", "-c", script, held, Deno.env.get(CONTAINERD_ROOT) ?? ""];
+  const script = '[ -z "$1" ] || mount --bind "$1" /usr; echo open >&2; exec tail -f "$0"';
+  const command = ["sh", "-c", script, held, programs];
   const holder = new Daemon("unshare", [...PRIVATE_VIEW, `${dir}/kernel`, ...command], `${dir}/view.log`);
   await holder.start("open");
   return { inside: ["nsenter", `--mount=/proc/${holder.pid}/ns/mnt`], close: () => holder.stop("SIGKILL") };

@@ -43,8 +43,8 @@ const PRIVATE_USR = [
   'mount --bind "$0" /usr && exec env DOCKER_MIN_API_VERSION=1.24 "$@"',
 ];
 
-/** The path of the tree that is mounted at /usr. */
-async function currentTree(): Promise<string> {
+/** The path of the tree that is mounted at /usr; it has containerd's programs, too. */
+export async function currentTree(): Promise<string> {
   const path = treePath();
   if (isDirectory(path)) return path;
   const partial = `${path}.${Deno.pid}`;

@@ -1,0 +1,80 @@
+// What real runtimes say of each failure of a pull, and what their clients take it for. The texts are
+// in tests/testdata/runtime_texts.json; `GOLDEN=write` writes them anew.
+
+import { assertEquals } from "@std/assert";
+import { missingForMtls } from "../fakes/mtls_proxy.ts";
+import { inTemporaryFolder } from "../support/folder.ts";
+import { isRenewingGolden } from "../support/golden.ts";
+import { inOwnNetwork, missingForOwnNetwork } from "../support/own_network.ts";
+import { missingForCurrentEngine } from "./current_engine.ts";
+import { missingPrograms } from "./engine.ts";
+import { ANSWER_CASES } from "./texts/answer_cases.ts";
+import { AnswerWatch, capture, type Captured } from "./texts/capture.ts";
+import type { Case } from "./texts/case.ts";
+import { CONTENT_CASES } from "./texts/content_cases.ts";
+import { LAST_ENGINE_CASES, PLUGIN_CASES } from "./texts/engine_cases.ts";
+import { type Network, startNetwork } from "./texts/network.ts";
+import { LAST_NETWORK_CASES, makeCommonNameAlone, NETWORK_CASES } from "./texts/network_cases.ts";
+import { RUNTIMES, type TextRuntime } from "./texts/runtimes.ts";
+import { readTable, writeTable } from "./texts/table.ts";
+
+const TOGETHER: readonly Case[] = [...NETWORK_CASES, ...ANSWER_CASES, ...CONTENT_CASES, ...PLUGIN_CASES];
+/** How many cases a runtime has at a time. */
+const AT_ONCE = 24;
+
+const missing = [
+  ...missingForOwnNetwork(),
+  ...missingForCurrentEngine(),
+  ...missingForMtls(),
+  ...missingPrograms(["dockerd", "containerd", "runc", "containerd-shim-runc-v2", "ctr"]),
+];
+
+/** Captures these cases in every runtime, some at a time. */
+async function captureAll(
+  cases: readonly Case[],
+  runtimes: readonly TextRuntime[],
+  network: Network,
+  watch: AnswerWatch,
+): Promise<Captured[]> {
+  const perRuntime = await Promise.all(runtimes.map(async (runtime) => {
+    const wanted = cases.filter(({ isFor }) => isFor?.(runtime) ?? true);
+    const found: Captured[][] = wanted.map(() => []);
+    const queue = wanted.entries();
+    const lane = async () => {
+      for (const [at, one] of queue) found[at] = await capture(one, runtime, network, watch);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, lane));
+    return found.flat();
+  }));
+  return perRuntime.flat();
+}
+
+inOwnNetwork(import.meta.url, missing, () => {
+  Deno.test("what real runtimes say of each failure, and what it is taken for", async (t) => {
+    await inTemporaryFolder(async (dir) => {
+      const trusted = await makeCommonNameAlone(dir);
+      await using network = await startNetwork(dir, trusted);
+      await using ended = new AsyncDisposableStack();
+      using watch = new AnswerWatch();
+      const runtimes = await Promise.all(
+        Object.entries(RUNTIMES).map(async ([name, start]) => ended.use(await start(`${dir}/${name}`))),
+      );
+      const captured = await captureAll(TOGETHER, runtimes, network, watch);
+      for (const one of [...LAST_NETWORK_CASES, ...LAST_ENGINE_CASES]) {
+        captured.push(...await captureAll([one], runtimes, network, watch));
+      }
+      const order = Object.keys(RUNTIMES);
+      captured.sort((a, b) => order.indexOf(a.row.runtime) - order.indexOf(b.row.runtime));
+      const rows = captured.map(({ row }) => row);
+      if (isRenewingGolden()) await writeTable(rows);
+      await t.step("the texts are those of the table", async () => assertEquals(rows, await readTable()));
+      await t.step("the clients take each for the right kind", () => {
+        const wrong = captured.filter(({ row, given }) => row.kind !== given)
+          .map(({ row, given }) =>
+            `${row.runtime} ${row.call}, ${row.case}: ${given}, not ${row.kind}: ${row.message}`
+          );
+        assertEquals(wrong, []);
+      });
+    });
+  });
+});
