@@ -17,7 +17,7 @@ import { LinkedSignal } from "../../support/timeouts.ts";
 import type { RuntimeName, Silence } from "../advice.ts";
 import { RuntimeError } from "../errors.ts";
 import { plainText } from "../registry_texts.ts";
-import { classifyCall, type GrpcFailure, STATUS } from "./failures.ts";
+import { classifyCall, type GrpcFailure, hasNoSuchCall, STATUS } from "./failures.ts";
 import { framed, FrameError, FrameReader } from "./frames.ts";
 
 /** The most bytes of one answer: the limit of containerd's own clients (containerd, defaults.go). */
@@ -162,9 +162,8 @@ export class ContainerdConnection {
     const failure = failureIn(response);
     if (failure === undefined) return response;
     await response.body?.cancel();
-    // Every call of this kind would fail: what listens there is no containerd, or has no CRI plugin.
-    const isSilence = failure.status === STATUS.unimplemented;
-    throw new GrpcError(attempt, failure, isSilence ? { runtime: this.#runtime, because: failure.message } : undefined);
+    const silence = hasNoSuchCall(failure) ? { runtime: this.#runtime, because: failure.message } : undefined;
+    throw new GrpcError(attempt, failure, silence);
   }
 
   /** The failure of a call to a runtime that is not containerd. */

@@ -18,11 +18,22 @@ export interface GrpcFailure {
   readonly message: string;
 }
 
+/**
+ * Whether a failure shows that what listens there has no such call, so that every call of its kind
+ * would fail: it is no containerd, or has no CRI plugin. With the same status containerd refuses the
+ * contents of one image.
+ */
+export function hasNoSuchCall({ status, message }: GrpcFailure): boolean {
+  return status === STATUS.unimplemented &&
+    /^(?:unknown (?:service|method)|method \S+ not implemented|what listens there)/.test(message);
+}
+
 /** Classifies a failed call other than a pull. */
-export function classifyCall({ status, message }: GrpcFailure): RuntimeErrorKind {
+export function classifyCall(failure: GrpcFailure): RuntimeErrorKind {
+  const { status, message } = failure;
   if (status === STATUS.notFound) return "not-found";
   if (status === STATUS.invalidArgument || status === STATUS.alreadyExists) return "rejected";
-  if (status === STATUS.unimplemented || status === STATUS.unavailable) return "unreachable";
+  if (hasNoSuchCall(failure) || status === STATUS.unavailable) return "unreachable";
   // CRI, for a moment after containerd began to listen.
   if (/server is not initialized yet/.test(message)) return "unreachable";
   return /invalid reference format/.test(message) ? "rejected" : "failed";
