@@ -16,7 +16,7 @@ import { LAST_ENGINE_CASES, PLUGIN_CASES } from "./texts/engine_cases.ts";
 import { type Network, startNetwork } from "./texts/network.ts";
 import { LAST_NETWORK_CASES, makeCommonNameAlone, NETWORK_CASES } from "./texts/network_cases.ts";
 import { RUNTIMES, type TextRuntime } from "./texts/runtimes.ts";
-import { readTable, writeTable } from "./texts/table.ts";
+import { readTable, type Row, writeTable } from "./texts/table.ts";
 
 const TOGETHER: readonly Case[] = [...NETWORK_CASES, ...ANSWER_CASES, ...CONTENT_CASES, ...PLUGIN_CASES];
 /** How many cases a runtime has at a time. */
@@ -49,6 +49,12 @@ async function captureAll(
   return perRuntime.flat();
 }
 
+/** Whether a runtime is of the version that its name has, `docker-28-containerd` for example. */
+async function isOfItsVersion({ name, client }: TextRuntime): Promise<boolean> {
+  const { version } = await client.info(new AbortController().signal);
+  return version.replace(/^v/, "").startsWith(`${/-([0-9.]+)/.exec(name)![1]}.`);
+}
+
 inOwnNetwork(import.meta.url, missing, () => {
   Deno.test("what real runtimes say of each failure, and what it is taken for", async (t) => {
     await inTemporaryFolder(async (dir) => {
@@ -67,7 +73,16 @@ inOwnNetwork(import.meta.url, missing, () => {
       captured.sort((a, b) => order.indexOf(a.row.runtime) - order.indexOf(b.row.runtime));
       const rows = captured.map(({ row }) => row);
       if (isRenewingGolden()) await writeTable(rows);
-      await t.step("the texts are those of the table", async () => assertEquals(rows, await readTable()));
+      const table = await readTable();
+      for (const runtime of runtimes) {
+        const ofRuntime = (all: readonly Row[]) => all.filter((row) => row.runtime === runtime.name);
+        await t.step({
+          name: `the texts of ${runtime.name} are those of the table`,
+          // Another version words some of them anew; their kinds are held all the same.
+          ignore: !await isOfItsVersion(runtime),
+          fn: () => assertEquals(ofRuntime(rows), ofRuntime(table)),
+        });
+      }
       await t.step("the clients take each for the right kind", () => {
         const wrong = captured.filter(({ row, given }) => row.kind !== given)
           .map(({ row, given }) =>

@@ -1,6 +1,6 @@
 // Cases of what a mirror, or what answers in its place, says by HTTP.
 
-import { type Case, headersAlone, type Kind, mirrorCase } from "./case.ts";
+import { type Case, classicStore, headersAlone, type Kind, mirrorCase } from "./case.ts";
 import { type Answer, demandingToken, page, plain, refusing } from "./mirror.ts";
 
 const CHALLENGE = { headers: { "WWW-Authenticate": 'Basic realm="mirror"' } };
@@ -71,17 +71,10 @@ const MISSING: readonly Case[] = [
   manifest("404 NOT_FOUND of Harbor", "not-found", refusing(404, "NOT_FOUND", "artifact team/app:1 not found")),
 ];
 
-/** A text that is the same for an answer of 404 and of others. */
-const BARE_UNKNOWN: Case["except"] = {
-  "docker-28": "registry-error",
-  "docker-28-containerd resolve": "registry-error",
-  ...headersAlone("not-found"),
-};
-
 const ELSEWHERE: readonly Case[] = [
   manifest("404 in plain text", "not-a-registry", plain(404, "404 page not found\n"), headersAlone("not-found")),
   manifest("404 in HTML", "not-a-registry", page(404, "404 Not Found"), headersAlone("not-found")),
-  manifest("404 without a body", "not-a-registry", plain(404), BARE_UNKNOWN),
+  manifest("404 without a body", "registry-error", plain(404), headersAlone("not-found")),
   manifest(
     "404 in other JSON",
     "not-a-registry",
@@ -97,7 +90,12 @@ const ELSEWHERE: readonly Case[] = [
   ),
   everything("a web page to everything", "not-a-registry", page(200, "Sign in to the network")),
   manifest("a web page for the manifest", "not-a-registry", page(200, "Welcome")),
-  layer("a web page for a layer", "registry-error", page(200, "Sign in to the network")),
+  layer(
+    "a web page for a layer",
+    "registry-error",
+    page(200, "Sign in to the network"),
+    classicStore("incomplete-image"),
+  ),
   everything(
     "a redirect to a login page",
     "not-a-registry",

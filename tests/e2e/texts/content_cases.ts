@@ -137,13 +137,13 @@ const INCOMPLETE: readonly Case[] = [
       },
     },
   }),
-  mirrorCase("a layer of another digest", "registry-error", {
+  mirrorCase("a layer of another digest", "incomplete-image", {
     answers: { layer: (_request, normal) => changed(normal()) },
   }),
-  mirrorCase("a configuration of another digest", "registry-error", {
+  mirrorCase("a configuration of another digest", "incomplete-image", {
     answers: { config: (_request, normal) => changed(normal()) },
   }),
-  mirrorCase("a manifest of another digest", "registry-error", {
+  mirrorCase("a manifest of another digest", "incomplete-image", {
     answers: {
       manifest: (_request, normal) => {
         const response = normal();
@@ -152,15 +152,10 @@ const INCOMPLETE: readonly Case[] = [
       },
     },
   }, { except: classicStore("pulled") }),
-  // containerd says the same of a layer that is too short.
+  // containerd says the same of a layer that is too short, so it is not taken for a broken connection.
   {
     name: "a layer that breaks off",
-    kind: "registry-down",
-    except: {
-      "docker-28-containerd": "registry-error",
-      "containerd-1.6": "registry-error",
-      "containerd-2.1": "registry-error",
-    },
+    kind: "registry-error",
     open: () => brokenOff(),
   },
   mirrorCase("a layer that is too short", "registry-error", {
@@ -170,7 +165,7 @@ const INCOMPLETE: readonly Case[] = [
         return new Response(bytes.slice(0, bytes.byteLength / 2));
       },
     },
-  }),
+  }, { except: classicStore("incomplete-image") }),
 ];
 
 async function changed(response: Response): Promise<Response> {

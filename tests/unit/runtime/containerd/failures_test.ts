@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { classifyCall, classifyPull } from "../../../../lib/runtime/containerd/failures.ts";
 import type { RuntimeErrorKind } from "../../../../lib/runtime/errors.ts";
+import { PROJECT } from "../../../../tools/deno.ts";
 
 const REFERENCE = "mirror.example/a/b:1";
 const DIGEST = `sha256:${"d".repeat(64)}`;
@@ -258,6 +259,26 @@ for (const [kind, status, message] of [...TEXTS_OF_1_6, ...TEXTS_OF_OTHERS]) {
   });
 }
 
+interface CapturedText {
+  readonly runtime: string;
+  readonly case: string;
+  /** `gRPC CODE`. */
+  readonly said: string;
+  readonly message: string;
+  readonly kind: RuntimeErrorKind | "pulled";
+}
+
+Deno.test("each text of the real containerds is taken for the right kind", async () => {
+  const rows = JSON.parse(await Deno.readTextFile(`${PROJECT}tests/testdata/runtime_texts.json`)) as CapturedText[];
+  const told = rows.filter(({ runtime, kind }) => runtime.startsWith("containerd") && kind !== "pulled");
+  assertEquals(new Set(told.map(({ runtime }) => runtime)).size, 2);
+  const wrong = told.map((row) => {
+    const failure = { status: Number(row.said.replace("gRPC ", "")), message: row.message };
+    return { ...row, given: classifyPull(failure, "mirror.example:5000/team/app:1").kind };
+  }).filter(({ kind, given }) => given !== kind);
+  assertEquals(wrong, []);
+});
+
 Deno.test("words and numbers in the name of the image do not affect the classification of a pull", () => {
   const refused = "pulling from host m.example failed with status code [manifests";
   const cases = [
@@ -282,6 +303,8 @@ Deno.test("a call that is no pull is classified by its status, and a reference b
     ["rejected", 3, "Image.Name required"],
     ["rejected", 6, 'image "a/b:1": already exists'],
     ["unreachable", 12, "unknown service runtime.v1.ImageService"],
+    ["unreachable", 12, "unknown method TransferImages for service runtime.v1.ImageService"],
+    ["failed", 12, "not implemented: something of this image alone"],
     ["unreachable", 2, "server is not initialized yet"],
     ["unreachable", 14, 'connection error: desc = "transport is closing"'],
     ["rejected", 2, 'failed to parse image reference "a//b:1": invalid reference format'],
