@@ -57,6 +57,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/log/throttle.ts",
   "lib/mirrors/cooldown.ts",
   "lib/mirrors/denial.ts",
+  "lib/mirrors/pauses.ts",
   "lib/plan/outcome.ts",
   "lib/plan/plan.ts",
   "lib/plan/retries.ts",
