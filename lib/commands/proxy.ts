@@ -126,7 +126,7 @@ function stateOf(
     runtime: config.runtime.kind,
     totals: counter.totals,
     mirrors: mirrorHosts(registries),
-    cooldowns: memory.cooldowns.all(),
+    cooldowns: memory.cooldowns.mirrors(clock.now()),
   });
 }
 

@@ -255,7 +255,7 @@ export class Daemon implements Observer {
       repairs,
       retry: (name) => memory.retries.get(name),
       mirrors: mirrorHosts(registries),
-      cooldowns: memory.cooldowns.all(),
+      cooldowns: memory.cooldowns.mirrors(clock.now()),
       mirrorFor: (name) => activity.mirrorFor(name),
     });
   }

@@ -49,6 +49,32 @@ export const REGISTRY_FAILURES = [
 export type RegistryFailure = typeof REGISTRY_FAILURES[number];
 
 /**
+ * What a failure says something about: everything on the registry's `host`, since it was not
+ * reached; the `repository` that was requested, and perhaps others near it, since what answered did
+ * not serve it; or that `image` alone.
+ */
+export type Concern = "host" | "repository" | "image";
+
+/** Returns the concern of a failure of this kind, which need not be a RegistryFailure. */
+export function concernOf(kind: string): Concern {
+  return CONCERNS[kind as RegistryFailure] ?? "image";
+}
+
+const CONCERNS: Readonly<Record<RegistryFailure, Concern>> = {
+  "not-found": "image",
+  "wrong-platform": "image",
+  "unsupported-image": "image",
+  "incomplete-image": "image",
+  "denied": "image",
+  "rate-limited": "repository",
+  "registry-error": "repository",
+  "not-a-registry": "repository",
+  "proxy-refused": "host",
+  "registry-down": "host",
+  "stalled": "host",
+};
+
+/**
  * A failed call to a registry, as reported by the client that made it. `kind` may also be one that
  * is not a RegistryFailure.
  */

@@ -31,7 +31,9 @@ export interface RegistryRule {
 export interface Candidate {
   /** The mirror's host, in the form of a location: the key of its health and its credentials. */
   readonly mirror: string;
-  /** `host[:port]/path`. */
+  /** The mirror of the rule, with `{registry}` filled in: `host[:port][/path]`. */
+  readonly location: string;
+  /** `host[:port]/path`, below the location. */
   readonly repository: string;
   /** The repository with `@digest` if the image has one, or else with `:tag`. */
   readonly reference: string;
@@ -215,7 +217,7 @@ function candidatesOf(rule: RegistryRule, image: Reference, host: string, rest: 
     const found = referenceOrUndefined(`${location}/${rest}${suffix}`);
     if (found === undefined) continue;
     const reference = formatReference(found);
-    candidates.set(reference, { mirror: found.domain, repository: repositoryOf(found), reference });
+    candidates.set(reference, { mirror: found.domain, location, repository: repositoryOf(found), reference });
   }
   return [...candidates.values()];
 }

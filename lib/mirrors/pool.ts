@@ -1,16 +1,15 @@
 // The state of the mirrors at run time: cool-downs, limits on concurrent pulls, and credentials.
 
 import { type AuthSettings, outsideInWords, usesCredentials } from "../images/auth_paths.ts";
-import type { RegistryAuth, RegistryError, RegistryFailure } from "../images/registry.ts";
+import { concernOf, type RegistryAuth, type RegistryError } from "../images/registry.ts";
+import type { Candidate } from "../images/rules.ts";
 import type { Clock } from "../support/clock.ts";
 import { describeError } from "../support/errors.ts";
 import { Semaphore, type ShouldYield } from "../support/semaphore.ts";
 import type { Cooldowns } from "./cooldown.ts";
 import { AuthFile, type AuthLookup } from "./credentials.ts";
-import type { MirrorObserver, Mirrors } from "./mirrors.ts";
-
-/** Failures that concern the mirror and not the image. */
-const MIRROR_FAILURES: ReadonlySet<string> = new Set<RegistryFailure>(["registry-down", "rate-limited", "stalled"]);
+import type { CoolingDown, MirrorObserver, Mirrors } from "./mirrors.ts";
+import { ProbeGate } from "./probe_gate.ts";
 
 /** The limit on concurrent pulls from a mirror that has no limit of its own. */
 const DEFAULT_PULLS_PER_MIRROR = 4;
@@ -45,6 +44,7 @@ export class MirrorPool implements Mirrors {
   readonly #cooldowns: Cooldowns;
   readonly #all: Semaphore;
   readonly #perMirror = new Map<string, Semaphore>();
+  readonly #probes = new Map<string, ProbeGate>();
   readonly #authFiles = new Map<string, AuthFile>();
   /** The result of the last read of each file, by mirror. */
   readonly #lookups = new Map<string, AuthLookup>();
@@ -58,11 +58,13 @@ export class MirrorPool implements Mirrors {
     }
   }
 
-  coolingDown(mirror: string): string | undefined {
+  coolingDown(candidate: Candidate): CoolingDown | undefined {
     const now = this.#options.clock.now();
-    const cooldown = this.#cooldowns.current(mirror, now);
-    return cooldown &&
-      `${mirror} is cooling down for another ${Math.ceil((cooldown.until - now) / 1000)} s (${cooldown.because})`;
+    const cooldown = this.#cooldowns.current(candidate, now);
+    if (cooldown === undefined) return undefined;
+    const { scope, until, because } = cooldown;
+    const seconds = Math.ceil((until - now) / 1000);
+    return { message: `${scope} is cooling down for another ${seconds} s (${because})`, until };
   }
 
   async credentials(mirror: string, reference: string): Promise<RegistryAuth | undefined> {
@@ -100,23 +102,41 @@ export class MirrorPool implements Mirrors {
     return await this.#semaphoreOf(mirror).with(signal, () => this.#all.with(signal, pull, shouldYield), shouldYield);
   }
 
-  delivered(mirror: string): void {
-    if (this.#cooldowns.all().has(mirror)) this.#options.observer.mirrorRecovered?.(mirror);
-    this.#cooldowns.end(mirror);
+  async probe(candidate: Candidate, signal: AbortSignal, ask: () => Promise<boolean>): Promise<boolean> {
+    const answer = await this.#probesOf(candidate.mirror).with(signal, async () => {
+      const now = this.#options.clock.now();
+      if (this.#cooldowns.current(candidate, now) !== undefined) return undefined;
+      if (this.#cooldowns.isSuspect(candidate, now)) return undefined;
+      try {
+        return await ask();
+      } catch (error) {
+        // Only pulls show whether the host can be reached: they take other ways than probes.
+        if (isRegistryError(error) && concernOf(error.kind) === "repository") this.failed(candidate, error);
+        throw error;
+      }
+    });
+    return answer ?? false;
   }
 
-  failed(mirror: string, error: RegistryError): void {
-    if (!MIRROR_FAILURES.has(error.kind)) return;
-    const news = !this.#cooldowns.all().has(mirror);
+  trying(candidate: Candidate): void {
+    this.#cooldowns.trying(candidate, this.#options.clock.now());
+  }
+
+  delivered(candidate: Candidate): void {
+    for (const scope of this.#cooldowns.delivered(candidate)) this.#options.observer.mirrorRecovered?.(scope);
+  }
+
+  failed(candidate: Candidate, error: RegistryError): void {
     const { clock, random, observer } = this.#options;
-    const cooldown = this.#cooldowns.start(
-      mirror,
-      describeError(error),
-      clock.now(),
-      random(),
-      error.retryAfterSeconds,
-    );
-    if (news) observer.mirrorCoolsDown?.(mirror, cooldown);
+    const failure = { kind: error.kind, because: describeError(error), askedSeconds: error.retryAfterSeconds };
+    const news = this.#cooldowns.failed(candidate, failure, { now: clock.now(), random: random() });
+    for (const { scope, ...cooldown } of news) observer.mirrorCoolsDown?.(scope, cooldown);
+  }
+
+  #probesOf(mirror: string): ProbeGate {
+    let gate = this.#probes.get(mirror);
+    if (gate === undefined) this.#probes.set(mirror, gate = new ProbeGate());
+    return gate;
   }
 
   #semaphoreOf(mirror: string): Semaphore {
@@ -132,4 +152,8 @@ export class MirrorPool implements Mirrors {
     const { slotsPerPull = 1, probeAbove = PROBE_ABOVE } = this.#options;
     return new Semaphore(slotsPerPull * pulls, probeAbove);
   }
+}
+
+function isRegistryError(error: unknown): error is RegistryError {
+  return error instanceof Error && "kind" in error && typeof error.kind === "string";
 }

@@ -48,6 +48,8 @@ export interface CandidateAttempt {
   readonly candidate: Candidate;
   readonly failure: CandidateFailure;
   readonly message: string;
+  /** When the cool-down because of which it was skipped ends, in milliseconds by Clock.now. */
+  readonly until?: number;
 }
 
 /** The image was pulled and now has its original name. */

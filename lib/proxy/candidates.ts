@@ -70,9 +70,9 @@ export function isCoolingDown(
   { target, attempts }: ContentRequest,
   { mirrors, observer }: EndpointContext,
 ): boolean {
-  const message = mirrors.coolingDown(candidate.mirror);
-  if (message === undefined) return false;
-  const attempt: CandidateAttempt = { candidate, failure: "cooling-down", message };
+  const coolingDown = mirrors.coolingDown(candidate);
+  if (coolingDown === undefined) return false;
+  const attempt: CandidateAttempt = { candidate, failure: "cooling-down", ...coolingDown };
   attempts.push(attempt);
   observer.candidateFailed?.(target, attempt);
   return true;
@@ -82,18 +82,18 @@ export function isCoolingDown(
  * Records that a candidate delivered all of something, with the right digest. One that failed
  * meanwhile, as other requests saw, goes on cooling down.
  */
-export function reportDelivery({ mirror }: Candidate, { mirrors }: EndpointContext): void {
-  if (mirrors.coolingDown(mirror) === undefined) mirrors.delivered(mirror);
+export function reportDelivery(candidate: Candidate, { mirrors }: EndpointContext): void {
+  if (mirrors.coolingDown(candidate) === undefined) mirrors.delivered(candidate);
 }
 
-/** Records that a candidate did not deliver, and lets its mirror cool down if that is at fault. */
+/** Records that a candidate did not deliver, and starts the cool-down that this calls for. */
 export function reportFailure(
   candidate: Candidate,
   error: UpstreamError,
   { target, attempts }: ContentRequest,
   { mirrors, observer }: EndpointContext,
 ): void {
-  mirrors.failed(candidate.mirror, error);
+  mirrors.failed(candidate, error);
   const text = describeError(error);
   const message = error.kind === "denied"
     ? denialText(text, mirrors.credentialsInWords(candidate.mirror, candidate.reference))

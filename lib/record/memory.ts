@@ -1,6 +1,7 @@
 // What the process has learned. It outlives a config: a reload forgets only what the new config
 // invalidates.
 
+import { isWithin, parseLocation } from "../images/location.ts";
 import { parseReference } from "../images/reference.ts";
 import { type Candidate, matchRule, mirrorHosts, type RegistryMap } from "../images/rules.ts";
 import { Cooldowns } from "../mirrors/cooldown.ts";
@@ -65,7 +66,7 @@ export function learn({ provenance, refusals }: Pick<Memory, "provenance" | "ref
 export function carryOver(memory: Memory, before: MemoryTerms, after: MemoryTerms): void {
   const isChanged = changedMirrors(before, after);
   const isElsewhere = JSON.stringify(before.config.runtime) !== JSON.stringify(after.config.runtime);
-  if (isElsewhere) { for (const host of [...memory.cooldowns.all().keys()]) memory.cooldowns.end(host); }
+  if (isElsewhere) memory.cooldowns.forgetIf(() => true);
   else keepCooldowns(memory.cooldowns, before, after);
   const isStale = (name: string, last: Outcome, candidates: readonly Candidate[]) =>
     isElsewhere || (last.result === "failed" && last.reason === "denied") || candidates.some(({ mirror }) =>
@@ -78,10 +79,17 @@ export function carryOver(memory: Memory, before: MemoryTerms, after: MemoryTerm
   }
 }
 
-/** Keeps cool-downs, except of mirrors that are gone or whose settings changed. */
+/**
+ * Keeps cool-downs, except of mirrors that are gone or whose settings changed, and of paths at which
+ * no rule has images any more.
+ */
 export function keepCooldowns(cooldowns: Cooldowns, before: MirrorTerms, after: MirrorTerms): void {
   const isChanged = changedMirrors(before, after);
-  for (const host of [...cooldowns.all().keys()]) if (isChanged(host)) cooldowns.end(host);
+  cooldowns.forgetIf((scope) => {
+    const { host, path } = parseLocation(scope);
+    if (isChanged(host)) return true;
+    return path !== "" && !after.registries.mirrors.some((it) => it.host === host && isWithin(path, it.path));
+  });
 }
 
 function changedMirrors(before: MirrorTerms, after: MirrorTerms): (host: string) => boolean {

@@ -4,7 +4,7 @@
 import { type Reference, repositoryOf } from "../images/reference.ts";
 import type { Candidate } from "../images/rules.ts";
 import { denialText } from "../mirrors/denial.ts";
-import type { Mirrors } from "../mirrors/mirrors.ts";
+import type { CoolingDown, Mirrors } from "../mirrors/mirrors.ts";
 import type { CandidateAttempt, CandidateFailure, Failed, Outcome, Repaired } from "../plan/outcome.ts";
 import { failedOutcome } from "../plan/outcome.ts";
 import { localName, type Target, type Veto } from "../plan/plan.ts";
@@ -51,17 +51,17 @@ async function tryCandidate(
   attempts: CandidateAttempt[],
   context: RepairContext,
 ): Promise<Outcome | undefined> {
-  const give = (failure: CandidateFailure, message: string) => {
-    const attempt = { candidate, failure, message };
+  const give = (failure: CandidateFailure, message: string, until?: number) => {
+    const attempt = { candidate, failure, message, ...(until !== undefined && { until }) };
     attempts.push(attempt);
     context.observer.candidateFailed?.(target, attempt);
     return undefined;
   };
-  const coolingDown = context.mirrors.coolingDown(candidate.mirror);
-  if (coolingDown !== undefined) return give("cooling-down", coolingDown);
+  const coolingDown = context.mirrors.coolingDown(candidate);
+  if (coolingDown !== undefined) return give("cooling-down", coolingDown.message, coolingDown.until);
   try {
     const pulled = await pull(target, candidate, context);
-    if (typeof pulled === "string") return give("cooling-down", pulled);
+    if ("until" in pulled) return give("cooling-down", pulled.message, pulled.until);
     const image = await context.runtime.inspect(candidate.reference, context.signal);
     if (image === undefined) {
       return give("wrong-image", `pulled ${candidate.reference}, but the runtime does not have it`);
@@ -79,7 +79,7 @@ async function tryCandidate(
     if (!(error instanceof RuntimeError)) throw error;
     // If the runtime is unreachable, no mirror can help.
     if (error.kind === "unreachable") throw error;
-    context.mirrors.failed(candidate.mirror, error);
+    context.mirrors.failed(candidate, error);
     return give(error.kind, await failureText(candidate, error, context));
   }
 }
@@ -110,22 +110,29 @@ async function platformsOf(
 }
 
 /** Returns what was pulled, or why the mirror was not contacted. */
-async function pull(target: Target, candidate: Candidate, context: RepairContext): Promise<PulledImage | string> {
+async function pull(target: Target, candidate: Candidate, context: RepairContext): Promise<PulledImage | CoolingDown> {
   const { runtime, mirrors, observer, signal } = context;
-  const pulled = await mirrors.withSlot<PulledImage | string>(candidate.mirror, signal, async () => {
+  const pulled = await mirrors.withSlot<PulledImage | CoolingDown>(candidate.mirror, signal, async () => {
     // An earlier pull in the queue may have found the mirror down.
-    const coolingDown = mirrors.coolingDown(candidate.mirror);
+    const coolingDown = mirrors.coolingDown(candidate);
     if (coolingDown !== undefined) return coolingDown;
+    mirrors.trying(candidate);
     const auth = await mirrors.credentials(candidate.mirror, candidate.reference);
     observer.pulling?.(target, candidate);
-    return await runtime.pull(candidate.reference, {
-      signal,
-      auth,
-      // Without an observer of progress, the runtime need not report it.
-      onProgress: observer.progress && ((progress) => observer.progress?.(target, candidate, progress)),
-    });
+    try {
+      return await runtime.pull(candidate.reference, {
+        signal,
+        auth,
+        // Without an observer of progress, the runtime need not report it.
+        onProgress: observer.progress && ((progress) => observer.progress?.(target, candidate, progress)),
+      });
+    } catch (error) {
+      // Before the slot is free: the next pull in the queue is to see the cool-down.
+      if (!signal.aborted && error instanceof RuntimeError) mirrors.failed(candidate, error);
+      throw error;
+    }
   }, isProbablyMissing(candidate, context));
-  if (typeof pulled !== "string") mirrors.delivered(candidate.mirror);
+  if (!("until" in pulled)) mirrors.delivered(candidate);
   return pulled;
 }
 
@@ -134,11 +141,15 @@ async function pull(target: Target, candidate: Candidate, context: RepairContext
  * fifty missing images do not delay one that exists. This is only a hint: missing images go last,
  * and the pull itself decides.
  */
-function isProbablyMissing({ mirror, reference }: Candidate, { runtime, mirrors }: RepairContext): ShouldYield {
+function isProbablyMissing(candidate: Candidate, { runtime, mirrors }: RepairContext): ShouldYield {
+  const { mirror, reference } = candidate;
   return async (signal) => {
-    if (runtime.resolve === undefined || mirrors.coolingDown(mirror) !== undefined) return false;
-    const auth = await mirrors.credentials(mirror, reference);
-    return await runtime.resolve(reference, { signal, auth }) === undefined;
+    if (runtime.resolve === undefined) return false;
+    const resolve = runtime.resolve.bind(runtime);
+    return await mirrors.probe(candidate, signal, async () => {
+      const auth = await mirrors.credentials(mirror, reference);
+      return await resolve(reference, { signal, auth }) === undefined;
+    });
   };
 }
 

@@ -43,6 +43,7 @@ const RULES = compileRules([
 
 const at = (path: string, mirror = MIRROR): Candidate => ({
   mirror,
+  location: mirror,
   repository: `${mirror}/${path.split(":")[0]}`,
   reference: `${mirror}/${path}`,
 });

@@ -147,6 +147,8 @@ export function openMirrors(changes: Partial<Mirrors> = {}): Mirrors {
     credentials: () => Promise.resolve(undefined),
     credentialsInWords: (mirror) => `${mirror} was asked without credentials`,
     withSlot: (_mirror, _signal, pull) => pull(),
+    probe: (_candidate, _signal, ask) => ask(),
+    trying: () => {},
     delivered: () => {},
     failed: () => {},
     ...changes,

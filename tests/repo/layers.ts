@@ -58,6 +58,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/mirrors/cooldown.ts",
   "lib/mirrors/denial.ts",
   "lib/mirrors/pauses.ts",
+  "lib/mirrors/tally.ts",
   "lib/plan/outcome.ts",
   "lib/plan/plan.ts",
   "lib/plan/retries.ts",

@@ -69,6 +69,7 @@ Deno.test("a candidate names its mirror, its repository and its reference", () =
     rule: { origin: "gcr.io", mirrors: ["Mirror.Example:5000/p/q"] },
     candidates: [{
       mirror: "mirror.example:5000",
+      location: "mirror.example:5000/p/q",
       repository: "mirror.example:5000/p/q/a",
       reference: "mirror.example:5000/p/q/a:1",
     }],

@@ -28,7 +28,12 @@ function mirror(name: string, state: MirrorState["state"]): MirrorState {
   return { mirror: name, state, coolingDownUntil: null, because: null };
 }
 
-const CANDIDATE: Candidate = { mirror: "m.example", repository: "m.example/a/b", reference: "m.example/a/b:1" };
+const CANDIDATE: Candidate = {
+  mirror: "m.example",
+  location: "m.example",
+  repository: "m.example/a/b",
+  reference: "m.example/a/b:1",
+};
 
 Deno.test("known series start at zero, so that their first increase is seen", async () => {
   const text = await makeMetrics().render();
@@ -114,6 +119,20 @@ Deno.test("a mirror is up, down, or down and cooling down; one that leaves the c
   const left = seriesIn(await metrics.render()).filter((series) => series.includes('mirror="'));
   assertEquals(left.filter((series) => !series.includes('mirror="a:5000"')), []);
   assertEquals(left.length, 3);
+});
+
+Deno.test("a path that fails has its own series, but for pulls, until it delivers", async () => {
+  const metrics = makeMetrics();
+  const mirrors = [mirror("m.example", "up"), mirror("m.example/quay", "cooling-down")];
+  metrics.publish(nodeStateWith({ mirrors }));
+  const text = await metrics.render();
+  assertEquals(valueIn(text, 'gilly_mirror_up{mirror="m.example"}'), 1);
+  assertEquals(seriesIn(text).filter((series) => series.includes("m.example/quay")), [
+    'gilly_mirror_up{mirror="m.example/quay"}',
+    'gilly_mirror_cooling_down{mirror="m.example/quay"}',
+  ]);
+  metrics.publish(nodeStateWith({ mirrors: mirrors.slice(0, 1) }));
+  assertEquals(seriesIn(await metrics.render()).filter((series) => series.includes("m.example/quay")), []);
 });
 
 Deno.test("the number of series depends only on the mirrors of the config", async () => {

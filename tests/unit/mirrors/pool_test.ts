@@ -1,6 +1,7 @@
 // Tests lib/mirrors/pool.ts: the cool-down, the slots and the credentials of each mirror.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { Candidate } from "../../../lib/images/rules.ts";
 import { Cooldowns } from "../../../lib/mirrors/cooldown.ts";
 import { MirrorPool, type MirrorSettings } from "../../../lib/mirrors/pool.ts";
 import { RuntimeError, type RuntimeErrorKind } from "../../../lib/runtime/errors.ts";
@@ -32,66 +33,83 @@ function failure(kind: RuntimeErrorKind, retryAfterSeconds?: number): RuntimeErr
   return new RuntimeError(kind, "cannot pull", { cause: new Error(kind), retryAfterSeconds });
 }
 
-/** Whether a failure of this kind is about the mirror, not the image, the runtime or this host. */
-const KINDS: Readonly<Record<RuntimeErrorKind, boolean>> = {
-  "registry-down": true,
-  "rate-limited": true,
-  "stalled": true,
-  "unreachable": false,
-  "not-found": false,
-  "wrong-platform": false,
-  "unsupported-image": false,
-  "incomplete-image": false,
-  "denied": false,
-  "registry-error": false,
-  "not-a-registry": false,
-  "proxy-refused": false,
-  "rejected": false,
-  "cannot-unpack": false,
-  "failed": false,
+/** An image in this repository of the mirror, by a rule for this path at it. */
+function at(repository: string, path = "", mirror = MIRROR): Candidate {
+  const location = path === "" ? mirror : `${mirror}/${path}`;
+  const name = `${location}/${repository}`;
+  return { mirror, location, repository: name, reference: `${name}:1` };
+}
+
+const APP = at("app");
+
+/** What cools down after one failure of this kind, if anything does. */
+const KINDS: Readonly<Record<RuntimeErrorKind, string | undefined>> = {
+  "registry-down": MIRROR,
+  "stalled": MIRROR,
+  "proxy-refused": MIRROR,
+  "rate-limited": APP.repository,
+  "registry-error": APP.repository,
+  "not-a-registry": APP.repository,
+  "unreachable": undefined,
+  "not-found": undefined,
+  "wrong-platform": undefined,
+  "unsupported-image": undefined,
+  "incomplete-image": undefined,
+  "denied": undefined,
+  "rejected": undefined,
+  "cannot-unpack": undefined,
+  "failed": undefined,
 };
 
-for (const [kind, cools] of Object.entries(KINDS) as [RuntimeErrorKind, boolean][]) {
-  Deno.test(`a mirror ${cools ? "cools down" : "does not cool down"} after ${kind}`, () => {
-    const { pool, news } = openMirrors();
-    pool.failed(MIRROR, failure(kind));
+for (const [kind, scope] of Object.entries(KINDS) as [RuntimeErrorKind, string | undefined][]) {
+  Deno.test(`after ${kind}, ${scope ?? "nothing"} cools down`, () => {
+    const { pool, clock, news } = openMirrors();
+    pool.failed(APP, failure(kind));
     assertEquals(
-      pool.coolingDown(MIRROR),
-      cools ? `${MIRROR} is cooling down for another 5 s (cannot pull: ${kind})` : undefined,
+      pool.coolingDown(APP),
+      scope && {
+        message: `${scope} is cooling down for another 5 s (cannot pull: ${kind})`,
+        until: clock.now + 5000,
+      },
     );
-    assertEquals(news, cools ? [`${MIRROR} cools down: cannot pull: ${kind}`] : []);
-    assertEquals(pool.coolingDown(OTHER), undefined);
+    assertEquals(news, scope === MIRROR ? [`${MIRROR} cools down: cannot pull: ${kind}`] : []);
+    assertEquals(pool.coolingDown(at("other")) !== undefined, scope === MIRROR);
+    assertEquals(pool.coolingDown(at("app", "", OTHER)), undefined);
   });
 }
 
 Deno.test("the remaining seconds of a cool-down are rounded up, and never zero", () => {
   const { pool, clock } = openMirrors();
-  pool.failed(MIRROR, failure("registry-down"));
-  const seconds = () => /another (\d+) s/.exec(pool.coolingDown(MIRROR) ?? "")?.[1];
+  pool.failed(APP, failure("registry-down"));
+  const seconds = () => /another (\d+) s/.exec(pool.coolingDown(APP)?.message ?? "")?.[1];
   const seen = [0, 1, 3999, 999].map((milliseconds) => {
     clock.now += milliseconds;
     return seconds();
   });
   assertEquals(seen, ["5", "5", "1", "1"]);
   clock.now += 1;
-  assertEquals(pool.coolingDown(MIRROR), undefined);
+  assertEquals(pool.coolingDown(APP), undefined);
 });
 
-Deno.test("a Retry-After of the mirror is honored", () => {
-  const { pool } = openMirrors();
-  pool.failed(MIRROR, failure("rate-limited", 90));
-  assertEquals(pool.coolingDown(MIRROR), `${MIRROR} is cooling down for another 90 s (cannot pull: rate-limited)`);
+Deno.test("a Retry-After is honored for the repository that got it, and for no other", () => {
+  const { pool, clock } = openMirrors();
+  pool.failed(APP, failure("rate-limited", 90));
+  assertEquals(pool.coolingDown(APP), {
+    message: `${APP.repository} is cooling down for another 90 s (cannot pull: rate-limited)`,
+    until: clock.now + 90_000,
+  });
+  assertEquals(pool.coolingDown(at("other")), undefined);
 });
 
 Deno.test("a mirror that stays down is reported once, until it delivers", () => {
   const { pool, clock, news } = openMirrors();
   for (let count = 0; count < 5; count++) {
-    pool.failed(MIRROR, failure("registry-down"));
+    pool.failed(APP, failure("registry-down"));
     clock.now += 300_000;
   }
-  pool.delivered(MIRROR);
-  pool.delivered(MIRROR);
-  pool.failed(MIRROR, failure("stalled"));
+  pool.delivered(APP);
+  pool.delivered(APP);
+  pool.failed(APP, failure("stalled"));
   assertEquals(news, [
     `${MIRROR} cools down: cannot pull: registry-down`,
     `${MIRROR} recovered`,
@@ -99,11 +117,60 @@ Deno.test("a mirror that stays down is reported once, until it delivers", () => 
   ]);
 });
 
+Deno.test("a path and then its host are reported when their images fail in a row, and when one delivers", () => {
+  const { pool, news } = openMirrors();
+  for (const path of ["quay", "gcr"]) {
+    for (const name of ["a", "b", "c", "d"]) pool.failed(at(name, path), failure("registry-error"));
+  }
+  pool.delivered(at("e", "gcr"));
+  const because = "3 repositories failed in a row, the last: cannot pull: registry-error";
+  assertEquals(news, [
+    `${MIRROR}/quay cools down: ${because}`,
+    `${MIRROR}/gcr cools down: ${because}`,
+    `${MIRROR} cools down: 2 paths failed in a row, the last: cannot pull: registry-error`,
+    `${MIRROR}/gcr recovered`,
+    `${MIRROR} recovered`,
+  ]);
+});
+
 Deno.test("a mirror that delivered is available at once", () => {
   const { pool } = openMirrors();
-  pool.failed(MIRROR, failure("registry-down"));
-  pool.delivered(MIRROR);
-  assertEquals(pool.coolingDown(MIRROR), undefined);
+  pool.failed(APP, failure("registry-down"));
+  pool.delivered(APP);
+  assertEquals(pool.coolingDown(APP), undefined);
+});
+
+/** Probes the mirror for so many images at once; returns how many requests it got. */
+async function probed(pool: MirrorPool, images: number, answer: () => Promise<boolean>): Promise<number> {
+  let asked = 0;
+  const probes = Array.from({ length: images }, (_, index) =>
+    pool.probe(at(`image-${index}`), unaborted, () => {
+      asked++;
+      return answer();
+    }).catch(() => false));
+  await Promise.all(probes);
+  return asked;
+}
+
+Deno.test("a mirror that answers is probed for every image", async () => {
+  const { pool } = openMirrors();
+  assertEquals(await probed(pool, 50, () => Promise.resolve(true)), 50);
+});
+
+Deno.test("a mirror that answers each probe with a failure is probed a few times, and then not while it is in doubt", async () => {
+  const { pool, clock } = openMirrors();
+  const failing = () => Promise.reject(failure("registry-error"));
+  assertEquals(await probed(pool, 50, failing), 4);
+  clock.now += 5000;
+  assertEquals([pool.coolingDown(APP), await probed(pool, 50, failing)], [undefined, 0]);
+  pool.delivered(APP);
+  assertEquals(await probed(pool, 50, () => Promise.resolve(false)), 50);
+});
+
+Deno.test("probes that do not reach the mirror start no cool-down: pulls may take another way", async () => {
+  const { pool } = openMirrors();
+  await probed(pool, 5, () => Promise.reject(failure("stalled")));
+  assertEquals(pool.coolingDown(APP), undefined);
 });
 
 /** Starts `each` pulls from each mirror, returns how many of each run at once, and ends them. */

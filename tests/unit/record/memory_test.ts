@@ -35,7 +35,11 @@ function after(change: Change, failure: "registry-down" | "not-found" | "denied"
   for (const retries of [memory.retries, memory.keptRetries]) {
     retries.record({ name: IMAGE, candidates }, outcome, NOW, 0);
   }
-  for (const mirror of ["a.example", "b.example", "c.example"]) memory.cooldowns.start(mirror, "down", NOW, 0);
+  const moment = { now: NOW, random: 0 };
+  for (const mirror of ["a.example", "b.example", "c.example"]) {
+    const place = { mirror, location: mirror, repository: `${mirror}/team/app` };
+    memory.cooldowns.failed(place, { kind: "registry-down", because: "down", askedSeconds: undefined }, moment);
+  }
   memory.provenance.learn({ reference: IMAGE, candidate: "a.example/team/app:1", digest: "sha256:a" });
   carryOver(memory, old, fresh);
   const anomalies = memory.provenance.anomalies({
@@ -46,7 +50,7 @@ function after(change: Change, failure: "registry-down" | "not-found" | "denied"
   assertEquals(anomalies.length, 1, "where an image came from is known whatever the config says");
   const pauses = [memory.retries, memory.keptRetries].map((retries) => retries.get(IMAGE)?.nextTryAt);
   assertEquals(pauses[0], pauses[1]);
-  return { pause: pauses[0] && pauses[0] - NOW, cooling: [...memory.cooldowns.all().keys()] };
+  return { pause: pauses[0] && pauses[0] - NOW, cooling: [...memory.cooldowns.mirrors(NOW).keys()] };
 }
 
 const EVERY = ["a.example", "b.example", "c.example"];
@@ -78,6 +82,23 @@ const CHANGES: readonly (readonly [string, Change, number | undefined, readonly 
   ],
   ["another back-off applies at once", { backoff: { initialSeconds: 2, maxSeconds: 300 } }, 2000, EVERY],
 ];
+
+Deno.test("on a reload cool-downs of paths and repositories stay where a rule still has images", () => {
+  const memory = emptyMemory(BACKOFF);
+  const moment = { now: NOW, random: 0 };
+  const fail = (location: string, name: string) => {
+    const place = { mirror: "a.example", location, repository: `${location}/${name}` };
+    const failure = { kind: "rate-limited", because: "429", askedSeconds: undefined };
+    memory.cooldowns.failed(place, failure, moment);
+    return place;
+  };
+  for (const path of ["quay", "gcr"]) for (const name of ["a", "b"]) fail(`a.example/${path}`, name);
+  const [kept, gone] = [fail("a.example/gcr", "c"), fail("a.example/quay", "c")];
+  memory.cooldowns.delivered({ mirror: "a.example", location: "a.example", repository: "a.example/x" });
+  carryOver(memory, terms(), terms({ mirrors: ["a.example/gcr"] }));
+  assertEquals([...memory.cooldowns.mirrors(NOW).keys()], ["a.example/gcr"]);
+  assertEquals([kept, gone].map((place) => memory.cooldowns.current(place, NOW)?.scope), [kept.location, undefined]);
+});
 
 for (const [what, change, pause, cooling] of CHANGES) {
   Deno.test(`on a reload ${what}`, () => assertEquals(after(change), { pause, cooling }));

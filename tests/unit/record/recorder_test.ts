@@ -11,7 +11,12 @@ import { clockAt } from "../../fakes/clock.ts";
 import { listOf, waitingPod } from "../../fakes/pods.ts";
 import { repairOf } from "../../fakes/repairs.ts";
 
-const CANDIDATE = { mirror: "m.example", repository: "m.example/a/b", reference: "m.example/a/b:1" };
+const CANDIDATE = {
+  mirror: "m.example",
+  location: "m.example",
+  repository: "m.example/a/b",
+  reference: "m.example/a/b:1",
+};
 const repair = repairOf("gcr.io/a/b:1");
 const repaired: Outcome = {
   ...{ result: "repaired", candidate: CANDIDATE, tagged: "gcr.io/a/b:1", id: "sha256:1", digest: "sha256:d" },

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { compileExclusions } from "../../../lib/images/exclusions.ts";
-import { compileRules } from "../../../lib/images/rules.ts";
+import { type Candidate, compileRules } from "../../../lib/images/rules.ts";
 import { adviceOn, type CandidateAttempt, type FinalReason } from "../../../lib/plan/outcome.ts";
 import { isRefusal, planImage, type Target } from "../../../lib/plan/plan.ts";
 import type { Observer } from "../../../lib/repair/observer.ts";
@@ -86,7 +86,7 @@ Deno.test("the second mirror delivers when the first cannot, and the failure of 
   const runtime = new MemoryRuntime({ "one.example/a/b:1": down, "two.example/a/b:1": { image: image("1") } });
   const failed: string[] = [];
   const given = tools(runtime, {
-    mirrors: openMirrors({ failed: (mirror, error) => failed.push(`${mirror} ${error.kind}`) }),
+    mirrors: openMirrors({ failed: ({ mirror }, error) => failed.push(`${mirror} ${error.kind}`) }),
   });
   const outcome = await repair(target("quay.io/a/b:1"), given);
   assert(outcome.result === "repaired");
@@ -97,19 +97,23 @@ Deno.test("the second mirror delivers when the first cannot, and the failure of 
 
 Deno.test("a mirror that is cooling down is skipped without a call", async () => {
   const runtime = new MemoryRuntime({ "two.example/a/b:1": { image: image("1") } });
-  const coolingDown = (mirror: string) =>
-    mirror === "one.example" ? "one.example is cooling down for another 5 s" : undefined;
-  await repair(target("quay.io/a/b:1"), tools(runtime, { mirrors: openMirrors({ coolingDown }) }));
+  const coolingDown = ({ mirror }: Candidate) =>
+    mirror === "one.example" ? { message: "one.example is cooling down for another 5 s", until: 5000 } : undefined;
+  const given = tools(runtime, { mirrors: openMirrors({ coolingDown }) });
+  await repair(target("quay.io/a/b:1"), given);
+  assertEquals(given.attempts.map(({ failure, until }) => [failure, until]), [["cooling-down", 5000]]);
   assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), ["pull two.example/a/b:1"]);
 });
 
 Deno.test("a mirror that starts to cool down while a repair waits for it is also skipped", async () => {
   const runtime = new MemoryRuntime({});
   let asked = 0;
-  const mirrors = openMirrors({ coolingDown: () => asked++ === 0 ? undefined : "it cools down" });
+  const mirrors = openMirrors({
+    coolingDown: () => asked++ === 0 ? undefined : { message: "it cools down", until: 5000 },
+  });
   const outcome = await repair(target("gcr.io/a/b:1"), tools(runtime, { mirrors }));
   assert(outcome.result === "failed");
-  assertEquals(outcome.attempts.map(({ failure }) => failure), ["cooling-down"]);
+  assertEquals(outcome.attempts.map(({ failure, until }) => [failure, until]), [["cooling-down", 5000]]);
   assertEquals(runtime.calls.filter((call) => call.startsWith("pull")), []);
 });
 

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Cooldowns } from "../../../lib/mirrors/cooldown.ts";
 import { ProxyCounter } from "../../../lib/proxy/totals.ts";
 import { proxyLine, proxyState } from "../../../lib/status/proxy_state.ts";
 import { readProxyState } from "../../../lib/status/read_state.ts";
@@ -27,7 +26,7 @@ Deno.test("a state has the counts by mirror, and what is wrong", () => {
     hosts: ["gcr.io"],
     totals: counter.totals,
     mirrors: ["m.example", "n.example"],
-    cooldowns: new Cooldowns().all(),
+    cooldowns: new Map(),
   });
   assertEquals(state.totals, { served: 2, notServed: 1, bytes: 120, resumed: 2 });
   assertEquals(state.mirrors.map(({ mirror, served, bytes }) => [mirror, served, bytes]), [
