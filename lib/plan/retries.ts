@@ -39,6 +39,12 @@ export const KUBELET_RETRY_SECONDS = 20;
  */
 const JITTER = 0.2;
 
+/**
+ * Milliseconds after a cool-down within which the images that it held up are retried: not all at
+ * once, so that the first may show that the mirror is still down.
+ */
+const AFTER_COOLDOWN_MS = 1000;
+
 /** An image as the plan describes it. */
 interface TriedImage {
   readonly name: string;
@@ -106,7 +112,9 @@ export class RetrySchedule {
   }
 
   #recordOf(outcome: Outcome, failures: number, at: number, random: number): RetryRecord {
-    return { failures, nextTryAt: at + 1000 * this.#pauseSeconds(outcome, failures, random), last: outcome };
+    const due = at + 1000 * this.#pauseSeconds(outcome, failures, random);
+    const nextTryAt = Math.min(due, cooledDownAt(outcome, at) + AFTER_COOLDOWN_MS * random);
+    return { failures, nextTryAt, last: outcome };
   }
 
   #pauseSeconds(outcome: Outcome, failures: number, random: number): number {
@@ -115,6 +123,12 @@ export class RetrySchedule {
     const ceiling = maxSeconds * longerWhenFinal(outcome);
     return scattered(growing(initialSeconds, ceiling, failures), JITTER, random);
   }
+}
+
+/** When the first cool-down ends because of which a candidate was skipped; Infinity if none was. */
+function cooledDownAt(outcome: Outcome, at: number): number {
+  if (outcome.result !== "failed") return Infinity;
+  return Math.max(at, Math.min(...outcome.attempts.map(({ until = Infinity }) => until)));
 }
 
 function longerWhenFinal(outcome: Failed): number {

@@ -75,6 +75,31 @@ Deno.test("while the runtime is away pauses do not grow, and the count of failur
   assertEquals(row.map((outcome) => pauseOf(schedule.record(IMAGE, outcome, NOW, 0))), [10, 20, 20, 20, 40]);
 });
 
+/** A failure whose candidates were tried, or skipped because of cool-downs that end after so many seconds. */
+function heldUp(...seconds: (number | undefined)[]): Failed {
+  const candidate = { mirror: "m", location: "m", repository: "m/app", reference: "m/app:1" };
+  const attempts = seconds.map((it) =>
+    it === undefined
+      ? { candidate, failure: "not-found" as const, message: "" }
+      : { candidate, failure: "cooling-down" as const, message: "", until: NOW + 1000 * it }
+  );
+  return { ...failed(), attempts };
+}
+
+Deno.test("an image that a cool-down held up is retried within a second after the cool-down", () => {
+  assertEquals(pauses(4, heldUp(7)), [7, 7, 7, 7]);
+  assertEquals(pauses(1, heldUp(7), 0.5), [7.5]);
+});
+
+Deno.test("the cool-down that ends first counts, also beside a candidate that was tried", () => {
+  assertEquals(pauses(1, heldUp(undefined, 9, 4)), [4]);
+});
+
+Deno.test("a cool-down that is longer than the pause delays nothing, and one that is over is no reason to hurry", () => {
+  assertEquals(pauses(3, heldUp(60)), [10, 20, 40]);
+  assertEquals(pauses(1, heldUp(-5)), [0]);
+});
+
 Deno.test("when a final failure becomes a transient one, the shorter limit applies at once", () => {
   const schedule = new RetrySchedule(BACKOFF);
   for (let count = 0; count < 12; count++) schedule.record(IMAGE, failed("not-in-mirror"), NOW, 0);
