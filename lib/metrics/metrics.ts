@@ -7,7 +7,7 @@ import type { CandidateAttempt } from "../plan/outcome.ts";
 import type { Target } from "../plan/plan.ts";
 import type { Observer, RepairEnd } from "../repair/observer.ts";
 import type { RuntimeErrorKind } from "../runtime/errors.ts";
-import type { MirrorState } from "../status/mirror_states.ts";
+import { isHost, type MirrorState } from "../status/mirror_states.ts";
 import type { NodeState } from "../status/node_state.ts";
 import type { ProxyState } from "../status/proxy_state.ts";
 import {
@@ -156,7 +156,7 @@ export class Metrics implements Observer {
     if (state === undefined) return;
     proxyNotServed.inc(state.totals.notServed);
     proxyResumed.inc(state.totals.resumed);
-    for (const { mirror, served, bytes } of state.mirrors) {
+    for (const { mirror, served, bytes } of state.mirrors.filter(isHost)) {
       proxyServed.inc({ mirror }, served);
       proxyBytes.inc({ mirror }, bytes);
     }
@@ -168,7 +168,8 @@ export class Metrics implements Observer {
     if (this.#mirrors.includes(mirror)) this.#is.mirrorPulls.inc({ mirror, result });
   }
 
-  // Mirrors change with the config; the series of removed ones would otherwise stay forever.
+  // Mirrors change with the config, and paths at them are there only while they fail; the series of
+  // removed ones would otherwise stay forever.
   #showMirrors(mirrors: readonly MirrorState[]): void {
     const hosts = mirrors.map(({ mirror }) => mirror);
     for (const mirror of this.#mirrors.filter((mirror) => !hosts.includes(mirror))) {
@@ -177,7 +178,9 @@ export class Metrics implements Observer {
       for (const result of PULL_RESULTS) this.#is.mirrorPulls.remove({ mirror, result });
     }
     for (const { mirror, state } of mirrors) {
-      if (!this.#mirrors.includes(mirror)) this.#is.mirrorPulls.inc({ mirror, result: "delivered" }, 0);
+      if (isHost({ mirror }) && !this.#mirrors.includes(mirror)) {
+        this.#is.mirrorPulls.inc({ mirror, result: "delivered" }, 0);
+      }
       this.#is.mirrorUp.set({ mirror }, state === "up" || state === "unknown" ? 1 : 0);
       this.#is.mirrorCoolingDown.set({ mirror }, state === "cooling-down" ? 1 : 0);
     }

@@ -10,6 +10,7 @@ import type { Silence } from "../runtime/advice.ts";
  * pulling, does not answer.
  */
 export interface MirrorState {
+  /** `host[:port]`, or `host[:port]/path` of a rule if that path alone failed. */
   readonly mirror: string;
   readonly state: "up" | "cooling-down" | "failed" | "unknown";
   readonly coolingDownUntil: string | null;
@@ -23,14 +24,20 @@ export interface MirrorFacts {
   readonly toWallTime: (at: number) => number;
   /** The hosts of the mirrors of the current config, each once. */
   readonly mirrors: readonly string[];
-  /** Every mirror that failed and has not delivered since. */
+  /** Every host, and every path at one (`host[:port]/path`), that failed and has not delivered since. */
   readonly cooldowns: ReadonlyMap<string, Cooldown>;
 }
 
-/** Returns the states of the mirrors; `silence` is set while the runtime does not answer. */
+/** Reports whether the state is of a complete mirror, and not of one path at it. */
+export function isHost({ mirror }: Pick<MirrorState, "mirror">): boolean {
+  return !mirror.includes("/");
+}
+
+/** Returns the states of the mirrors, each followed by its paths that failed; `silence` is set while the runtime does not answer. */
 export function mirrorStates(facts: MirrorFacts, silence: Silence | undefined): MirrorState[] {
   const { mirrors, cooldowns, now } = facts;
-  return mirrors.map((mirror) => {
+  const pathsOf = (host: string) => [...cooldowns.keys()].filter((it) => it.startsWith(`${host}/`));
+  return mirrors.flatMap((host) => [host, ...pathsOf(host)]).map((mirror) => {
     const cooldown = cooldowns.get(mirror);
     if (cooldown === undefined) {
       return silence === undefined ? { mirror, state: "up", coolingDownUntil: null, because: null } : {

@@ -142,6 +142,23 @@ Deno.test("a mirror after its cool-down has failed", () => {
   assertEquals(later.mirrors[1]?.state, "failed");
 });
 
+Deno.test("a path that failed follows its mirror, which is up, and is gone when it delivers", () => {
+  const paths = [["mirror-2.example:5000/quay", NOW + 4000], ["gone.example/quay", NOW + 4000]] as const;
+  const cooldowns = new Map(paths.map(([path, until]) => [path, { until, failures: 1, because: "answered 502" }]));
+  const { mirrors } = nodeState(nodeFacts({ cooldowns }));
+  assertEquals(mirrors.map(({ mirror, state, because }) => [mirror, state, because]), [
+    ["docker.repo.eng.netapp.com", "up", null],
+    ["mirror-2.example:5000", "up", null],
+    ["mirror-2.example:5000/quay", "cooling-down", "answered 502"],
+  ]);
+  const state = nodeState(nodeFacts({ cooldowns }));
+  assertEquals(readNodeState(JSON.stringify(state)), { state, problems: [] });
+  assertStringIncludes(
+    statusLines(state, NOW, Infinity).join("\n"),
+    "mirror-2.example:5000/quay  cooling down, 4 s left  answered 502",
+  );
+});
+
 Deno.test("a written state is read back", () => {
   assertEquals(readNodeState(JSON.stringify(STATE)), { state: STATE, problems: [] });
 });
