@@ -55,7 +55,7 @@ async function open(
   const size = totalOf(response, from);
   if (size !== undefined && size >= from) return { candidate, response, size };
   await response.body?.cancel();
-  throw new UpstreamError("registry-down", `${candidate.mirror} did not say how large blob ${digest} is`);
+  throw new UpstreamError("registry-error", `${candidate.mirror} did not say how large blob ${digest} is`);
 }
 
 interface Sending {

@@ -54,7 +54,7 @@ async function manifestFrom(candidate: Candidate, request: ContentRequest, conte
   });
   const digest = digestOf(bytes, reference.digest ?? declared);
   if (reference.digest !== undefined && digest !== reference.digest) {
-    throw new UpstreamError("registry-down", `${candidate.reference} delivered ${digest} instead`);
+    throw new UpstreamError("registry-error", `${candidate.reference} delivered ${digest} instead`);
   }
   admit(candidate, digest, request, context);
   const contents = digestsIn(new TextDecoder().decode(bytes));

@@ -136,7 +136,7 @@ async function nextSource(
       if (found === size) return { candidate, response };
       await response.body?.cancel();
       const message = `${candidate.mirror} has ${found} bytes of blob ${digest} instead of ${size}`;
-      failed(candidate, new UpstreamError("registry-down", message));
+      failed(candidate, new UpstreamError("registry-error", message));
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof UpstreamError)) throw error;
@@ -169,5 +169,5 @@ function failureOf({ mirror }: Candidate, { at }: Progress, digest: string, erro
 
 function mistaken({ mirror }: Candidate, { digest }: TransferOptions, found: string): UpstreamError {
   const message = `${mirror} delivered blob ${digest} with the digest ${algorithmOf(digest)}:${found}`;
-  return new UpstreamError("registry-down", message);
+  return new UpstreamError("registry-error", message);
 }

@@ -138,15 +138,15 @@ const ROWS: readonly Row[] = [
   {
     subject: "proxy",
     what: "a mirror delivers other bytes",
-    holds: "Docker refuses them, that mirror cools down, and the next pull has the right ones",
+    holds: "Docker refuses them, that mirror is not asked for this image again, and the next pull is right",
     async run(scene) {
       const { engine, mirrors, proxy, put } = scene;
       const digest = await put("lies");
       mirrors[0].fault = corrupt;
-      const before = proxy.journal.length;
       assertMatch(errorIn(await pull(engine, "gcr.io/lies")) ?? "none", /verification failed|digest/);
-      await proxy.waitForLine(new RegExp(`\\[Mirror\\] +${mirrors[0].host} cools down for`));
-      assertMatch(proxy.journal.slice(before).join("\n"), /delivered blob sha256:\w+ with the digest sha256:/);
+      await proxy.waitForLine(
+        new RegExp(`${mirrors[0].host} delivered blob sha256:\\w+ with the digest sha256:`),
+      );
       assertStringIncludes(await pull(engine, "gcr.io/lies"), `Digest: ${digest}`);
       mirrors[0].fault = undefined;
       await scene.restartProxy();

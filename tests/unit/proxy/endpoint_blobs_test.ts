@@ -131,7 +131,7 @@ test("a mirror that has another size cannot continue", async ({ endpoint, first,
   await assertRejects(() => response.arrayBuffer(), Error);
 });
 
-test("a mirror whose blob has another digest cools down", async ({ endpoint, first, second, path }) => {
+test("a repository whose blob has another digest cools down", async ({ endpoint, first, second, path }) => {
   first.respond = () => {
     const other = BLOB.slice();
     other[5] = 0;
@@ -144,7 +144,7 @@ test("a mirror whose blob has another digest cools down", async ({ endpoint, fir
   assertEquals([first.requests.length, second.requests.length], [1, 1]);
 });
 
-test("a mirror goes on cooling down though it answers what was asked of it before", async (bench) => {
+test("a repository goes on cooling down though its mirror answers what was asked of it before", async (bench) => {
   const { endpoint, first, second, path } = bench;
   const gate = Promise.withResolvers<void>();
   first.respond = async ({ url }, serve) => {
@@ -172,7 +172,7 @@ test("a blob that no mirror has is 404, and one that a mirror denies 429", async
 test("a mirror that does not tell the size is left for the next one", async ({ endpoint, first, path }) => {
   first.respond = () => new Response(new ReadableStream({ pull: (it) => (it.enqueue(BLOB), it.close()) }));
   assertEquals(await bytesOf(await endpoint.ask("gcr.io", path)), BLOB);
-  assertMatch(endpoint.heard[0]!, /: registry-down$/);
+  assertMatch(endpoint.heard[0]!, /: registry-error$/);
 });
 
 test("a client that leaves ends the request to the mirror", async ({ endpoint, first, path }) => {

@@ -140,6 +140,21 @@ test("a mirror that is down is not asked again while it cools down", async ({ en
   assertStringIncludes(cooling.message, `${first.host} is cooling down for another 5 s`);
 });
 
+test("an image that a mirror limits is not asked for again, and holds up no other", async ({ endpoint, first }) => {
+  first.put("gcr/app:1");
+  first.respond = ({ url }, serve) =>
+    url.includes("/bad/") ? new Response("", { status: 429, headers: { "retry-after": "77" } }) : serve();
+  for (const told of [/answered 429$/, new RegExp(`: ${first.host}/gcr/bad is cooling down for another 7[67] s`)]) {
+    const { status, message } = await errorOf(await endpoint.ask("gcr.io", "/v2/bad/manifests/1"));
+    assertEquals(status, 429);
+    assertMatch(message, told);
+    const good = await endpoint.ask("gcr.io", "/v2/app/manifests/1");
+    await good.body?.cancel();
+    assertEquals(good.status, 200);
+  }
+  assertEquals(first.requests, ["bad", "app", "app"].map((name) => `GET /v2/gcr/${name}/manifests/1`));
+});
+
 test("a mirror that does not answer in time is left for the next one", async ({ endpoint, mirrors }) => {
   const [first, second] = mirrors;
   first!.respond = () => new Promise(() => {});
@@ -150,14 +165,18 @@ test("a mirror that does not answer in time is left for the next one", async ({ 
   assertEquals(endpoint.heard[0], `${first!.host}/gcr/app:1: registry-down`);
 }, { count: 2, headersTimeoutMs: 200 });
 
-test("a manifest with another digest is not passed on, and its mirror cools down", async ({ endpoint, mirrors }) => {
-  const [first, second] = mirrors;
-  const { digest, manifest } = second!.put("gcr/app:1");
-  first!.respond = () => new Response("{}", { headers: { "docker-content-digest": digest } });
-  const response = await endpoint.ask("gcr.io", `/v2/app/manifests/${digest}`);
-  assertEquals([response.status, await response.text()], [200, manifest]);
-  assertEquals(endpoint.heard[0], `${first!.host}/gcr/app@${digest}: registry-down`);
-}, { count: 2 });
+test(
+  "a manifest with another digest is not passed on, and the next mirror serves it",
+  async ({ endpoint, mirrors }) => {
+    const [first, second] = mirrors;
+    const { digest, manifest } = second!.put("gcr/app:1");
+    first!.respond = () => new Response("{}", { headers: { "docker-content-digest": digest } });
+    const response = await endpoint.ask("gcr.io", `/v2/app/manifests/${digest}`);
+    assertEquals([response.status, await response.text()], [200, manifest]);
+    assertEquals(endpoint.heard[0], `${first!.host}/gcr/app@${digest}: registry-error`);
+  },
+  { count: 2 },
+);
 
 test("the digest of a tag is that of its bytes, whatever the mirror says", async ({ endpoint, first }) => {
   first.respond = () => new Response("{}", { headers: { "docker-content-digest": digestOf(new Uint8Array()) } });
