@@ -27,7 +27,7 @@ interface FaultCase {
   readonly fault: Fault;
   /** How Gilly classifies it. */
   readonly failure: string;
-  /** Whether the mirror cools down, so that other images skip it for a while. */
+  /** Whether the mirror's host cools down, so that other images skip it for a while. */
   readonly coolsDown: boolean;
 }
 
@@ -44,7 +44,7 @@ const FAULTS: readonly FaultCase[] = [
     name: "429",
     fault: answering(429, { say: "slow down", headers: { "Retry-After": "77" } }),
     failure: "rate-limited",
-    coolsDown: true,
+    coolsDown: false,
   },
   { name: "500", fault: answering(500, { say: "out of order" }), failure: "registry-error", coolsDown: true },
   { name: "nothing", fault: silent, failure: "stalled", coolsDown: true },
