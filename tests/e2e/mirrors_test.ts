@@ -138,6 +138,45 @@ for (const [engine, start, missing] of ENGINES) {
       await checkMirrors(t, worker, mirrors, gilly);
     });
   });
+
+  testIfPossible(
+    `a mirror that fails one image goes on to serve the others of its path, on ${engine}`,
+    needs,
+    async () => {
+      await withWorker({ startEngine: start }, async (worker) => {
+        await using stack = new AsyncDisposableStack();
+        const limits = answering(429, { say: "slow down" });
+        const mirror = stack.adopt(
+          startFaultyRegistry(
+            worker.mirrorHost(UP),
+            (request, forward) => request.url.includes("/v2/team/bad/") ? limits(request, forward) : forward(),
+          ),
+          (registry) => registry.stop(),
+        );
+        const config = await worker.writeConfig({
+          registries: { "team.example": `${mirror.host}/team` },
+          repair: { backoff: { initial: "1s", max: "1s" } },
+          logging: { format: "json", level: "debug" },
+        });
+        const good = [1, 2].map((number) => `good-${number}`);
+        await Promise.all(good.map((name) => worker.seed(UP, `team/${name}/app:1`)));
+        const waits = async (name: string) => {
+          await worker.addPod({ name, containers: [{ name: "app", image: `team.example/${name}/app:1` }] });
+        };
+        await waits("bad");
+        await using gilly = new Gilly(["run", "--config", config], { logFile: `${worker.dir}/gilly.log` });
+        const candidate = `${mirror.host}/team/bad/app:1`;
+        await gilly.waitForLine(lineAbout({ candidate, failure: "rate-limited" }));
+        for (const name of good) {
+          await waits(name);
+          await worker.waitForRunning(name);
+        }
+        await gilly.waitForLine(lineAbout({ candidate, failure: "cooling-down" }));
+        const heldUp = gilly.journal.filter((line) => line.includes('"cooling-down"') && !line.includes("/team/bad/"));
+        assertEquals([...heldUp, ...gilly.journal.filter((line) => line.includes('"tag":"Mirror"'))], []);
+      });
+    },
+  );
 }
 
 async function checkMirrors(t: Deno.TestContext, worker: Worker, mirrors: Mirrors, gilly: Gilly): Promise<void> {

@@ -76,6 +76,16 @@ Deno.test("a candidate names its mirror, its repository and its reference", () =
   });
 });
 
+Deno.test("a candidate's location is the mirror of the rule, for each registry its own", () => {
+  const locations = (rules: Record<string, string | string[]>, image: string) => {
+    const found = match(rules, image);
+    return found.rule === undefined ? [] : found.candidates.map(({ location }) => location);
+  };
+  assertEquals(locations({ "gcr.io": [M, `${M}/p/q`] }, "gcr.io/a/b:1"), [M, `${M}/p/q`]);
+  assertEquals(locations({ "gcr.io/a": `${M}/p` }, "gcr.io/a/b/c:1"), [`${M}/p`]);
+  assertEquals(locations({ "*": `${M}/p/{registry}` }, "eu.gcr.io:5000/a/b:1"), [`${M}/p/eu.gcr.io`]);
+});
+
 Deno.test("a digest takes precedence over a tag", () => {
   assertEquals(tries({ "gcr.io": M }, `gcr.io/a@${SHA256}`), [`${M}/a@${SHA256}`]);
   assertEquals(tries({ "gcr.io": M }, `gcr.io/a:1@${SHA256}`), [`${M}/a@${SHA256}`]);
