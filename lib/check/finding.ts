@@ -57,15 +57,18 @@ export function worstOf(findings: readonly Finding[]): Verdict {
   return verdicts.has("fail") ? "fail" : verdicts.has("warn") ? "warn" : "ok";
 }
 
+/** What a line of shell has and prose has not: such a line is copied in one piece. */
+const SHELL = /\$\(| (?:\||&&|>\S)/;
+
 /**
  * Formats the findings as text: `verdict  name: message`, the remedy on the next line, and a
- * summary at the end. Lines are wrapped at `width` columns; without a width each text is one line,
- * for grep.
+ * summary at the end. Lines are wrapped at `width` columns, except those with a line of shell to
+ * copy; without a width each text is one line, for grep.
  */
 export function renderFindings(findings: readonly Finding[], width: number | undefined): string {
   const lines = findings.flatMap(({ name, verdict, message, remedy }) => [
     ...hangingIndent(`${verdict.padEnd(4)}  `, `${name}: ${message}`, width),
-    ...(remedy === undefined ? [] : hangingIndent("      → ", remedy, width)),
+    ...(remedy === undefined ? [] : hangingIndent("      → ", remedy, SHELL.test(remedy) ? undefined : width)),
   ]);
   const count = (verdict: Verdict) => findings.filter((finding) => finding.verdict === verdict).length;
   return [...lines, "", `${count("ok")} ok, ${count("warn")} warn, ${count("fail")} fail`, ""].join("\n");

@@ -20,3 +20,16 @@ Deno.test("findings are printed unwrapped for grep and wrapped for a terminal, w
     ["fail", "warn", "ok"],
   );
 });
+
+Deno.test("a next step with a line of shell is never wrapped, since it would not be the same line when copied", () => {
+  const wrapped = (remedy: string) => renderFindings([fail("a", "b", remedy)], 24).split("\n")[1];
+  for (
+    const remedy of [
+      "create it: printf '%s' 'USER:PASSWORD' | base64 -w0",
+      "convert it: c=$(iconv -f UTF-16 FILE) ; echo",
+      "let it: chgrp gilly FILE && chmod g+r FILE",
+      "write it: cat /some/where/else >FILE",
+    ]
+  ) assertEquals(wrapped(remedy), `      → ${remedy}`);
+  assertEquals(wrapped("raise a.b to a value > 5, please"), "      → raise a.b to a");
+});
