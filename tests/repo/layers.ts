@@ -55,6 +55,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/kubelet/pods.ts",
   "lib/kubelet/rights.ts",
   "lib/log/throttle.ts",
+  "lib/mirrors/auth_entries.ts",
   "lib/mirrors/auth_forms.ts",
   "lib/mirrors/base64.ts",
   "lib/mirrors/cooldown.ts",
