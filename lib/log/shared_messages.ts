@@ -38,9 +38,9 @@ export class SharedMessages implements MirrorObserver {
   }
 
   authProblem(mirror: string, problem: string): void {
-    this.logThrottled("warning", `auth:${mirror}`, "Mirror", `${mirror} is used without credentials: ${problem}`, {
-      mirror,
-    });
+    // Several entries of a mirror's file may each have a problem, and take turns.
+    const key = `auth:${mirror}:${problem}`;
+    this.logThrottled("warning", key, "Mirror", `${mirror} is used without credentials: ${problem}`, { mirror });
   }
 
   anomalyFound(message: string): void {

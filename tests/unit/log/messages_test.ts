@@ -190,3 +190,10 @@ Deno.test("a runtime that is not the kubelet's is warned of, at growing interval
   messages.otherRuntime("containerd", docker);
   assertEquals(heard("warning").length, 1);
 });
+
+Deno.test("two problems with a mirror's credentials that take turns are one warning each", () => {
+  const { messages, heard } = scene();
+  for (const problem of ["one", "two", "one", "two"]) messages.authProblem("m.example", problem);
+  const line = (problem: string) => `[Mirror] m.example is used without credentials: ${problem}`;
+  assertEquals(heard("warning"), [line("one"), line("two")]);
+});
