@@ -5,14 +5,14 @@ import { type AuthSettings, outsideInWords, usesCredentials } from "../images/au
 import { formatLocation, parseLocation } from "../images/location.ts";
 import type { RegistryAuth } from "../images/registry.ts";
 import { locationAt, type RegistryRule } from "../images/rules.ts";
-import { AuthFile } from "../mirrors/credentials.ts";
+import { AuthFile, boundByKeys } from "../mirrors/credentials.ts";
 import type { RuntimeAdvice } from "../runtime/advice.ts";
 import { type Check, runtimeFailure } from "./context.ts";
 import { fail, type Failed, type Finding, notAsked, ok, warn } from "./finding.ts";
 
 /** Checks each mirror once. */
 export const mirrorsCheck: Check = async ({ node: { config, runtime }, info, resolve, signal }) => {
-  const probes = probesOf(config.registries, config.mirrors);
+  const probes = probesOf(config.registries, await boundByKeys(config.mirrors));
   if ((await info()).result !== "answered") {
     const because = `${runtime.advice.called} does not answer`;
     return probes.map(({ mirror }) => notAsked(nameOf(mirror), because));
@@ -82,7 +82,11 @@ export interface Credentials {
   readonly file: string;
   /** Why the file provides none. */
   readonly problem?: string | undefined;
-  /** Why they were not used; the file was not read. */
+  /** The next step, if it is in the file. */
+  readonly remedy?: string | undefined;
+  /** Why they may well be refused, in words that follow the name of the file. */
+  readonly flaw?: string | undefined;
+  /** Why they were not used, which is no mistake in the file. */
   readonly unused?: string | undefined;
 }
 
@@ -97,10 +101,10 @@ export async function credentialsFor(
   if (!usesCredentials(mirror, config.mirrors[mirror], reference)) {
     return { credentials: { file, unused: outsideInWords(mirror, reference) } };
   }
-  const found = await new AuthFile(file, mirror).read();
-  return "auth" in found
-    ? { auth: found.auth, credentials: { file } }
-    : { credentials: { file, problem: found.problem } };
+  const found = await new AuthFile(file, mirror).read(reference);
+  if ("uncovered" in found) return { credentials: { file, unused: found.uncovered, remedy: found.remedy } };
+  if ("problem" in found) return { credentials: { file, ...found } };
+  return { auth: found.auth, credentials: { file, flaw: found.flaw, remedy: found.remedy } };
 }
 
 /** Returns the finding for a mirror that answered the probe. */
@@ -116,7 +120,8 @@ export function checkMirror(mirror: string, credentials: Credentials | undefined
   if (credentials.problem === undefined) {
     return ok(name, `reachable, and accepts the credentials of ${credentials.file}`);
   }
-  return warn(name, `reachable, but asked without credentials: ${credentials.problem}`, `fix ${credentials.file}`);
+  const message = `reachable, but asked without credentials: ${credentials.problem}`;
+  return warn(name, message, credentials.remedy ?? `fix ${credentials.file}`);
 }
 
 /** Returns the finding for a mirror that failed the probe. */
@@ -155,16 +160,18 @@ function checkDenial(mirror: string, text: string, credentials: Credentials | un
   const name = nameOf(mirror);
   const remedy = credentials === undefined
     ? `configure credentials for it: mirrors."${mirror}".authFile, in the format of Docker's config.json`
-    : credentials.unused !== undefined
-    ? `add the paths that pods need to mirrors."${mirror}".authPaths`
-    : `check the entry for ${mirror} in ${credentials.file}`;
+    : credentials.remedy ??
+      (credentials.unused !== undefined
+        ? `add the paths that pods need to mirrors."${mirror}".authPaths`
+        : `check the entry for ${mirror} in ${credentials.file}`);
   // Some registries answer "denied" for every name that they do not have, whatever the credentials.
   if (credentials?.unused !== undefined) return warn(name, `reachable, but requires credentials: ${text}`, remedy);
   if (/\bdenied\b/i.test(text)) return warn(name, `reachable, but denies every name it does not have: ${text}`, remedy);
   const refused = credentials !== undefined && credentials.problem === undefined;
+  const flaw = credentials?.flaw === undefined ? "" : `, ${credentials.flaw},`;
   return fail(
     name,
-    `${refused ? `the credentials of ${credentials.file} are refused` : "requires credentials"}: ${text}`,
+    `${refused ? `the credentials of ${credentials.file}${flaw} are refused` : "requires credentials"}: ${text}`,
     remedy,
   );
 }

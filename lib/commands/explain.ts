@@ -7,6 +7,7 @@ import { type KeyStep, locateKeys } from "../config/positions.ts";
 import { outsideInWords, usesCredentials } from "../images/auth_paths.ts";
 import { formatReference } from "../images/reference.ts";
 import type { Candidate } from "../images/rules.ts";
+import { AuthFile } from "../mirrors/credentials.ts";
 import type { NodeContext } from "../pass.ts";
 import { decide, type Decision, isRefusal, localName } from "../plan/plan.ts";
 import type { LedgerEntry } from "../record/entry.ts";
@@ -115,7 +116,7 @@ async function explain(
     decides: decidingKey(decision, node.config, lineOf),
     ...(isRefusal(planned) ? { candidates: [], credentials: [], reason: planned.reason, advice: planned.advice } : {
       candidates: planned.candidates.map((candidate) => candidate.reference),
-      credentials: planned.candidates.map((candidate) => credentialsOf(candidate, node.config)),
+      credentials: await Promise.all(planned.candidates.map((candidate) => credentialsOf(candidate, node.config))),
     }),
     proxy: match?.rule === undefined || reference === undefined || decision.excludedBy !== undefined
       ? null
@@ -125,12 +126,17 @@ async function explain(
   };
 }
 
-function credentialsOf({ mirror, reference }: Candidate, { mirrors }: Config): string | null {
+async function credentialsOf({ mirror, reference }: Candidate, { mirrors }: Config): Promise<string | null> {
   const settings = mirrors[mirror];
   if (settings?.authFile === undefined) return null;
-  return usesCredentials(mirror, settings, reference)
-    ? `with the credentials of ${settings.authFile}`
-    : `without credentials: ${outsideInWords(mirror, reference)}`;
+  if (!usesCredentials(mirror, settings, reference)) {
+    return `without credentials: ${outsideInWords(mirror, reference)}`;
+  }
+  // Other problems of the file are for `check`: who runs this may not be able to read it.
+  const found = await new AuthFile(settings.authFile, mirror).read(reference);
+  return "uncovered" in found
+    ? `without credentials: ${found.uncovered}`
+    : `with the credentials of ${settings.authFile}`;
 }
 
 function proxyFor(host: string, redirected: ReadonlySet<string>, { proxy }: Config): Explanation["proxy"] {

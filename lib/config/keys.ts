@@ -73,8 +73,9 @@ const MIRROR = section({
     file: "credentials",
     purpose:
       "Credentials for this mirror in the format of Docker's config.json (`auths` with `auth`, `username` and `password`, or " +
-      "`identitytoken`). It may appear later, and is reloaded whenever it changes. Credential helpers are refused: Gilly " +
-      "runs no programs.",
+      "`identitytoken`). A key of `auths` may end in a path, as in containers-auth.json(5): `HOST/team` is used for the " +
+      "images below it alone, and the longest path wins. It may appear later, and is reloaded whenever it changes. " +
+      "Credential helpers are refused: Gilly runs no programs.",
   }),
   authPaths: key(
     z.nullish(

@@ -2,110 +2,102 @@
 // read again when it changes. Credential helpers are refused by name, since Gilly runs no programs.
 // Messages never contain credentials.
 
-import { parseLocation } from "../images/location.ts";
-import type { RegistryAuth } from "../images/registry.ts";
+import { type AuthSettings, mistakeInAuthPath } from "../images/auth_paths.ts";
 import { describeError } from "../support/errors.ts";
 import { fingerprintOf } from "../support/files.ts";
-import { type Fields, isFields } from "../support/json.ts";
-import { quote } from "../support/text.ts";
+import { type AuthLookup, credentialsIn, pathsIn } from "./auth_entries.ts";
+import { type AuthConfig, type AuthProblem, creation, readAuthConfig, shellWord } from "./auth_forms.ts";
 
-/** A mirror's credentials, or one sentence on why there are none. */
-export type AuthLookup = { readonly auth: RegistryAuth } | { readonly problem: string };
+/** The largest file that is read, in bytes; the config refuses a larger one too. */
+const LARGEST_FILE = 1024 * 1024;
 
 /** A credentials file as used for one mirror. */
 export class AuthFile {
   readonly #file: string;
   readonly #mirror: string;
   #fingerprint: string | undefined;
-  #found: AuthLookup | undefined;
+  /** What was read last. */
+  #config: AuthConfig | AuthProblem | undefined;
 
   constructor(file: string, mirror: string) {
     this.#file = file;
     this.#mirror = mirror;
   }
 
-  /** Returns the current credentials in the file. Never throws. */
-  async read(): Promise<AuthLookup> {
+  /** Returns the current credentials for an image, by its full name at the mirror. Never throws. */
+  async read(reference: string): Promise<AuthLookup> {
+    return this.#lookUp(await this.#read(), reference);
+  }
+
+  /** Returns what the last read gave for an image; undefined before the first. */
+  last(reference: string): AuthLookup | undefined {
+    return this.#config && this.#lookUp(this.#config, reference);
+  }
+
+  /**
+   * Returns the paths below the mirror that have credentials, or undefined if that is every path or
+   * none. Never throws.
+   */
+  async paths(): Promise<readonly string[] | undefined> {
+    const config = await this.#read();
+    return "problem" in config ? undefined : pathsIn(config, this.#mirror);
+  }
+
+  #lookUp(config: AuthConfig | AuthProblem, reference: string): AuthLookup {
+    return "problem" in config ? config : credentialsIn(config, this.#mirror, reference, this.#file);
+  }
+
+  async #read(): Promise<AuthConfig | AuthProblem> {
     try {
       const fingerprint = await fingerprintOf(this.#file);
-      if (this.#found === undefined || fingerprint !== this.#fingerprint) {
-        this.#found = credentialsFor(this.#mirror, await Deno.readTextFile(this.#file), this.#file);
+      if (this.#config === undefined || fingerprint !== this.#fingerprint) {
+        this.#config = await readFile(this.#file, this.#mirror);
         this.#fingerprint = fingerprint;
       }
-      return this.#found;
     } catch (error) {
-      this.#found = undefined;
-      return { problem: `cannot read ${this.#file}: ${describeError(error)}` };
+      this.#config = unreadable(error, this.#file, this.#mirror);
+      this.#fingerprint = undefined;
     }
+    return this.#config;
   }
 }
 
 /**
- * Finds a mirror's credentials in the text of a config.json (docker/cli cli/config/configfile):
- * `auths` by host, with `auth` (base64 of user:password), `username` and `password`, or
- * `identitytoken`. `file` is used only in the text of problems.
+ * Returns the settings of mirrors, by host, with the paths that their files have credentials for as
+ * their authPaths, where the config has none.
  */
-export function credentialsFor(mirror: string, text: string, file: string): AuthLookup {
-  let config: unknown;
-  try {
-    config = JSON.parse(text);
-  } catch {
-    // The parser's message would quote the file.
-    return { problem: `${file} is not JSON` };
+export async function boundByKeys(
+  settings: Readonly<Record<string, AuthSettings>>,
+): Promise<Record<string, AuthSettings>> {
+  const bound = Object.entries(settings).map(async ([mirror, given]): Promise<[string, AuthSettings]> => {
+    if (given.authFile === undefined || given.authPaths !== undefined) return [mirror, given];
+    const paths = await new AuthFile(given.authFile, mirror).paths();
+    if (paths === undefined) return [mirror, given];
+    const patterns = paths.filter((path) => !path.includes("*")).map((path) => `${path}/**`);
+    // No image has a path that is not a valid pattern.
+    return [mirror, { ...given, authPaths: patterns.filter((pattern) => mistakeInAuthPath(pattern) === undefined) }];
+  });
+  return Object.fromEntries(await Promise.all(bound));
+}
+
+async function readFile(file: string, mirror: string): Promise<AuthConfig | AuthProblem> {
+  const { isFile, isDirectory, size } = await Deno.stat(file);
+  if (isDirectory) {
+    return { problem: `${file} is a directory`, remedy: `set mirrors."${mirror}".authFile to a file in it` };
   }
-  if (!isFields(config)) return { problem: `${file} is not an object in the format of Docker's config.json` };
-  const auths = isFields(config.auths) ? config.auths : {};
-  const entry = valueOf(mirror, auths);
-  if (isFields(entry)) {
-    const auth = fromEntry(entry);
-    if (auth !== undefined) return { auth };
+  // To read a named pipe would not end.
+  if (!isFile) {
+    const remedy = `remove it (rm ${shellWord(file)}), then ${creation(file, mirror)}`;
+    return { problem: `${file} is not a regular file`, remedy };
   }
-  const helper = helperFor(config, mirror);
-  if (helper !== undefined) {
-    return { problem: `${file} uses the credential helper ${helper} for ${mirror}, but Gilly runs no programs` };
-  }
-  return entry === undefined
-    ? { problem: `${file} has no credentials for ${mirror}` }
-    : { problem: `${file} has an entry for ${mirror} without auth, username and password, or identitytoken` };
+  if (size > LARGEST_FILE) return { problem: `${file} is larger than 1 MiB`, remedy: creation(file, mirror) };
+  return readAuthConfig(await Deno.readTextFile(file), file, mirror);
 }
 
-function fromEntry(entry: Fields): RegistryAuth | undefined {
-  const { identitytoken, username, password, auth } = entry;
-  if (typeof identitytoken === "string" && identitytoken !== "") return { identitytoken };
-  if (typeof username === "string" && typeof password === "string" && username !== "") return { username, password };
-  if (typeof auth !== "string") return undefined;
-  const decoded = decodeBase64(auth);
-  const colon = decoded.indexOf(":");
-  // docker/cli strips trailing NULs, with which some programs pad the password.
-  return colon < 1
-    ? undefined
-    : { username: decoded.slice(0, colon), password: decoded.slice(colon + 1).replace(/\0+$/, "") };
-}
-
-function helperFor(config: Fields, mirror: string): string | undefined {
-  const helpers = isFields(config.credHelpers) ? config.credHelpers : {};
-  const helper = valueOf(mirror, helpers) ?? config.credsStore;
-  return typeof helper === "string" && helper !== "" ? quote(helper) : undefined;
-}
-
-/**
- * The exact name takes precedence over other spellings of the same host
- * (docker/cli cli/config/credentials/file_store.go).
- */
-function valueOf(mirror: string, byServer: Fields): unknown {
-  if (Object.hasOwn(byServer, mirror)) return byServer[mirror];
-  return Object.entries(byServer).find(([server]) => hostOf(server) === hostOf(mirror))?.[1];
-}
-
-/** Docker writes servers as `host`, `https://host` or `https://host/v1/`, and docker.io as `index.docker.io`. */
-function hostOf(server: string): string {
-  return parseLocation(server.replace(/^https?:\/\//i, "")).host;
-}
-
-function decodeBase64(text: string): string {
-  try {
-    return new TextDecoder().decode(Uint8Array.from(atob(text.trim()), (character) => character.charCodeAt(0)));
-  } catch {
-    return "";
-  }
+function unreadable(error: unknown, file: string, mirror: string): AuthProblem {
+  const word = shellWord(file);
+  const remedy = error instanceof Deno.errors.PermissionDenied
+    ? `let the service read it: chgrp gilly ${word} && chmod g+r ${word}`
+    : creation(file, mirror);
+  return { problem: `cannot read ${file}: ${describeError(error)}`, remedy };
 }

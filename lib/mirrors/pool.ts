@@ -7,7 +7,7 @@ import type { Clock } from "../support/clock.ts";
 import { describeError } from "../support/errors.ts";
 import { Semaphore, type ShouldYield } from "../support/semaphore.ts";
 import type { Cooldowns } from "./cooldown.ts";
-import { AuthFile, type AuthLookup } from "./credentials.ts";
+import { AuthFile } from "./credentials.ts";
 import type { CoolingDown, MirrorObserver, Mirrors } from "./mirrors.ts";
 import { ProbeGate } from "./probe_gate.ts";
 
@@ -46,8 +46,6 @@ export class MirrorPool implements Mirrors {
   readonly #perMirror = new Map<string, Semaphore>();
   readonly #probes = new Map<string, ProbeGate>();
   readonly #authFiles = new Map<string, AuthFile>();
-  /** The result of the last read of each file, by mirror. */
-  readonly #lookups = new Map<string, AuthLookup>();
 
   constructor(options: MirrorPoolOptions) {
     this.#options = options;
@@ -70,13 +68,9 @@ export class MirrorPool implements Mirrors {
   async credentials(mirror: string, reference: string): Promise<RegistryAuth | undefined> {
     const file = this.#authFiles.get(mirror);
     if (file === undefined || !usesCredentials(mirror, this.#options.settings[mirror], reference)) return undefined;
-    const found = await file.read();
-    this.#lookups.set(mirror, found);
-    if ("problem" in found) {
-      this.#options.observer.authProblem?.(mirror, found.problem);
-      return undefined;
-    }
-    return found.auth;
+    const found = await file.read(reference);
+    if ("problem" in found) this.#options.observer.authProblem?.(mirror, found.problem);
+    return "auth" in found ? found.auth : undefined;
   }
 
   credentialsInWords(mirror: string, reference: string): string {
@@ -85,10 +79,11 @@ export class MirrorPool implements Mirrors {
     if (!usesCredentials(mirror, this.#options.settings[mirror], reference)) {
       return `${mirror} was asked without credentials: ${outsideInWords(mirror, reference)}`;
     }
-    const lookup = this.#lookups.get(mirror);
-    return lookup !== undefined && "problem" in lookup
-      ? `${mirror} was asked without credentials: ${lookup.problem}`
-      : `${mirror} was asked with the credentials of ${file}`;
+    const found = this.#authFiles.get(mirror)?.last(reference);
+    if (found === undefined || "auth" in found) {
+      return `${mirror} was asked with the credentials of ${file}${found?.flaw === undefined ? "" : `, ${found.flaw}`}`;
+    }
+    return `${mirror} was asked without credentials: ${"problem" in found ? found.problem : found.uncovered}`;
   }
 
   async withSlot<T>(

@@ -1,7 +1,7 @@
 // Tests credentials that are limited to paths: in the config, in requests to a mirror, and in
 // messages.
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { checkOpenCredentials } from "../../lib/check/credentials.ts";
 import { checkMirror, checkMirrorFailure, probesOf } from "../../lib/check/mirrors.ts";
 import { type AuthSettings, mistakeInAuthPath, outsideInWords, usesCredentials } from "../../lib/images/auth_paths.ts";
@@ -147,3 +147,46 @@ Deno.test("explain and check report for each path whether credentials are used",
     `mirror harbor.example: reachable, and accepts the credentials of ${node.dir}/auth.json`,
   );
 });
+
+Deno.test("with keys for paths, explain and check report the same for each path", async () => {
+  const credentials = { username: "gilly", password: "rosebud-0451" };
+  await using node = await startNode({
+    client: {},
+    engine: { registries: { "harbor.example": { state: "up", images: { "proxy/a:1": fakeImage("a") }, credentials } } },
+    config: 'registries: {"*": harbor.example}\nmirrors: {harbor.example: {authFile: auth.json}}\n',
+  });
+  const file = `${node.dir}/auth.json`;
+  await Deno.writeTextFile(file, JSON.stringify({ auths: { "harbor.example/proxy": credentials } }));
+  const argv = ["explain", "--config", node.configFile, "--json", "gcr.io/proxy/a:1", "gcr.io/team/secret:1"];
+  const { stdout: json } = await runProgram(argv);
+  assertEquals(JSON.parse(json).map(({ credentials }: { credentials: string[] }) => credentials), [
+    [`with the credentials of ${file}`],
+    [`without credentials: ${file} has credentials only for "harbor.example/proxy", not for harbor.example/team/secret`],
+  ]);
+  const { stdout: checked } = await runProgram(["check", "--config", node.configFile]);
+  assertStringIncludes(checked, `mirror harbor.example: reachable, and accepts the credentials of ${file}`);
+});
+
+/** Files, and what `check` says of them. */
+const CHECKED: readonly (readonly [string, string, string])[] = [
+  ["auths: {}\n", "is YAML, not JSON", "create it: printf"],
+  [
+    JSON.stringify({ auths: { "harbor.example": { username: "gilly", password: "rosebud-0451\n" } } }),
+    ', whose password in the entry "harbor.example" ends in a line break, as echo adds one, are refused',
+    "set its auth to what this prints: printf",
+  ],
+];
+
+for (const [content, message, remedy] of CHECKED) {
+  Deno.test(`check prints the next step of an auth file that ${message}`, async () => {
+    await using node = await boundedNode();
+    await Deno.writeTextFile(`${node.dir}/auth.json`, content);
+    const { stdout } = await runProgram(["check", "--config", node.configFile, "--json"]);
+    const findings: { name: string; message: string; remedy: string }[] = JSON.parse(stdout);
+    const found = findings.find(({ name }) => name === "mirror harbor.example");
+    assertStringIncludes(found?.message ?? stdout, `${node.dir}/auth.json`);
+    assertStringIncludes(found!.message, message);
+    assertStringIncludes(found!.remedy, remedy);
+    assert(!stdout.includes("rosebud"), stdout);
+  });
+}

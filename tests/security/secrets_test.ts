@@ -165,7 +165,7 @@ const DAMAGES: Readonly<Record<string, readonly [(dir: string) => Promise<void>,
   }, /auth\.json is not JSON/],
   "an auth file with the password in a wrong place": [
     (dir) => Deno.writeTextFile(`${dir}/auth.json`, JSON.stringify({ auths: { "mirror.example": PASSWORD } })),
-    /without auth/,
+    /has no auth, username and password/,
   ],
   "a client key cut off in the middle": [async (dir) => {
     const text = await Deno.readTextFile(`${dir}/client.key`);

@@ -5,6 +5,7 @@ import type { Candidate } from "../../../lib/images/rules.ts";
 import { Cooldowns } from "../../../lib/mirrors/cooldown.ts";
 import { MirrorPool, type MirrorSettings } from "../../../lib/mirrors/pool.ts";
 import { RuntimeError, type RuntimeErrorKind } from "../../../lib/runtime/errors.ts";
+import { inTemporaryFolder } from "../../support/folder.ts";
 
 const MIRROR = "mirror.example:5000";
 const OTHER = "other.example";
@@ -266,6 +267,26 @@ Deno.test("outside authPaths a mirror gets no credentials, and their file is not
   assertEquals(news.length, 1);
 });
 
+Deno.test("a mirror gets the credentials of each image's path, and none elsewhere, which is no news", async () => {
+  await inTemporaryFolder(async (folder) => {
+    const authFile = `${folder}/auth.json`;
+    const [one, two] = [{ username: "one", password: "a" }, { username: "two", password: "b\n" }];
+    await Deno.writeTextFile(authFile, JSON.stringify({ auths: { [`${MIRROR}/one`]: one, [`${MIRROR}/two`]: two } }));
+    const { pool, news } = openMirrors({ settings: { [MIRROR]: { authFile } } });
+    const images = ["two/a:1", "three/a:1", "one/a:1"].map((path) => `${MIRROR}/${path}`);
+    assertEquals(await Promise.all(images.map((image) => pool.credentials(MIRROR, image))), [two, undefined, one]);
+    const key = (path: string) => `"${MIRROR}/${path}"`;
+    assertEquals(images.map((image) => pool.credentialsInWords(MIRROR, image)), [
+      `${MIRROR} was asked with the credentials of ${authFile}, ` +
+      `whose password in the entry ${key("two")} ends in a line break, as echo adds one`,
+      `${MIRROR} was asked without credentials: ${authFile} has credentials only for ${key("one")}, ${key("two")}, ` +
+      `not for ${MIRROR}/three/a`,
+      `${MIRROR} was asked with the credentials of ${authFile}`,
+    ]);
+    assertEquals(news, []);
+  });
+});
+
 Deno.test("unusable credentials are reported, and the mirror gets none", async () => {
   const folder = await Deno.makeTempDir();
   try {
@@ -273,7 +294,7 @@ Deno.test("unusable credentials are reported, and the mirror gets none", async (
     await Deno.writeTextFile(authFile, '{"auths": {"elsewhere.example": {"password": "s3cr3t"}}}');
     const { pool, news } = openMirrors({ settings: { [MIRROR]: { authFile } } });
     assertEquals(await pool.credentials(MIRROR, `${MIRROR}/a/b:1`), undefined);
-    const problem = `${authFile} has no credentials for ${MIRROR}`;
+    const problem = `${authFile} has no credentials for ${MIRROR}, only for "elsewhere.example"`;
     assertEquals(news, [`${MIRROR}: ${problem}`]);
     assertEquals(
       pool.credentialsInWords(MIRROR, `${MIRROR}/a/b:1`),
