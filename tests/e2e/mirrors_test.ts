@@ -56,7 +56,16 @@ const NO_PROGRESS = "15s";
 
 const IDENTITY_TOKEN = "identity-token-of-alice";
 const WRONG_PASSWORD = "not-the-password";
-const SECRETS = [REGISTRY_USER.password, IDENTITY_TOKEN, WRONG_PASSWORD, btoa("alice:wonderland")];
+const OTHER_TEAM = { username: "bob", password: "password-of-another-team" };
+const WITH_LINE_BREAK = btoa("alice:wonderland\n");
+const SECRETS = [
+  REGISTRY_USER.password,
+  IDENTITY_TOKEN,
+  WRONG_PASSWORD,
+  OTHER_TEAM.password,
+  btoa("alice:wonderland"),
+  WITH_LINE_BREAK,
+];
 
 interface CredentialsCase {
   readonly name: string;
@@ -69,8 +78,44 @@ interface CredentialsCase {
 
 const entry = (fields: Record<string, string>) => (host: string) => JSON.stringify({ auths: { [host]: fields } });
 
+const TWO_TEAMS = "keys-of-two-teams";
+const ANOTHER_TEAM = "only-another-teams-key";
+
 const CREDENTIALS: readonly CredentialsCase[] = [
   { name: "auth", file: entry({ auth: btoa("alice:wonderland") }), denied: undefined },
+  {
+    name: "auth-beside-another-password",
+    file: entry({ username: "alice", password: WRONG_PASSWORD, auth: btoa("alice:wonderland") }),
+    denied: undefined,
+  },
+  { name: "a-byte-order-mark", file: (host) => `\ufeff${entry(REGISTRY_USER)(host)}`, denied: undefined },
+  {
+    name: "a-dockercfg",
+    file: (host) => JSON.stringify({ [`https://${host}/v1/`]: { auth: btoa("alice:wonderland"), email: "" } }),
+    denied: undefined,
+  },
+  {
+    name: TWO_TEAMS,
+    file: (host) =>
+      JSON.stringify({
+        auths: {
+          [`${host}/guarded/other`]: OTHER_TEAM,
+          [`${host}/guarded/${TWO_TEAMS}`]: REGISTRY_USER,
+          [host]: OTHER_TEAM,
+        },
+      }),
+    denied: undefined,
+  },
+  {
+    name: ANOTHER_TEAM,
+    file: (host) => JSON.stringify({ auths: { [`${host}/guarded/other`]: OTHER_TEAM } }),
+    denied: (file) => `was asked without credentials: ${file} has credentials only for`,
+  },
+  {
+    name: "a-line-break-in-the-password",
+    file: entry({ auth: WITH_LINE_BREAK }),
+    denied: (file) => `was asked with the credentials of ${file}, whose password in the entry`,
+  },
   { name: "username-and-password", file: entry(REGISTRY_USER), denied: undefined },
   {
     name: "identitytoken",
@@ -227,6 +272,8 @@ async function checkMirrors(t: Deno.TestContext, worker: Worker, mirrors: Mirror
     for (const [name, { authorizations }] of mirrors.faulty) assertEquals([...authorizations], [], name);
     const [own] = [...mirrors.guarded.get("auth")!.authorizations];
     assertEquals(own, `Basic ${btoa("alice:wonderland")}`);
+    assertEquals([...mirrors.guarded.get(TWO_TEAMS)!.authorizations], [`Basic ${btoa("alice:wonderland")}`]);
+    assertEquals([...mirrors.guarded.get(ANOTHER_TEAM)!.authorizations], []);
     return Promise.resolve();
   });
   await step("no secret reaches the journal or the ledger", async () => {

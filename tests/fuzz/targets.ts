@@ -8,6 +8,8 @@ import { formatReference, InvalidReferenceError, parseReference } from "../../li
 import { compileRules } from "../../lib/images/rules.ts";
 import { scanPods } from "../../lib/kubelet/failures.ts";
 import { PodListError, readPodList } from "../../lib/kubelet/pods.ts";
+import { credentialsIn, pathsIn } from "../../lib/mirrors/auth_entries.ts";
+import { readAuthConfig } from "../../lib/mirrors/auth_forms.ts";
 import { makePlan } from "../../lib/plan/plan.ts";
 import { EVENT_LINE_LIMIT, parseEvent } from "../../lib/runtime/docker/events.ts";
 import { readLines } from "../../lib/runtime/docker/lines.ts";
@@ -42,6 +44,7 @@ export async function targets(): Promise<Target[]> {
     podAnswers(pods),
     pullStreams(pulls),
     events(),
+    authFiles(),
     containerdFrames(),
     containerdAnswers(),
   ];
@@ -160,6 +163,41 @@ function events(): Target {
       for await (const line of readLines(inChunks(bytes, chunk), EVENT_LINE_LIMIT, tooLong)) parseEvent(line);
     },
     // An unreadable event counts as one that did not arrive.
+    isOwnError: () => false,
+  };
+}
+
+function authFiles(): Target {
+  const [mirror, secret] = ["mirror.example:5000", "s3cr3t-Passw0rd"];
+  const entries = {
+    [`https://${mirror}/v1/`]: { auth: btoa(`gilly:${secret}`) },
+    [`${mirror}/team`]: { username: "gilly", password: secret },
+    [`${mirror}/team/b`]: { identitytoken: secret },
+  };
+  const config = JSON.stringify({ auths: entries, credHelpers: { "b.example": "gcr" }, credsStore: "pass" });
+  const yaml = (key: string, value: string) => `kind: Secret\n${key}:\n  .dockerconfigjson: ${value}\ntype: x\n`;
+  const seeds = [
+    config,
+    JSON.stringify(entries),
+    btoa(config),
+    JSON.stringify({ kind: "Secret", data: { ".dockerconfigjson": btoa(config) } }),
+    yaml("data", btoa(config)),
+    yaml("stringData", `|\n    ${config}`),
+    `machine ${mirror} login gilly password ${secret}\n`,
+  ];
+  return {
+    name: "reader of auth files",
+    inputs: mutatedBytes(seeds),
+    run(input) {
+      const found = readAuthConfig(new TextDecoder().decode(input as Uint8Array), "auth.json", mirror);
+      if ("problem" in found) {
+        const leaks = [secret, btoa(`gilly:${secret}`)].some((text) => JSON.stringify(found).includes(text));
+        if (leaks) throw new Error("a text repeats the secret");
+        return;
+      }
+      for (const path of ["team/b/app:1", "other:1"]) credentialsIn(found, mirror, `${mirror}/${path}`, "auth.json");
+      pathsIn(found, mirror);
+    },
     isOwnError: () => false,
   };
 }
