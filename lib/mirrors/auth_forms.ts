@@ -48,9 +48,18 @@ export function readAuthConfig(content: string, file: string, mirror: string): A
 /** The format, for printf(1), of a config.json with one entry: its server and its `auth`. */
 const CONFIG = `'{"auths":{"%s":{"auth":"%s"}}}'`;
 
-/** Returns the command that writes a new config.json for `mirror`. */
+/** Returns the step of writing a new config.json for `mirror`. */
 export function creation(file: string, mirror: string): string {
-  return `create it: printf ${CONFIG} ${shellWord(mirror)} "$(${AUTH_COMMAND})" >${shellWord(file)}`;
+  return `create it: ${writing(file, mirror)}`;
+}
+
+/** Returns the same step where something is in the way that cannot be written to. */
+export function replacement(file: string, mirror: string): string {
+  return `replace it: rm ${shellWord(file)} && ${writing(file, mirror)}`;
+}
+
+function writing(file: string, mirror: string): string {
+  return `printf ${CONFIG} ${shellWord(mirror)} "$(${AUTH_COMMAND})" >${shellWord(file)}`;
 }
 
 /** The command that prints the value of `auth`. */

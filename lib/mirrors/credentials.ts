@@ -6,7 +6,7 @@ import { type AuthSettings, mistakeInAuthPath } from "../images/auth_paths.ts";
 import { describeError } from "../support/errors.ts";
 import { fingerprintOf } from "../support/files.ts";
 import { type AuthLookup, credentialsIn, pathsIn } from "./auth_entries.ts";
-import { type AuthConfig, type AuthProblem, creation, readAuthConfig, shellWord } from "./auth_forms.ts";
+import { type AuthConfig, type AuthProblem, creation, readAuthConfig, replacement, shellWord } from "./auth_forms.ts";
 
 /** The largest file that is read, in bytes; the config refuses a larger one too. */
 const LARGEST_FILE = 1024 * 1024;
@@ -86,10 +86,7 @@ async function readFile(file: string, mirror: string): Promise<AuthConfig | Auth
     return { problem: `${file} is a directory`, remedy: `set mirrors."${mirror}".authFile to a file in it` };
   }
   // To read a named pipe would not end.
-  if (!isFile) {
-    const remedy = `remove it (rm ${shellWord(file)}), then ${creation(file, mirror)}`;
-    return { problem: `${file} is not a regular file`, remedy };
-  }
+  if (!isFile) return { problem: `${file} is not a regular file`, remedy: replacement(file, mirror) };
   if (size > LARGEST_FILE) return { problem: `${file} is larger than 1 MiB`, remedy: creation(file, mirror) };
   return readAuthConfig(await Deno.readTextFile(file), file, mirror);
 }
@@ -98,6 +95,8 @@ function unreadable(error: unknown, file: string, mirror: string): AuthProblem {
   const word = shellWord(file);
   const remedy = error instanceof Deno.errors.PermissionDenied
     ? `let the service read it: chgrp gilly ${word} && chmod g+r ${word}`
-    : creation(file, mirror);
+    : error instanceof Deno.errors.NotFound
+    ? creation(file, mirror)
+    : replacement(file, mirror);
   return { problem: `cannot read ${file}: ${describeError(error)}`, remedy };
 }

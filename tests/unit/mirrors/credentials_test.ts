@@ -85,40 +85,38 @@ Deno.test("the credentials of each image are looked up in what was read last", a
   });
 });
 
-/** What may be in the place of the file, the end of the problem, and of the next step. */
-const PLACES: readonly (readonly [string, (path: string) => Promise<unknown>, string, string])[] = [
-  ["a directory", (path) => Deno.mkdir(path), " is a directory", `set mirrors."${MIRROR}".authFile to a file in it`],
-  [
-    "a named pipe",
-    (path) => new Deno.Command("mkfifo", { args: [path] }).output(),
-    " is not a regular file",
-    "create it: printf ",
-  ],
-  [
-    "a file of 2 MiB",
-    (path) => Deno.writeTextFile(path, " ".repeat(2 * 1024 * 1024)),
-    " is larger than 1 MiB",
-    "create it: printf ",
-  ],
-  [
-    "a link to itself",
-    (path) => Deno.symlink(path, path),
-    ": Too many levels of symbolic links",
-    "create it: printf ",
-  ],
+/** What may be in the place of the file, and what the problem says of it. */
+const PLACES: readonly (readonly [string, (path: string) => Promise<unknown>, string])[] = [
+  ["nothing", () => Promise.resolve(), ": No such file"],
+  ["a link to nothing", (path) => Deno.symlink(`${path}.missing`, path), ": No such file"],
+  ["a link to itself", (path) => Deno.symlink(path, path), ": Too many levels of symbolic links"],
+  ["a named pipe", (path) => new Deno.Command("mkfifo", { args: [path] }).output(), " is not a regular file"],
+  ["a file of 2 MiB", (path) => Deno.writeTextFile(path, " ".repeat(2 * 1024 * 1024)), " is larger than 1 MiB"],
 ];
 
-for (const [name, place, problem, remedy] of PLACES) {
-  Deno.test(`${name} in place of the file is a problem with a next step`, async () => {
+for (const [name, place, problem] of PLACES) {
+  Deno.test(`${name} in place of the file is a problem, and the command for it works`, async () => {
     await withFile(async (path) => {
       await place(path);
-      const found = await new AuthFile(path, MIRROR).read(IMAGE);
+      const file = new AuthFile(path, MIRROR);
+      const found = await file.read(IMAGE);
       assert("problem" in found);
       assertStringIncludes(found.problem, path + problem);
-      assertStringIncludes(found.remedy, remedy);
+      const command = found.remedy.replace(/^(?:create|replace) it: /, "");
+      const { success } = await new Deno.Command("sh", { args: ["-c", command] }).output();
+      assert(success, command);
+      assertEquals(await file.read(IMAGE), { auth: { username: "USER", password: "PASSWORD" } });
     });
   });
 }
+
+Deno.test("a directory in place of the file is a problem, and stays", async () => {
+  await withFile(async (path) => {
+    await Deno.mkdir(path);
+    const remedy = `set mirrors."${MIRROR}".authFile to a file in it`;
+    assertEquals(await new AuthFile(path, MIRROR).read(IMAGE), { problem: `${path} is a directory`, remedy });
+  });
+});
 
 Deno.test("the paths of a file's keys bound the settings that have no authPaths", async () => {
   await withFile(async (authFile) => {
