@@ -126,25 +126,32 @@ function addition({ isDockercfg }: AuthConfig, mirror: string, file: string): st
 function fromEntry(entry: Fields, name: string, file: string): AuthLookup | undefined {
   const { identitytoken, username, password, auth } = entry;
   if (typeof identitytoken === "string" && identitytoken !== "") return { auth: { identitytoken } };
-  if (typeof auth === "string" && auth.trim() !== "") return fromAuth(auth, name, file);
-  if (typeof username !== "string" || typeof password !== "string" || username === "") return undefined;
-  return withFlaw({ username, password }, name);
+  const fields = typeof username === "string" && typeof password === "string" && username !== ""
+    ? { username, password }
+    : undefined;
+  if (typeof auth !== "string" || auth.trim() === "") return fields && withFlaw(fields, name);
+  const decoded = fromAuth(auth);
+  if (typeof decoded !== "string") return withFlaw(decoded, name);
+  // Docker warns of the file, and uses what it had read of it.
+  if (fields !== undefined) return { auth: fields, flaw: `whose auth in the entry ${name} ${decoded}`, remedy: AUTH };
+  return { problem: `auth of the entry ${name} in ${file} ${decoded}`, remedy: AUTH };
 }
 
-function fromAuth(auth: string, name: string, file: string): AuthLookup {
+/** Returns what is encoded, or what is wrong with it. */
+function fromAuth(auth: string): NameAndPassword | string {
   const decoded = decodeBase64(auth);
-  const refused = (what: string) => ({ problem: `auth of the entry ${name} in ${file} ${what}`, remedy: AUTH });
-  if (decoded === undefined) return refused("is not base64; expected base64 of user:password");
+  if (decoded === undefined) return "is not base64; expected base64 of user:password";
   const colon = decoded.indexOf(":");
-  if (colon < 0) return refused("is base64 of a text without a colon; expected user:password");
-  if (colon === 0) return refused("is base64 of a text without a user before the colon; expected user:password");
+  if (colon < 0) return "is base64 of a text without a colon; expected user:password";
+  if (colon === 0) return "is base64 of a text without a user before the colon; expected user:password";
   // docker/cli strips NULs, with which some programs pad the password.
-  const password = trimmed(decoded.slice(colon + 1), "\0");
-  return withFlaw({ username: decoded.slice(0, colon), password }, name);
+  return { username: decoded.slice(0, colon), password: trimmed(decoded.slice(colon + 1), "\0") };
 }
+
+type NameAndPassword = Extract<RegistryAuth, { username: string }>;
 
 /** Docker sends such a password as it is, and it may even be right. */
-function withFlaw(auth: { readonly username: string; readonly password: string }, name: string): AuthLookup {
+function withFlaw(auth: NameAndPassword, name: string): AuthLookup {
   const flaw = /[\r\n]$/.test(auth.password)
     ? "ends in a line break, as echo adds one"
     : auth.password.includes("\ufffd") || auth.username.includes("\ufffd")
