@@ -155,8 +155,11 @@ function notJson(text: string, error: string, file: string, mirror: string): Aut
   return { problem: `${file} is ${form === undefined ? "" : `${form}, `}not JSON`, remedy: creation(file, mirror) };
 }
 
-/** The keys of a Secret of type kubernetes.io/dockerconfigjson and kubernetes.io/dockercfg. */
-const SECRET_KEYS = [".dockerconfigjson", ".dockercfg"] as const;
+/**
+ * The keys of a Secret of type kubernetes.io/dockerconfigjson and kubernetes.io/dockercfg, and of one
+ * that was made of a file.
+ */
+const SECRET_KEYS = [".dockerconfigjson", ".dockercfg", "config.json"] as const;
 
 function secretProblem(text: string, file: string, mirror: string, isPlain: boolean): AuthProblem {
   for (const key of SECRET_KEYS) {

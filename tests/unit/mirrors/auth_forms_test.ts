@@ -112,6 +112,11 @@ const CONVERTED: readonly FormCase[] = [
     problem: SECRET_IN(".dockercfg"),
   },
   {
+    name: "an Opaque Secret that was made of a file",
+    content: `apiVersion: v1\ndata:\n  config.json: ${btoa(CONFIG)}\nkind: Secret\ntype: Opaque\n`,
+    problem: SECRET_IN("config.json"),
+  },
+  {
     name: "a Secret in YAML with its value on lines of its own",
     content: `kind: Secret\ndata:\n  .dockerconfigjson: >-\n${MULTI_LINE}type: kubernetes.io/dockerconfigjson\n`,
     problem: SECRET_IN(".dockerconfigjson"),
