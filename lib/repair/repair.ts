@@ -79,7 +79,6 @@ async function tryCandidate(
     if (!(error instanceof RuntimeError)) throw error;
     // If the runtime is unreachable, no mirror can help.
     if (error.kind === "unreachable") throw error;
-    context.mirrors.failed(candidate, error);
     return give(error.kind, await failureText(candidate, error, context));
   }
 }
