@@ -7,7 +7,7 @@ import type { Candidate } from "../images/rules.ts";
 import { readBody } from "../support/http/client.ts";
 import type { Answer, Reply } from "../support/http/server.ts";
 import { askMirror, attempt, type ContentRequest, type EndpointContext, reportDelivery } from "./candidates.ts";
-import { digestsIn, headersNamed, MANIFEST_LIMIT_BYTES } from "./protocol.ts";
+import { digestsIn, headersNamed, isPage, MANIFEST_LIMIT_BYTES } from "./protocol.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** The headers of a mirror that a client needs. */
@@ -52,12 +52,14 @@ async function manifestFrom(candidate: Candidate, request: ContentRequest, conte
     signal.throwIfAborted();
     throw new UpstreamError("registry-down", `GET ${candidate.reference}: ${error.message}`);
   });
+  const text = new TextDecoder().decode(bytes);
+  if (isPage("", text)) throw new UpstreamError("not-a-registry", `GET ${candidate.reference}: a web page`);
   const digest = digestOf(bytes, reference.digest ?? declared);
   if (reference.digest !== undefined && digest !== reference.digest) {
     throw new UpstreamError("registry-error", `${candidate.reference} delivered ${digest} instead`);
   }
   admit(candidate, digest, request, context);
-  const contents = digestsIn(new TextDecoder().decode(bytes));
+  const contents = digestsIn(text);
   context.pulls.manifestServed({ target, candidate, digest, contents });
   const exact = { "content-length": String(bytes.byteLength), "docker-content-digest": digest };
   return { status: 200, headers: { ...headers, ...exact }, body: bytes };

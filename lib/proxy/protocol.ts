@@ -1,8 +1,10 @@
 // The parts of the OCI distribution protocol (1.1) that the proxy speaks: headers, ranges of blobs,
 // the contents of manifests, and errors. Pure.
 
+import type { RegistryFailure } from "../images/registry.ts";
 import type { CandidateAttempt } from "../plan/outcome.ts";
 import { isFields } from "../support/json.ts";
+import { quote } from "../support/text.ts";
 
 /** Returns those headers of a request or an answer, by name in lower case. */
 export function headersNamed(
@@ -74,8 +76,8 @@ export interface ErrorAnswer {
   readonly message: string;
 }
 
-/** Failures that no later request can change: the mirrors do not have it, or must not serve it. */
-const FINAL: ReadonlySet<string> = new Set(["not-found", "digest-changed"]);
+/** Failures that no later request can change: the mirrors have no such image, or must not serve it. */
+const FINAL: ReadonlySet<string> = new Set(["not-found", "unsupported-image", "digest-changed"]);
 
 /**
  * Returns what to answer after every candidate failed, with each mirror and its answer: 404 if it
@@ -96,4 +98,68 @@ export function unknown(kind: "manifest" | "blob", message: string): ErrorAnswer
 /** Returns the body of an error. */
 export function errorBody({ code, message }: ErrorAnswer): string {
   return JSON.stringify({ errors: [{ code, message: `gilly: ${message}` }] });
+}
+
+/** An answer of a mirror that does not serve a request. */
+export interface Refusal {
+  readonly status: number;
+  /** The header Content-Type, or an empty text. */
+  readonly type: string;
+  /** Whether the header WWW-Authenticate asks for credentials. */
+  readonly asksForCredentials: boolean;
+  /** The beginning of the body; undefined for an answer to HEAD, which has none. */
+  readonly body: string | undefined;
+}
+
+/** Whether an answer is a web page, by its header Content-Type or by its body. */
+export function isPage(type: string, body = ""): boolean {
+  return /^\s*(?:text\/html|application\/xhtml)/i.test(type) || /^[\s\ufeff]*</.test(body);
+}
+
+/** Codes by which a registry says that it has no such image ("Error Codes"; NOT_FOUND is Harbor's). */
+const UNKNOWN_CODES: ReadonlySet<string> = new Set(["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND", "BLOB_UNKNOWN"]);
+
+/**
+ * Returns why a mirror refused, and its reason in its own words, which may be empty. `failed` is a
+ * refusal of this request alone. A registry behind a reverse proxy answers some requests with a page of that
+ * proxy: 401 with a challenge, 429, and 5xx are a registry's all the same.
+ */
+export function refusalIn(
+  { status, type, asksForCredentials, body }: Refusal,
+): { readonly kind: RegistryFailure | "failed"; readonly reason: string } {
+  const errors = body === undefined ? undefined : errorsIn(body);
+  const [first] = errors ?? [];
+  const { code, message } = isFields(first) ? first : {};
+  const reason = [code, message].filter((it) => typeof it === "string" && it !== "").join(": ");
+  const kind = kindOf(status, asksForCredentials);
+  if (kind !== undefined) return { kind, reason };
+  if (isPage(type, body)) return { kind: "not-a-registry", reason: "a web page" };
+  if (status === 401 || status === 403) return { kind: "denied", reason };
+  if (status !== 404) return { kind: "failed", reason };
+  if (body === undefined) return { kind: "not-found", reason };
+  if (body.trim() === "") return { kind: "registry-error", reason: "without saying what is missing" };
+  if (errors === undefined) return { kind: "not-a-registry", reason: quote(body.trim()) };
+  // distribution, registry/handlers/manifests.go
+  if (/OCI (?:index|manifest) found, but accept header/i.test(reason)) return { kind: "unsupported-image", reason };
+  const codes = errors.map((error) => isFields(error) ? String(error.code).toUpperCase() : "");
+  return { kind: codes.some((it) => UNKNOWN_CODES.has(it)) ? "not-found" : "registry-error", reason };
+}
+
+/** What a status says by itself. 511 is a portal's that wants a sign-in (RFC 6585, 6). */
+function kindOf(status: number, asksForCredentials: boolean): RegistryFailure | undefined {
+  if (status === 401 && asksForCredentials) return "denied";
+  if (status === 407) return "proxy-refused";
+  if (status === 429) return "rate-limited";
+  if (status === 511) return "not-a-registry";
+  return status >= 500 || status < 400 ? "registry-error" : undefined;
+}
+
+/** The errors in a registry's answer; undefined if it is not in the specification's format. */
+function errorsIn(body: string): readonly unknown[] | undefined {
+  try {
+    const answer: unknown = JSON.parse(body);
+    return isFields(answer) && Array.isArray(answer.errors) ? answer.errors : undefined;
+  } catch {
+    return undefined;
+  }
 }

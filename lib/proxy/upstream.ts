@@ -4,9 +4,9 @@
 import type { RegistryAuth, RegistryError, RegistryFailure } from "../images/registry.ts";
 import { describeError } from "../support/errors.ts";
 import { HttpError, type HttpRequest, readBody, send } from "../support/http/client.ts";
-import { isFields } from "../support/json.ts";
 import { type AskForToken, Authorizations, withoutSecrets } from "./authorization.ts";
 import { challengeIn } from "./challenge.ts";
+import { isPage, refusalIn } from "./protocol.ts";
 import { mayBePlain, type MirrorClients } from "./trust.ts";
 
 /**
@@ -83,7 +83,10 @@ export class Upstream {
       const known = this.#authorizations.current(mirror, repository, auth);
       const response = await this.#asked(request, known);
       if (response.status !== 401) return await this.#served(request, response, known);
-      const header = await this.#answerTo(response, request);
+      const header = await this.#answerTo(response, request).catch(async (error) => {
+        await response.body?.cancel();
+        throw error;
+      });
       if (header === undefined) return await this.#served(request, response, known);
       await response.body?.cancel();
       const second = await this.#asked(request, header);
@@ -92,10 +95,8 @@ export class Upstream {
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof UpstreamError) throw error;
-      throw new UpstreamError(
-        "registry-down",
-        `${attemptOf(request)}: ${withoutSecrets(describeError(error), auth)}`,
-      );
+      const text = withoutSecrets(describeError(error), auth);
+      throw new UpstreamError(unreachedBy(text), `${attemptOf(request)}: ${text}`);
     }
   }
 
@@ -108,11 +109,11 @@ export class Upstream {
     for (let hops = 0; isRedirect(response); hops++) {
       const location = response.headers.get("location")!;
       await response.body?.cancel();
-      if (hops === MOST_REDIRECTS) throw new HttpError(`more than ${MOST_REDIRECTS} redirects`);
-      if (!URL.canParse(location, from)) throw new HttpError("a redirect without a usable location");
+      if (hops === MOST_REDIRECTS) throw misled(request, `more than ${MOST_REDIRECTS} redirects`);
+      if (!URL.canParse(location, from)) throw misled(request, "a redirect without a usable location");
       const to = new URL(location, from);
       if (!(to.protocol === "https:" || (to.protocol === "http:" && from.protocol === "http:"))) {
-        throw new HttpError(`a redirect from ${from.protocol} to ${to.protocol}`);
+        throw misled(request, `a redirect from ${from.protocol} to ${to.protocol}`);
       }
       const headers = to.origin === first.origin ? withAuthorization(request.headers, authorization) : request.headers;
       response = await this.#fetched(request, to.href, headers);
@@ -167,45 +168,86 @@ export class Upstream {
   }
 
   async #token(
-    { mirror, signal }: UpstreamRequest,
+    request: UpstreamRequest,
     url: string,
     headers: Readonly<Record<string, string>>,
     form: string | undefined,
   ): Promise<unknown> {
+    const { mirror, signal } = request;
     const client = await this.#options.clients.of(mirror);
     const timeoutMs = this.#options.headersTimeoutMs;
     const asked: HttpRequest = { url, client, headers, signal, headersTimeoutMs: timeoutMs };
     const response = await send(form === undefined ? asked : { ...asked, method: "POST", body: form, headers: FORM });
     const text = new TextDecoder().decode(await readBody(response, { limit: TOKEN_LIMIT_BYTES, timeoutMs, signal }));
-    // A refusal: the mirror's own 401 says more than the token server's.
-    if (response.status !== 200) return undefined;
-    return JSON.parse(text);
-  }
-
-  async #served(request: UpstreamRequest, response: Response, sent: string | undefined): Promise<Response> {
-    if (response.status === 200 || response.status === 206 || response.status === 304) return response;
-    const reason = await this.#reasonIn(response, request, sent);
-    const text = `${attemptOf(request)}: answered ${response.status}${reason === "" ? "" : `, ${reason}`}`;
+    const { status } = response;
+    const isPageOf = isPage(response.headers.get("content-type") ?? "", text);
+    const parsed = status === 200 && !isPageOf ? parsedOf(text) : undefined;
+    if (parsed !== undefined) return parsed;
+    // The mirror's own 401 says more than this refusal of the token server.
+    if (!isPageOf && (status === 400 || status === 401 || status === 403)) return undefined;
+    const { host, pathname } = new URL(url);
+    const refusal = refusalIn({ ...refusalOf(response), body: text });
+    // The query has the user's name.
     throw new UpstreamError(
-      kindOf(response.status),
-      text,
+      status === 200 || status === 404 ? "not-a-registry" : refusal.kind,
+      `${attemptOf(request)}: its token server, ${host}${pathname}, answered ${status}${
+        isPageOf ? ", a web page" : ""
+      }`,
       retryAfter(response.headers.get("retry-after"), this.#options.now()),
     );
   }
 
-  async #reasonIn(response: Response, { signal, auth }: UpstreamRequest, sent: string | undefined): Promise<string> {
+  async #served(request: UpstreamRequest, response: Response, sent: string | undefined): Promise<Response> {
+    const { status, headers } = response;
+    const isServed = status === 200 || status === 206 || status === 304;
+    if (isServed && (status === 304 || !isPage(headers.get("content-type") ?? ""))) return response;
+    const body = request.method === "HEAD" ? undefined : await this.#beginningOf(response, request);
+    if (body === undefined) await response.body?.cancel();
+    const { kind, reason } = isServed
+      ? { kind: "not-a-registry" as const, reason: "a web page" }
+      : refusalIn({ ...refusalOf(response), body });
+    const told = withoutSecrets(reason, request.auth, sent).slice(0, LONGEST_REASON);
+    throw new UpstreamError(
+      kind,
+      `${attemptOf(request)}: answered ${status}${told === "" ? "" : `, ${told}`}`,
+      retryAfter(headers.get("retry-after"), this.#options.now()),
+    );
+  }
+
+  /** The body of a refusal, or an empty text if it is too long or cannot be read. */
+  async #beginningOf(response: Response, { signal }: UpstreamRequest): Promise<string> {
     try {
       const options = { limit: ERROR_LIMIT_BYTES, timeoutMs: this.#options.headersTimeoutMs, signal };
-      const answer: unknown = JSON.parse(new TextDecoder().decode(await readBody(response, options)));
-      const [first] = isFields(answer) && Array.isArray(answer.errors) ? answer.errors : [];
-      const { code, message } = isFields(first) ? first : {};
-      const text = [code, message].filter((it) => typeof it === "string" && it !== "").join(": ");
-      return withoutSecrets(text, auth, sent).slice(0, LONGEST_REASON);
+      return new TextDecoder().decode(await readBody(response, options));
     } catch {
       signal.throwIfAborted();
       return "";
     }
   }
+}
+
+function refusalOf({ status, headers }: Response) {
+  const type = headers.get("content-type") ?? "";
+  return { status, type, asksForCredentials: headers.has("www-authenticate") };
+}
+
+/** The value in a JSON text, or undefined. */
+function parsedOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whose fault a connection is that did not come about or broke: of a proxy on the way that refused (hyper-util, reqwest). */
+function unreachedBy(text: string): RegistryFailure {
+  return /proxy authentication required|unsuccessful tunnel/i.test(text) ? "proxy-refused" : "registry-down";
+}
+
+/** A mirror whose redirects lead nowhere. */
+function misled(request: UpstreamRequest, because: string): UpstreamError {
+  return new UpstreamError("registry-error", `${attemptOf(request)}: ${because}`);
 }
 
 function attemptOf({ method, mirror, repository, resource }: UpstreamRequest): string {
@@ -221,13 +263,6 @@ function withAuthorization(
 
 function isRedirect({ status, headers }: Response): boolean {
   return [301, 302, 303, 307, 308].includes(status) && headers.has("location");
-}
-
-function kindOf(status: number): UpstreamFailure {
-  if (status === 404) return "not-found";
-  if (status === 401 || status === 403) return "denied";
-  if (status === 429) return "rate-limited";
-  return status >= 500 || status < 400 ? "registry-down" : "failed";
 }
 
 /** Seconds in a Retry-After header, which is a number or a date (RFC 9110, 10.2.3). */

@@ -1,8 +1,8 @@
 // Faults that a real containerd does not show on demand, on a fake behind the same socket.
 
-import { assert, assertEquals } from "@std/assert";
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { assert, assertEquals } from "@std/assert";
 import { framed } from "../../lib/runtime/containerd/frames.ts";
 import { Content } from "../../lib/runtime/containerd/messages/content_pb.ts";
 import { ImageService, RuntimeService } from "../../lib/runtime/containerd/messages/cri_pb.ts";

@@ -1,9 +1,9 @@
 // Keys, tokens and passwords reach no output, whatever goes wrong with them.
 
 import { assert, assertEquals, assertGreater } from "@std/assert";
+import { failure } from "../fakes/containerd.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { missingForMtls } from "../fakes/mtls_proxy.ts";
-import { failure } from "../fakes/containerd.ts";
 import { type AnyFakeNode, type FakeNode, type FakeNodeOptions, startNode } from "../fakes/node.ts";
 import { type Scenario, scenario } from "../scenarios/scenario.ts";
 import { freePort } from "../support/ports.ts";

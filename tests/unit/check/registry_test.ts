@@ -32,7 +32,7 @@ Deno.test("an image is asked for by HEAD, and told by its digest", () =>
   }));
 
 for (
-  const [status, kind] of [[401, "denied"], [403, "denied"], [429, "rate-limited"], [503, "registry-down"]] as const
+  const [status, kind] of [[401, "denied"], [403, "denied"], [429, "rate-limited"], [503, "registry-error"]] as const
 ) {
   Deno.test(`a mirror that answers ${status} is ${kind}, and no secret is in the error`, () =>
     withMirror(async (mirror) => {

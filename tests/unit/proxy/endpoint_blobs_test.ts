@@ -142,6 +142,7 @@ test("a repository whose blob has another digest cools down", async ({ endpoint,
   const right = await bytesOf(await endpoint.ask("gcr.io", path));
   assertEquals(right, BLOB);
   assertEquals([first.requests.length, second.requests.length], [1, 1]);
+  assertMatch(endpoint.heard[0]!, /: registry-error$/);
 });
 
 test("a repository goes on cooling down though its mirror answers what was asked of it before", async (bench) => {

@@ -120,6 +120,7 @@ const PASSING: readonly (readonly [name: string, answer: () => Response, told: R
   ],
   ["is rate-limited", () => registryError(429, "TOOMANYREQUESTS", "slow down"), /answered 429, TOOMANYREQUESTS: slow/],
   ["breaks", () => new Response("<html>", { status: 502 }), /answered 502$/],
+  ["is a web page", () => new Response("<html>", { status: 404 }), /answered 404, a web page$/],
 ];
 
 for (const [what, respond, told] of PASSING) {
@@ -177,6 +178,31 @@ test(
   },
   { count: 2 },
 );
+
+for (
+  const [what, page] of [
+    ["with its type", () => new Response("<html>", { headers: { "content-type": "text/html" } })],
+    ["without a type", () => new Response(new TextEncoder().encode("\n<!DOCTYPE html>"))],
+  ] as const
+) {
+  test(`a web page ${what} is never served as a manifest`, async ({ endpoint, mirrors }) => {
+    const [first, second] = mirrors;
+    const { manifest } = second!.put("gcr/app:1");
+    first!.respond = page;
+    const response = await endpoint.ask("gcr.io", "/v2/app/manifests/1");
+    assertEquals([response.status, await response.text()], [200, manifest]);
+    assertEquals(endpoint.heard[0], `${first!.host}/gcr/app:1: not-a-registry`);
+  }, { count: 2 });
+}
+
+test("what a mirror has, and no runtime runs, is 404 with the mirror's answer", async ({ endpoint, first }) => {
+  const said = "OCI index found, but accept header does not support OCI indexes";
+  first.respond = () => registryError(404, "MANIFEST_UNKNOWN", said);
+  const { status, code, message } = await errorOf(await endpoint.ask("gcr.io", "/v2/app/manifests/1"));
+  assertEquals([status, code], [404, "MANIFEST_UNKNOWN"]);
+  assertStringIncludes(message, said);
+  assertEquals(endpoint.notServed.map(({ reason }) => reason), ["unsupported-image"]);
+});
 
 test("the digest of a tag is that of its bytes, whatever the mirror says", async ({ endpoint, first }) => {
   first.respond = () => new Response("{}", { headers: { "docker-content-digest": digestOf(new Uint8Array()) } });

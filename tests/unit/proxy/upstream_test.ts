@@ -155,26 +155,46 @@ test("a redirect is followed, without credentials to another host", async ({ mir
 test("redirects without an end, or to nowhere, are failures of the mirror", async ({ mirror, ask }) => {
   mirror.respond = () => new Response(null, { status: 302, headers: { location: "/again" } });
   const endless = await assertRejects(() => ask(), UpstreamError, "more than 5 redirects");
-  assertEquals(endless.kind, "registry-down");
+  assertEquals(endless.kind, "registry-error");
   mirror.respond = () => new Response(null, { status: 302, headers: { location: "ftp://x/" } });
   await assertRejects(() => ask(), UpstreamError, "a redirect from http: to ftp:");
 });
 
-const STATUSES: readonly (readonly [status: number, kind: string])[] = [
-  [404, "not-found"],
-  [401, "denied"],
-  [403, "denied"],
-  [429, "rate-limited"],
-  [500, "registry-down"],
-  [503, "registry-down"],
-  [416, "failed"],
-];
+test("a redirect to a sign-in page ends at what is no registry", async ({ mirror, ask }) => {
+  mirror.respond = ({ url }) =>
+    new URL(url).pathname === "/login"
+      ? new Response("<html>Sign in", { headers: { "content-type": "text/html; charset=utf-8" } })
+      : new Response(null, { status: 302, headers: { location: "/login" } });
+  const error = await assertRejects(() => ask(), UpstreamError, "answered 200, a web page");
+  assertEquals(error.kind, "not-a-registry");
+});
 
-for (const [status, kind] of STATUSES) {
-  test(`${status} of a mirror is ${kind}`, async ({ mirror, ask }) => {
+test("when to ask again is taken from the answer", async ({ mirror, ask }) => {
+  for (const status of [404, 429, 503]) {
     mirror.respond = () => new Response("<html>", { status, headers: { "retry-after": "90" } });
     const error = await assertRejects(() => ask(), UpstreamError);
-    assertEquals([error.kind, error.retryAfterSeconds], [kind, 90]);
+    assertEquals(error.retryAfterSeconds, 90);
+  }
+});
+
+const TOKENS: readonly (readonly [what: string, answer: () => Response, kind: string, told: string])[] = [
+  ["refuses", () => registryError(401, "UNAUTHORIZED", "wrong password"), "denied", "answered 401, UNAUTHORIZED"],
+  ["knows no such client", () => Response.json({ error: "invalid_grant" }, { status: 400 }), "denied", "answered 401"],
+  ["is not there", () => registryError(404, "NOT_FOUND", "no"), "not-a-registry", "/token, answered 404"],
+  ["is a page", () => new Response("<html>"), "not-a-registry", "/token, answered 200, a web page"],
+  ["refuses with a page", () => new Response("<html>", { status: 403 }), "not-a-registry", "answered 403, a web page"],
+  ["gives no JSON", () => new Response("token"), "not-a-registry", "/token, answered 200"],
+  ["breaks", () => new Response("", { status: 503 }), "registry-error", "/token, answered 503"],
+  ["is busy", () => new Response("", { status: 429 }), "rate-limited", "/token, answered 429"],
+];
+
+for (const [what, answer, kind, told] of TOKENS) {
+  test(`a token server that ${what} makes the mirror ${kind}`, async ({ mirror, other, ask }) => {
+    other.respond = answer;
+    mirror.respond = () => challenge(`Bearer realm="http://${other.host}/token",service="s"`);
+    const error = await assertRejects(() => ask(USER), UpstreamError, told);
+    assertEquals(error.kind, kind);
+    assert(!error.message.includes("alice"), error.message);
   });
 }
 
