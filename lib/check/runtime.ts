@@ -1,9 +1,9 @@
 // Checks the container runtime: whether it answers, which one it is, and whether it could use the
 // mirrors itself.
 
-import { otherRuntime, type RuntimeAdvice, type RuntimeInfo } from "../runtime/advice.ts";
+import { otherRuntime, type RuntimeAdvice, type RuntimeInfo, type SocketFault } from "../runtime/advice.ts";
 import { type Check, runtimeFailure } from "./context.ts";
-import { AS_ROOT, fail, type Failed, type Finding, ok } from "./finding.ts";
+import { AS_ROOT, fail, type Finding, ok } from "./finding.ts";
 
 /** Checks whether the runtime answers, and which one it is. */
 export const runtimeCheck: Check = async ({ node: { runtime: { advice } }, info, pods, signal }) => {
@@ -11,10 +11,9 @@ export const runtimeCheck: Check = async ({ node: { runtime: { advice } }, info,
   const other = list.result === "answered" ? checkKubelets(advice, list.value.runtime) : [];
   if (answer.result === "answered") return [...checkInfo(advice, answer.value), ...other];
   if (answer.result === "unasked") return other;
-  return [
-    ...checkRuntimeFailure(advice, runtimeFailure(answer.error, signal), await groupOf(advice.socket)),
-    ...other,
-  ];
+  const { text } = runtimeFailure(answer.error, signal);
+  const fault = answer.error.silence?.fault;
+  return [...checkRuntimeFailure(advice, { text, fault }, await groupOf(advice.socket)), ...other];
 };
 
 /** Returns a finding if the kubelet uses another runtime; see PodList. */
@@ -33,30 +32,52 @@ export const permanentFixCheck: Check = async ({ node: { runtime: { advice } }, 
 };
 
 /** Returns the findings for a runtime that answered. */
-export function checkInfo({ findings, socket }: RuntimeAdvice, info: RuntimeInfo): Finding[] {
+export function checkInfo({ findings, remedies, socket }: RuntimeAdvice, info: RuntimeInfo): Finding[] {
+  const { name, version, apiVersion, silentPart } = info;
+  const which = `${name} ${version}, API ${apiVersion}`;
   return [
     ok(findings.socket, `${socket} answers`),
-    ok(findings.runtime, `${info.name} ${info.version}, API ${info.apiVersion}`),
+    silentPart === undefined ? ok(findings.runtime, which) : fail(
+      findings.runtime,
+      `${which}: its ${silentPart} does not answer it, so every pull fails`,
+      remedies.silentPart,
+    ),
     ok("image store", info.imageStore),
   ];
+}
+
+/** A runtime that did not answer: what was said, and what is wrong with the socket, if that is why. */
+export interface RuntimeFailure {
+  readonly text: string;
+  readonly fault: SocketFault | undefined;
 }
 
 /**
  * Returns the findings for a runtime that did not answer. `group` is the group of its socket: the
  * name, or the number if it has no name.
  */
-export function checkRuntimeFailure(advice: RuntimeAdvice, { text }: Failed, group: string | undefined): Finding[] {
-  const { findings, remedies, socket } = advice;
-  if (/permission denied/i.test(text)) {
-    const whose = group === undefined ? "" : `: it belongs to the group ${group}, which this user is not in`;
-    const service = "if the service cannot open it either: run install.sh again, which finds how it may";
-    return [fail(findings.socket, `no permission to open ${socket}${whose}`, `${AS_ROOT}; ${service}`)];
+export function checkRuntimeFailure(
+  { findings, remedies, socket }: RuntimeAdvice,
+  { text, fault }: RuntimeFailure,
+  group: string | undefined,
+): Finding[] {
+  switch (fault?.kind) {
+    case "absent":
+      return [fail(findings.socket, `${socket} does not exist`, remedies.noSocket)];
+    case "not-a-socket":
+      return [fail(findings.socket, `${socket} is ${fault.found}, not a socket`, remedies.notASocket)];
+    case "not-listening":
+      return [fail(findings.socket, `nothing listens on ${socket}`, remedies.notListening)];
+    case "hangs":
+      return [fail(findings.runtime, text, remedies.hangs)];
+    case "forbidden": {
+      const whose = group === undefined ? "" : `: it belongs to the group ${group}, which this user is not in`;
+      const service = "if the service cannot open it either: run install.sh again, which finds how it may";
+      return [fail(findings.socket, `no permission to open ${socket}${whose}`, `${AS_ROOT}; ${service}`)];
+    }
+    case undefined:
+      return [fail(findings.runtime, text, remedies.failed)];
   }
-  if (/no such file/i.test(text)) return [fail(findings.socket, `${socket} does not exist`, remedies.noSocket)];
-  if (/connection refused/i.test(text)) {
-    return [fail(findings.socket, `nothing listens on ${socket}`, remedies.notListening)];
-  }
-  return [fail(findings.runtime, text, remedies.failed)];
 }
 
 /** Returns the name of the socket's group, or its number if it has no name. */

@@ -24,8 +24,25 @@ export interface RuntimeInfo {
   readonly canAliasDigest: boolean;
   /** The HTTPS proxy through which it pulls, if it has one, and the list of what goes past it. */
   readonly httpsProxy?: { readonly url: string; readonly noProxy: string };
+  /** A part without which it cannot pull, and which does not answer it: `containerd`. */
+  readonly silentPart?: string | undefined;
   /** Where it reads the mirrors of registries, if it says so; empty if nowhere. */
   readonly mirrorsFolder?: string | undefined;
+}
+
+/** The next step if the runtime gives no usable answer. */
+export interface RuntimeRemedies {
+  /** The socket does not exist. */
+  readonly noSocket: string;
+  /** Something else is in its place. */
+  readonly notASocket: string;
+  /** No process listens on it. */
+  readonly notListening: string;
+  /** A process listens, and does not answer. */
+  readonly hangs: string;
+  /** The part that RuntimeInfo.silentPart names does not answer. */
+  readonly silentPart: string;
+  readonly failed: string;
 }
 
 /** What Gilly knows about a runtime besides how to call it. Texts are sentences without periods. */
@@ -34,8 +51,7 @@ export interface RuntimeAdvice extends RuntimeName {
   readonly certsFolder: string;
   /** Names of the findings of `check` about the runtime and its socket; they never change. */
   readonly findings: { readonly runtime: string; readonly socket: string };
-  /** The next step if the socket does not exist, if no process listens on it, or otherwise. */
-  readonly remedies: { readonly noSocket: string; readonly notListening: string; readonly failed: string };
+  readonly remedies: RuntimeRemedies;
   /** Where to configure a proxy for the mirrors. */
   readonly proxyRemedy: string;
   /** How to make it pull from these registries past its HTTPS proxy. */
@@ -79,10 +95,20 @@ export function otherRuntime(
   };
 }
 
+/**
+ * Why a socket gives no answer: it does not exist, is not a socket but what `found` says, may not be
+ * opened, has no listener, or has one that does not answer in time.
+ */
+export type SocketFault =
+  | { readonly kind: "absent" | "forbidden" | "not-listening" | "hangs" }
+  | { readonly kind: "not-a-socket"; readonly found: string };
+
 /** A runtime that gave no usable answer, and why. */
 export interface Silence {
   readonly runtime: RuntimeName;
   readonly because: string;
+  /** Set if the socket is why. */
+  readonly fault?: SocketFault | undefined;
 }
 
 /** For example, `the Docker Engine at /run/docker.sock does not answer (Connection refused)`. */

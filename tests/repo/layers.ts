@@ -131,6 +131,7 @@ export const ADAPTERS: ReadonlySet<string> = new Set([
   "lib/runtime/docker/pull_stream.ts",
   "lib/runtime/docker/request.ts",
   "lib/runtime/runtime.ts",
+  "lib/runtime/socket.ts",
   "lib/status/hosts_file.ts",
   "lib/status/led_hosts.ts",
   "lib/status/proxy_installed.ts",

@@ -39,7 +39,11 @@ export function containerdAdvice(socket: string): RuntimeAdvice {
     findings: { runtime: "containerd", socket: "containerd socket" },
     remedies: {
       noSocket: `check containerd.socket in the config; if it is correct: ${start}`,
+      notASocket: "check containerd.socket in the config; if it is correct, remove what is there, which a container " +
+        `that mounts it makes while containerd is stopped: rmdir ${socket}, and ${restart}`,
       notListening: `${start}; ${journal} says why it stopped`,
+      hangs: `systemctl status ${units}; ${journal} has details`,
+      silentPart: `systemctl status ${units}; ${journal} has details`,
       failed: `systemctl status ${units}; ${journal} has details`,
     },
     proxyRemedy: `configure it for containerd, which does the pulling: ${environment} shows its settings`,

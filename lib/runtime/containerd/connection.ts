@@ -12,11 +12,12 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { HttpError, send } from "../../support/http/client.ts";
+import { HttpError, HttpTimeoutError, send } from "../../support/http/client.ts";
 import { LinkedSignal } from "../../support/timeouts.ts";
 import type { RuntimeName, Silence } from "../advice.ts";
 import { RuntimeError } from "../errors.ts";
 import { plainText } from "../registry_texts.ts";
+import { socketFault, socketReason } from "../socket.ts";
 import { classifyCall, type GrpcFailure, hasNoSuchCall, STATUS } from "./failures.ts";
 import { framed, FrameError, FrameReader } from "./frames.ts";
 
@@ -95,7 +96,9 @@ export class ContainerdConnection {
       return first.value;
     } catch (error) {
       options.signal.throwIfAborted();
-      throw isLate ? this.#silent(attempt, `no answer within ${this.#callTimeoutMs / 1000} s`, undefined) : error;
+      if (!isLate) throw error;
+      const text = `no answer within ${this.#callTimeoutMs / 1000} s`;
+      throw this.#silent(attempt, text, new HttpTimeoutError(text));
     } finally {
       clearTimeout(timer);
     }
@@ -187,19 +190,19 @@ export class ContainerdConnection {
 
   #unusable(attempt: string, because: string, error: unknown) {
     const { called, socket } = this.#runtime;
-    const reason = reasonOf(plainText(because));
-    const silence: Silence = { runtime: this.#runtime, because: reason };
+    const fault = socketFault(socket, error);
+    const reason = socketReason(fault, reasonOf(plainText(because)));
+    const silence: Silence = { runtime: this.#runtime, because: reason, fault };
     const cause = error instanceof HttpError ? error.cause : error;
     return [`${attempt}: no usable answer from ${called} at ${socket}: ${reason}`, { cause, silence }] as const;
   }
 }
 
 /**
- * Adds what a reason means: who may use the socket, or that a server with HTTP/1 alone listens there. Of
- * that, how fast it closes decides whether its answer is seen; a containerd that ends closes, too.
+ * Adds what a reason means: that a server with HTTP/1 alone listens there. How fast it closes decides
+ * whether its answer is seen; a containerd that ends closes, too.
  */
 function reasonOf(text: string): string {
-  if (/permission denied/i.test(text)) return `${text}; only root and the socket's group may use it`;
   if (/frame with invalid size/.test(text)) return `what listens there does not answer as containerd (${text})`;
   if (/connection closed|broken pipe/.test(text)) {
     return `what listens there closed the connection (${text}), as a server does that is not containerd`;

@@ -72,6 +72,7 @@ export class DockerRuntime implements Runtime {
       apiVersion: this.#connection.apiVersion ?? "unknown",
       imageStore: isSnapshotter ? "containerd's" : "the classic one (a graph driver)",
       canAliasDigest: isSnapshotter,
+      ...silentPartIn(info),
       ...httpsProxyIn(info),
     };
   }
@@ -290,6 +291,12 @@ function platformsIn(value: unknown): string[] {
 // Some Engines answer with null here.
 function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((text) => typeof text === "string") : [];
+}
+
+// What the Engine says if its containerd, which every pull needs, did not answer it (moby,
+// daemon/info_unix.go). If it hangs instead, so does this call.
+function silentPartIn({ ContainerdCommit: commit }: Fields): Pick<RuntimeInfo, "silentPart"> {
+  return isFields(commit) && commit.ID === "N/A" ? { silentPart: "containerd" } : {};
 }
 
 // The Engine replaces the credentials of the URL with xxxxx, from 20.10 on.

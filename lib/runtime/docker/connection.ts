@@ -3,9 +3,10 @@
 
 import { HttpError, readBody, send } from "../../support/http/client.ts";
 import { type Fields, isFields } from "../../support/json.ts";
-import type { RuntimeName, Silence } from "../advice.ts";
+import type { RuntimeName, Silence, SocketFault } from "../advice.ts";
 import { RuntimeError } from "../errors.ts";
 import { plainText } from "../registry_texts.ts";
+import { socketFault, socketReason } from "../socket.ts";
 import { classifyCallFailure, type EngineFailure } from "./failures.ts";
 import { negotiatedVersion } from "./request.ts";
 
@@ -138,16 +139,17 @@ export class DockerConnection {
   unreachable(attempt: string, cause: unknown, signal: AbortSignal): unknown {
     if (signal.aborted) return signal.reason;
     this.#apiVersion = undefined;
-    const because = reasonOf(cause);
+    const fault = socketFault(this.socket, cause);
+    const because = socketReason(fault, causeText(cause));
     const message = `${attempt}: no usable answer from the Docker Engine at ${this.socket}: ${because}`;
     return new RuntimeError("unreachable", message, {
       cause: cause instanceof HttpError ? cause.cause : cause,
-      silence: this.#silence(because),
+      silence: this.#silence(because, fault),
     });
   }
 
-  #silence(because: string): Silence {
-    return { runtime: this.#runtime, because };
+  #silence(because: string, fault?: SocketFault): Silence {
+    return { runtime: this.#runtime, because, fault };
   }
 
   async json(attempt: string, response: Response, signal: AbortSignal): Promise<Fields> {
@@ -181,12 +183,6 @@ function parseObject(text: string): Fields | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** The text of a cause. If permission is denied, it adds who may use the socket. */
-function reasonOf(cause: unknown): string {
-  const text = causeText(cause);
-  return /permission denied/i.test(text) ? `${text}; only root and the socket's group may use it` : text;
 }
 
 /** Returns the text of a cause, on one line. */
