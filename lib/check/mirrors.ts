@@ -7,26 +7,81 @@ import type { RegistryAuth } from "../images/registry.ts";
 import { locationAt, type RegistryRule } from "../images/rules.ts";
 import { AuthFile, boundByKeys } from "../mirrors/credentials.ts";
 import type { RuntimeAdvice } from "../runtime/advice.ts";
-import { type Check, runtimeFailure } from "./context.ts";
+import { type NetworkFault, networkFaultIn, networkRemedy } from "../runtime/network_texts.ts";
+import type { Resolve } from "../runtime/runtime.ts";
+import { type Check, type CheckContext, runtimeFailure } from "./context.ts";
 import { fail, type Failed, type Finding, notAsked, ok, warn } from "./finding.ts";
+import { askingMirrors } from "./registry.ts";
 
-/** Checks each mirror once. */
-export const mirrorsCheck: Check = async ({ node: { config, runtime }, info, resolve, signal }) => {
+/** Checks each mirror once, and each path of the rules. */
+export const mirrorsCheck: Check = async (context) => {
+  const { node: { config, runtime }, info } = context;
   const probes = probesOf(config.registries, await boundByKeys(config.mirrors));
+  const paths = checkPaths(config.registries);
   if ((await info()).result !== "answered") {
     const because = `${runtime.advice.called} does not answer`;
-    return probes.map(({ mirror }) => notAsked(nameOf(mirror), because));
+    return [...probes.map(({ mirror }) => notAsked(nameOf(mirror), because)), ...paths];
   }
-  return await Promise.all(probes.map(async ({ mirror, reference }) => {
-    const { auth, credentials } = await credentialsFor(config, mirror, reference);
-    try {
-      await resolve(reference, { signal, auth });
-      return checkMirror(mirror, credentials);
-    } catch (error) {
-      return checkMirrorFailure(mirror, runtimeFailure(error, signal), credentials, runtime.advice);
-    }
-  }));
+  return [...await Promise.all(probes.map((probe) => checkProbe(probe, context))), ...paths];
 };
+
+async function checkProbe({ mirror, reference }: Probe, context: CheckContext): Promise<Finding> {
+  const { node: { config, runtime: { advice, resolve } }, process: { clock }, signal } = context;
+  const { auth, credentials } = await credentialsFor(config, mirror, reference);
+  const asked = await ask(context.resolve, reference, signal, auth);
+  if (typeof asked !== "string") {
+    const isOwn = resolve === undefined;
+    // A runtime's text may hide what was answered, such as a page with status 404.
+    const own = isOwn || !UNCLEAR.has(asked.kind)
+      ? undefined
+      : await ask(askingMirrors(advice.certsFolder, clock.now), reference, signal, auth);
+    return checkMirrorFailure(mirror, clearer(asked, own), { credentials, advice, isOwn });
+  }
+  const without = auth === undefined ? undefined : await ask(context.resolve, reference, signal, undefined);
+  return checkMirror({ mirror, reference }, asked, credentials, without);
+}
+
+/** How a mirror answered a probe: it has the image, or says that it does not. */
+export type Probed = "absent" | "present";
+
+async function ask(
+  resolve: Resolve,
+  reference: string,
+  signal: AbortSignal,
+  auth: RegistryAuth | undefined,
+): Promise<Probed | Failed> {
+  try {
+    return await resolve(reference, { signal, auth }) === undefined ? "absent" : "present";
+  } catch (error) {
+    return runtimeFailure(error, signal);
+  }
+}
+
+/** Kinds of a runtime's failure that leave open what the mirror answered. */
+const UNCLEAR: ReadonlySet<string> = new Set(["failed", "rejected", "registry-error"]);
+
+/** Kinds of a failure of our own request that another path to the mirror may explain. */
+const OUR_OWN: ReadonlySet<string> = new Set(["registry-down", "stalled", "proxy-refused"]);
+
+/** Returns a runtime's failure, with what Gilly itself was answered if that tells more. */
+function clearer(failure: Failed, own: Probed | Failed | undefined): Failed {
+  if (own === undefined || typeof own === "string" || OUR_OWN.has(own.kind)) return failure;
+  return { kind: own.kind, text: `${failure.text}; to Gilly itself: ${own.text}` };
+}
+
+/**
+ * Returns a warning for each path of a mirror that begins as those of the API do, which clients add
+ * themselves (distribution specification, "Endpoints").
+ */
+export function checkPaths(rules: readonly RegistryRule[]): Finding[] {
+  const locations = new Set(rules.flatMap(({ mirrors }) => mirrors));
+  return [...locations].flatMap((text) => {
+    const [host = "", version = "", ...rest] = text.split("/");
+    if (version !== "v1" && version !== "v2") return [];
+    const message = `its path begins with ${version}/: the /${version} of a registry's API does not belong in the path`;
+    return [warn(nameOf(text), message, `write ${[host, ...rest].join("/")} into the config`)];
+  });
+}
 
 /** A query to one mirror. */
 export interface Probe {
@@ -107,30 +162,46 @@ export async function credentialsFor(
   return { auth: found.auth, credentials: { file, flaw: found.flaw, remedy: found.remedy } };
 }
 
-/** Returns the finding for a mirror that answered the probe. */
-export function checkMirror(mirror: string, credentials: Credentials | undefined): Finding {
+/**
+ * Returns the finding for a mirror that answered the probe; `without` is its answer without the
+ * credentials, if the first was with them.
+ */
+export function checkMirror(
+  { mirror, reference }: Probe,
+  asked: Probed,
+  credentials: Credentials | undefined,
+  without: Probed | Failed | undefined,
+): Finding {
   const name = nameOf(mirror);
+  if (asked === "present") return checkAnything(name, `it claims to have ${reference}, which nobody pushed`);
   if (credentials === undefined) return ok(name, "reachable, and answers without credentials");
-  if (credentials.unused !== undefined) {
-    return ok(
-      name,
-      `reachable, and answers without credentials; ${credentials.file} was not tried: ${credentials.unused}`,
-    );
+  const { file, unused, problem } = credentials;
+  if (unused !== undefined) {
+    return ok(name, `reachable, and answers without credentials; ${file} was not tried: ${unused}`);
   }
-  if (credentials.problem === undefined) {
-    return ok(name, `reachable, and accepts the credentials of ${credentials.file}`);
+  if (problem !== undefined) {
+    return warn(name, `reachable, but asked without credentials: ${problem}`, credentials.remedy ?? `fix ${file}`);
   }
-  const message = `reachable, but asked without credentials: ${credentials.problem}`;
-  return warn(name, message, credentials.remedy ?? `fix ${credentials.file}`);
+  if (without === asked) {
+    return ok(name, `reachable, and answers without credentials; those of ${file} were sent, and not required`);
+  }
+  if (typeof without === "object" && without.kind !== "denied") {
+    return ok(name, `reachable with the credentials of ${file}; whether it requires them is unknown: ${without.text}`);
+  }
+  return ok(name, `reachable, and accepts the credentials of ${file}`);
+}
+
+/** What is known about a mirror's failure besides its text. */
+export interface FailureContext {
+  readonly credentials: Credentials | undefined;
+  readonly advice: RuntimeAdvice;
+  /** Whether Gilly itself asked, in place of a runtime that cannot. */
+  readonly isOwn: boolean;
 }
 
 /** Returns the finding for a mirror that failed the probe. */
-export function checkMirrorFailure(
-  mirror: string,
-  failure: Failed,
-  credentials: Credentials | undefined,
-  advice: RuntimeAdvice,
-): Finding {
+export function checkMirrorFailure(mirror: string, failure: Failed, context: FailureContext): Finding {
+  const { credentials, advice } = context;
   const problem = credentials?.problem ?? credentials?.unused;
   const text = problem === undefined ? failure.text : `${failure.text}; asked without credentials: ${problem}`;
   const name = nameOf(mirror);
@@ -144,17 +215,43 @@ export function checkMirrorFailure(
         "wait; repairs continue automatically",
       );
     case "stalled":
-      return fail(name, text, "is the mirror up? Does a firewall drop packets to it?");
+      return fail(name, text, networkRemedy(mirror, "timeout"));
     case "registry-down":
-      // Gilly itself asked, and speaks plain HTTP to this host alone; the runtime may be set up for it (rustls).
-      if (/InvalidContentType/.test(text)) {
-        return warn(name, "not checked, because it speaks plain HTTP", adviceOn(mirror, text, advice));
-      }
-      return fail(name, text, adviceOn(mirror, text, advice));
+      return checkConnection(mirror, text, context);
+    case "not-a-registry":
+      return fail(
+        name,
+        `what answers is not a registry: ${text}`,
+        `check the mirror's name and path in the config, and what answers in its place: curl -v https://${mirror}/v2/`,
+      );
+    case "registry-error":
+      return fail(name, `reachable, but it answers with an error: ${text}`, "its own log says why");
+    case "proxy-refused":
+      return fail(
+        name,
+        `the proxy on the way to it refuses: ${text}`,
+        `check the proxy's rules and credentials, or go past it: ${advice.noProxyRemedy([mirror])}`,
+      );
+    case "wrong-platform":
+    case "unsupported-image":
+    case "incomplete-image":
+      return checkAnything(name, text);
     default:
-      return fail(name, text, advice.remedies.failed);
+      return fail(name, text, `the cause is not known to Gilly: ${advice.remedies.failed}`);
   }
 }
+
+function checkAnything(name: string, text: string): Finding {
+  return warn(
+    name,
+    `reachable, but it seems to have an image of any name: ${text}`,
+    "check the mirror's name and path in the config: a server that answers for any name is seldom a registry",
+  );
+}
+
+/** Words by which a registry, or a runtime in its place, speaks of credentials and of nothing else. */
+const OF_CREDENTIALS =
+  /unauthorized|authentication required|no basic auth|\b401\b|incorrect username|insufficient_scope/i;
 
 function checkDenial(mirror: string, text: string, credentials: Credentials | undefined): Finding {
   const name = nameOf(mirror);
@@ -167,6 +264,10 @@ function checkDenial(mirror: string, text: string, credentials: Credentials | un
   // Some registries answer "denied" for every name that they do not have, whatever the credentials.
   if (credentials?.unused !== undefined) return warn(name, `reachable, but requires credentials: ${text}`, remedy);
   if (/\bdenied\b/i.test(text)) return warn(name, `reachable, but denies every name it does not have: ${text}`, remedy);
+  if (!OF_CREDENTIALS.test(text)) {
+    const others = "or a policy, a quota or a filter of the mirror refuses, which its own log says";
+    return fail(name, `refuses: ${text}`, `${remedy}; ${others}`);
+  }
   const refused = credentials !== undefined && credentials.problem === undefined;
   const flaw = credentials?.flaw === undefined ? "" : `, ${credentials.flaw},`;
   return fail(
@@ -176,20 +277,20 @@ function checkDenial(mirror: string, text: string, credentials: Credentials | un
   );
 }
 
-/** Returns what to check if the runtime cannot reach a mirror, based on its error message. */
-function adviceOn(mirror: string, text: string, advice: RuntimeAdvice): string {
-  if (/certificate has expired|not yet valid/i.test(text)) {
-    return `check this host's clock; if it is right, the mirror needs a new certificate`;
-  }
-  // Go: "certificate is valid for A, not B", "certificate is not valid for any names", and the
-  // messages about IP SANs and the legacy Common Name field.
-  if (/certificate is (?:not )?valid for|legacy Common Name|doesn't contain any IP SANs/i.test(text)) {
-    return `replace ${mirror} in the config with a name from the mirror's certificate`;
-  }
-  if (/no such host|name resolution|server misbehaving/i.test(text)) {
-    return "check the mirror's name, and this host's DNS";
-  }
-  return advice.mirrorRemedy(mirror, text) ?? "is the mirror up, and can this host reach it?";
+/** What Gilly itself cannot do at a mirror, and a runtime can that is set up for it. */
+const BEYOND_US: Partial<Record<NetworkFault, string>> = {
+  "plain-http": "it speaks plain HTTP",
+  "client-certificate": "it requires a client's certificate, which Gilly does not send",
+  "ca-as-server": "its own certificate is that of a CA, which Gilly's TLS refuses",
+};
+
+function checkConnection(mirror: string, text: string, { advice, isOwn }: FailureContext): Finding {
+  const fault = networkFaultIn(text);
+  const remedy = fault && advice.mirrorRemedy(mirror, fault) || networkRemedy(mirror, fault);
+  const beyond = isOwn && fault ? BEYOND_US[fault] : undefined;
+  return beyond === undefined
+    ? fail(nameOf(mirror), text, remedy)
+    : warn(nameOf(mirror), `not checked, because ${beyond}`, remedy);
 }
 
 function nameOf(mirror: string): string {

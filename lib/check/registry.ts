@@ -27,6 +27,9 @@ const MANIFESTS = [
   "application/vnd.docker.distribution.manifest.v2+json",
 ].join(", ");
 
+/** Failures that a second request would only repeat. */
+const WITHOUT_BODY: ReadonlySet<string> = new Set(["registry-down", "rate-limited", "stalled", "proxy-refused"]);
+
 /**
  * Returns a replacement for a runtime's `resolve`. `certsFolder` has the CAs of mirrors: a folder
  * for each host, with files that end in .crt; `hostFiles` are where this host has its own. `now` is
@@ -49,8 +52,8 @@ export function askingMirrors(certsFolder: string, now: () => number, hostFiles 
       });
     try {
       const response = await asked("HEAD").catch((error) => {
-        // Only the body of a refusal says whether it is one of every name that the mirror does not have.
-        if (error instanceof UpstreamError && error.kind === "denied") return asked("GET");
+        // Only a body says why, and whether a registry wrote it.
+        if (error instanceof UpstreamError && !WITHOUT_BODY.has(error.kind)) return asked("GET");
         throw error;
       });
       await response.body?.cancel();

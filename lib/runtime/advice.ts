@@ -1,6 +1,8 @@
 // Descriptions of a runtime, and what a person can do about it. Every text about a particular
 // runtime comes from here, so that adding another changes no text elsewhere. Pure.
 
+import type { NetworkFault } from "./network_texts.ts";
+
 /** The names of a runtime in messages. */
 export interface RuntimeName {
   /** A word for the start of a log line: `Docker`. */
@@ -57,10 +59,10 @@ export interface RuntimeAdvice extends RuntimeName {
   /** How to make it pull from these registries past its HTTPS proxy. */
   noProxyRemedy(registries: readonly string[]): string;
   /**
-   * Returns what to do about a mirror that the runtime cannot reach, judging by the text of the
-   * failure, if the runtime's settings may be the cause.
+   * Returns what to do about a mirror with which a connection failed, if the runtime's own settings
+   * are what to change.
    */
-  mirrorRemedy(mirror: string, text: string): string | undefined;
+  mirrorRemedy(mirror: string, fault: NetworkFault): string | undefined;
   /** Returns whether the runtime could use the mirrors itself, and how to write its settings. */
   permanentFix(info: RuntimeInfo): { readonly message: string; readonly remedy?: string };
 }

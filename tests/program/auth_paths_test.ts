@@ -89,10 +89,17 @@ Deno.test("a mirror with authPaths is probed below a path that uses the credenti
 
 Deno.test("a mirror probed outside authPaths is not reported to accept or reject the credentials", () => {
   const credentials = { file: FILE, unused: outsideInWords(HOST, `${HOST}/a/b:1`) };
-  const { verdict, message } = checkMirror(HOST, credentials);
+  const { verdict, message } = checkMirror(
+    { mirror: HOST, reference: `${HOST}/a/b:1` },
+    "absent",
+    credentials,
+    undefined,
+  );
   assertEquals(verdict, "ok");
   assertStringIncludes(message, `answers without credentials; ${FILE} was not tried: a/b is outside mirrors.`);
-  const denied = checkMirrorFailure(HOST, { kind: "denied", text: "unauthorized" }, credentials, MEMORY_ADVICE);
+  const denied = checkMirrorFailure(HOST, { kind: "denied", text: "unauthorized" }, {
+    ...{ credentials, advice: MEMORY_ADVICE, isOwn: false },
+  });
   assertEquals([denied.verdict, denied.remedy], [
     "warn",
     `add the paths that pods need to mirrors."${HOST}".authPaths`,

@@ -165,6 +165,7 @@ Deno.test("tests/unit/ mirrors lib/: a test has the path and the name of its sub
 
 /** The files that a runtime may use outside lib/runtime/. */
 const RUNTIME_NEEDS = [
+  "lib/images/location.ts",
   "lib/images/reference.ts",
   "lib/images/registry.ts",
   ...["errors", "http/client", "json", "scrub", "semaphore", "text", "timeouts"]

@@ -88,6 +88,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/runtime/docker/events.ts",
   "lib/runtime/docker/failures.ts",
   "lib/runtime/errors.ts",
+  "lib/runtime/network_texts.ts",
   "lib/runtime/no_proxy.ts",
   "lib/runtime/registry_texts.ts",
   "lib/status/mirror_states.ts",

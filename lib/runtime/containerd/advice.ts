@@ -1,6 +1,7 @@
 // What a person can do about a containerd: its tools, files, and settings. Pure.
 
 import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
+import type { NetworkFault } from "../network_texts.ts";
 
 /** Where containerd reads certs.d/HOST/hosts.toml, if its config names it (containerd, docs/hosts.md). */
 const CERTS_FOLDER = "/etc/containerd/certs.d";
@@ -51,18 +52,7 @@ export function containerdAdvice(socket: string): RuntimeAdvice {
       const edit = isInK3s ? "the .env file of its unit" : "systemctl edit containerd";
       return `add NO_PROXY=${registries.join(",")} to containerd's environment (${edit}) and ${restart}`;
     },
-    mirrorRemedy(mirror, text) {
-      const file = `${CERTS_FOLDER}/${mirror}/hosts.toml`;
-      if (isInK3s) return remedyInK3s(mirror, text);
-      if (/HTTP response to HTTPS client|InvalidContentType/.test(text)) {
-        return `containerd speaks plain HTTP to it by a line server = "http://${mirror}" of ${file}`;
-      }
-      if (/proxyconnect/i.test(text)) return `check the proxy of containerd: ${environment}`;
-      if (/x509|certificate/i.test(text)) {
-        return `put the mirror's CA into ${CERTS_FOLDER}/${mirror}/ca.crt; if that folder has a hosts.toml, name it there: ca =`;
-      }
-      return undefined;
-    },
+    mirrorRemedy: isInK3s ? remedyInK3s : remedyInHostsToml,
     permanentFix(info) {
       if (!isInK3s) return fixFor(info);
       return { message: "k3s and rke2 read mirrors from registries.yaml", remedy: "gilly export k3s writes it" };
@@ -70,18 +60,46 @@ export function containerdAdvice(socket: string): RuntimeAdvice {
   };
 }
 
-/** What to do about a mirror in k3s or rke2, which write the hosts.toml files of their containerd themselves. */
-function remedyInK3s(mirror: string, text: string): string | undefined {
+function remedyInHostsToml(mirror: string, fault: NetworkFault): string | undefined {
+  const folder = `${CERTS_FOLDER}/${mirror}`;
+  switch (fault) {
+    case "plain-http":
+      return `containerd speaks plain HTTP to it by a line server = "http://${mirror}" of ${folder}/hosts.toml`;
+    case "tls-on-plain":
+      return `the mirror speaks HTTPS on this port: write https:// instead of http:// into ${folder}/hosts.toml`;
+    case "proxy":
+      return `check the proxy of containerd: ${CONTAINERD.environment}`;
+    case "unknown-issuer":
+      return `put the mirror's CA into ${folder}/ca.crt; if that folder has a hosts.toml, name it there: ca =`;
+    case "client-certificate":
+      return "the mirror requires a client certificate, or rejected the one it got: name it, and its key, in " +
+        `${folder}/hosts.toml: client = [["CERTIFICATE", "KEY"]]`;
+    default:
+      return undefined;
+  }
+}
+
+/** k3s and rke2 write the hosts.toml files of their containerd themselves. */
+function remedyInK3s(mirror: string, fault: NetworkFault): string | undefined {
   const { restart, environment } = K3S;
-  if (/HTTP response to HTTPS client|InvalidContentType/.test(text)) {
-    return `containerd speaks plain HTTP to it once ${REGISTRIES_FILE} has http://${mirror} under mirrors: then ${restart}`;
+  switch (fault) {
+    case "plain-http":
+      return `containerd speaks plain HTTP to it once ${REGISTRIES_FILE} has http://${mirror} under mirrors: ` +
+        `then ${restart}`;
+    case "tls-on-plain":
+      return `the mirror speaks HTTPS on this port: write https:// instead of http://${mirror} under mirrors of ` +
+        `${REGISTRIES_FILE}, and ${restart}`;
+    case "proxy":
+      return `check the proxy of containerd: ${environment}`;
+    case "unknown-issuer":
+      return `add the mirror's CA to those of this host, or as configs."${mirror}".tls.ca_file to ${REGISTRIES_FILE}, ` +
+        `and ${restart}`;
+    case "client-certificate":
+      return "the mirror requires a client certificate, or rejected the one it got: name it, and its key, as " +
+        `configs."${mirror}".tls.cert_file and key_file in ${REGISTRIES_FILE}, and ${restart}`;
+    default:
+      return undefined;
   }
-  if (/proxyconnect/i.test(text)) return `check the proxy of containerd: ${environment}`;
-  if (/x509|certificate/i.test(text)) {
-    return `add the mirror's CA to those of this host, or as configs."${mirror}".tls.ca_file to ${REGISTRIES_FILE}, ` +
-      `and ${restart}`;
-  }
-  return undefined;
 }
 
 /** hosts.toml is read only where config.toml has a config_path (containerd, docs/hosts.md). */

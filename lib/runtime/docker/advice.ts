@@ -29,15 +29,22 @@ export function dockerAdvice(socket: string): RuntimeAdvice {
     noProxyRemedy(registries) {
       return `add NO_PROXY=${registries.join(",")} to Docker's environment (systemctl edit docker) and restart Docker`;
     },
-    mirrorRemedy(mirror, text) {
-      if (/HTTP response to HTTPS client/.test(text)) {
-        return `the mirror speaks plain HTTP: name ${mirror} in insecure-registries of /etc/docker/daemon.json`;
+    mirrorRemedy(mirror, fault) {
+      switch (fault) {
+        case "plain-http":
+          return `the mirror speaks plain HTTP: name ${mirror} in insecure-registries of /etc/docker/daemon.json`;
+        case "tls-on-plain":
+          return `the mirror speaks HTTPS on this port: take http:// away from ${mirror} in /etc/docker/daemon.json`;
+        case "proxy":
+          return "check the proxy of the Docker Engine: systemctl show docker -p Environment";
+        case "unknown-issuer":
+          return `put the mirror's CA into ${CERTS_FOLDER}/${mirror}/ca.crt`;
+        case "client-certificate":
+          return "the mirror requires a client certificate, or rejected the one it got: " +
+            `put it into ${CERTS_FOLDER}/${mirror}/client.cert, and its key into client.key there`;
+        default:
+          return undefined;
       }
-      if (/proxyconnect/i.test(text)) {
-        return "check the proxy of the Docker Engine: systemctl show docker -p Environment";
-      }
-      if (/x509|certificate/i.test(text)) return `put the mirror's CA into ${CERTS_FOLDER}/${mirror}/ca.crt`;
-      return undefined;
     },
     // With the containerd image store, the Engine reads hosts.toml since 28.0 (moby,
     // daemon/hosts.go). The classic store supports mirrors of docker.io only.

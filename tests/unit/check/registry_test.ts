@@ -27,9 +27,26 @@ Deno.test("an image is asked for by HEAD, and told by its digest", () =>
     const { digest } = mirror.put("a/b:1");
     assertEquals(await ask(`${mirror.host}/a/b:1`), { digest });
     assertEquals(await ask(`${mirror.host}/a/b@${digest}`), { digest });
-    assertEquals(await ask(`${mirror.host}/a/b:2`), undefined);
     assertEquals(new Set(mirror.requests.map((line) => line.split(" ")[0])), new Set(["HEAD"]));
+    assertEquals(await ask(`${mirror.host}/a/b:2`), undefined);
+    assertEquals(mirror.requests.at(-1)!.split(" ")[0], "GET", "whether a registry says so is in the body");
   }));
+
+const NO_REGISTRIES: readonly (readonly [what: string, answer: () => Response, told: string])[] = [
+  ["a page for every name", () => new Response("<html>", { headers: { "content-type": "text/html" } }), "a web page"],
+  ["a page with 404 and no type", () => new Response("<html>", { status: 404 }), "answered 404, a web page"],
+  ["a web server", () => new Response("404 page not found", { status: 404 }), 'answered 404, "404 page not found"'],
+  ["another API", () => Response.json({ message: "no route" }, { status: 404 }), "no route"],
+];
+
+for (const [what, answer, told] of NO_REGISTRIES) {
+  Deno.test(`${what} is no registry, though HEAD alone looks like one`, () =>
+    withMirror(async (mirror) => {
+      mirror.respond = answer;
+      const error = await assertRejects(() => ask(`${mirror.host}/a/b:1`), RuntimeError, told);
+      assertEquals(error.kind, "not-a-registry");
+    }));
+}
 
 for (
   const [status, kind] of [[401, "denied"], [403, "denied"], [429, "rate-limited"], [503, "registry-error"]] as const

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { containerdAdvice } from "../../../../lib/runtime/containerd/advice.ts";
+import type { NetworkFault } from "../../../../lib/runtime/network_texts.ts";
 
 const advice = containerdAdvice("/run/containerd/containerd.sock");
 const k3s = containerdAdvice("/run/k3s/containerd/containerd.sock");
@@ -47,16 +48,16 @@ Deno.test("the containerd of k3s is started, asked and configured by k3s", () =>
     remedy: "gilly export k3s writes it",
   });
   assertStringIncludes(k3s.remedies.notListening, "journalctl -u 'k3s*' -u 'rke2*' -n 20");
-  assertStringIncludes(k3s.mirrorRemedy("m.example", "UnknownIssuer certificate")!, 'configs."m.example".tls.ca_file');
-  assertStringIncludes(k3s.mirrorRemedy("m.example", "InvalidContentType")!, "http://m.example under mirrors");
+  assertStringIncludes(k3s.mirrorRemedy("m.example", "unknown-issuer")!, 'configs."m.example".tls.ca_file');
+  assertStringIncludes(k3s.mirrorRemedy("m.example", "plain-http")!, "http://m.example under mirrors");
   for (const text of Object.values(k3s.remedies)) assert(!/(start|status|-u) containerd/.test(text), text);
 });
 
 Deno.test("a mirror that cannot be reached has a remedy only if containerd's own settings may be the cause", () => {
-  const remedy = (text: string) => advice.mirrorRemedy("m.example", text);
-  assertStringIncludes(remedy("invalid peer certificate: UnknownIssuer")!, "/etc/containerd/certs.d/m.example/ca.crt");
-  assertStringIncludes(remedy("http: server gave HTTP response to HTTPS client")!, "m.example/hosts.toml");
-  assertEquals(remedy("dial tcp 192.0.2.1:443: connect: connection refused"), undefined);
+  const remedy = (fault: NetworkFault) => advice.mirrorRemedy("m.example", fault);
+  assertStringIncludes(remedy("unknown-issuer")!, "/etc/containerd/certs.d/m.example/ca.crt");
+  assertStringIncludes(remedy("plain-http")!, "m.example/hosts.toml");
+  assertEquals(remedy("refused"), undefined);
 });
 
 Deno.test("no advice for containerd speaks of Docker", () => {
@@ -66,8 +67,8 @@ Deno.test("no advice for containerd speaks of Docker", () => {
       ...Object.values(described.findings),
       described.proxyRemedy,
       described.noProxyRemedy(["gcr.io"]),
-      ...["x509: no", "proxyconnect", "HTTP response to HTTPS client"].map((text) =>
-        described.mirrorRemedy("m.example", text)!
+      ...(["unknown-issuer", "proxy", "plain-http", "tls-on-plain", "client-certificate"] as const).map((fault) =>
+        described.mirrorRemedy("m.example", fault)!
       ),
       ...["", "/etc/containerd/certs.d", undefined].flatMap((folder) =>
         Object.values(fixFor("2.0.0", folder, described))

@@ -1,6 +1,6 @@
 // Tests lib/runtime/docker/advice.ts: which settings of an Engine are named, and when.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { dockerAdvice } from "../../../../lib/runtime/docker/advice.ts";
 
 const advice = dockerAdvice("/run/docker.sock");
@@ -38,13 +38,9 @@ Deno.test("if the Engine takes no mirrors, the message gives the reason and the 
   assertEquals(fixFor("27.5.1", true).message, says("27.5.1; mirrors require 28.0"));
 });
 
-Deno.test("an unreachable mirror has a remedy only if the Engine's own settings may be the cause", () => {
-  assertEquals(
-    advice.mirrorRemedy(
-      "m.example",
-      "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-    ),
-    "put the mirror's CA into /etc/docker/certs.d/m.example/ca.crt",
-  );
-  assertEquals(advice.mirrorRemedy("m.example", "dial tcp 192.0.2.1:443: connect: connection refused"), undefined);
+Deno.test("a mirror's CA, and a client's certificate, have their places in certs.d", () => {
+  const folder = "/etc/docker/certs.d/m.example";
+  assertEquals(advice.mirrorRemedy("m.example", "unknown-issuer"), `put the mirror's CA into ${folder}/ca.crt`);
+  assertStringIncludes(advice.mirrorRemedy("m.example", "client-certificate")!, `${folder}/client.cert`);
+  assertEquals(advice.mirrorRemedy("m.example", "refused"), undefined);
 });
