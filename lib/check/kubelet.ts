@@ -1,8 +1,11 @@
 // Checks the kubelet: whether it answers, whether its certificate is trusted, whether it grants
 // Gilly access, and whether its answer is a list of pods.
 
+import type { KubeletSettings } from "../kubelet/client.ts";
 import { type PodList } from "../kubelet/pods.ts";
 import { grantAfter, ROLES } from "../kubelet/rights.ts";
+import { AUTHORITYS_OWN, isAuthoritysOwn, selfSignedCommand } from "../kubelet/serving_certificate.ts";
+import { networkFaultIn } from "../runtime/network_texts.ts";
 import { describeError } from "../support/errors.ts";
 import { counted, several } from "../support/text.ts";
 import type { Check } from "./context.ts";
@@ -12,28 +15,38 @@ import { fail, type Failed, type Finding, notAsked, ok, warn } from "./finding.t
 
 /** Checks the kubelet. */
 export const kubeletCheck: Check = async ({ node, pods, lentCa }) => {
-  const { url, caFile } = node.config.kubelet;
+  const settings = node.config.kubelet;
   const answer = await pods();
   switch (answer.result) {
     case "unasked":
       return [notAsked("kubelet", "the files for it cannot be used")];
     case "answered":
-      return checkPods(url, answer.value);
+      return checkPods(settings.url, answer.value);
     case "failed": {
       const { error } = answer;
       // The finding already names the kubelet or the file, so only the cause is reported.
       const text = describeError(error.kind === "unreachable" || error.kind === "credentials" ? error.cause : error);
-      return checkKubeletFailure(url, { kind: error.kind, text }, caFile, lentCa);
+      return checkKubeletFailure(settings, { kind: error.kind, text }, lentCa);
     }
   }
 };
 
 /**
- * The credentials that a kubelet accepts (kubernetes.io, "Kubelet authentication/authorization").
+ * The client certificates that a kubelet accepts (kubernetes.io, "Kubelet authentication/authorization").
  */
-const CREDENTIALS_ADVICE =
-  "use a client certificate signed by the CA of the kubelet's --client-ca-file, or a service " +
-  "account's token, if the kubelet runs with --authentication-token-webhook";
+const CERTIFICATE_ADVICE = "use a client certificate, for clientAuth, that is signed by the CA of the kubelet's " +
+  "--client-ca-file (clientCAFile of its config)";
+
+/** Where to look if the kubelet rejects the credentials; see `kubelet` in docs/config.md. */
+function credentialsAdvice({ certFile, tokenFile }: KubeletSettings): string {
+  if (tokenFile !== undefined) {
+    return `if the token of ${tokenFile} has expired, create another one (kubectl create token); the kubelet verifies ` +
+      "tokens only with authentication.webhook (--authentication-token-webhook), and only while the API server answers";
+  }
+  return certFile === undefined
+    ? "the kubelet requires credentials: configure kubelet.certFile and keyFile, or kubelet.tokenFile"
+    : CERTIFICATE_ADVICE;
+}
 
 /** Returns the findings for a kubelet that answered. */
 export function checkPods(url: string, { pods, malformed }: PodList): Finding[] {
@@ -48,35 +61,58 @@ export function checkPods(url: string, { pods, malformed }: PodList): Finding[] 
 }
 
 /**
- * Returns the findings for a kubelet that returned no pods. `caFile` is the path of its CAs, and
- * `failure.text` is the message from TLS, HTTP or Gilly.
+ * Returns the findings for a kubelet that returned no pods; `failure.text` is the message from TLS, HTTP
+ * or Gilly.
  */
-export function checkKubeletFailure(
-  url: string,
-  failure: Failed,
-  caFile: string | undefined,
-  lent?: LentFile,
-): Finding[] {
+export function checkKubeletFailure(settings: KubeletSettings, failure: Failed, lent?: LentFile): Finding[] {
+  const { url, caFile } = settings;
   const { kind, text } = failure;
   const flaw = /invalid peer certificate: (.*)$/.exec(text)?.[1];
   if (flaw !== undefined) {
     return [ok("kubelet", `${url} answers`), checkServingCertificate(url, flaw, caFile, lent)];
   }
-  if (kind === "unauthorized" || /received fatal alert: /.test(text)) {
-    return [fail("kubelet access", text, CREDENTIALS_ADVICE)];
-  }
+  if (kind === "unauthorized") return [fail("kubelet access", text, credentialsAdvice(settings))];
   if (kind === "forbidden") return [fail("kubelet access", text, `${grantAfter(text)}; ${ROLES}`)];
   if (kind === "unexpected") {
-    return [
-      fail("kubelet pods", text, "is this the kubelet's port? It is 10250 unless the kubelet's config says otherwise"),
-    ];
+    const isPlain = networkFaultIn(text) === "tls-on-plain";
+    const remedy = isPlain
+      ? `the kubelet speaks HTTPS there: write ${url.replace(/^http:/, "https:")} into kubelet.url`
+      : "is this the kubelet's port? It is 10250 unless the kubelet's config says otherwise";
+    return [fail("kubelet pods", text, remedy)];
   }
   if (kind === "credentials") {
     return [fail("kubelet access", text, "fix the files that kubelet.* of the config names")];
   }
-  return [
-    fail("kubelet", `${url} does not answer: ${text}`, "is it running, and is this its port? systemctl status kubelet"),
-  ];
+  return [checkUnreachable(url, text)];
+}
+
+function checkUnreachable(url: string, text: string): Finding {
+  const host = hostOf(url);
+  switch (networkFaultIn(text)) {
+    case "client-certificate":
+      return fail("kubelet access", text, CERTIFICATE_ADVICE);
+    case "server-name": {
+      const remedy =
+        "if it has serverTLSBootstrap, its request waits for you: kubectl get csr, then kubectl certificate " +
+        "approve; journalctl -u kubelet -n 20 says more";
+      return fail("kubelet certificate", `${host} has no serving certificate to present: ${text}`, remedy);
+    }
+    case "tls-version":
+    case "handshake": {
+      const remedy = "Gilly speaks TLS 1.2 and 1.3: see tlsMinVersion and tlsCipherSuites of the kubelet's config";
+      return fail("kubelet", `${url} refuses TLS with Gilly: ${text}`, remedy);
+    }
+    case "plain-http": {
+      const remedy = "is this the read-only port, 10255? The kubelet itself listens on 10250";
+      return fail("kubelet", `${url} speaks plain HTTP: ${text}`, remedy);
+    }
+    case "dns":
+      return fail("kubelet", `${url} does not answer: ${text}`, `check the host of kubelet.url: getent hosts ${host}`);
+    default: {
+      const remedy = "is it running, and is this its port? systemctl status kubelet";
+      return fail("kubelet", `${url} does not answer: ${text}`, remedy);
+    }
+  }
 }
 
 /**
@@ -101,19 +137,45 @@ function checkServingCertificate(
     const into = caFile === undefined ? "name its CA in kubelet.caFile" : `put its CA into ${caFile}`;
     return fail(name, message, `${into}: ${which}`);
   }
+  if (isAuthoritysOwn(flaw)) {
+    return fail(
+      name,
+      `${host} presents a certificate that ${AUTHORITYS_OWN}`,
+      `make another: ${selfSignedCommand(host)}; then restart the kubelet, and put a copy into kubelet.caFile`,
+    );
+  }
   const names = [...flaw.matchAll(/(?:DnsName|IpAddress)\("?([^")]+)"?\)/g)].map(([, name = ""]) => name);
-  if (/not valid for name/.test(flaw)) {
-    const others = names.length === 0 ? "another name" : several(names);
-    const advice = names[0] === undefined ? "a name from its certificate" : url.replace(host, names[0]);
-    return fail(name, `${host} presents a certificate issued for ${others}`, `write ${advice} into kubelet.url`);
+  switch (networkFaultIn(`invalid peer certificate: ${flaw}`)) {
+    case "common-name": {
+      const remedy = `it needs a new one: a Common Name does not count, only subjectAltName does`;
+      return fail(name, `${host} presents a certificate that is issued for no name: ${flaw}`, remedy);
+    }
+    case "other-name": {
+      const others = names.length === 0 ? "another name" : several(names);
+      const advice = names[0] === undefined ? "a name from its certificate" : url.replace(host, names[0]);
+      return fail(name, `${host} presents a certificate issued for ${others}`, `write ${advice} into kubelet.url`);
+    }
+    case "expired": {
+      const remedy =
+        "renew it; a self-signed one is regenerated if you remove both /var/lib/kubelet/pki/kubelet.crt and " +
+        "kubelet.key and restart the kubelet";
+      return fail(name, `${host} presents a certificate that has expired: ${flaw}`, remedy);
+    }
+    case "not-yet-valid": {
+      const remedy = "check this host's clock (date); if it is right, the certificate was made by one that is ahead";
+      return fail(name, `${host} presents a certificate that is not valid yet: ${flaw}`, remedy);
+    }
+    case "wrong-usage": {
+      const remedy = "it needs one for servers: extendedKeyUsage serverAuth";
+      return fail(name, `${host} presents a certificate that is not for servers: ${flaw}`, remedy);
+    }
+    default: {
+      const remedy = `the cause is not known to Gilly: openssl s_client -showcerts -connect ${
+        url.replace(/^\w+:\/\//, "")
+      }`;
+      return fail(name, `${host} presents a certificate that cannot be used: ${flaw}`, remedy);
+    }
   }
-  if (/expired/.test(flaw)) {
-    const remedy =
-      "renew it; a self-signed one is regenerated if you remove both /var/lib/kubelet/pki/kubelet.crt and " +
-      "kubelet.key and restart the kubelet";
-    return fail(name, `${host} presents a certificate that has expired: ${flaw}`, remedy);
-  }
-  return fail(name, `${host} presents a certificate that cannot be used: ${flaw}`, "check it, and this host's clock");
 }
 
 function hostOf(url: string): string {

@@ -12,6 +12,7 @@ import { mistakeInToken, tokenIn } from "./bearer_token.ts";
 import { KubeletError } from "./errors.ts";
 import { type PodList, PodListError, readPodList } from "./pods.ts";
 import { missingRight } from "./rights.ts";
+import { AUTHORITYS_OWN, isAuthoritysOwn } from "./serving_certificate.ts";
 
 /**
  * The kubelet's address and our credentials: paths of PEM files, or of a file that contains a
@@ -148,7 +149,8 @@ export class KubeletClient {
   #unreachable(error: unknown): unknown {
     if (!(error instanceof HttpError)) return error;
     this.#fingerprint = undefined;
-    return new KubeletError("unreachable", `no answer from ${this.url}`, error);
+    const why = isAuthoritysOwn(error.message) ? ` (its certificate ${AUTHORITYS_OWN})` : "";
+    return new KubeletError("unreachable", `no answer from ${this.url}${why}`, error);
   }
 
   #refusal(status: number, body: string): KubeletError {
@@ -180,11 +182,14 @@ function makeClient(ca: string | undefined, cert: string | undefined, key: strin
   }
 }
 
-function adviceOn401({ tokenFile }: KubeletSettings): string {
-  return tokenFile === undefined
-    ? "the kubelet does not accept this certificate: check kubelet.certFile against the kubelet's client CA"
-    : "the kubelet does not accept this token: check that kubelet.tokenFile has not expired, and that the kubelet " +
+function adviceOn401({ certFile, tokenFile }: KubeletSettings): string {
+  if (tokenFile !== undefined) {
+    return "the kubelet does not accept this token: check that kubelet.tokenFile has not expired, and that the kubelet " +
       "checks tokens (--authentication-token-webhook)";
+  }
+  return certFile === undefined
+    ? "the kubelet requires credentials: configure kubelet.certFile and keyFile, or kubelet.tokenFile"
+    : "the kubelet does not accept this certificate: check kubelet.certFile against the kubelet's client CA";
 }
 
 async function readIfNamed(file: string | undefined): Promise<string | undefined> {

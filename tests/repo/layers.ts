@@ -54,6 +54,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/kubelet/failures.ts",
   "lib/kubelet/pods.ts",
   "lib/kubelet/rights.ts",
+  "lib/kubelet/serving_certificate.ts",
   "lib/log/throttle.ts",
   "lib/mirrors/auth_entries.ts",
   "lib/mirrors/auth_forms.ts",

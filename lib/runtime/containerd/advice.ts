@@ -40,8 +40,9 @@ export function containerdAdvice(socket: string): RuntimeAdvice {
     findings: { runtime: "containerd", socket: "containerd socket" },
     remedies: {
       noSocket: `check containerd.socket in the config; if it is correct: ${start}`,
-      notASocket: "check containerd.socket in the config; if it is correct, remove what is there, which a container " +
-        `that mounts it makes while containerd is stopped: rmdir ${socket}, and ${restart}`,
+      notASocket:
+        "check containerd.socket in the config; if it is correct, remove what is there, such as the directory " +
+        `that a container leaves which mounts a missing socket: rmdir ${socket}, and ${restart}`,
       notListening: `${start}; ${journal} says why it stopped`,
       hangs: `systemctl status ${units}; ${journal} has details`,
       silentPart: `systemctl status ${units}; ${journal} has details`,

@@ -16,8 +16,9 @@ export function dockerAdvice(socket: string): RuntimeAdvice {
     findings: { runtime: "docker engine", socket: "docker socket" },
     remedies: {
       noSocket: "check docker.socket in the config; if it is correct: systemctl start docker",
-      notASocket: "check docker.socket in the config; if it is correct, remove what is there, which a container that " +
-        `mounts it makes while Docker is stopped: rmdir ${socket}; systemctl restart docker.socket docker`,
+      notASocket:
+        "check docker.socket in the config; if it is correct, remove what is there, such as the directory that a " +
+        `container leaves which mounts a missing socket: rmdir ${socket}; systemctl restart docker.socket docker`,
       notListening: "systemctl start docker; journalctl -u docker -n 20 says why it stopped",
       hangs: "Docker hangs when its containerd does: systemctl status docker containerd; " +
         "journalctl -u docker -u containerd -n 20 has details",
