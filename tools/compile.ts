@@ -3,7 +3,7 @@
 // always produce the same bytes.
 
 import { PROXY_VARIABLES } from "../lib/commands/environment.ts";
-import { PROTECTED_FOLDERS } from "../lib/support/files.ts";
+import { PROTECTED_FOLDERS } from "../lib/support/protected_folders.ts";
 import { buildEpoch, deno, PROJECT } from "./deno.ts";
 import { provideEsbuild } from "./esbuild.ts";
 import { checkPin, PartMissingError } from "./pins.ts";

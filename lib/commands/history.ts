@@ -1,6 +1,6 @@
 // `gilly history`: the ledger as a table, or as JSON.
 
-import { parseConfig } from "../config/config.ts";
+import { loadConfigText } from "../config/config.ts";
 import { DEFAULT_LEDGER, DEFAULT_PROXY_LEDGER } from "../config/keys.ts";
 import type { LedgerEntry } from "../record/entry.ts";
 import { historyFilter, historyLines, type HistoryQuery, inOrder, sinceTime } from "../record/history.ts";
@@ -63,10 +63,11 @@ async function ledgerFilesOf(args: Arguments): Promise<readonly string[]> {
   if (typeof args.flags.ledger === "string") return [args.flags.ledger];
   const file = configFileOf(args);
   try {
-    const { ledger, proxy } = parseConfig(await Deno.readTextFile(file), file);
+    const { ledger, proxy } = await loadConfigText(file);
     return [ledger.file, proxy.ledgerFile];
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound) || args.flags.config !== undefined) throw error;
+    const missing = error instanceof Error && error.cause instanceof Deno.errors.NotFound;
+    if (!missing || args.flags.config !== undefined) throw error;
     return [DEFAULT_LEDGER, DEFAULT_PROXY_LEDGER];
   }
 }

@@ -14,7 +14,7 @@ import type { Backoff } from "../plan/retries.ts";
 import type { ProxySettings } from "../proxy/settings.ts";
 import type { LedgerLimits } from "../record/ledger.ts";
 import type { RuntimeSettings } from "../runtime/open.ts";
-import { mistakeInWrittenPath } from "../support/files.ts";
+import { mistakeInWrittenPath } from "../support/protected_folders.ts";
 import { scrubUnknown } from "../support/scrub.ts";
 import { quote } from "../support/text.ts";
 import { mistakeInFile, mistakeInPair, reasonOf } from "./files.ts";

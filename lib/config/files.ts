@@ -61,7 +61,7 @@ export async function mistakeInPair(certFile: string, keyFile: string): Promise<
 export function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "does not exist";
   if (error instanceof Deno.errors.PermissionDenied) return DENIED;
-  if (error instanceof Deno.errors.NotCapable) return "is outside the folders that Gilly may read";
+  if (error instanceof Deno.errors.NotCapable) return "is a file of the kernel, which Gilly may not read";
   if (error instanceof Deno.errors.IsADirectory) return "is a directory";
   return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }

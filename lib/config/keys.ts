@@ -214,14 +214,14 @@ export const SETTINGS = section({
       fallback: values.USUAL_SOCKETS.docker,
       purpose:
         "The Docker Engine's socket. A leading `unix://` is accepted. A config with neither `docker` nor `containerd` has " +
-        "`docker`.",
+        "`docker`. Not below `/etc`, `/usr` and the other system folders.",
     }),
   })),
   containerd: z.optional(section({
     socket: key(socketOf("containerd"), {
       fallback: values.USUAL_SOCKETS.containerd,
       purpose: "containerd's socket, on a worker whose kubelet uses containerd; that of k3s and rke2 is " +
-        "`/run/k3s/containerd/containerd.sock`. Instead of `docker`.",
+        "`/run/k3s/containerd/containerd.sock`. Instead of `docker`. Not below the system folders either.",
     }),
   })),
   registries: key(REGISTRIES, {

@@ -9,6 +9,7 @@ import { parseReference } from "../images/reference.ts";
 import { mistakeInMirror } from "../images/rules.ts";
 import type { RuntimeKind } from "../runtime/open.ts";
 import type { ListenAddress } from "../support/http/server.ts";
+import { protectedFolderOf } from "../support/protected_folders.ts";
 import { quote } from "../support/text.ts";
 
 /** Returns what is wrong with the path of a file, judged by its text alone. */
@@ -78,7 +79,10 @@ export const USUAL_SOCKETS: Readonly<Record<RuntimeKind, string>> = {
 export const CRIO_REFUSED =
   "it has no call that names an image, so its images cannot be repaired; its own mirrors can: gilly export registries.conf";
 
-/** Returns what is wrong with the path of a runtime's socket, with or without a leading `unix://`. */
+/**
+ * Returns what is wrong with the path of a runtime's socket, with or without a leading `unix://`. To
+ * open a socket takes the permission to write, which the binary does not have in the system's folders.
+ */
 export function mistakeInSocket(value: string, runtime: RuntimeKind): string | undefined {
   const expected = `expected the absolute path of a unix socket, such as ${USUAL_SOCKETS[runtime]}`;
   if (/^(?!unix:)[a-z]+:/i.test(value)) {
@@ -86,6 +90,8 @@ export function mistakeInSocket(value: string, runtime: RuntimeKind): string | u
   }
   const path = withoutUnixScheme(value);
   if (!path.startsWith("/")) return `${quote(value)} is not absolute; ${expected}`;
+  const folder = protectedFolderOf(path);
+  if (folder !== undefined) return `${path} is in ${folder}, where Gilly may not open a socket; ${expected}`;
   return mistakeInPath(path) ?? mistakeInRuntime(path, runtime);
 }
 

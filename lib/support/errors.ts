@@ -33,9 +33,21 @@ export class ReaderGoneError extends Error {
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   for (let cause = error, depth = 0; cause !== undefined && cause !== null && depth < 8; depth++) {
-    const text = (cause instanceof Error ? cause.message : String(cause)).trim().replace(/\s*[\r\n]+\s*/g, "; ");
+    const text = (cause instanceof Error ? messageOf(cause) : String(cause)).trim().replace(/\s*[\r\n]+\s*/g, "; ");
     if (text !== "" && !parts.some((part) => part.includes(text))) parts.push(text);
     cause = cause instanceof Error ? cause.cause : undefined;
   }
   return parts.join(": ") || "unknown error";
+}
+
+/**
+ * The binary's permissions are fixed, and no operator can change them: Deno's text, which names flags
+ * of its compiler, becomes what Gilly may not do. Reading the kernel's files needs "all access".
+ */
+function messageOf({ name, message }: Error): string {
+  if (name !== "NotCapable") return message;
+  const [, access = "", what] = /^Requires (\w+) access to (".*?"(?=,|$)|[^,]+)/.exec(message) ?? [];
+  if (what === undefined) return message;
+  const verb = access === "write" ? "write to" : access === "all" || access === "read" ? "read" : `use (${access})`;
+  return `Gilly may not ${verb} ${what.replace(/^"(.*)"$/, "$1")}`;
 }

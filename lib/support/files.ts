@@ -4,48 +4,9 @@
 
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { EXPECTED_OUTSIDE, protectedFolderOf } from "./protected_folders.ts";
 
 const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_WRONLY } = constants;
-
-/**
- * The system's folders. Those next to `/usr` are links into it on a merged system
- * (file-hierarchy(7)) and real folders elsewhere. `deno compile` gets the same list as
- * `--deny-write`.
- */
-export const PROTECTED_FOLDERS: readonly string[] = [
-  "/bin",
-  "/boot",
-  "/dev",
-  "/etc",
-  "/lib",
-  "/lib32",
-  "/lib64",
-  "/libx32",
-  "/proc",
-  "/sbin",
-  "/sys",
-  "/usr",
-];
-
-/**
- * Returns the protected folder that an absolute path is or is in, judging by its text alone, or
- * undefined.
- */
-export function protectedFolderOf(path: string): string | undefined {
-  const plain = withoutDots(path);
-  return PROTECTED_FOLDERS.find((folder) => plain === folder || plain.startsWith(`${folder}/`));
-}
-
-/**
- * Returns what is wrong with the path of a file to write, as one sentence, or undefined if it is
- * valid.
- */
-export function mistakeInWrittenPath(path: string): string | undefined {
-  const folder = protectedFolderOf(path);
-  return folder === undefined ? undefined : `${path} is in ${folder}, where Gilly never writes; ${EXPECTED}`;
-}
-
-const EXPECTED = "expected a path outside the system's folders, such as one in /var/lib/gilly";
 
 /** Thrown when the path leads into a system folder or to a symbolic link; nothing was written. */
 export class ProtectedPathError extends Error {
@@ -186,7 +147,7 @@ function refuseProtected(path: string, real: string): string {
   const folder = protectedFolderOf(path) ?? protectedFolderOf(real);
   if (folder === undefined) return real;
   const leads = real === path ? `is in ${folder}` : `leads to ${real}, in ${protectedFolderOf(real) ?? folder}`;
-  throw new ProtectedPathError(`${path} ${leads}, where Gilly never writes; ${EXPECTED}`);
+  throw new ProtectedPathError(`${path} ${leads}, where Gilly never writes; ${EXPECTED_OUTSIDE}`);
 }
 
 function split(path: string): [folder: string, name: string] {
@@ -217,14 +178,4 @@ function inWords(error: unknown): unknown {
 export async function fingerprintOf(file: string): Promise<string> {
   const { mtime, size, ino } = await Deno.stat(file);
   return `${file}:${ino}:${size}:${mtime?.getTime()}`;
-}
-
-function withoutDots(path: string): string {
-  if (!path.startsWith("/")) return path;
-  const steps: string[] = [];
-  for (const step of path.split("/")) {
-    if (step === "..") steps.pop();
-    else if (step !== "" && step !== ".") steps.push(step);
-  }
-  return `/${steps.join("/")}`;
 }

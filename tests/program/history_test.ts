@@ -169,8 +169,8 @@ Deno.test("the config names the ledger, missing certificates are ignored, and a 
     assertEquals(found.code, 0);
     assertMatch(found.stdout, /gcr\.io\/sgryczan\/ansible-runner/);
     const missing = await runProgram(["history", "--config", `${dir}/other.yaml`]);
-    assertEquals(missing.code, 1);
-    assertMatch(missing.stderr, /other\.yaml/);
+    assertEquals(missing.code, 78);
+    assertMatch(missing.stderr, /other\.yaml: does not exist/);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -2,7 +2,7 @@
 // links say.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { PROTECTED_FOLDERS } from "../../lib/support/files.ts";
+import { PROTECTED_FOLDERS } from "../../lib/support/protected_folders.ts";
 import { Gilly, runGilly } from "../e2e/gilly.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { GILLY, missingForProgram, testIfPossible } from "../support/requirements.ts";
@@ -66,6 +66,32 @@ for (const folder of PROTECTED_FOLDERS) {
     }
   });
 }
+
+for (const folder of PROTECTED_FOLDERS) {
+  testIfPossible(`a socket in ${folder} is refused by every command that reads the config`, MISSING, async () => {
+    await using node = await worker();
+    const socket = `${folder}/${unique()}.sock`;
+    const config = await Deno.readTextFile(node.configFile);
+    await Deno.writeTextFile(node.configFile, config.replace(node.engine.socket, socket));
+    const said = `config.yaml:2: docker.socket: ${socket} is in ${folder}, where Gilly may not open a socket; expected`;
+    for (const command of ["run", "once", "check", "pull x", "explain x", "history"]) {
+      const { code, stdout, stderr } = await runGilly([...command.split(" "), "--config", node.configFile]);
+      assertEquals(code, 78, command);
+      assertStringIncludes(stdout + stderr, said);
+    }
+  });
+}
+
+testIfPossible("a path that the binary may not read is refused in words of its own", MISSING, async () => {
+  const environ = "/proc/self/environ";
+  for (const command of ["run", "once", "check", "explain x", "history"]) {
+    const { code, stdout, stderr } = await runGilly([...command.split(" "), "--config", environ]);
+    assertEquals(code, 78, command);
+    assertStringIncludes(stdout + stderr, `${environ}: is a file of the kernel, which Gilly may not read`);
+  }
+  const status = await runGilly(["status", "--state-file", environ]);
+  assertStringIncludes(status.stdout + status.stderr, `Gilly may not read ${environ}`);
+});
 
 testIfPossible(
   "no ledger is written through a folder that is a link, or through a link to a link",

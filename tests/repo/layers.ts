@@ -101,6 +101,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/support/certificate_facts.ts",
   "lib/support/errors.ts",
   "lib/support/json.ts",
+  "lib/support/protected_folders.ts",
   "lib/support/recent.ts",
   "lib/support/text.ts",
   "lib/support/scrub.ts",

@@ -170,6 +170,6 @@ Deno.test("a file that never ends, or is far too large, is refused unread", asyn
 
 Deno.test("the reasons why a file cannot be read are distinguished", () => {
   assertEquals(reasonOf(new Deno.errors.PermissionDenied("x")), "cannot be read: permission denied");
-  assertEquals(reasonOf(new Deno.errors.NotCapable("x")), "is outside the folders that Gilly may read");
+  assertEquals(reasonOf(new Deno.errors.NotCapable("x")), "is a file of the kernel, which Gilly may not read");
   assertEquals(reasonOf(new Deno.errors.NotADirectory("Not a directory")), "cannot be read: Not a directory");
 });

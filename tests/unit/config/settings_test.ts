@@ -62,6 +62,16 @@ const LINES: readonly (readonly [line: string, mistake: string])[] = [
     "docker.socket: is not a unix socket, the only transport that Gilly supports; expected the absolute path of a unix socket, such as /var/run/docker.sock",
   ],
   [
+    "docker: {socket: /etc/docker/docker.sock}",
+    "docker.socket: /etc/docker/docker.sock is in /etc, where Gilly may not open a socket; " +
+    "expected the absolute path of a unix socket, such as /var/run/docker.sock",
+  ],
+  [
+    "containerd: {socket: 'unix:///run/../proc/1/root/containerd.sock'}",
+    "containerd.socket: /run/../proc/1/root/containerd.sock is in /proc, where Gilly may not open a socket; " +
+    "expected the absolute path of a unix socket, such as /run/containerd/containerd.sock",
+  ],
+  [
     "containerd: {socket: containerd.sock}",
     'containerd.socket: "containerd.sock" is not absolute; expected the absolute path of a unix socket, such as ' +
     "/run/containerd/containerd.sock",

@@ -22,6 +22,26 @@ const ERRORS: readonly (readonly [string, unknown, string])[] = [
   ["an error without a message", chain("", "refused"), "refused"],
   ["space around a message", chain(" cannot pull\n", "\trefused "), "cannot pull: refused"],
   ["several lines", chain("a: one\nb: two\r\n\n  c: three", "why"), "a: one; b: two; c: three: why"],
+  [
+    "a permission that the binary does not have",
+    new Deno.errors.NotCapable(
+      'Requires write access to "/etc/docker.sock", specify the required permissions during compilation using `deno compile --allow-write`',
+    ),
+    "Gilly may not write to /etc/docker.sock",
+  ],
+  [
+    "a file of the kernel",
+    new Deno.errors.NotCapable(
+      'Requires all access to "/proc/self/environ", run again with the --allow-all flag',
+    ),
+    "Gilly may not read /proc/self/environ",
+  ],
+  [
+    "a permission that is not about files",
+    new Deno.errors.NotCapable('Requires env access to "HOME", run again with the --allow-env flag'),
+    "Gilly may not use (env) HOME",
+  ],
+  ["a permission in other words", new Deno.errors.NotCapable("No access"), "No access"],
   ["a thrown string", "refused", "refused"],
   ["a string as a cause", new Error("cannot pull", { cause: "refused" }), "cannot pull: refused"],
   ["a number", 5, "5"],

@@ -5,36 +5,6 @@ import { LedgerError, LedgerFile } from "../../../lib/record/ledger.ts";
 import { makeRoom } from "../../../lib/record/rotation.ts";
 import * as files from "../../../lib/support/files.ts";
 import { inTemporaryFolder } from "../../support/folder.ts";
-import { permissions } from "../../support/program.ts";
-
-/** A path, and the system folder that its text is in. */
-const PATHS: readonly (readonly [string, string | undefined])[] = [
-  ["/etc", "/etc"],
-  ["/etc/gilly/ledger.jsonl", "/etc"],
-  ["//etc//gilly", "/etc"],
-  ["/var/lib/../../bin/x", "/bin"],
-  ["/var/./../usr/local/x", "/usr"],
-  ["/../../proc/self/cwd/x", "/proc"],
-  ["/lib64/x", "/lib64"],
-  ["/etc/../var/x", undefined],
-  ["/etcetera/x", undefined],
-  ["/var/etc/x", undefined],
-  ["/library/x", undefined],
-  ["/", undefined],
-  ["etc/x", undefined],
-];
-
-for (const [path, folder] of PATHS) {
-  Deno.test(`${path} is in ${folder ?? "no system folder"}`, () => {
-    assertEquals(files.protectedFolderOf(path), folder);
-    assertEquals(files.mistakeInWrittenPath(path) === undefined, folder === undefined);
-  });
-}
-
-Deno.test("the binary is denied exactly the folders that are refused", async () => {
-  const denied = (await permissions()).find((flag) => flag.startsWith("--deny-write="));
-  assertEquals(denied, `--deny-write=${files.PROTECTED_FOLDERS.join(",")}`);
-});
 
 /** Every way to write, create or remove a file; each gets the path of a file. */
 const WAYS: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
