@@ -3,7 +3,7 @@
 // message repeats them.
 
 import { mistakeInToken } from "../kubelet/bearer_token.ts";
-import { checkClientCertificate, ClientCertificateError } from "../support/certificates.ts";
+import { checkClientCertificate, ClientCertificateError, mistakeInBlocks, pemBlocks } from "../support/certificates.ts";
 import { DENIED } from "../support/errors.ts";
 import { ProtectedPathError, realPathForWriting } from "../support/files.ts";
 import type { FileKind } from "./schema.ts";
@@ -91,39 +91,41 @@ function mistakeInContents(text: string, kind: ReadKind): string | undefined {
 
 function mistakeInCertificate(text: string): string | undefined {
   if (text.trim() === "") return "is empty; expected a PEM certificate";
-  const labels = labelsIn(text);
-  if (labels.includes("CERTIFICATE")) return brokenBlock(text);
+  const labels = pemBlocks(text).map(({ label }) => label);
+  if (labels.includes("CERTIFICATE")) return damaged(text);
   if (labels.some(isKey)) return "holds a private key and no certificate; are certFile and keyFile swapped?";
-  return "holds no certificate in PEM (a block labeled CERTIFICATE)";
+  if (labels.includes("TRUSTED CERTIFICATE")) {
+    return "holds a certificate in OpenSSL's own form: openssl x509 -in FILE -out NEW writes it in PEM";
+  }
+  return `holds no certificate in PEM (a block labeled CERTIFICATE)${wayToPem(text, "openssl x509 -inform der")}`;
 }
 
 function mistakeInKey(text: string): string | undefined {
   if (text.trim() === "") return "is empty; expected a PEM private key";
-  const labels = labelsIn(text);
+  const labels = pemBlocks(text).map(({ label }) => label);
   if (labels.includes("ENCRYPTED PRIVATE KEY") || /^Proc-Type: *4,ENCRYPTED/m.test(text)) {
     return "is encrypted; Gilly cannot prompt for a passphrase: decrypt it with openssl pkey";
   }
-  if (labels.some(isKey)) return brokenBlock(text);
+  if (labels.some(isKey)) return damaged(text);
   if (labels.includes("CERTIFICATE")) {
     return "holds a certificate and no private key; are certFile and keyFile swapped?";
   }
-  return "holds no private key in PEM (a block labeled PRIVATE KEY)";
+  return `holds no private key in PEM (a block labeled PRIVATE KEY)${wayToPem(text, "openssl pkey -inform der")}`;
 }
 
-function labelsIn(text: string): string[] {
-  return [...text.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----\s*$/gm)].map(([, label = ""]) => label);
+/** The command that makes PEM of UTF-16 or DER (a SEQUENCE of two or more bytes of length). */
+function wayToPem(text: string, fromDer: string): string {
+  if (/^\ufffd\ufffd/.test(text) || /^-\0-\0/.test(text)) {
+    return ": it is UTF-16, and iconv -f UTF-16 -t UTF-8 FILE >NEW converts it";
+  }
+  return /^0[\ufffd\u0080-\u009f]/.test(text) ? `: it is binary, and ${fromDer} -in FILE -out NEW converts DER` : "";
 }
 
 function isKey(label: string): boolean {
   return /^(?:RSA |EC )?PRIVATE KEY$/.test(label);
 }
 
-function brokenBlock(text: string): string | undefined {
-  for (const [, label = "", body = ""] of text.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----([^-]*)/gm)) {
-    if (label !== "CERTIFICATE" && !isKey(label)) continue;
-    const base64 = body.replace(/\s/g, "");
-    const whole = base64.length > 0 && base64.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(base64);
-    if (!whole || !text.includes(`-----END ${label}-----`)) return `is damaged: its ${label} block is incomplete`;
-  }
-  return undefined;
+function damaged(text: string): string | undefined {
+  const mistake = mistakeInBlocks(text);
+  return mistake === undefined ? undefined : `is damaged: ${mistake}`;
 }

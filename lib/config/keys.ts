@@ -43,7 +43,7 @@ const KUBELET = section({
   }),
   keyFile: key(z.optional(path("a PEM file")), {
     file: KUBELET_FILES.keyFile,
-    purpose: "The private key of that certificate, not encrypted. RSA, P-256, P-384 or Ed25519.",
+    purpose: "The private key of that certificate, not encrypted. RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519.",
   }),
   tokenFile: key(z.optional(path("a file that holds a token")), {
     file: KUBELET_FILES.tokenFile,

@@ -2,7 +2,7 @@
 // credentials on disk at that moment. Returns the valid pods or throws one KubeletError, and never
 // interprets a pod.
 
-import { checkClientCertificate } from "../support/certificates.ts";
+import { checkClientCertificate, mistakeInBlocks, plainPem } from "../support/certificates.ts";
 import { describeError } from "../support/errors.ts";
 import { fingerprintOf } from "../support/files.ts";
 import { HttpError, readBody, send } from "../support/http/client.ts";
@@ -127,7 +127,9 @@ export class KubeletClient {
       const fingerprint = (await Promise.all(files.map(fingerprintOf))).join();
       if (this.#client !== undefined && fingerprint === this.#fingerprint) return;
       const [ca, cert, key, token] = await Promise.all([caFile, certFile, keyFile, tokenFile].map(readIfNamed));
-      if (cert !== undefined && key !== undefined) checkClientCertificate(cert, key);
+      const damage = ca === undefined ? undefined : mistakeInBlocks(ca);
+      if (damage !== undefined) throw new Error(`${caFile} is damaged: ${damage}`);
+      if (cert !== undefined && key !== undefined) checkPair(certFile!, cert, keyFile!, key);
       const mistake = token === undefined ? undefined : mistakeInToken(token);
       if (mistake !== undefined) throw new Error(`${tokenFile} ${mistake}`);
       const client = makeClient(ca, cert, key);
@@ -171,8 +173,18 @@ export class KubeletClient {
   }
 }
 
+function checkPair(certFile: string, cert: string, keyFile: string, key: string): void {
+  try {
+    checkClientCertificate(cert, key);
+  } catch (error) {
+    throw new Error(`${keyFile} cannot be used with ${certFile}: ${describeError(error)}`);
+  }
+}
+
 function makeClient(ca: string | undefined, cert: string | undefined, key: string | undefined): Deno.HttpClient {
   try {
+    // A certificate that rustls cannot read ends the process as one's own, and is an error as a CA.
+    if (cert !== undefined) Deno.createHttpClient({ caCerts: [cert] }).close();
     return Deno.createHttpClient({
       ...(ca === undefined ? {} : { caCerts: [ca] }),
       ...(cert === undefined || key === undefined ? {} : { cert, key }),
@@ -195,7 +207,7 @@ function adviceOn401({ certFile, tokenFile }: KubeletSettings): string {
 async function readIfNamed(file: string | undefined): Promise<string | undefined> {
   if (file === undefined) return undefined;
   try {
-    return await Deno.readTextFile(file);
+    return plainPem(await Deno.readTextFile(file));
   } catch (error) {
     throw new Error(`cannot read ${file}: ${describeError(error)}`);
   }

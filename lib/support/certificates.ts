@@ -4,7 +4,7 @@
 
 import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
-import { type CertificateFacts, certificateFacts } from "./certificate_facts.ts";
+import { type CertificateFacts, certificateFacts, mistakeInOwnCertificate } from "./certificate_facts.ts";
 
 /**
  * Thrown for a certificate or key that TLS cannot use; the message says which of the two and why.
@@ -13,27 +13,96 @@ export class ClientCertificateError extends Error {
   override name = "ClientCertificateError";
 }
 
-const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-const PRIVATE_KEY = /-----BEGIN (?:RSA |EC )?PRIVATE KEY-----[^-]+-----END (?:RSA |EC )?PRIVATE KEY-----/;
+const KEY_LABEL = /^(?:RSA |EC )?PRIVATE KEY$/;
 
 /**
  * The keys that rustls can sign with (rustls crypto/aws_lc_rs/sign.rs) and Deno can parse. This
- * excludes P-521.
+ * excludes P-521: a damaged key would not be noticed before TLS ends the process.
  */
 const KEY_TYPES = new Set(["rsa", "ec", "ed25519"]);
 const CURVES = new Set(["p256", "p384"]);
-const USABLE = "RSA, P-256, P-384 or Ed25519 can be used";
+const RSA_BITS = { least: 2048, most: 8192 };
+const USABLE = "RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519 can be used; " +
+  "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out FILE makes one";
+
+/** secp521r1 (RFC 5480, 2.1.1.1) as DER has it. */
+const P521 = Buffer.from("06052b81040023", "hex");
+
+/** A block of a PEM text (RFC 7468). */
+export interface PemBlock {
+  readonly label: string;
+  /** The line on which it begins, from 1. */
+  readonly line: number;
+  /** The whole block; undefined if it is cut off or not base64. */
+  readonly pem: string | undefined;
+}
+
+/** A byte order mark, which some editors write, and which then is before every part of a bundle. */
+const BYTE_ORDER_MARKS = /\ufeff/g;
+
+/** Returns a text as TLS reads PEM: without byte order marks. */
+export function plainPem(text: string): string {
+  return text.replace(BYTE_ORDER_MARKS, "");
+}
+
+/** Returns all blocks of a PEM text, in order. Byte order marks and text between blocks are ignored. */
+export function pemBlocks(text: string): PemBlock[] {
+  const plain = plainPem(text);
+  return [...plain.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----[ \t\r]*$([^]*?)(?=^-----BEGIN |(?![^]))/gm)].map(
+    ({ 0: all, 1: label = "", 2: rest = "", index }) => {
+      const end = rest.indexOf(`-----END ${label}-----`);
+      const base64 = rest.slice(0, Math.max(0, end)).replace(/\s/g, "");
+      const isWhole = base64.length > 0 && base64.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(base64);
+      const length = all.length - rest.length + end + `-----END ${label}-----`.length;
+      const line = plain.slice(0, index).split("\n").length;
+      return { label, line, pem: isWhole ? all.slice(0, length) : undefined };
+    },
+  );
+}
+
+/**
+ * Returns what is wrong with the certificates and private keys of a PEM text, as one sentence about
+ * the block, or undefined if each can be parsed. Not about key types; see checkClientCertificate.
+ */
+export function mistakeInBlocks(text: string): string | undefined {
+  const blocks = pemBlocks(text).filter(({ label }) => label === CERTIFICATE || KEY_LABEL.test(label));
+  for (const block of blocks) {
+    const isOnly = blocks.filter(({ label }) => label === block.label).length === 1;
+    const which = `its ${block.label} block${isOnly ? "" : ` at line ${block.line}`}`;
+    if (block.pem === undefined) return `${which} is incomplete`;
+    if (block.label === CERTIFICATE && !canParse(block.pem)) return `${which} is not a certificate that can be parsed`;
+  }
+  return undefined;
+}
+
+const CERTIFICATE = "CERTIFICATE";
+
+function canParse(pem: string): boolean {
+  try {
+    new X509Certificate(pem);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /**
  * Checks that TLS can authenticate with this PEM certificate (chain, leaf first) and PEM private
  * key. Both may be in the same text. Throws ClientCertificateError.
  */
 export function checkClientCertificate(certificatePem: string, keyPem: string): void {
-  const leaf = derOf(certificatesIn(certificatePem)[0]!);
-  const key = privateKeyOf(keyPem);
-  // A certificate contains its public key in this encoding (RFC 5280, subjectPublicKeyInfo).
-  const publicKey = createPublicKey(key).export({ type: "spki", format: "der" });
-  if (leaf.indexOf(publicKey) === -1) throw new ClientCertificateError("the key does not belong to the certificate");
+  const chain = certificatesIn(certificatePem).map(derOf);
+  const publicKey = publicKeyOf(keyPem);
+  const owner = chain.findIndex((der) => der.includes(publicKey));
+  if (owner < 0) throw new ClientCertificateError("the key does not belong to the certificate");
+  if (owner > 0) {
+    const message =
+      `the key belongs to the certificate at place ${owner + 1} of the file, and TLS presents the first: ` +
+      "put that one first, and after it the CAs that signed it";
+    throw new ClientCertificateError(message);
+  }
+  const mistake = mistakeInOwnCertificate(chain[0]!);
+  if (mistake !== undefined) throw new ClientCertificateError(mistake);
 }
 
 /**
@@ -58,32 +127,36 @@ export function namesWithout(pem: string, hosts: readonly string[]): string[] {
  * ClientCertificateError.
  */
 function certificatesIn(pem: string): string[] {
-  const blocks: string[] = pem.match(CERTIFICATES) ?? [];
+  const blocks = pemBlocks(pem).filter(({ label }) => label === CERTIFICATE);
   if (blocks.length === 0) throw new ClientCertificateError("there is no complete PEM certificate");
-  try {
-    for (const block of blocks) new X509Certificate(block);
-  } catch {
-    throw new ClientCertificateError("the certificate cannot be parsed");
-  }
-  return blocks;
+  const mistake = mistakeInBlocks(pem);
+  if (mistake !== undefined) throw new ClientCertificateError(mistake);
+  return blocks.flatMap(({ pem }) => pem ?? []);
 }
 
 function derOf(pem: string): Buffer {
-  return Buffer.from(pem.replace(/-----[A-Z ]+-----/g, ""), "base64");
+  return Buffer.from(pem.replace(/-----[A-Z0-9 ]+-----/g, ""), "base64");
 }
 
-function privateKeyOf(pem: string): KeyObject {
-  const block = pem.match(PRIVATE_KEY)?.[0];
+/** Returns the public key in the encoding that a certificate has (RFC 5280, subjectPublicKeyInfo). */
+function publicKeyOf(keyPem: string): Buffer {
+  const block = pemBlocks(keyPem).find(({ label, pem }) => KEY_LABEL.test(label) && pem !== undefined)?.pem;
   if (block === undefined) throw new ClientCertificateError("there is no complete, unencrypted PEM private key");
+  if (derOf(block).includes(P521)) throw new ClientCertificateError(`the private key is P-521: ${USABLE}`);
+  return createPublicKey(privateKeyOf(block)).export({ type: "spki", format: "der" });
+}
+
+function privateKeyOf(block: string): KeyObject {
   let key: KeyObject;
   try {
     key = createPrivateKey(block);
   } catch {
     throw new ClientCertificateError(`the private key cannot be parsed: ${USABLE}`);
   }
-  const curve = key.asymmetricKeyDetails?.namedCurve;
-  if (!KEY_TYPES.has(key.asymmetricKeyType ?? "") || (curve !== undefined && !CURVES.has(curve))) {
-    const type = [key.asymmetricKeyType, curve].filter(Boolean).join(" ");
+  const { namedCurve: curve, modulusLength: bits } = key.asymmetricKeyDetails ?? {};
+  const isSize = bits === undefined || (bits >= RSA_BITS.least && bits <= RSA_BITS.most);
+  if (!isSize || !KEY_TYPES.has(key.asymmetricKeyType ?? "") || (curve !== undefined && !CURVES.has(curve))) {
+    const type = [key.asymmetricKeyType?.toUpperCase(), curve, bits && `of ${bits} bits`].filter(Boolean).join(" ");
     throw new ClientCertificateError(`the private key is ${type}: ${USABLE}`);
   }
   return key;

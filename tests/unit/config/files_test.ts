@@ -6,8 +6,9 @@ import { mistakeInFile, reasonOf } from "../../../lib/config/files.ts";
 import { makeAuthority } from "../../fakes/certificates.ts";
 
 const block = (label: string, body = "aHVudGVyMg==") => `-----BEGIN ${label}-----\n${body}\n-----END ${label}-----\n`;
-const CERTIFICATE = block("CERTIFICATE");
 const KEY = block("PRIVATE KEY");
+const authority = makeAuthority("tests");
+const CERTIFICATE = authority.certificatePem;
 
 const CONFIG = `kubelet:
   url: https://worker-1:10250
@@ -45,7 +46,6 @@ async function mistakesOfLoading(folder: string): Promise<string[]> {
   return error.message.replaceAll(`${folder}/`, "").split("\n");
 }
 
-const authority = makeAuthority("tests");
 const client = authority.issueClient({ commonName: "gilly" });
 
 const GOOD = {
@@ -117,9 +117,37 @@ const CONTENTS: readonly (readonly ["certificate" | "key" | "token", name: strin
   ["certificate", "a truncated certificate", CERTIFICATE.slice(0, -30), BROKEN_BASE64],
   ["certificate", "a certificate that is not valid base64", block("CERTIFICATE", "ab!="), BROKEN_BASE64],
   ["certificate", "a certificate with a letter missing", block("CERTIFICATE", "aHVudGVyMg="), BROKEN_BASE64],
+  ["certificate", "a certificate with a byte order mark", `\ufeff${CERTIFICATE}`],
+  [
+    "certificate",
+    "a bundle with one that cannot be parsed",
+    CERTIFICATE + block("CERTIFICATE") + CERTIFICATE,
+    `is damaged: its CERTIFICATE block at line ${
+      CERTIFICATE.split("\n").length
+    } is not a certificate that can be parsed`,
+  ],
   ["certificate", "DER", "\x30\x82\x01", "holds no certificate in PEM"],
+  [
+    "certificate",
+    "DER as UTF-8 decodes it",
+    "0\ufffd\x01",
+    "holds no certificate in PEM (a block labeled CERTIFICATE): it is binary, and openssl x509 -inform der",
+  ],
+  [
+    "certificate",
+    "UTF-16 without a byte order mark",
+    [...CERTIFICATE].join("\0") + "\0",
+    "holds no certificate in PEM (a block labeled CERTIFICATE): it is UTF-16, and iconv -f UTF-16 -t UTF-8",
+  ],
+  [
+    "certificate",
+    "OpenSSL's own form",
+    block("TRUSTED CERTIFICATE"),
+    "holds a certificate in OpenSSL's own form: openssl x509 -in FILE -out NEW writes it in PEM",
+  ],
   ["certificate", "a certificate request", block("CERTIFICATE REQUEST"), "holds no certificate in PEM"],
   ["key", "a key", KEY],
+  ["key", "a key with a byte order mark", `\ufeff${KEY}`],
   ["key", "an RSA key", block("RSA PRIVATE KEY")],
   ["key", "an EC key with its parameters", block("EC PARAMETERS") + block("EC PRIVATE KEY")],
   ["key", "a key together with its certificate", CERTIFICATE + KEY],

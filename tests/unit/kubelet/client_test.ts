@@ -224,6 +224,42 @@ testWithCertificates("a key that cannot be parsed is an error that does not cont
   assertStringIncludes(describeError(error), "the private key cannot be parsed");
 });
 
+testWithCertificates("a certificate in which a byte was damaged is an error and does not end the process", async () => {
+  await using it = await scene();
+  const [, body = ""] = /-----BEGIN CERTIFICATE-----\n([^-]+)/.exec(await Deno.readTextFile(it.settings.certFile!)) ??
+    [];
+  const der = Uint8Array.from(atob(body.replace(/\s/g, "")), (character) => character.charCodeAt(0));
+  // The second time that the algorithm of the signature is named: 1.2.840.10045.4.3.2 is then another.
+  const at = [...der].findLastIndex((_, index) =>
+    der[index] === 0x04 && der[index + 1] === 0x03 && der[index + 2] === 0x02
+  );
+  der[at + 1] = 0x04;
+  const damaged = btoa(String.fromCharCode(...der)).replace(/.{64}/g, "$&\n");
+  await Deno.writeTextFile(
+    it.settings.certFile!,
+    `-----BEGIN CERTIFICATE-----\n${damaged}\n-----END CERTIFICATE-----\n`,
+  );
+  const error = await assertRejects(() => ask(it.settings), KubeletError, "cannot use the credentials");
+  assertEquals(error.kind, "credentials");
+});
+
+testWithCertificates("the file and the block of a damaged bundle are named", async () => {
+  await using it = await scene();
+  const bundle = await Deno.readTextFile(it.settings.caFile!);
+  await Deno.writeTextFile(it.settings.caFile!, `${bundle}${bundle.slice(0, -30)}`);
+  const text = describeError(await assertRejects(() => ask(it.settings), KubeletError));
+  const line = bundle.split("\n").length;
+  assertStringIncludes(text, `${it.settings.caFile} is damaged: its CERTIFICATE block at line ${line} is incomplete`);
+});
+
+testWithCertificates("byte order marks in the files are ignored", async () => {
+  await using it = await scene();
+  for (const file of [it.settings.caFile!, it.settings.certFile!, it.settings.keyFile!]) {
+    await Deno.writeTextFile(file, `\ufeff${await Deno.readTextFile(file)}`);
+  }
+  assertEquals(await ask(it.settings), ["app"]);
+});
+
 testWithCertificates("a key for another certificate is an error and does not end the process", async () => {
   await using it = await scene();
   await Deno.writeTextFile(it.settings.keyFile!, authority.issueClient({ commonName: "other" }).keyPem);
