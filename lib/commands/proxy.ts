@@ -176,7 +176,7 @@ async function reloaded(file: string, process: ProxyProcess, before: ProxyContex
     return context;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    process.observer.reloaded?.(file, error.message.replaceAll("\n", "; "));
+    process.observer.reloaded?.(file, error.message);
     return before;
   }
 }

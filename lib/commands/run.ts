@@ -57,7 +57,7 @@ export const runCommand: Command = {
           return { result: "reloaded", node: await putInForce(fresh) };
         } catch (error) {
           if (!(error instanceof ConfigError)) throw error;
-          return { result: "refused", mistakes: error.message.replaceAll("\n", "; ") };
+          return { result: "refused", mistakes: error.message };
         }
       },
       identity: { gilly: VERSION, pid: Deno.pid, startedAt: process.clock.now() },

@@ -2,7 +2,7 @@
 // the daemon nothing else writes to standard error except main.ts.
 
 import { configureSync, getLogger, type LogLevel, type LogRecord } from "@logtape/logtape";
-import { printable } from "../support/text.ts";
+import { LONGEST_ENTRY, printable, shortened } from "../support/text.ts";
 
 /** The levels of the config, least severe first. */
 export type Level = "debug" | "info" | "warning" | "error";
@@ -44,10 +44,26 @@ export function configureLog(options: LogOptions): void {
   });
 }
 
-/** Writes one entry under a tag such as `PullImage`. */
+/**
+ * Writes one entry under a tag such as `PullImage`. If its text or a field is too long, it is written
+ * shortened, and once more in full at debug.
+ */
 export function log(level: Level, tag: string, text: string, fields: Fields = {}): void {
+  const logger = getLogger(["gilly", tag]);
   // LogTape expands {placeholders} in messages; a pod's name must not become one.
-  getLogger(["gilly", tag])[level]("{text}", { text, fields });
+  if (level === "debug") return logger.debug("{text}", { text, fields });
+  const whole = { text: printable(text), fields };
+  const entry = brief(whole) as typeof whole;
+  logger[level]("{text}", entry);
+  if (JSON.stringify(entry) !== JSON.stringify(whole)) logger.debug("{text}", { text, fields });
+}
+
+/** Returns the value with every text in it shortened. */
+function brief(value: unknown): unknown {
+  if (typeof value === "string") return shortened(value, LONGEST_ENTRY);
+  if (Array.isArray(value)) return value.map(brief);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, below]) => [key, brief(below)]));
 }
 
 function textLine(record: LogRecord, journald: boolean): string {

@@ -10,9 +10,12 @@ import type { Observer, RepairEnd } from "../repair/observer.ts";
 import { otherRuntime, type RuntimeName, type Silence, silenceText } from "../runtime/advice.ts";
 import { RuntimeError } from "../runtime/errors.ts";
 import { describeError } from "../support/errors.ts";
-import { several } from "../support/text.ts";
+import { LONGEST_ENTRY, several, shortened } from "../support/text.ts";
 import type { Level } from "./log.ts";
 import { SharedMessages } from "./shared_messages.ts";
+
+/** Characters of an image's name, and of the pods that wait for it: the reason has to fit in, too. */
+const LONGEST_NAME = 150;
 
 /** Logs what happens: each change once, and lasting conditions at growing intervals. */
 export class LogMessages extends SharedMessages implements Observer {
@@ -75,7 +78,7 @@ export class LogMessages extends SharedMessages implements Observer {
   /** Skips must not fill the journal: ten containers of one pod and image are one line. */
   #skipped(skip: Skip): void {
     const { failure: { pod, image }, reason, advice } = skip;
-    const text = `cannot repair ${image} for pod ${podName(pod)}: ${reason}: ${advice}`;
+    const text = `cannot repair ${shortened(image, LONGEST_NAME)} for pod ${podName(pod)}: ${reason}: ${advice}`;
     // The operator excluded it on purpose.
     const level = reason === "excluded" ? "info" : "warning";
     this.logThrottled(level, skipKey(skip), "Plan", text, { image, pod: podName(pod), reason });
@@ -101,10 +104,11 @@ export class LogMessages extends SharedMessages implements Observer {
     this.log("info", "PullImage", `pulling image: ${reference}`, { image, candidate: reference });
   }
 
-  candidateFailed(target: Target, { candidate, failure, message }: CandidateAttempt): void {
+  candidateFailed(target: Target, { candidate, failure, message, whole }: CandidateAttempt): void {
     const level = failure === "cooling-down" ? "debug" : "info";
     const fields = { image: target.image, candidate: candidate.reference, failure };
     this.logThrottled(level, candidateKey(target, candidate), "PullImage", `no image: ${message}`, fields);
+    if (whole !== undefined) this.log("debug", "PullImage", `no image, in full: ${whole}`, fields);
   }
 
   tagged({ image }: Target, { reference }: Candidate, name: string): void {
@@ -141,7 +145,8 @@ export class LogMessages extends SharedMessages implements Observer {
     pods: string,
     nextTrySeconds: number | undefined,
   ): void {
-    const text = `cannot repair ${repair.image} for ${pods}: ${reason === undefined ? "" : `${reason}: `}${message}`;
+    const [image, waiting] = [repair.image, pods].map((text) => shortened(text, LONGEST_NAME));
+    const head = `cannot repair ${image} for ${waiting}: ${reason === undefined ? "" : `${reason}: `}`;
     const next = nextTrySeconds === undefined ? "" : `; next try in ${Math.ceil(nextTrySeconds)} s`;
     const fields = { image: repair.image, result: "failed", ...(reason === undefined ? {} : { reason }) };
     // Consecutive failures seldom have the same text, so a new reason is news, not a new text.
@@ -151,12 +156,10 @@ export class LogMessages extends SharedMessages implements Observer {
       this.now(),
     );
     // A silent runtime gets one warning, not one for each image.
-    this.log(
-      !news ? "debug" : runtimeSilent ? "info" : "warning",
-      "Repair",
-      `${text}${next}`,
-      fields,
-    );
+    const level = !news ? "debug" : runtimeSilent ? "info" : "warning";
+    const told = level === "debug" ? message : shortened(message, LONGEST_ENTRY - head.length - next.length);
+    this.log(level, "Repair", `${head}${told}${next}`, fields);
+    if (told !== message) this.log("debug", "Repair", `${head}${message}${next}`, fields);
   }
 
   /**
@@ -204,7 +207,7 @@ export class LogMessages extends SharedMessages implements Observer {
   }
 
   cannotLookAfterKept(images: readonly string[], error: unknown): void {
-    const text = `cannot check ${images.join(", ")} of the keep list: ${describeError(error)}`;
+    const text = `cannot check ${several(images)} of the keep list: ${describeError(error)}`;
     if (isSilence(error)) this.log("debug", "Keep", text);
     else this.logThrottled("warning", "keep", "Keep", text);
   }

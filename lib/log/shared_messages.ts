@@ -3,6 +3,7 @@
 
 import type { Cooldown } from "../mirrors/cooldown.ts";
 import type { MirrorObserver } from "../mirrors/mirrors.ts";
+import { counted } from "../support/text.ts";
 import type { Fields, Level } from "./log.ts";
 import { Throttle } from "./throttle.ts";
 
@@ -48,11 +49,16 @@ export class SharedMessages implements MirrorObserver {
   }
 
   /**
-   * The config was read again. `mistakes` is set if it was refused and the old one stays in force.
+   * The config was read again. `mistakes`, one a line, is set if it was refused and the old one stays in
+   * force.
    */
   reloaded(file: string, mistakes?: string): void {
-    if (mistakes === undefined) this.log("info", "Config", `${file} is in force`);
-    else this.log("error", "Config", `refused ${file}, the old config stays in force: ${mistakes}`);
+    if (mistakes === undefined) return this.log("info", "Config", `${file} is in force`);
+    const lines = mistakes.split("\n");
+    const count = lines.length === 1 ? "" : `${counted(lines.length, "mistake")}, the first is `;
+    const [first = "", ...others] = lines;
+    this.log("error", "Config", `refused ${file}, the old config stays in force: ${count}${first}`);
+    for (const other of others) this.log("error", "Config", other);
   }
 
   /** Logs at `level` if the text is news about the key, and otherwise at debug. */

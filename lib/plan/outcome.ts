@@ -2,6 +2,7 @@
 // what to do about it.
 
 import type { Candidate } from "../images/rules.ts";
+import { sentenceIn } from "../runtime/brief_texts.ts";
 import { RUNTIME_ERROR_KINDS } from "../runtime/errors.ts";
 
 /**
@@ -50,6 +51,8 @@ export interface CandidateAttempt {
   readonly message: string;
   /** When the cool-down because of which it was skipped ends, in milliseconds by Clock.now. */
   readonly until?: number;
+  /** The text in full, if the message has it in brief. */
+  readonly whole?: string | undefined;
 }
 
 /** The image was pulled and now has its original name. */
@@ -110,14 +113,34 @@ export function failedOutcome(attempts: readonly CandidateAttempt[]): Failed {
   const failures = new Set(attempts.map(({ failure }) => failure));
   const known = REASONS_OF_FAILURES.filter(([failure]) => failures.has(failure));
   const reason = known.length === failures.size ? known[0]?.[1] : undefined;
-  const told = attempts.map((it) => it.message).join("; ") || "no mirror can have an image of this name";
-  const tried = attempts.map((it) => it.candidate.reference);
-  const message = reason === undefined ? told : adviceOn(reason, reason === "not-in-mirror" ? pushIt(tried) : told);
+  const told = withoutRepeats(attempts).join("; ") || "no mirror can have an image of this name";
+  const message = reason === undefined ? told : adviceOn(reason, reason === "not-in-mirror" ? pushIt(attempts) : told);
   return { result: "failed", reason, message, attempts };
 }
 
-function pushIt(references: readonly string[]): string {
-  return references.length === 1 ? `push it as ${references[0]}` : `push it to one of ${references.join(", ")}`;
+/** The messages; a cool-down says why only if no attempt before it said so. */
+function withoutRepeats(attempts: readonly CandidateAttempt[]): string[] {
+  const told: string[] = [];
+  for (const { failure, message } of attempts) {
+    const [, short = message, because = message] = /^(.*?) \((.*)\)$/.exec(message) ?? [];
+    const isKnown = failure === "cooling-down" && told.some((before) => before.includes(because));
+    const text = isKnown && because !== message ? short : message;
+    if (!told.includes(text)) told.push(text);
+  }
+  return told;
+}
+
+/** Where to push the image, and what each mirror said: the registry's own sentence may name a cause. */
+function pushIt(attempts: readonly CandidateAttempt[]): string {
+  const references = attempts.map(({ candidate }) => candidate.reference);
+  const mirrors = new Map<string, Set<string>>();
+  for (const { candidate: { mirror, reference }, message } of attempts) {
+    const sentence = sentenceIn(message, reference);
+    mirrors.set(sentence, (mirrors.get(sentence) ?? new Set()).add(mirror));
+  }
+  const said = [...mirrors].map(([sentence, names]) => `${[...names].join(", ")}: ${sentence}`).join("; ");
+  const where = references.length === 1 ? `push it as ${references[0]}` : `push it to one of ${references.join(", ")}`;
+  return `${where} (${said})`;
 }
 
 /** What a person can do about a container that stays as it is, in one sentence. */

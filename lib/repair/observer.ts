@@ -62,7 +62,7 @@ export interface Observer extends RuntimeObserver, MirrorObserver {
   eventsBroke?(error: unknown, wasOpen: boolean): void;
 
   ledgerFailed?(error: unknown): void;
-  /** A config was read again; `mistakes` is set if it was refused and the old one stays. */
+  /** A config was read again; `mistakes`, one a line, is set if it was refused and the old one stays. */
   reloaded?(file: string, mistakes?: string): void;
 }
 

@@ -51,17 +51,21 @@ async function tryCandidate(
   attempts: CandidateAttempt[],
   context: RepairContext,
 ): Promise<Outcome | undefined> {
-  const give = (failure: CandidateFailure, message: string, until?: number) => {
-    const attempt = { candidate, failure, message, ...(until !== undefined && { until }) };
+  const give = (
+    failure: CandidateFailure,
+    message: string,
+    more: Pick<CandidateAttempt, "until" | "whole"> = {},
+  ) => {
+    const attempt = { candidate, failure, message, ...more };
     attempts.push(attempt);
     context.observer.candidateFailed?.(target, attempt);
     return undefined;
   };
   const coolingDown = context.mirrors.coolingDown(candidate);
-  if (coolingDown !== undefined) return give("cooling-down", coolingDown.message, coolingDown.until);
+  if (coolingDown !== undefined) return give("cooling-down", coolingDown.message, { until: coolingDown.until });
   try {
     const pulled = await pull(target, candidate, context);
-    if ("until" in pulled) return give("cooling-down", pulled.message, pulled.until);
+    if ("until" in pulled) return give("cooling-down", pulled.message, { until: pulled.until });
     const image = await context.runtime.inspect(candidate.reference, context.signal);
     if (image === undefined) {
       return give("wrong-image", `pulled ${candidate.reference}, but the runtime does not have it`);
@@ -79,7 +83,7 @@ async function tryCandidate(
     if (!(error instanceof RuntimeError)) throw error;
     // If the runtime is unreachable, no mirror can help.
     if (error.kind === "unreachable") throw error;
-    return give(error.kind, await failureText(candidate, error, context));
+    return give(error.kind, await failureText(candidate, error, context), { whole: error.whole });
   }
 }
 

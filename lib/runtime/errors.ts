@@ -33,6 +33,8 @@ export class RuntimeError extends Error implements RegistryError {
   readonly retryAfterSeconds: number | undefined;
   /** Set if the runtime does not answer at all, as opposed to a failure of this call alone. */
   readonly silence: Silence | undefined;
+  /** The text in full, if the message has it in brief. */
+  readonly whole: string | undefined;
 
   constructor(
     kind: RuntimeErrorKind,
@@ -41,12 +43,14 @@ export class RuntimeError extends Error implements RegistryError {
       readonly cause?: unknown;
       readonly retryAfterSeconds?: number | undefined;
       readonly silence?: Silence | undefined;
+      readonly whole?: string | undefined;
     } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.kind = kind;
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.silence = options.silence;
+    this.whole = options.whole === message ? undefined : options.whole;
   }
 }
 
@@ -58,6 +62,9 @@ export function scrubbedError(error: unknown, scrub: (text: string) => string): 
   if (!(error instanceof RuntimeError)) return error;
   const said = describeError(error);
   const message = scrub(said);
+  const whole = error.whole === undefined ? undefined : scrub(error.whole);
   const { kind, retryAfterSeconds, silence } = error;
-  return message === said ? error : new RuntimeError(kind, message, { retryAfterSeconds, silence });
+  return message === said && whole === error.whole
+    ? error
+    : new RuntimeError(kind, message, { retryAfterSeconds, silence, whole });
 }

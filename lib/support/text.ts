@@ -7,6 +7,12 @@ import { levenshteinDistance } from "@std/text/levenshtein-distance";
 const LONGEST_TEXT = 2000;
 
 /**
+ * The most characters of the text of a log entry, and of each of its fields, above the level debug:
+ * with time and tag a line stays below 500.
+ */
+export const LONGEST_ENTRY = 450;
+
+/**
  * Returns equivalent JSON that has no effect on a terminal; JSON.stringify escapes only some of the
  * control characters. With `indent`, the parts are on separate lines.
  */
@@ -101,4 +107,55 @@ export function counted(count: number, noun: string): string {
 export function several(items: readonly string[], most = 3): string {
   const more = items.length - most;
   return items.slice(0, most).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** Shortens a text to `most` characters at most, between words, with `…` in place of the rest. */
+export function shortened(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const space = text.lastIndexOf(" ", most - 1);
+  // A long word is cut, and never within a character of two code units.
+  const cut = space > most / 2 ? space : most - 1;
+  return `${text.slice(0, cut).replace(/[\ud800-\udbff]$/, "").replace(/[\s,;:]+$/, "")}…`;
+}
+
+/**
+ * Shortens a chain of causes, `a: b: c`, to `most` characters at most: the last part is the reason, and
+ * stays if it can.
+ */
+export function shortenedChain(text: string, most: number): string {
+  const last = text.search(/: (?!https?:)(?!.*: (?!https?:))/s);
+  const reason = text.slice(last);
+  if (text.length <= most || last < 0 || reason.length > most * 0.75) return shortened(text, most);
+  return shortened(text.slice(0, last), most - reason.length) + reason;
+}
+
+/**
+ * Removes what a chain of causes says again: a part with which a part before it ends, and words that
+ * follow themselves.
+ */
+export function folded(text: string): string {
+  const kept: string[] = [];
+  for (const part of text.split(": ")) {
+    const plain = part.trim().toLowerCase();
+    if (plain === "" || !kept.some((before) => endsInWords(before.toLowerCase(), plain))) kept.push(part);
+  }
+  return kept.join(": ").replace(/(?<![^\s"(])(\S{1,80}(?: \S{1,80}){1,40}?)(?:[\s,;:.-]+\1)+(?![^\s").,;:])/g, "$1");
+}
+
+function endsInWords(text: string, words: string): boolean {
+  return text.endsWith(words) && !/[\p{L}\p{N}]$/u.test(text.slice(0, -words.length));
+}
+
+/** Returns the words of a text that quotes a web page, without its tags and styles; another text as it is. */
+export function wordsOfPage(text: string): string {
+  if (!/<(?:!doctype|html|head|body|title)\b/i.test(text)) return text;
+  return text
+    .replace(/<!--[^]*?(?:-->|$)|<(style|script)\b[^]*?(?:<\/\1>|$)/gi, "<br>")
+    // A page is quoted as Go quotes it, with escaped ends of lines.
+    .replace(/\\[nrt]/g, " ")
+    .replace(/"\s*<[a-z!/][^<>]*>(?:\s|<[a-z!/][^<>]*>)*/gi, '"')
+    .replace(/(?:\s|<[a-z!/][^<>]*>)*<[a-z!/][^<>]*>\s*"/gi, '"')
+    .replace(/<[a-z!/][^<>]*(?:>|$)/gi, " ")
+    .replace(/\s+/g, " ")
+    .trim();
 }

@@ -86,7 +86,8 @@ test("an image that stays missing is one warning and one entry", async ({ folder
   await program.end();
   const warnings = program.journal.filter((line) => line.includes("cannot serve"));
   assertEquals(warnings.map((line) => line.replace(/^\S+ \S+ /, "")), [
-    `[Proxy]  cannot serve gcr.io/app:1: not-in-mirror: no mirror has this image: push it as ${mirror.host}/app:1`,
+    `[Proxy]  cannot serve gcr.io/app:1: not-in-mirror: no mirror has this image: push it as ${mirror.host}/app:1 ` +
+    `(${mirror.host}: answered 404, MANIFEST_UNKNOWN: manifest unknown)`,
   ]);
   const [entry, ...others] = (await Deno.readTextFile(`${folder}/proxy.jsonl`)).trim().split("\n");
   assertEquals([JSON.parse(entry!).reason, others], ["not-in-mirror", []]);

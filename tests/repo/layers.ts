@@ -79,6 +79,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/repair/activity.ts",
   "lib/repair/observer.ts",
   "lib/runtime/advice.ts",
+  "lib/runtime/brief_texts.ts",
   "lib/runtime/containerd/advice.ts",
   "lib/runtime/containerd/cri_config.ts",
   "lib/runtime/containerd/events.ts",

@@ -7,6 +7,7 @@ import type { RegistryAuth } from "../../images/registry.ts";
 import { scrub } from "../../support/scrub.ts";
 import { LinkedSignal, sleep, Watchdog } from "../../support/timeouts.ts";
 import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
+import { inBrief } from "../brief_texts.ts";
 import { RuntimeError, scrubbedError } from "../errors.ts";
 import { plainText } from "../registry_texts.ts";
 import type { EventOptions, LocalImage, PulledImage, PullOptions, Runtime } from "../runtime.ts";
@@ -301,7 +302,7 @@ function pullError(reference: string, error: unknown): unknown {
   // A bad answer is not the mirror's, even if it is a web page with status 404.
   if (!(error instanceof GrpcError) || error.silence !== undefined) return answered(error);
   const { kind, retryAfterSeconds } = classifyPull({ status: error.status, message: error.message }, reference);
-  return new RuntimeError(kind, error.message, { retryAfterSeconds });
+  return new RuntimeError(kind, inBrief(error.message, reference), { retryAfterSeconds, whole: error.message });
 }
 
 function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown {

@@ -6,6 +6,7 @@ import type { RegistryAuth, RemoteImage } from "../../images/registry.ts";
 import { type Fields, isFields } from "../../support/json.ts";
 import { Watchdog } from "../../support/timeouts.ts";
 import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
+import { inBrief } from "../brief_texts.ts";
 import { RuntimeError, scrubbedError } from "../errors.ts";
 import { plainText } from "../registry_texts.ts";
 import {
@@ -232,7 +233,8 @@ export class DockerRuntime implements Runtime {
 
 function pullError(attempt: string, reference: string, failure: EngineFailure): RuntimeError {
   const { kind, retryAfterSeconds } = classifyPullFailure(failure, reference);
-  return new RuntimeError(kind, `${attempt}: ${failure.message}`, { retryAfterSeconds });
+  const whole = `${attempt}: ${failure.message}`;
+  return new RuntimeError(kind, inBrief(whole, reference), { retryAfterSeconds, whole });
 }
 
 function pulledImage(attempt: string, reference: string, tally: PullTally): PulledImage {

@@ -101,6 +101,6 @@ async function outcomeOf(call: () => Promise<unknown>): Promise<{ readonly given
     return { given: await call() === undefined ? "not-found" : "pulled" };
   } catch (error) {
     if (!(error instanceof RuntimeError)) throw error;
-    return { given: error.kind, text: error.message };
+    return { given: error.kind, text: error.whole ?? error.message };
   }
 }

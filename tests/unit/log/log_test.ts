@@ -1,7 +1,7 @@
 // Tests lib/log/log.ts: one entry per line for any text, in both formats, with and without
 // journald.
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { configureLog, type Fields, type Level, log, type LogOptions } from "../../../lib/log/log.ts";
 import { printable, printableJson } from "../../../lib/support/text.ts";
 
@@ -112,12 +112,38 @@ for (const [name, text, seen] of TEXTS) {
   });
 }
 
+Deno.test("above debug a text and its fields stay below 500 characters a line, and are once more in full at debug", () => {
+  const long = "the mirror says so ".repeat(60).trim();
+  const fields = { image: long, nested: [{ names: [long] }], seconds: 5 };
+  for (const level of ["info", "warning", "error"] as const) {
+    const [line, whole, ...others] = linesOf(
+      { journald: false },
+      () => log(level, "ReplaceImageRegistry", long, fields),
+    );
+    assert(line!.length < 500, line);
+    assertMatch(line!, /\] {2}the mirror says so .*the mirror(?: says)?…\n$/);
+    assertStringIncludes(whole!, `]  ${long}\n`);
+    assertEquals(others, []);
+    const json = linesOf({ format: "json", journald: false }, () => log(level, "Main", long, fields));
+    const [brief, full] = json.map((it) => JSON.parse(it));
+    assertEquals([brief.level, full.level], [level, "debug"]);
+    assertEquals([full.message, full.image, full.nested], [long, long, fields.nested]);
+    for (const text of [brief.message, brief.image, brief.nested[0].names[0]]) {
+      assert(text.length <= 450 && long.startsWith(text.slice(0, -1)) && text.endsWith("…"), text);
+    }
+    assertEquals(brief.seconds, 5);
+    assertEquals(linesOf({ level: "info" }, () => log(level, "Main", long, fields)).length, 1);
+  }
+  assertEquals(linesOf({}, () => log("debug", "Main", long)).length, 1);
+});
+
 Deno.test("a text of one megabyte is cut once and its length is given, in both formats", () => {
   const text = "x".repeat(2 ** 20);
   const seen = `${"x".repeat(2000)}… (1048576 characters)`;
-  assertEquals(lineOf({}, "Main", text), `<6>[Main]  ${seen}\n`);
-  assertEquals(jsonOf(text, { image: text }).message, seen);
-  assertEquals(jsonOf(text, { image: text }).image, seen);
+  const debugOf = (options: Partial<LogOptions>) => linesOf(options, () => log("debug", "Main", text, { image: text }));
+  assertEquals(debugOf({}), [`<7>[Main]  ${seen}\n`]);
+  const { message, image } = JSON.parse(debugOf({ format: "json", journald: false })[0]!);
+  assertEquals([message, image], [seen, seen]);
 });
 
 Deno.test("a text of exactly the maximum length is not cut", () => {
@@ -125,12 +151,13 @@ Deno.test("a text of exactly the maximum length is not cut", () => {
 });
 
 Deno.test("a megabyte of control characters becomes a short line", () => {
-  assert(lineOf({ format: "json", journald: false }, "Main", "\u001b".repeat(2 ** 20)).length < 20_000);
+  const lines = linesOf({ format: "json", journald: false }, () => log("info", "Main", "\u001b".repeat(2 ** 20)));
+  assertEquals(lines.map((line) => line.length < 20_000), [true, true]);
 });
 
 Deno.test("a character that the cut would split is still valid text", () => {
-  const line = lineOf({}, "Main", "x".repeat(1999) + "🚀".repeat(10));
-  assertMatch(line, /^<6>\[Main\] {2}x{1999}.… \(2019 characters\)\n$/u);
+  const [line] = linesOf({}, () => log("debug", "Main", "x".repeat(1999) + "🚀".repeat(10)));
+  assertMatch(line!, /^<7>\[Main\] {2}x{1999}.… \(2019 characters\)\n$/u);
 });
 
 Deno.test("JSON for scripts keeps its values and contains nothing that acts on a terminal", () => {

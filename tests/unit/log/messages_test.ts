@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { compileExclusions } from "../../../lib/images/exclusions.ts";
 import { compileRules } from "../../../lib/images/rules.ts";
 import { scanPods } from "../../../lib/kubelet/failures.ts";
@@ -123,6 +123,48 @@ Deno.test("a failing repair is one warning per reason, even if each text differs
   clock.now = 11 * MINUTE;
   fail("took 4 s", "denied");
   assertEquals(heard("warning").length, 1);
+});
+
+Deno.test("of a long failure the next try stays in the warning, and the whole is at debug", () => {
+  const { messages, said } = scene();
+  const image = `gcr.io/${"a/".repeat(120)}b:1`;
+  const failures = scanPods(
+    readPodList(listOf(
+      ...["a", "b", "c"].map((name) => waitingPod(name.repeat(100), image)),
+    )).pods,
+  ).failures;
+  const message = "the mirror says so ".repeat(50).trim();
+  const outcome = { result: "failed", reason: "denied", message, attempts: [] } as const;
+  messages.finished({ repair: { ...REPAIR, image, failures }, outcome, seconds: 1, nextTrySeconds: 10 });
+  const [[level, , text], [second, , whole], ...others] = said as [[Level, string, string], [Level, string, string]];
+  assertEquals([level, second, others], ["warning", "debug", []]);
+  assertMatch(text, /^cannot repair gcr\.io\/\S+… for default\/a+…: denied: the mirror says so.*…; next try in 10 s$/);
+  assert(text.length <= 450, text);
+  assertStringIncludes(whole, `denied: ${message}; next try in 10 s`);
+});
+
+Deno.test("what a runtime says of a candidate is told in brief at info, and in full at debug", () => {
+  const { messages, said } = scene();
+  const candidate = REPAIR.candidates[0]!;
+  const attempt = { candidate, failure: "not-found", message: "pull m.example/a/b:1: manifest unknown" } as const;
+  messages.candidateFailed(REPAIR, { ...attempt, whole: "pull m.example/a/b:1: manifest unknown: manifest unknown" });
+  messages.candidateFailed(REPAIR, attempt);
+  assertEquals(said.map(([level, , text]) => `${level} ${text}`), [
+    "info no image: pull m.example/a/b:1: manifest unknown",
+    "debug no image, in full: pull m.example/a/b:1: manifest unknown: manifest unknown",
+    "debug no image: pull m.example/a/b:1: manifest unknown",
+  ]);
+});
+
+Deno.test("a refused config is one entry for each mistake", () => {
+  const { messages, heard } = scene();
+  messages.reloaded("c.yaml", "c.yaml:1: kubelet: no");
+  assertEquals(heard("error"), ["[Config] refused c.yaml, the old config stays in force: c.yaml:1: kubelet: no"]);
+  messages.reloaded("c.yaml", "c.yaml:1: kubelet: no\nc.yaml:2: docker: no");
+  assertEquals(heard("error"), [
+    "[Config] refused c.yaml, the old config stays in force: 2 mistakes, the first is c.yaml:1: kubelet: no",
+    "[Config] c.yaml:2: docker: no",
+  ]);
 });
 
 Deno.test("an Engine that does not answer is one warning for all calls, and its return is one line", () => {

@@ -147,7 +147,9 @@ for (const [[first, second], reason] of AMOUNTS) {
       "",
     );
     const names = "one.example/a/b:1, two.example/a/b:1";
-    const detail = reason === "not-in-mirror" ? `push it to one of ${names}` : "first; second";
+    const detail = reason === "not-in-mirror"
+      ? `push it to one of ${names} (one.example: first; two.example: second)`
+      : "first; second";
     assertEquals(told, reason === undefined ? "first; second" : adviceOn(reason, detail));
   });
 }
@@ -164,6 +166,34 @@ Deno.test("an image for other platforms is told with those that it is there for"
     `${failure.message}; it is there for linux/arm64, linux/s390x`,
     failure.message,
   ]);
+});
+
+Deno.test("what a mirror said stands once, however many candidates it has, and in full beside it", async () => {
+  const because = "pull one.example/a/b:1: dial tcp: connection refused";
+  const whole = 'pull one.example/a/b:1: Get "https://one.example/v2/": dial tcp: connection refused';
+  const runtime = new MemoryRuntime({ "one.example/a/b:1": new RuntimeError("registry-down", because, { whole }) });
+  let asked = 0;
+  const coolingDown = () =>
+    asked++ < 2 ? undefined : { message: `two.example is cooling down for another 5 s (${because})`, until: 5000 };
+  const outcome = await repair(target("quay.io/a/b:1"), tools(runtime, { mirrors: openMirrors({ coolingDown }) }));
+  assert(outcome.result === "failed");
+  assertEquals(outcome.message, `${because}; two.example is cooling down for another 5 s`);
+  assertEquals(outcome.attempts.map((attempt) => attempt.whole), [whole, undefined]);
+});
+
+Deno.test("mirrors that say the same of a missing image are told together, each by its name", async () => {
+  const missing = (host: string) => new RuntimeError("not-found", `pull ${host}/a/b:1: manifest unknown`);
+  const runtime = new MemoryRuntime({
+    "one.example/a/b:1": missing("one.example"),
+    "two.example/a/b:1": missing("two.example"),
+  });
+  const outcome = await repair(target("quay.io/a/b:1"), tools(runtime));
+  assert(outcome.result === "failed");
+  assertEquals(
+    outcome.message,
+    "no mirror has this image: push it to one of one.example/a/b:1, two.example/a/b:1 " +
+      "(one.example, two.example: manifest unknown)",
+  );
 });
 
 Deno.test("an image that vanishes before it is tagged is not said to be missing in the mirror", async () => {
