@@ -17,6 +17,9 @@ import { SharedMessages } from "./shared_messages.ts";
 /** Characters of an image's name, and of the pods that wait for it: the reason has to fit in, too. */
 const LONGEST_NAME = 150;
 
+/** A repair that took this much longer, in seconds, since its image was found missing says so. */
+const WAIT_WORTH_SAYING = 1;
+
 /** Logs what happens: each change once, and lasting conditions at growing intervals. */
 export class LogMessages extends SharedMessages implements Observer {
   #connectedTo: string | undefined;
@@ -24,6 +27,8 @@ export class LogMessages extends SharedMessages implements Observer {
   #silent: RuntimeName | undefined;
   #podCount: number | undefined;
   #waiting = new Map<string, Failure>();
+  /** When each was first seen. */
+  #detectedAt = new Map<string, number>();
 
   /** The kubelet at `host` (its URL without the path) answered. */
   connected(host: string): void {
@@ -66,6 +71,8 @@ export class LogMessages extends SharedMessages implements Observer {
     this.log(level, "Main", "Checks done. Sleeping for awhile");
     this.#podCount = list.pods.length;
     this.#waiting = seen;
+    const now = this.now();
+    this.#detectedAt = new Map([...seen.keys()].map((key) => [key, this.#detectedAt.get(key) ?? now]));
   }
 
   #forgetAllBut(plan: Plan): void {
@@ -123,8 +130,16 @@ export class LogMessages extends SharedMessages implements Observer {
         this.throttle.forget(repairKey(repair));
         const { candidate, digest } = outcome;
         const from = `${candidate.mirror}${digest === undefined ? "" : `, ${digest}`}`;
-        const text = `repaired ${repair.image} for ${pods} in ${seconds.toFixed(1)} s (from ${from})`;
-        return this.log("info", "Repair", text, { ...fields, digest, mirror: candidate.mirror, seconds });
+        const since = this.#secondsSinceDetection(repair);
+        const waited = since !== undefined && since - seconds > WAIT_WORTH_SAYING;
+        const took = `${seconds.toFixed(1)} s${waited ? `, ${since.toFixed(1)} s after it was detected` : ""}`;
+        return this.log("info", "Repair", `repaired ${repair.image} for ${pods} in ${took} (from ${from})`, {
+          ...fields,
+          digest,
+          mirror: candidate.mirror,
+          seconds,
+          ...(waited && { secondsSinceDetection: since }),
+        });
       }
       case "already-present":
         return this.logThrottled(
@@ -137,6 +152,12 @@ export class LogMessages extends SharedMessages implements Observer {
       case "failed":
         return this.#failed(repair, outcome, pods, nextTrySeconds);
     }
+  }
+
+  /** Seconds since a pass first saw that the image is missing; undefined if no pod waits for it any more. */
+  #secondsSinceDetection({ failures }: Repair): number | undefined {
+    const times = failures.flatMap((failure) => this.#detectedAt.get(keyOf(failure)) ?? []);
+    return times.length === 0 ? undefined : (this.now() - Math.min(...times)) / 1000;
   }
 
   #failed(

@@ -156,6 +156,32 @@ Deno.test("what a runtime says of a candidate is told in brief at info, and in f
   ]);
 });
 
+/** What a repair took, when it ended after its detection, and what is said of that; both in seconds. */
+const WAITS: readonly (readonly [number, number, string])[] = [
+  [0.1, 11.2, "in 0.1 s, 11.2 s after it was detected (from m.example, sha256:1)"],
+  [0.1, 1, "in 0.1 s (from m.example, sha256:1)"],
+  [11.2, 11.3, "in 11.2 s (from m.example, sha256:1)"],
+];
+
+for (const [seconds, after, text] of WAITS) {
+  Deno.test(`a repair of ${seconds} s that ends ${after} s after its detection is told as ${text}`, () => {
+    const { messages, look, heard, clock } = scene();
+    const pod = waitingPod("app", "gcr.io/a/b:1");
+    const { failures } = scanPods(readPodList(listOf(pod)).pods);
+    look(pod);
+    clock.now = 500 * after;
+    look(pod, waitingPod("later", "gcr.io/a/b:1"));
+    clock.now = 1000 * after;
+    const image = { candidate: REPAIR.candidates[0]!, tagged: "gcr.io/a/b:1", id: "sha256:2", digest: "sha256:1" };
+    const outcome = { result: "repaired", ...image, bytes: 1, attempts: [] } as const;
+    messages.finished({ repair: { ...REPAIR, failures }, outcome, seconds });
+    assertEquals(heard("info"), [`[Repair] repaired gcr.io/a/b:1 for default/app ${text}`]);
+    // An image for which no pod waits, such as one of the keep list, has no detection.
+    messages.finished({ repair: REPAIR, outcome, seconds });
+    assertEquals(heard("info").some((it) => it.includes("detected")), false);
+  });
+}
+
 Deno.test("a refused config is one entry for each mistake", () => {
   const { messages, heard } = scene();
   messages.reloaded("c.yaml", "c.yaml:1: kubelet: no");
