@@ -8,13 +8,15 @@ import {
   loadConfig,
   loadConfigText,
 } from "../config/config.ts";
+import { idleRules } from "../images/idle_rules.ts";
+import { compileRules } from "../images/rules.ts";
 import { DENIED } from "../support/errors.ts";
 import { counted } from "../support/text.ts";
 import { checkCredentials } from "./credentials.ts";
 import { checkKubeletFiles } from "./files/kubelet_files.ts";
 import { isLent, lentFilesOf, type LentOptions } from "./files/lent_files.ts";
 import type { LentFile } from "./files/unit_file.ts";
-import { AS_ROOT, fail, type Finding, ok } from "./finding.ts";
+import { AS_ROOT, fail, type Finding, ok, warn } from "./finding.ts";
 
 /** The result of a check of the config. */
 export interface ConfigCheck {
@@ -76,7 +78,7 @@ function readAtOf(lent: Lent): (path: string) => string | undefined {
 export async function checkConfigText(file: string): Promise<ConfigCheck> {
   const { config, mistakes } = await outcomeOf(loadConfigText(file));
   if (config === undefined) return refused(mistakes);
-  return { config, findings: [checkRead(config)], usable: false, renewed: false };
+  return { config, findings: [checkRead(config), ...checkIdleRules(config)], usable: false, renewed: false };
 }
 
 function refused(mistakes: readonly ConfigMistake[]): ConfigCheck {
@@ -103,7 +105,12 @@ async function checkFiles(
   const lentCa = lent.get(named.caFile ?? "");
   return {
     config,
-    findings: [checkRead(config), ...findings, ...await checkCredentials(config, sourceOf)],
+    findings: [
+      checkRead(config),
+      ...checkIdleRules(config),
+      ...findings,
+      ...await checkCredentials(config, sourceOf),
+    ],
     usable,
     renewed: [...lent.values()].some(({ inUse, drift }) => !inUse || drift === "replaced"),
     ...(lentCa === undefined ? {} : { lentCa }),
@@ -113,6 +120,17 @@ async function checkFiles(
 /** Returns the finding for a valid config. */
 export function checkRead({ file, registries }: { file: string; registries: readonly unknown[] }): Finding {
   return ok("config", `${file} is valid, with ${counted(registries.length, "rule")}`);
+}
+
+/** Returns a finding for each rule that serves no image. */
+export function checkIdleRules({ file, registries }: Pick<Config, "file" | "registries">): Finding[] {
+  return idleRules(compileRules(registries)).map(({ rule: { origin, line }, because, remedy }) =>
+    warn(
+      `rule ${origin}`,
+      `it serves no image: ${because}`,
+      `${line === undefined ? file : `${file}:${line}`}: ${remedy}`,
+    )
+  );
 }
 
 /** Returns the findings for a refused config, one for each mistake. */

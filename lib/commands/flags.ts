@@ -2,7 +2,9 @@
 
 import { lentFilesOf } from "../check/files/lent_files.ts";
 import { type Config, ConfigError, loadConfig, loadConfigText } from "../config/config.ts";
-import { configureLog } from "../log/log.ts";
+import { idleRules } from "../images/idle_rules.ts";
+import { compileRules } from "../images/rules.ts";
+import { configureLog, log } from "../log/log.ts";
 import { stateFileIn } from "../status/state_file.ts";
 import { DENIED } from "../support/errors.ts";
 import { printable } from "../support/text.ts";
@@ -77,9 +79,16 @@ export async function loadConfigHere(args: Arguments, name: string): Promise<Con
   return config;
 }
 
-/** Starts logging to standard error, in the form for a terminal or for journald. */
-export function startLog({ logging }: Pick<Config, "logging">): void {
+/**
+ * Starts logging to standard error, in the form for a terminal or for journald, with a warning for
+ * each rule of the config that serves no image.
+ */
+export function startLog({ logging, file, registries }: Pick<Config, "logging" | "file" | "registries">): void {
   configureLog({ ...logging, journald: underJournald(), write: writeToStandardError });
+  for (const { rule: { origin, line }, because, remedy } of idleRules(compileRules(registries))) {
+    const where = line === undefined ? file : `${file}:${line}`;
+    log("warning", "Config", `${where}: the rule for ${origin} serves no image: ${because}; ${remedy}`);
+  }
 }
 
 /**

@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Finding, renderFindings, worstOf } from "../../lib/check/finding.ts";
 import { PROJECT } from "../../tools/deno.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
@@ -59,6 +59,13 @@ Deno.test("check --syntax-only checks the text of a config, and reads no file th
     const good = await check(config);
     assertEquals([good.code, good.stderr], [0, ""]);
     assertEquals(good.stdout, `ok    config: ${file} is valid, with 1 rule\n\n1 ok, 0 warn, 0 fail\n`);
+    const idle = await check(config.replace("m.example", "gcr.io"));
+    assertEquals(idle.code, 0);
+    assertStringIncludes(
+      idle.stdout,
+      "warn  rule gcr.io: it serves no image: gcr.io is a mirror of its own, " +
+        `and what a mirror has is never pulled through another\n      → ${file}:2: write the mirror`,
+    );
     const bad = await check(config.replace("m.example", "https://m.example"));
     assertEquals([bad.code, bad.stderr], [78, ""]);
     assertMatch(

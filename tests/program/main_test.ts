@@ -124,6 +124,14 @@ Deno.test("explain prints an array of objects, even for images that cannot be re
   assertEquals([third.reference, third.rule, third.reason], ["docker.io/library/nginx:latest", null, "no-rule"]);
 });
 
+Deno.test("a rule that serves no image is a warning at the start", async () => {
+  await using node = await startNode({ config: "registries: {gcr.io: m.example, registry-1.docker.io: m.example}\n" });
+  const { stderr } = await runProgram(["once", "--config", node.configFile]);
+  const warning = `${node.configFile}:4: the rule for registry-1.docker.io serves no image: ` +
+    "images are named docker.io, whatever server has them; write docker.io in place of registry-1.docker.io\n";
+  assertStringIncludes(stderr, `[Config]  ${warning}`);
+});
+
 Deno.test("a config with mistakes is refused with file, line and key of each, and exit 78", async () => {
   const dir = await Deno.makeTempDir();
   const file = `${dir}/config.yaml`;

@@ -45,6 +45,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/export/registries_conf.ts",
   "lib/images/auth_paths.ts",
   "lib/images/exclusions.ts",
+  "lib/images/idle_rules.ts",
   "lib/images/location.ts",
   "lib/images/reference.ts",
   "lib/images/registry.ts",
