@@ -3,6 +3,7 @@
 
 import { HttpError, readBody, send } from "../../support/http/client.ts";
 import { type Fields, isFields } from "../../support/json.ts";
+import { quote } from "../../support/text.ts";
 import type { RuntimeName, Silence, SocketFault } from "../advice.ts";
 import { RuntimeError } from "../errors.ts";
 import { plainText } from "../registry_texts.ts";
@@ -12,6 +13,10 @@ import { negotiatedVersion } from "./request.ts";
 
 const ERROR_BODY_LIMIT = 64 * 1024;
 const ANSWER_LIMIT = 8 * 1024 * 1024;
+/** Characters of an answer that is not an Engine's. */
+const LONGEST_EXCERPT = 200;
+const NOT_ENGINE = "not as a Docker Engine does; " +
+  "a proxy before that socket must pass GET and POST of /images, and GET of /info, /events and /distribution";
 
 /** How a call is sent; with `noDeadline` it waits for its answer until the signal is aborted. */
 export interface CallOptions {
@@ -82,7 +87,7 @@ export class DockerConnection {
     const response = await this.#send(attempt, "GET", "/_ping", { signal });
     if (response.status !== 200) {
       // The status of the ping is not that of an image: a 404 here does not mean a missing image.
-      const { message } = await this.failure(attempt, response, signal);
+      const { message } = await this.#said(attempt, response, signal);
       throw new RuntimeError(
         "unreachable",
         `${attempt}: ${this.socket} does not answer as a Docker Engine: ${message}`,
@@ -160,13 +165,30 @@ export class DockerConnection {
     throw new RuntimeError("failed", `${attempt}: the Docker Engine's answer is not a JSON object`);
   }
 
+  /**
+   * Returns the failure that the Engine answered with. Throws RuntimeError if the answer is not an
+   * Engine's, since then it says nothing of an image or a mirror: an Engine puts each failure into
+   * JSON, but for a version that it lacks (moby, api/server/httputils/errors.go).
+   */
   async failure(attempt: string, response: Response, signal: AbortSignal): Promise<EngineFailure> {
+    const { message, isJson } = await this.#said(attempt, response, signal);
+    if (!isJson && response.status !== 400) {
+      const text = quote(message, LONGEST_EXCERPT);
+      throw new RuntimeError(
+        "failed",
+        `${attempt}: ${this.socket} answered ${response.status}, ${NOT_ENGINE}: ${text}`,
+      );
+    }
+    return { status: response.status, message, retryAfter: response.headers.get("Retry-After") ?? undefined };
+  }
+
+  async #said(attempt: string, response: Response, signal: AbortSignal): Promise<{ message: string; isJson: boolean }> {
     const text = await this.#body(attempt, response, signal, ERROR_BODY_LIMIT);
-    const message = parseObject(text)?.message;
+    const answer = parseObject(text);
+    const { message } = answer ?? {};
     return {
-      status: response.status,
       message: plainText(typeof message === "string" ? message : text) || `HTTP status ${response.status}`,
-      retryAfter: response.headers.get("Retry-After") ?? undefined,
+      isJson: answer !== undefined || text.trim() === "",
     };
   }
 
