@@ -1,7 +1,7 @@
 // What real runtimes say of each failure of a pull, and what their clients take it for. The texts are
 // in tests/testdata/runtime_texts.json; `GOLDEN=write` writes them anew.
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { missingForMtls } from "../fakes/mtls_proxy.ts";
 import { inTemporaryFolder } from "../support/folder.ts";
 import { isRenewingGolden } from "../support/golden.ts";
@@ -65,6 +65,13 @@ inOwnNetwork(import.meta.url, missing, () => {
       const runtimes = await Promise.all(
         Object.entries(RUNTIMES).map(async ([name, start]) => ended.use(await start(`${dir}/${name}`))),
       );
+      await t.step("the runtimes are those of the table", async () => {
+        for (const { name, client } of runtimes) {
+          const { version } = await client.info(new AbortController().signal);
+          const named = name.split("-")[1]!;
+          assert(version.startsWith(`${named}.`), `${name} is version ${version}: name it so, and write the table`);
+        }
+      });
       const captured = await captureAll(TOGETHER, runtimes, network, watch);
       for (const one of [...LAST_NETWORK_CASES, ...LAST_ENGINE_CASES]) {
         captured.push(...await captureAll([one], runtimes, network, watch));

@@ -1,12 +1,11 @@
 // Cases of what a mirror has under the name: what no runtime can run, what is not whole, and what a
 // runtime cannot unpack.
 
-import { tarOf } from "../engine.ts";
-import { gzipped, layerFrom } from "./blobs.ts";
 import { type Case, classicStore, headersAlone, IMAGE, mirrorCase, type Scene } from "./case.ts";
 import {
   artifact,
   indexFor,
+  layersOf,
   manifestOf,
   noArchive,
   otherDiffId,
@@ -81,13 +80,13 @@ const UNSUPPORTED: readonly Case[] = [
   }),
   mirrorCase("a configuration that is not JSON", "unsupported-image", {
     stock: async () => {
-      const { layers } = await partsOf("a configuration that is not JSON");
+      const layers = await layersOf([{ "made-for": "a configuration that is not JSON" }]);
       return await stockOf({ layers, config: "no configuration" });
     },
   }),
   mirrorCase("a configuration without layers", "unsupported-image", {
     stock: async () => {
-      const { layers } = await partsOf("a configuration without layers");
+      const layers = await layersOf([{ "made-for": "a configuration without layers" }]);
       return await stockOf({
         layers,
         config: { architecture: "amd64", os: "linux", rootfs: { type: "layers", diff_ids: [] } },
@@ -96,7 +95,7 @@ const UNSUPPORTED: readonly Case[] = [
   }),
   mirrorCase("a configuration for arm64", "pulled", {
     stock: async () => {
-      const { layers } = await partsOf("a configuration for arm64");
+      const layers = await layersOf([{ "made-for": "a configuration for arm64" }]);
       const diffIds = layers.map(({ diffId }) => diffId);
       return await stockOf({
         layers,
@@ -106,7 +105,7 @@ const UNSUPPORTED: readonly Case[] = [
   }),
   mirrorCase("a configuration for Windows", "wrong-platform", {
     stock: async () => {
-      const { layers } = await partsOf("a configuration for Windows");
+      const layers = await layersOf([{ "made-for": "a configuration for Windows" }]);
       const diffIds = layers.map(({ diffId }) => diffId);
       return await stockOf({
         layers,
@@ -115,11 +114,6 @@ const UNSUPPORTED: readonly Case[] = [
     },
   }, { except: { "docker-28-containerd": "pulled", "containerd-1.6": "pulled", "containerd-2.1": "pulled" } }),
 ];
-
-async function partsOf(text: string) {
-  const tar = tarOf({ "made-for": text });
-  return { layers: [await layerFrom(await gzipped(tar), tar)] };
-}
 
 /** What comes is not what the manifest names. */
 const INCOMPLETE: readonly Case[] = [
@@ -158,6 +152,17 @@ const INCOMPLETE: readonly Case[] = [
     kind: "registry-error",
     open: () => brokenOff(),
   },
+  mirrorCase("a layer that is in a storage which refuses connections", "registry-down", {
+    answers: { layer: () => new Response(null, { status: 307, headers: { Location: "http://127.0.0.1:1/layer" } }) },
+  }),
+  mirrorCase("a layer that is in a storage which refuses", "denied", {
+    answers: {
+      layer: ({ url }) =>
+        new URL(url).pathname.endsWith("/storage")
+          ? plain(403, "<Error><Code>AccessDenied</Code></Error>")()
+          : new Response(null, { status: 307, headers: { Location: `${new URL(url).origin}/storage` } }),
+    },
+  }),
   mirrorCase("a layer that is too short", "registry-error", {
     answers: {
       layer: async (_request, normal) => {
@@ -236,6 +241,10 @@ const UNPACKING: readonly Case[] = [
       "containerd-2.1": "pulled",
     },
   }),
+  mirrorCase("more layers than fit over one another", "cannot-unpack", {
+    stock: async () =>
+      stockOf({ layers: await layersOf(Array.from({ length: 130 }, (_, at) => ({ [`${at}`]: "deep" }))) }),
+  }, { except: { "docker-28-containerd": "pulled", "containerd-1.6": "pulled", "containerd-2.1": "pulled" } }),
   mirrorCase("a layer with a path below a file", "cannot-unpack", {
     stock: () => withPaths({ "file": "a path below a file", "file/below": "x" }),
   }),

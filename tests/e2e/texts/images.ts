@@ -1,7 +1,7 @@
 // Images for a mirror of one image, whole or with a fault that only a runtime notices.
 
 import { concat } from "../../fakes/der.ts";
-import { tarOf } from "../engine.ts";
+import { type ImageFile, tarOf } from "../engine.ts";
 import { gzipped, type Layer, layerFrom, type Part, partFrom } from "./blobs.ts";
 
 /** The media types of Docker's images and of OCI's. */
@@ -72,6 +72,11 @@ export async function wholeImage(text: string, padding = 100): Promise<Stock> {
   return await stockOf({
     layers: [await layerFrom(await gzipped(contentOf(text, padding)), contentOf(text, padding))],
   });
+}
+
+/** Layers of these files. */
+export async function layersOf(folders: readonly Record<string, ImageFile>[]): Promise<Layer[]> {
+  return await Promise.all(folders.map(async (files) => layerFrom(await gzipped(tarOf(files)), tarOf(files))));
 }
 
 function contentOf(text: string, padding = 100): Uint8Array<ArrayBuffer> {

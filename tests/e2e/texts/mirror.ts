@@ -101,6 +101,10 @@ export function plain(status: number, text = "", headers: Record<string, string>
   return () => new Response(text, { status, headers: { "Content-Type": "text/plain; charset=utf-8", ...headers } });
 }
 
+/** Never answers. */
+export const silent: Answer = ({ signal }) =>
+  new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+
 /** Asks for a token of `/token`, whatever the token; `token` answers for it. */
 export function demandingToken(token: Answer): Answers {
   return {

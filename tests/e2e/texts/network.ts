@@ -121,7 +121,7 @@ function startProxy() {
 
 /**
  * Serves the plugin (moby, pkg/authorization/api.go): it denies pulls from `policy-denies.*`, fails for
- * `policy-fails.*`, and hangs up for `policy-hangs-up.*`.
+ * `policy-fails.*`, and answers 500 for `policy-is-broken.*`.
  */
 async function startPlugin() {
   const mounted = await new Deno.Command("sh", {
@@ -141,7 +141,7 @@ async function startPlugin() {
         return Response.json({ Allow: false, Msg: "pulls of team/app are not allowed" });
       }
       if (uri.includes("policy-fails.")) return Response.json({ Allow: false, Err: "the policy cannot be read" });
-      if (uri.includes("policy-hangs-up.")) return new Response("not JSON", { status: 500 });
+      if (uri.includes("policy-is-broken.")) return new Response("not JSON", { status: 500 });
       return Response.json({ Allow: true });
     },
   );

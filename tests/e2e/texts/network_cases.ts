@@ -4,7 +4,7 @@ import { type IssuedCertificate, makeAuthority } from "../../fakes/certificates.
 import { startMtlsProxy } from "../../fakes/mtls_proxy.ts";
 import { bare, type Bench, type Case, headersAlone, IMAGE, type Kind, type Scene } from "./case.ts";
 import { wholeImage } from "./images.ts";
-import { plain, startMirror } from "./mirror.ts";
+import { plain, silent, startMirror } from "./mirror.ts";
 import { ADDRESS, DIRECT, type Network, PROXIED } from "./network.ts";
 import { rawServer } from "./raw_server.ts";
 
@@ -166,6 +166,19 @@ const CONNECTIONS: readonly Case[] = [
     name: "a host that accepts and does not answer",
     kind: "registry-down",
     open: () => rawScene(() => {}),
+  },
+  {
+    name: "a mirror that does not answer",
+    kind: "registry-down",
+    // containerd waits for as long as Gilly does.
+    isFor: ({ name }) => name === "docker-20.10" || name === "docker-28",
+    async open({ network }) {
+      const mirror = startMirror(await wholeImage("silent"), { all: silent }, {
+        hostname: ADDRESS,
+        certificate: network.authority.issueServer(ofMirror),
+      });
+      return sceneAt(mirror.port, () => mirror[Symbol.asyncDispose]());
+    },
   },
   {
     name: "a host that hangs up",

@@ -15,6 +15,8 @@ export interface TextRuntime extends AsyncDisposable {
   readonly isDocker: boolean;
   readonly client: Runtime;
   readonly dir: string;
+  /** Where it unpacks layers. */
+  readonly layersFolder: string;
   /** Its images. */
   readonly disk: SmallDisk;
 }
@@ -24,7 +26,9 @@ export type RuntimeId = keyof typeof RUNTIMES;
 
 const DISK_BYTES = 400_000_000;
 /** How long a runtime may be silent; the longest time-out of an Engine is 15 s. */
-const NO_PROGRESS_MS = 20_000;
+const NO_PROGRESS_MS = 30_000;
+
+const SNAPSHOTS = "io.containerd.snapshotter.v1.overlayfs/snapshots";
 
 const ENGINE_ARGS = [
   `--authorization-plugin=${PLUGIN}`,
@@ -37,14 +41,21 @@ const currentEngine = (hasSnapshotter: boolean) => (dir: string) =>
 
 /** What starts each of them in a folder. */
 export const RUNTIMES = {
-  "docker-20.10": (dir: string) => openEngine("docker-20.10", dir, (dir) => startEngine(dir, { args: ENGINE_ARGS })),
-  "docker-28": (dir: string) => openEngine("docker-28", dir, currentEngine(false)),
-  "docker-28-containerd": (dir: string) => openEngine("docker-28-containerd", dir, currentEngine(true)),
+  "docker-20.10": (dir: string) =>
+    openEngine("docker-20.10", dir, (dir) => startEngine(dir, { args: ENGINE_ARGS }), "overlay2"),
+  "docker-28": (dir: string) => openEngine("docker-28", dir, currentEngine(false), "overlay2"),
+  "docker-28-containerd": (dir: string) =>
+    openEngine("docker-28-containerd", dir, currentEngine(true), `containerd/daemon/${SNAPSHOTS}`),
   "containerd-1.6": (dir: string) => openContainerd("containerd-1.6", dir),
   "containerd-2.1": async (dir: string) => await openContainerd("containerd-2.1", dir, await currentTree()),
 } as const;
 
-async function openEngine(name: RuntimeId, dir: string, start: typeof startEngine): Promise<TextRuntime> {
+async function openEngine(
+  name: RuntimeId,
+  dir: string,
+  start: typeof startEngine,
+  layers: string,
+): Promise<TextRuntime> {
   const disk = await mountTmpfs(DISK_BYTES, `${dir}/data`);
   const engine = await start(dir);
   const client = new DockerRuntime({ socket: engine.socket, noProgressMs: NO_PROGRESS_MS });
@@ -52,6 +63,7 @@ async function openEngine(name: RuntimeId, dir: string, start: typeof startEngin
     name,
     isDocker: true,
     client,
+    layersFolder: `${dir}/data/${layers}`,
     dir,
     disk,
     async [Symbol.asyncDispose]() {
@@ -70,6 +82,7 @@ async function openContainerd(name: RuntimeId, dir: string, programs?: string): 
     name,
     isDocker: false,
     client,
+    layersFolder: `${dir}/root/${SNAPSHOTS}`,
     dir,
     disk,
     async [Symbol.asyncDispose]() {

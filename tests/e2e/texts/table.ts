@@ -37,6 +37,12 @@ export function normalized(text: string, { reference, dir }: { readonly referenc
     // A mirror at a loopback address has no name.
     .replaceAll(`dial tcp ${MIRROR}`, "dial tcp 192.0.2.2:5000")
     .replaceAll(/192\.0\.2\.2:\d{4,5}\b/g, "192.0.2.2:5000")
+    // Go says any of these (net/http, setRequestCancel).
+    .replaceAll(
+      /(?:context deadline exceeded|net\/http: request canceled)(?: \(Client\.Timeout exceeded while awaiting headers\))?$/g,
+      "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+    )
+    .replaceAll(/overlay2\/l\/[A-Z0-9]{26}\b/g, "overlay2/l/ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     .replaceAll(/\bextract-\d+-\S{4}(?= )/g, "extract-123456789-abcd")
     .replaceAll(/127\.0\.0\.1:\d{4,5}\b/g, "127.0.0.1:40000")
     .replaceAll(/\b[0-9a-f]{64}\b/g, (digest) => {
