@@ -20,6 +20,9 @@ export interface Row {
 /** Where the table is. */
 export const TABLE = `${PROJECT}tests/testdata/runtime_texts.json`;
 
+/** What Go says of a time-out: any of four texts (net/http, setRequestCancel). */
+const TIMEOUT = /(?:context deadline exceeded|net\/http: request canceled)(?: \(Client\.Timeout exceeded [a-z ]+\))?$/g;
+
 const MIRROR = "mirror.example:5000";
 
 /** A text with what differs from run to run replaced: hosts, ports, digests, folders, times. */
@@ -37,11 +40,7 @@ export function normalized(text: string, { reference, dir }: { readonly referenc
     // A mirror at a loopback address has no name.
     .replaceAll(`dial tcp ${MIRROR}`, "dial tcp 192.0.2.2:5000")
     .replaceAll(/192\.0\.2\.2:\d{4,5}\b/g, "192.0.2.2:5000")
-    // Go says any of these (net/http, setRequestCancel).
-    .replaceAll(
-      /(?:context deadline exceeded|net\/http: request canceled)(?: \(Client\.Timeout exceeded while awaiting headers\))?$/g,
-      "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
-    )
+    .replaceAll(TIMEOUT, "net/http: request canceled (Client.Timeout exceeded while awaiting headers)")
     .replaceAll(/overlay2\/l\/[A-Z0-9]{26}\b/g, "overlay2/l/ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     .replaceAll(/\bextract-\d+-\S{4}(?= )/g, "extract-123456789-abcd")
     .replaceAll(/127\.0\.0\.1:\d{4,5}\b/g, "127.0.0.1:40000")
