@@ -55,6 +55,10 @@ async function isOfItsVersion({ name, client }: TextRuntime): Promise<boolean> {
   return version.replace(/^v/, "").startsWith(`${/-([0-9.]+)/.exec(name)![1]}.`);
 }
 
+function isOfSameCall(one: Row, other: Row): boolean {
+  return one.runtime === other.runtime && one.case === other.case && one.call === other.call;
+}
+
 inOwnNetwork(import.meta.url, missing, () => {
   Deno.test("what real runtimes say of each failure, and what it is taken for", async (t) => {
     await inTemporaryFolder(async (dir) => {
@@ -78,9 +82,12 @@ inOwnNetwork(import.meta.url, missing, () => {
       }
       const order = Object.keys(RUNTIMES);
       captured.sort((a, b) => order.indexOf(a.row.runtime) - order.indexOf(b.row.runtime));
-      const rows = captured.map(({ row }) => row);
-      if (isRenewingGolden()) await writeTable(rows);
+      if (isRenewingGolden()) await writeTable(captured.map(({ row }) => row));
       const table = await readTable();
+      const rows = captured.map(({ row, pattern }) => {
+        const held = pattern?.test(row.message) ? table.find((other) => isOfSameCall(row, other)) : undefined;
+        return { ...row, message: held?.message ?? row.message };
+      });
       for (const runtime of runtimes) {
         const ofRuntime = (all: readonly Row[]) => all.filter((row) => row.runtime === runtime.name);
         await t.step({

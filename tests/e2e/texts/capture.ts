@@ -12,6 +12,8 @@ import { normalized, type Row } from "./table.ts";
 export interface Captured {
   readonly row: Row;
   readonly given: Kind;
+  /** See Case. */
+  readonly pattern: RegExp | undefined;
 }
 
 /** What a runtime answered to a call. */
@@ -77,6 +79,7 @@ export async function capture(
     const kind = one.except?.[`${runtime.name} ${call}`] ?? one.except?.[runtime.name] ?? one.kind;
     return [{
       given,
+      pattern: one.pattern,
       row: {
         runtime: runtime.name,
         case: one.name,

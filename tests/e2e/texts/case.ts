@@ -28,6 +28,8 @@ export interface Case {
   readonly kind: Kind;
   /** The right kind where a runtime's text says less, or more; `RUNTIME` or `RUNTIME CALL`. */
   readonly except?: Readonly<Record<string, Kind>>;
+  /** Of texts that differ from run to run; the table holds one of them. */
+  readonly pattern?: RegExp;
   /** Whether it concerns a runtime; all by default. */
   readonly isFor?: (runtime: TextRuntime) => boolean;
   open(bench: Bench): Promise<Scene> | Scene;

@@ -42,6 +42,7 @@ export const LAST_ENGINE_CASES: readonly Case[] = [
   {
     name: "the Engine's containerd is killed",
     kind: "failed",
+    pattern: /^failed to copy: failed to send write: (?:.*: )?(?:EOF|connection reset by peer|broken pipe)$/,
     isFor: ({ name }) => name === "docker-28-containerd",
     async open({ runtime }) {
       const stock = await wholeImage("the Engine's containerd is killed");
