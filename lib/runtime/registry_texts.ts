@@ -48,6 +48,8 @@ const SPEAKERS: readonly (readonly [Speaker, RegExp])[] = [
   // containerd, core/unpack/unpacker.go).
   ["runtime", /failed to (?:register layer|extract layer|unpack image)|layer does not exist|wrong diff id/i],
   ["runtime", /authorization denied by plugin|\bplugin\b.{0,40}\bfailed with error|no space left on device/i],
+  // An Engine of its containerd, and containerd of its snapshots.
+  ["runtime", /failed to (?:send write|prepare extraction snapshot)/],
   ["runtime", /disk quota exceeded|read-only file system|input\/output error/i],
   // Registries are not dialed over Unix sockets, and they have no files of this host.
   ["runtime", /dial unix|\b(?:open|mkdir|write|rename|lchown|symlink|remove|stat|lstat) \/[^\s:]+:/],
@@ -82,7 +84,7 @@ const WORDS: Readonly<Record<Speaker, Words>> = {
     ["rejected", /invalid reference format|invalid tag format|is a reserved name|invalid repository name/i],
     ["failed", /no space left|disk quota exceeded|read-only file system|input\/output error/i],
     // The runtime's own store lost it, as by a garbage collection at that moment.
-    ["failed", /layer does not exist|content digest .*not found/i],
+    ["failed", /layer does not exist|content digest .*not found|symlink \.\.\/\S+ \S+: no such file/i],
     ["not-a-registry", /media type text\/html/i],
     ...NO_IMAGE.map((words) => ["unsupported-image", words] as const),
     ["cannot-unpack", /failed to (?:register layer|extract layer|unpack image)|wrong diff id/i],
