@@ -167,8 +167,8 @@ export class DockerConnection {
 
   /**
    * Returns the failure that the Engine answered with. Throws RuntimeError if the answer is not an
-   * Engine's, since then it says nothing of an image or a mirror: an Engine puts each failure into
-   * JSON, but for a version that it lacks (moby, api/server/httputils/errors.go).
+   * Engine's, since then it says nothing of an image or a mirror. An Engine puts each failure into
+   * JSON (moby, MakeErrorHandler of api/server), but for a version that it lacks, which is a 400.
    */
   async failure(attempt: string, response: Response, signal: AbortSignal): Promise<EngineFailure> {
     const { message, isJson } = await this.#said(attempt, response, signal);
