@@ -25,7 +25,8 @@ export interface RemoteImage {
  *   one;
  * - `denied`: it refused, whether for want of credentials, by a policy or by a quota;
  * - `rate-limited`: it answered 429 or "toomanyrequests";
- * - `registry-error`: it answered 5xx, or refused in a way that fits no other kind;
+ * - `registry-error`: it answered 5xx, refused in a way that fits no other kind, or did not deliver a
+ *   part of an image whose manifest it had delivered;
  * - `not-a-registry`: what answered is not a registry, such as the web page of a sign-in portal;
  * - `proxy-refused`: the HTTP proxy on the way to it refused the connection;
  * - `registry-down`: it could not be reached, or the connection broke;

@@ -115,7 +115,11 @@ const WORDS: Readonly<Record<Speaker, Words>> = {
     ["registry-error", CUT_SHORT],
     ["registry-error", /^un(?:known|supported)\b/i],
   ],
-  network: [["registry-down", /^/]],
+  network: [
+    // The mirror gave the manifest; what does not answer may be the storage of this one image's layers.
+    ["registry-error", /failed to copy: |^error pulling image configuration: /],
+    ["registry-down", /^/],
+  ],
 };
 
 /** A status of the registry that the runtime states; what it quotes after that is the registry's. */
@@ -133,9 +137,15 @@ export function textVerdict(
 ): { readonly kind: RuntimeErrorKind | undefined; readonly retryAfterSeconds: number | undefined } {
   const text = withoutNames(message.slice(0, LONGEST_MESSAGE), reference);
   return {
-    kind: kindOf(text),
+    kind: lacksDigest(message, reference) ? "not-found" : kindOf(text),
     retryAfterSeconds: retryAfterSeconds(retryAfter) ?? retryAfterSeconds(retryAfterText(text)),
   };
+}
+
+/** Whether the manifest that the mirror lacks is that of the reference, and not one that an index names. */
+function lacksDigest(message: string, reference: string): boolean {
+  const digest = /@(.*)$/.exec(reference)?.[1];
+  return digest !== undefined && message.includes(`/manifests/${digest} not found`);
 }
 
 function kindOf(text: string): RuntimeErrorKind | undefined {

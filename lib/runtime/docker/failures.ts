@@ -24,8 +24,17 @@ export interface EngineFailure {
 export function classifyPullFailure(failure: EngineFailure, reference: string): FailureVerdict {
   const verdict = textVerdict(failure.message, reference, failure.retryAfter);
   const kind = verdict.kind ?? kindOfStatus(failure.status);
-  // The Engine begins its answer once it has what the name stands for: what is missing later is part of it.
-  return { ...verdict, kind: kind === "not-found" && failure.status === 200 ? "incomplete-image" : kind };
+  return { ...verdict, kind: failure.status === 200 ? kindWithin(kind) : kind };
+}
+
+/**
+ * The kind of a failure in the stream. The Engine begins it once it has what the name stands for:
+ * what is missing later is a part of it, and what does not answer later may be the storage of this
+ * one image's layers.
+ */
+function kindWithin(kind: RuntimeErrorKind): RuntimeErrorKind {
+  if (kind === "not-found") return "incomplete-image";
+  return kind === "registry-down" ? "registry-error" : kind;
 }
 
 /**

@@ -152,7 +152,7 @@ const INCOMPLETE: readonly Case[] = [
     kind: "registry-error",
     open: () => brokenOff(),
   },
-  mirrorCase("a layer that is in a storage which refuses connections", "registry-down", {
+  mirrorCase("a layer that is in a storage which refuses connections", "registry-error", {
     answers: { layer: () => new Response(null, { status: 307, headers: { Location: "http://127.0.0.1:1/layer" } }) },
   }),
   mirrorCase("a layer that is in a storage which refuses", "denied", {

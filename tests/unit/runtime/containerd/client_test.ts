@@ -53,7 +53,7 @@ containerdTest("every failure of a registry has its kind and keeps its text", as
     ["unavailable", "registry-error", "503 Service Unavailable"],
     ["rate-limited", "rate-limited", "429 Too Many Requests"],
     ["denied", "denied", "401 Unauthorized"],
-    ["error-after-progress", "registry-down", "EOF"],
+    ["error-after-progress", "registry-error", "EOF"],
     ["torn", "unreachable", "the answer was cut off"],
     ["cut", "unreachable", "it ended the answer without a message"],
   ] as const;

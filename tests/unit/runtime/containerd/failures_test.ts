@@ -99,7 +99,7 @@ const TEXTS_OF_1_6: readonly (readonly [RuntimeErrorKind, number, string])[] = [
   ["rate-limited", 2, uncopied(`unexpected status code ${blob}: 429 Too Many Requests`)],
   ["registry-error", 2, uncopied(`unexpected status code ${blob}: 502 Bad Gateway`)],
   ["registry-error", 2, uncopied(`unexpected status code ${blob}: 416 Range Not Satisfiable`)],
-  ["registry-down", 2, uncopied(`failed to do request: Get "${blob}": EOF`)],
+  ["registry-error", 2, uncopied(`failed to do request: Get "${blob}": EOF`)],
   // The mirror has the image's manifest, so the image is not missing there; it is incomplete.
   [
     "incomplete-image",
@@ -290,6 +290,13 @@ Deno.test("words and numbers in the name of the image do not affect the classifi
   for (const [reference, reason, kind] of cases) {
     assertEquals(classifyPull({ status: 2, message: unresolved(reason, reference) }, reference).kind, kind, reference);
   }
+});
+
+Deno.test("a manifest that a mirror lacks is a missing image if it is the one that was asked for", () => {
+  const text = uncopied(`content at ${manifest} not found: not found`);
+  const kindFor = (reference: string) => classifyPull({ status: 5, message: text }, reference).kind;
+  assertEquals(kindFor(`mirror.example/a/b@${DIGEST}`), "not-found");
+  assertEquals(kindFor(REFERENCE), "incomplete-image");
 });
 
 Deno.test("a retry time in the text is kept", () => {
