@@ -40,7 +40,7 @@ const CERTIFICATE_ADVICE = "use a client certificate, for clientAuth, that is si
 /** Where to look if the kubelet rejects the credentials; see `kubelet` in docs/config.md. */
 function credentialsAdvice({ certFile, tokenFile }: KubeletSettings): string {
   if (tokenFile !== undefined) {
-    return `if the token of ${tokenFile} has expired, create another one (kubectl create token); the kubelet verifies ` +
+    return `if the token of ${tokenFile} has expired, create another (kubectl create token); the kubelet verifies ` +
       "tokens only with authentication.webhook (--authentication-token-webhook), and only while the API server answers";
   }
   return certFile === undefined
@@ -126,17 +126,8 @@ function checkServingCertificate(
 ): Finding {
   const name = "kubelet certificate";
   const host = hostOf(url);
-  if (/UnknownIssuer/.test(flaw)) {
-    const message = `${host} presents a certificate that ${
-      lent?.source ?? caFile ?? "the system's list of authorities"
-    } does not verify`;
-    const which = "the cluster's CA, or /var/lib/kubelet/pki/kubelet.crt where the kubelet made its own";
-    if (lent?.source !== undefined) {
-      return fail(name, message, renewalOf(lent, `${lent.source} with its CA (${which})`));
-    }
-    const into = caFile === undefined ? "name its CA in kubelet.caFile" : `put its CA into ${caFile}`;
-    return fail(name, message, `${into}: ${which}`);
-  }
+  const fault = networkFaultIn(`invalid peer certificate: ${flaw}`);
+  if (fault === "unknown-issuer") return checkUnknownIssuer(host, caFile, lent);
   if (isAuthoritysOwn(flaw)) {
     return fail(
       name,
@@ -145,7 +136,7 @@ function checkServingCertificate(
     );
   }
   const names = [...flaw.matchAll(/(?:DnsName|IpAddress)\("?([^")]+)"?\)/g)].map(([, name = ""]) => name);
-  switch (networkFaultIn(`invalid peer certificate: ${flaw}`)) {
+  switch (fault) {
     case "common-name": {
       const remedy = `it needs a new one: a Common Name does not count, only subjectAltName does`;
       return fail(name, `${host} presents a certificate that is issued for no name: ${flaw}`, remedy);
@@ -176,6 +167,19 @@ function checkServingCertificate(
       return fail(name, `${host} presents a certificate that cannot be used: ${flaw}`, remedy);
     }
   }
+}
+
+function checkUnknownIssuer(host: string, caFile: string | undefined, lent: LentFile | undefined): Finding {
+  const name = "kubelet certificate";
+  const message = `${host} presents a certificate that ${
+    lent?.source ?? caFile ?? "the system's list of authorities"
+  } does not verify`;
+  const which = "the cluster's CA, or /var/lib/kubelet/pki/kubelet.crt where the kubelet made its own";
+  if (lent?.source !== undefined) {
+    return fail(name, message, renewalOf(lent, `${lent.source} with its CA (${which})`));
+  }
+  const into = caFile === undefined ? "name its CA in kubelet.caFile" : `put its CA into ${caFile}`;
+  return fail(name, message, `${into}: ${which}`);
 }
 
 function hostOf(url: string): string {

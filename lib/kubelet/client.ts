@@ -196,8 +196,8 @@ function makeClient(ca: string | undefined, cert: string | undefined, key: strin
 
 function adviceOn401({ certFile, tokenFile }: KubeletSettings): string {
   if (tokenFile !== undefined) {
-    return "the kubelet does not accept this token: check that kubelet.tokenFile has not expired, and that the kubelet " +
-      "checks tokens (--authentication-token-webhook)";
+    return "the kubelet does not accept this token: check that kubelet.tokenFile has not expired, and that the " +
+      "kubelet checks tokens (--authentication-token-webhook)";
   }
   return certFile === undefined
     ? "the kubelet requires credentials: configure kubelet.certFile and keyFile, or kubelet.tokenFile"

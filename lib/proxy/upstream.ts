@@ -240,7 +240,7 @@ function parsedOf(text: string): unknown {
   }
 }
 
-/** Whose fault a connection is that did not come about or broke: of a proxy on the way that refused (hyper-util, reqwest). */
+/** Who failed a connection that did not come about or broke; a proxy's refusal is told by hyper-util's words. */
 function unreachedBy(text: string): RegistryFailure {
   return /proxy authentication required|unsuccessful tunnel/i.test(text) ? "proxy-refused" : "registry-down";
 }

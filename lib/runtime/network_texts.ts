@@ -73,11 +73,13 @@ const TEXTS: readonly (readonly [NetworkFault, RegExp])[] = [
   ["no-ip-names", /doesn't contain any IP SANs/],
   ["other-name", /certificate is (?:only )?valid for|not valid for name|NotValidForName/],
   ["weak", /insecure algorithm|UnsupportedSignatureAlgorithm/],
-  ["issuer-not-ca", /not authorized to sign other certificates|issuer name does not match|too many intermediates/],
+  ["issuer-not-ca", /not authorized to sign other certificates|cannot sign this kind of certificate|EndEntityUsedAsCa/],
+  ["issuer-not-ca", /issuer name does not match|too many intermediates/],
   ["constrained", /not authorized to sign for this name|name constraint|unconstrained name|NameConstraintViolation/],
   ["wrong-usage", /incompatible key usage|InvalidPurpose|extended key usage/],
   ["ca-as-server", /CaUsedAsEndEntity/],
-  ["unknown-issuer", /signed by unknown authority|UnknownIssuer/],
+  // rustls finds a bad signature where a known CA has the name of the one that signed.
+  ["unknown-issuer", /signed by unknown authority|UnknownIssuer|invalid peer certificate: BadSignature/],
   ["unreadable", /x509: |failed to parse certificate|invalid peer certificate/],
   ["dns", /no such host|name resolution|server misbehaving|failed to lookup address|dns error/i],
   ["refused", /connection refused/i],
@@ -119,9 +121,9 @@ export function networkRemedy(host: string, fault: NetworkFault | undefined): st
       return `a CA of the mirror's certificate may not sign for ${host} (name constraints): ` +
         "the mirror needs a certificate of another CA, or a name that this one may sign for";
     case "wrong-usage":
-      return "the mirror's certificate, or its CA, is not for servers (extendedKeyUsage serverAuth): it needs a new one";
+      return "the mirror's certificate, or its CA, is not for servers (extendedKeyUsage serverAuth): it needs another";
     case "ca-as-server":
-      return "the mirror's own certificate is that of a CA (CA:TRUE), which Gilly's TLS refuses: give it one with CA:FALSE";
+      return "the mirror's own certificate is a CA's (CA:TRUE), which Gilly's TLS refuses: give it one with CA:FALSE";
     case "weak":
       return "the mirror's certificate is signed with an algorithm that is no longer accepted, such as SHA-1: " +
         "it needs a new one";
@@ -143,7 +145,8 @@ export function networkRemedy(host: string, fault: NetworkFault | undefined): st
     case "closed":
       return `the mirror, or something on the way to it, closes the connection: ${look(host)}`;
     case "handshake":
-      return `the mirror refused TLS without saying why, such as for want of a common cipher: ${look(host)}`;
+      return "the mirror refused TLS without saying why: no cipher is in common, or, in TLS 1.2, it wants a client's " +
+        `certificate: ${look(host)}`;
     default:
       return `the cause is not known to Gilly: ${look(host)}`;
   }

@@ -52,7 +52,8 @@ for (const { name, start, missing } of ENGINES) {
       const config = `${dir}/config.yaml`;
       await Deno.writeTextFile(
         config,
-        `kubelet: {url: "http://127.0.0.1:1"}\ndocker: {socket: ${engine.socket}}\nregistries: {gcr.io: "${mirror.host}"}\n`,
+        `kubelet: {url: "http://127.0.0.1:1"}\ndocker: {socket: ${engine.socket}}\n` +
+          `registries: {gcr.io: "${mirror.host}"}\n`,
       );
       const { stdout } = await runGilly(["check", "--json", "--config", config, "--state-file", `${dir}/none.json`]);
       const findings = JSON.parse(stdout) as Finding[];

@@ -32,6 +32,7 @@ const FAILURES: readonly Case[] = [
     "does not verify",
     "put its CA into /etc/gilly/ca.crt",
   ],
+  ["unreachable", `${PEER}BadSignature`, "kubelet certificate", "does not verify", "put its CA into /etc/gilly/ca.crt"],
   [
     "unreachable",
     `${PEER}certificate not valid for name "worker-10"; certificate is only valid for DnsName("w-10")`,
@@ -95,7 +96,7 @@ const FAILURES: readonly Case[] = [
     "answered 401",
     "kubelet access",
     "401",
-    "if the token of /etc/gilly/token has expired, create another one (kubectl create token)",
+    "if the token of /etc/gilly/token has expired, create another (kubectl create token)",
     WITH_TOKEN,
   ],
   [

@@ -16,7 +16,7 @@ const TEXTS: readonly (readonly [fault: NetworkFault | undefined, text: string])
   [
     "tls-on-plain",
     String
-      .raw`${HEAD}net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x15\x03\x01\x00\x02\x02"`,
+      .raw`${HEAD}net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x15\x03\x03\x00\x02\x022"`,
   ],
   ["tls-on-plain", `answered 400: Client sent an HTTP request to an HTTPS server.`],
   ["tls-on-plain", `answered 400: The plain HTTP request was sent to HTTPS port`],
@@ -52,6 +52,11 @@ const TEXTS: readonly (readonly [fault: NetworkFault | undefined, text: string])
     `${VERIFY}certificate signed by unknown authority (possibly because of "x509: cannot verify signature: insecure algorithm SHA1-RSA" while trying to verify candidate authority certificate "ca")`,
   ],
   ["issuer-not-ca", `${VERIFY}certificate is not authorized to sign other certificates`],
+  [
+    "issuer-not-ca",
+    `${VERIFY}certificate signed by unknown authority (possibly because of "x509: invalid signature: parent certificate ` +
+    'cannot sign this kind of certificate" while trying to verify candidate authority certificate "ca")',
+  ],
   [
     "constrained",
     `${VERIFY}a root or intermediate certificate is not authorized to sign for this name: DNS name "m.example" is not permitted by any constraint`,
@@ -97,6 +102,14 @@ const TEXTS: readonly (readonly [fault: NetworkFault | undefined, text: string])
     'invalid peer certificate: certificate not valid for name "m"; certificate is only valid for DnsName("a")',
   ],
   ["unknown-issuer", "invalid peer certificate: UnknownIssuer"],
+  ["unknown-issuer", "invalid peer certificate: BadSignature"],
+  ["issuer-not-ca", "invalid peer certificate: Other(OtherError(EndEntityUsedAsCa))"],
+  ["expired", "invalid peer certificate: Expired"],
+  [
+    "wrong-usage",
+    "invalid peer certificate: certificate does not allow extended key usage for server authentication, allows client " +
+    "authentication",
+  ],
   ["ca-as-server", "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))"],
   ["wrong-usage", "invalid peer certificate: InvalidPurpose"],
   ["unreadable", "invalid peer certificate: Other(OtherError(UnsupportedCertVersion))"],
