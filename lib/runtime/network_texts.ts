@@ -6,7 +6,7 @@ import { withoutPort } from "../images/location.ts";
 /**
  * What is wrong with a connection.
  *
- * - `proxy`: the proxy on the way cannot be reached;
+ * - `proxy`: the proxy on the way cannot be reached, or cannot reach the server;
  * - `plain-http`: the server speaks plain HTTP where TLS was expected; `tls-on-plain`: the reverse;
  * - `client-certificate`: the server requires a client's certificate, or rejected the one it got;
  * - `tls-version`, `handshake`: no common version or cipher of TLS, or a refusal without a reason;
@@ -15,6 +15,7 @@ import { withoutPort } from "../images/location.ts";
  *   `no-ip-names`, `other-name`, `unknown-issuer`, `issuer-not-ca`, `constrained` (by a CA, to other names),
  *   `wrong-usage`, `ca-as-server` (the certificate of a CA, which rustls refuses and Go does not), `weak`,
  *   `unreadable`: the server's certificate;
+ * - `redirects`: they lead in a circle;
  * - `dns`, `refused`, `no-route`, `timeout`, `closed`: the network.
  */
 export type NetworkFault =
@@ -38,6 +39,7 @@ export type NetworkFault =
   | "ca-as-server"
   | "weak"
   | "unreadable"
+  | "redirects"
   | "dns"
   | "refused"
   | "no-route"
@@ -48,6 +50,9 @@ export type NetworkFault =
 // rustls (src/error.rs, src/enums.rs) and hyper.
 const TEXTS: readonly (readonly [NetworkFault, RegExp])[] = [
   ["proxy", /proxyconnect|socks connect/i],
+  // A refused CONNECT is told by its status alone (net/http/transport.go).
+  ["proxy", /(?:^|: )(?:Bad Gateway|Service Unavailable|Gateway Timeout)(?:$|;)/],
+  ["redirects", /stopped after \d+ redirects/],
   ["plain-http", /HTTP response to HTTPS client|first record does not look like a TLS handshake/],
   ["plain-http", /InvalidContentType|corrupt message/],
   [
@@ -134,6 +139,8 @@ export function networkRemedy(host: string, fault: NetworkFault | undefined): st
       return `the mirror has no certificate for ${withoutPort(host)}, or cannot use its own: its log says why`;
     case "tls-version":
       return "the mirror speaks only versions of TLS that are no longer accepted: it needs TLS 1.2 or later";
+    case "redirects":
+      return `the mirror's redirects lead in a circle: check its name and path in the config; ${look(host)}`;
     case "dns":
       return `check the mirror's name, and this host's DNS: getent hosts ${withoutPort(host)}`;
     case "refused":

@@ -11,6 +11,9 @@ const VERIFY = `${HEAD}tls: failed to verify certificate: x509: `;
 const TEXTS: readonly (readonly [fault: NetworkFault | undefined, text: string])[] = [
   // Go
   ["proxy", `${HEAD}proxyconnect tcp: dial tcp 192.0.2.1:3128: connect: connection refused`],
+  ["proxy", `${HEAD}Bad Gateway`],
+  ["proxy", "Gateway Timeout; asked without credentials: no entry"],
+  ["redirects", `${HEAD}stopped after 10 redirects`],
   ["plain-http", `${HEAD}http: server gave HTTP response to HTTPS client`],
   ["plain-http", `${HEAD}tls: first record does not look like a TLS handshake`],
   [
