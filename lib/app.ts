@@ -129,6 +129,9 @@ export async function openNode(
       clock,
       random,
       observer,
+      recovered(mirror) {
+        for (const retries of [memory.retries, memory.keptRetries]) retries.hasten(mirror, clock.now());
+      },
     }),
     registries: compileRules(config.registries),
     exclusions: compileExclusions(config.exclude),

@@ -76,10 +76,10 @@ export class Cooldowns {
   readonly #repositories = new Pauses();
   readonly #failedRepositories = new Tally(FORGET_MS);
   readonly #failedLocations = new Tally(FORGET_MS);
-  /** Hosts and locations that a pull is trying while they are in doubt, and until when others wait. */
+  /** Hosts and locations that a pull tries while they are in doubt, and until when others wait. */
   readonly #trials = new Map<string, number>();
 
-  /** Returns the cool-down because of which the place must not be contacted at `now`: the longest. */
+  /** Returns the longest cool-down because of which the place must not be contacted at `now`. */
   current(place: Place, now: number): ScopedCooldown | undefined {
     const { mirror, location, repository } = place;
     const own = this.#repositories.get(repository);
@@ -94,7 +94,7 @@ export class Cooldowns {
     return running.length === 0 ? undefined : running.reduce((one, other) => other.until > one.until ? other : one);
   }
 
-  /** Notes that a pull begins. While its host or location is in doubt, others wait for its outcome. */
+  /** Notes that a pull begins; while its host or location is in doubt, others wait for its end. */
   trying(place: Place, now: number): void {
     for (const scope of this.#suspects(place, now)) {
       if (!this.#trials.has(scope)) this.#trials.set(scope, now + TRIAL_MS);

@@ -36,6 +36,8 @@ export interface MirrorPoolOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly observer: MirrorObserver;
+  /** Called with a host or a location that had failed and delivered. */
+  readonly recovered?: (mirror: string) => void;
 }
 
 /** The mirrors of one configuration, keyed by host. */
@@ -118,7 +120,10 @@ export class MirrorPool implements Mirrors {
   }
 
   delivered(candidate: Candidate): void {
-    for (const scope of this.#cooldowns.delivered(candidate)) this.#options.observer.mirrorRecovered?.(scope);
+    for (const scope of this.#cooldowns.delivered(candidate)) {
+      this.#options.observer.mirrorRecovered?.(scope);
+      this.#options.recovered?.(scope);
+    }
   }
 
   failed(candidate: Candidate, error: RegistryError): void {

@@ -1,5 +1,6 @@
 // When to retry each image. Time and randomness are arguments.
 
+import { concernOf } from "../images/registry.ts";
 import type { Candidate } from "../images/rules.ts";
 import { growing, scattered } from "../support/backoff.ts";
 import type { Failed, Outcome } from "./outcome.ts";
@@ -40,8 +41,8 @@ export const KUBELET_RETRY_SECONDS = 20;
 const JITTER = 0.2;
 
 /**
- * Milliseconds after a cool-down within which the images that it held up are retried: not all at
- * once, so that the first may show that the mirror is still down.
+ * Milliseconds after a cool-down or a recovery within which the images that were held up are
+ * retried: not all at once, so that the first may show that the mirror is still down.
  */
 const AFTER_COOLDOWN_MS = 1000;
 
@@ -87,6 +88,19 @@ export class RetrySchedule {
     return record;
   }
 
+  /**
+   * Makes images due that a mirror held up, as it delivers again: its host, or a location
+   * (`host[:port]/path`).
+   */
+  hasten(mirror: string, now: number): void {
+    for (const [name, tried] of this.#tried) {
+      const { record, random } = tried;
+      if (!isHeldUpBy(mirror, record.last)) continue;
+      const nextTryAt = Math.min(record.nextTryAt, now + AFTER_COOLDOWN_MS * random);
+      this.#tried.set(name, { ...tried, record: { ...record, nextTryAt } });
+    }
+  }
+
   /** Changes the pauses, including those that have already begun. */
   changeBackoff(backoff: Backoff): void {
     this.#backoff = backoff;
@@ -129,6 +143,15 @@ export class RetrySchedule {
 function cooledDownAt(outcome: Outcome, at: number): number {
   if (outcome.result !== "failed") return Infinity;
   return Math.max(at, Math.min(...outcome.attempts.map(({ until = Infinity }) => until)));
+}
+
+/** Reports whether a candidate there was skipped, or failed for more than its own sake. */
+function isHeldUpBy(mirror: string, outcome: Outcome): boolean {
+  return outcome.result === "failed" &&
+    outcome.attempts.some(({ candidate, failure }) =>
+      (candidate.mirror === mirror || candidate.location === mirror) &&
+      (failure === "cooling-down" || concernOf(failure) !== "image")
+    );
 }
 
 function longerWhenFinal(outcome: Failed): number {

@@ -24,7 +24,9 @@ export interface MirrorFacts {
   readonly toWallTime: (at: number) => number;
   /** The hosts of the mirrors of the current config, each once. */
   readonly mirrors: readonly string[];
-  /** Every host, and every path at one (`host[:port]/path`), that failed and has not delivered since. */
+  /**
+   * Every host, and every path at one (`host[:port]/path`), that failed and has not delivered since.
+   */
   readonly cooldowns: ReadonlyMap<string, Cooldown>;
 }
 
@@ -33,7 +35,10 @@ export function isHost({ mirror }: Pick<MirrorState, "mirror">): boolean {
   return !mirror.includes("/");
 }
 
-/** Returns the states of the mirrors, each followed by its paths that failed; `silence` is set while the runtime does not answer. */
+/**
+ * Returns the states of the mirrors, each followed by its paths that failed; `silence` is set while
+ * the runtime does not answer.
+ */
 export function mirrorStates(facts: MirrorFacts, silence: Silence | undefined): MirrorState[] {
   const { mirrors, cooldowns, now } = facts;
   const pathsOf = (host: string) => [...cooldowns.keys()].filter((it) => it.startsWith(`${host}/`));

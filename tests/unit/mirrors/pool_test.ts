@@ -15,6 +15,7 @@ const unaborted = new AbortController().signal;
 function openMirrors(options: { settings?: Record<string, MirrorSettings>; concurrency?: number } = {}) {
   const clock = { now: 1_589_591_513_000 };
   const news: string[] = [];
+  const recovered: string[] = [];
   const pool = new MirrorPool({
     settings: options.settings ?? {},
     concurrency: options.concurrency ?? 100,
@@ -26,8 +27,9 @@ function openMirrors(options: { settings?: Record<string, MirrorSettings>; concu
       mirrorRecovered: (mirror) => void news.push(`${mirror} recovered`),
       authProblem: (mirror, problem) => void news.push(`${mirror}: ${problem}`),
     },
+    recovered: (mirror) => void recovered.push(mirror),
   });
-  return { pool, clock, news };
+  return { pool, clock, news, recovered };
 }
 
 function failure(kind: RuntimeErrorKind, retryAfterSeconds?: number): RuntimeError {
@@ -119,7 +121,7 @@ Deno.test("a mirror that stays down is reported once, until it delivers", () => 
 });
 
 Deno.test("a path and then its host are reported when their images fail in a row, and when one delivers", () => {
-  const { pool, news } = openMirrors();
+  const { pool, news, recovered } = openMirrors();
   for (const path of ["quay", "gcr"]) {
     for (const name of ["a", "b", "c", "d"]) pool.failed(at(name, path), failure("registry-error"));
   }
@@ -132,6 +134,7 @@ Deno.test("a path and then its host are reported when their images fail in a row
     `${MIRROR}/gcr recovered`,
     `${MIRROR} recovered`,
   ]);
+  assertEquals(recovered, [`${MIRROR}/gcr`, MIRROR]);
 });
 
 Deno.test("a mirror that delivered is available at once", () => {

@@ -1,7 +1,7 @@
 // Tests lib/plan/retries.ts: when an image is tried again.
 
 import { assert, assertEquals } from "@std/assert";
-import type { Failed, Outcome } from "../../../lib/plan/outcome.ts";
+import type { CandidateFailure, Failed, Outcome } from "../../../lib/plan/outcome.ts";
 import { KUBELET_RETRY_SECONDS, type RetryRecord, RetrySchedule } from "../../../lib/plan/retries.ts";
 
 const NOW = 1_589_591_513_000;
@@ -98,6 +98,33 @@ Deno.test("the cool-down that ends first counts, also beside a candidate that wa
 Deno.test("a cool-down that is longer than the pause delays nothing, and one that is over is no reason to hurry", () => {
   assertEquals(pauses(3, heldUp(60)), [10, 20, 40]);
   assertEquals(pauses(1, heldUp(-5)), [0]);
+});
+
+Deno.test("when a mirror delivers again, the images that it held up are due within a second, and no others", () => {
+  const candidate = (location: string) => (
+    { mirror: "m", location, repository: `${location}/app`, reference: `${location}/app:1` }
+  );
+  const failures = { skipped: "cooling-down", down: "registry-down", broken: "registry-error", missing: "not-found" };
+  const due = (mirror: string) => {
+    const schedule = new RetrySchedule(BACKOFF);
+    for (const [name, failure] of Object.entries(failures) as [string, CandidateFailure][]) {
+      const attempts = [{ candidate: candidate("m/quay"), failure, message: "" }];
+      schedule.record(named(name), { ...failed(), attempts }, NOW, 0.5);
+    }
+    schedule.record(named("there"), { result: "already-present", id: "sha256:1" }, NOW, 0.5);
+    schedule.hasten(mirror, NOW + 2000);
+    return [...Object.keys(failures), "there"].filter((name) => schedule.get(name)!.nextTryAt === NOW + 2500);
+  };
+  assertEquals(due("m"), ["skipped", "down", "broken"]);
+  assertEquals(due("m/quay"), ["skipped", "down", "broken"]);
+  assertEquals([due("n"), due("m/gcr")], [[], []]);
+});
+
+Deno.test("a recovery never delays an image", () => {
+  const schedule = new RetrySchedule(BACKOFF);
+  schedule.record(IMAGE, heldUp(1), NOW, 0);
+  schedule.hasten("m", NOW + 5000);
+  assertEquals(pauseOf(schedule.get(IMAGE.name)!), 1);
 });
 
 Deno.test("when a final failure becomes a transient one, the shorter limit applies at once", () => {
