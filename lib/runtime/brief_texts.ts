@@ -1,7 +1,9 @@
 // What a runtime says of a failed pull, as operators read it: each text once, the registry's own
 // sentence kept, and no longer than a line can hold. Pure.
 
+import { describeError } from "../support/errors.ts";
 import { folded, shortenedChain, wordsOfPage } from "../support/text.ts";
+import { RuntimeError } from "./errors.ts";
 
 /** Characters of what follows `pull REFERENCE: `. */
 const LONGEST_SENTENCE = 200;
@@ -17,6 +19,19 @@ const WRAPPERS: readonly RegExp[] = [
   /^failed to resolve image: (?=.)/,
   /^(?:manifest for|repository) \S+ not found: (?=.)/,
 ];
+
+/**
+ * Returns the error of a failed pull of `reference` with its text in brief, and the whole beside it.
+ * Secrets must be gone already: a secret that is cut is not found any more. What is said of the
+ * runtime itself stays as it is.
+ */
+export function errorInBrief(error: unknown, reference: string): unknown {
+  if (!(error instanceof RuntimeError) || error.kind === "unreachable" || error.silence !== undefined) return error;
+  const whole = describeError(error);
+  const message = inBrief(whole, reference);
+  const { kind, retryAfterSeconds } = error;
+  return message === whole ? error : new RuntimeError(kind, message, { retryAfterSeconds, whole });
+}
 
 /**
  * Returns the text of a failed pull of `reference` in brief. `text` begins with what was attempted,

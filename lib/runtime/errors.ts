@@ -62,9 +62,6 @@ export function scrubbedError(error: unknown, scrub: (text: string) => string): 
   if (!(error instanceof RuntimeError)) return error;
   const said = describeError(error);
   const message = scrub(said);
-  const whole = error.whole === undefined ? undefined : scrub(error.whole);
   const { kind, retryAfterSeconds, silence } = error;
-  return message === said && whole === error.whole
-    ? error
-    : new RuntimeError(kind, message, { retryAfterSeconds, silence, whole });
+  return message === said ? error : new RuntimeError(kind, message, { retryAfterSeconds, silence });
 }

@@ -7,7 +7,7 @@ import type { RegistryAuth } from "../../images/registry.ts";
 import { scrub } from "../../support/scrub.ts";
 import { LinkedSignal, sleep, Watchdog } from "../../support/timeouts.ts";
 import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
-import { inBrief } from "../brief_texts.ts";
+import { errorInBrief } from "../brief_texts.ts";
 import { RuntimeError, scrubbedError } from "../errors.ts";
 import { plainText } from "../registry_texts.ts";
 import type { EventOptions, LocalImage, PulledImage, PullOptions, Runtime } from "../runtime.ts";
@@ -137,7 +137,7 @@ export class ContainerdRuntime implements Runtime {
       if (watchdog.signal.aborted) {
         throw new RuntimeError("stalled", `${attempt}: no progress for ${this.#noProgressMs / 1000} s, given up`);
       }
-      throw withoutSecrets(pullError(image, error), options.auth);
+      throw errorInBrief(withoutSecrets(pullError(image, error), options.auth), image);
     } finally {
       // containerd stops a pull whose client has gone.
       watchdog.end();
@@ -302,7 +302,7 @@ function pullError(reference: string, error: unknown): unknown {
   // A bad answer is not the mirror's, even if it is a web page with status 404.
   if (!(error instanceof GrpcError) || error.silence !== undefined) return answered(error);
   const { kind, retryAfterSeconds } = classifyPull({ status: error.status, message: error.message }, reference);
-  return new RuntimeError(kind, inBrief(error.message, reference), { retryAfterSeconds, whole: error.message });
+  return new RuntimeError(kind, error.message, { retryAfterSeconds });
 }
 
 function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown {

@@ -6,7 +6,7 @@ import type { RegistryAuth, RemoteImage } from "../../images/registry.ts";
 import { type Fields, isFields } from "../../support/json.ts";
 import { Watchdog } from "../../support/timeouts.ts";
 import type { RuntimeAdvice, RuntimeInfo } from "../advice.ts";
-import { inBrief } from "../brief_texts.ts";
+import { errorInBrief } from "../brief_texts.ts";
 import { RuntimeError, scrubbedError } from "../errors.ts";
 import { plainText } from "../registry_texts.ts";
 import {
@@ -131,13 +131,13 @@ export class DockerRuntime implements Runtime {
         noDeadline: true,
       });
       if (response.status !== 200 || response.body === null) {
-        throw pullError(attempt, reference, await this.#connection.failure(attempt, response, signal));
+        throw pullError(attempt, reference, await this.#connection.failure(attempt, response, signal), options.auth);
       }
       await this.#readProgress(attempt, response.body, tally, (line) => {
         watchdog.feed();
         if (options.onProgress !== undefined) reportProgress(line, options.onProgress);
       });
-      return pulledImage(attempt, reference, tally);
+      return pulledImage(attempt, reference, tally, options.auth);
     } catch (error) {
       options.signal.throwIfAborted();
       if (!watchdog.signal.aborted) throw withoutSecrets(error, options.auth);
@@ -165,8 +165,13 @@ export class DockerRuntime implements Runtime {
       const headers = authHeaders(options.auth);
       const response = await this.#connection.call(attempt, "GET", path, { signal, headers, noDeadline: true });
       if (response.status === 200) return remoteImage(attempt, await this.#connection.json(attempt, response, signal));
-      const error = pullError(attempt, reference, await this.#connection.failure(attempt, response, signal));
-      if (error.kind === "not-found") return undefined;
+      const error = pullError(
+        attempt,
+        reference,
+        await this.#connection.failure(attempt, response, signal),
+        options.auth,
+      );
+      if (error instanceof RuntimeError && error.kind === "not-found") return undefined;
       throw error;
     } catch (error) {
       options.signal.throwIfAborted();
@@ -231,15 +236,25 @@ export class DockerRuntime implements Runtime {
   }
 }
 
-function pullError(attempt: string, reference: string, failure: EngineFailure): RuntimeError {
+function pullError(
+  attempt: string,
+  reference: string,
+  failure: EngineFailure,
+  auth: RegistryAuth | undefined,
+): unknown {
   const { kind, retryAfterSeconds } = classifyPullFailure(failure, reference);
-  const whole = `${attempt}: ${failure.message}`;
-  return new RuntimeError(kind, inBrief(whole, reference), { retryAfterSeconds, whole });
+  const error = new RuntimeError(kind, `${attempt}: ${failure.message}`, { retryAfterSeconds });
+  return errorInBrief(withoutSecrets(error, auth), reference);
 }
 
-function pulledImage(attempt: string, reference: string, tally: PullTally): PulledImage {
+function pulledImage(
+  attempt: string,
+  reference: string,
+  tally: PullTally,
+  auth: RegistryAuth | undefined,
+): PulledImage {
   if (tally.error !== undefined) {
-    throw pullError(attempt, reference, { status: 200, message: plainText(tally.error) });
+    throw pullError(attempt, reference, { status: 200, message: plainText(tally.error) }, auth);
   }
   if (tally.finalStatus === undefined) {
     throw new RuntimeError(

@@ -28,6 +28,20 @@ containerdTest("a mirror with credentials accepts only the right ones", async ({
   assertEquals(pulled.digest, IMAGE.digest);
 });
 
+containerdTest(
+  "no part of a secret is in an error, wherever its text is cut",
+  async ({ containerd, runtime, signal }) => {
+    const token = "k9Zq3vT7wX1m".repeat(25);
+    for (let words = 0; words < 70; words++) {
+      const text = `${"ab ".repeat(words)}${token} ${"cd ".repeat(30)}: ${"ef ".repeat(20)}`;
+      containerd.intercept = ({ method }) => method === "PullImage" ? failure(2, text) : undefined;
+      const error = await failureOf("failed", () => runtime.pull(MIRRORED, { signal, auth: { identitytoken: token } }));
+      const told = `${error.message} ${error.whole}`;
+      assert(!told.includes(token.slice(0, 4)) && error.message.length < 260, told);
+    }
+  },
+);
+
 containerdTest("a secret is in no error, whatever containerd quotes", async ({ containerd, runtime, signal }) => {
   const cases = [
     [{ username: "ann", password: "wonderland-7" }, "wonderland-7", btoa("ann:wonderland-7")],
