@@ -10,7 +10,7 @@ import type { Observer, RepairEnd } from "../repair/observer.ts";
 import { otherRuntime, type RuntimeName, type Silence, silenceText } from "../runtime/advice.ts";
 import { RuntimeError } from "../runtime/errors.ts";
 import { describeError } from "../support/errors.ts";
-import { LONGEST_ENTRY, several, shortened } from "../support/text.ts";
+import { LONGEST_ENTRY, several, shortened, shortenedInside } from "../support/text.ts";
 import type { Level } from "./log.ts";
 import { SharedMessages } from "./shared_messages.ts";
 
@@ -178,7 +178,7 @@ export class LogMessages extends SharedMessages implements Observer {
     );
     // A silent runtime gets one warning, not one for each image.
     const level = !news ? "debug" : runtimeSilent ? "info" : "warning";
-    const told = level === "debug" ? message : shortened(message, LONGEST_ENTRY - head.length - next.length);
+    const told = level === "debug" ? message : shortenedInside(message, LONGEST_ENTRY - head.length - next.length);
     this.log(level, "Repair", `${head}${told}${next}`, fields);
     if (told !== message) this.log("debug", "Repair", `${head}${message}${next}`, fields);
   }

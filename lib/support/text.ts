@@ -8,9 +8,9 @@ const LONGEST_TEXT = 2000;
 
 /**
  * The most characters of the text of a log entry, and of each of its fields, above the level debug:
- * with time and tag a line stays below 500.
+ * with priority and tag a line of the journal stays below 500.
  */
-export const LONGEST_ENTRY = 450;
+export const LONGEST_ENTRY = 480;
 
 /**
  * Returns equivalent JSON that has no effect on a terminal; JSON.stringify escapes only some of the
@@ -127,6 +127,14 @@ export function shortenedChain(text: string, most: number): string {
   const reason = text.slice(last);
   if (text.length <= most || last < 0 || reason.length > most * 0.75) return shortened(text, most);
   return shortened(text.slice(0, last), most - reason.length) + reason;
+}
+
+/** Shortens a text to `most` characters at most, with `…` inside: both its beginning and its end stay. */
+export function shortenedInside(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const start = shortened(text, Math.floor(most * 0.4));
+  const end = text.slice(text.length - (most - start.length - 1));
+  return `${start} ${end.slice(end.indexOf(" ") + 1).replace(/^[\udc00-\udfff]/, "")}`;
 }
 
 /**

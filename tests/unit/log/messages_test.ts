@@ -133,13 +133,16 @@ Deno.test("of a long failure the next try stays in the warning, and the whole is
       ...["a", "b", "c"].map((name) => waitingPod(name.repeat(100), image)),
     )).pods,
   ).failures;
-  const message = "the mirror says so ".repeat(50).trim();
+  const message = `the advice: ${"the mirror says so ".repeat(50)}; the auth file`;
   const outcome = { result: "failed", reason: "denied", message, attempts: [] } as const;
   messages.finished({ repair: { ...REPAIR, image, failures }, outcome, seconds: 1, nextTrySeconds: 10 });
   const [[level, , text], [second, , whole], ...others] = said as [[Level, string, string], [Level, string, string]];
   assertEquals([level, second, others], ["warning", "debug", []]);
-  assertMatch(text, /^cannot repair gcr\.io\/\S+… for default\/a+…: denied: the mirror says so.*…; next try in 10 s$/);
-  assert(text.length <= 450, text);
+  assertMatch(
+    text,
+    /^cannot repair gcr\.io\/\S+… for default\/a+…: denied: the advice: the mirror.*… .*so ; the auth file; next try in 10 s$/,
+  );
+  assert(text.length <= 480, text);
   assertStringIncludes(whole, `denied: ${message}; next try in 10 s`);
 });
 

@@ -9,6 +9,7 @@ import {
   several,
   shortened,
   shortenedChain,
+  shortenedInside,
   wordsOfPage,
   wrap,
 } from "../../../lib/support/text.ts";
@@ -57,7 +58,13 @@ Deno.test("a shortened text ends between words, or within a long one, and is nev
   fc.assert(fc.property(fc.string({ maxLength: 100 }), fc.integer({ min: 1, max: 60 }), (text, most) => {
     assert(shortened(text, most).length <= most);
     assert(shortenedChain(text, most).length <= most);
+    assert(most < 3 || shortenedInside(text, most).length <= most);
   }));
+});
+
+Deno.test("a text that is shortened inside keeps its beginning and its end", () => {
+  assertEquals(shortenedInside("one two three four five six", 27), "one two three four five six");
+  assertEquals(shortenedInside("one two three four five six", 20), "one two… five six");
 });
 
 Deno.test("a shortened chain of causes keeps its reason, with the URL that belongs to it", () => {
