@@ -32,7 +32,7 @@ async function checkProbe({ mirror, reference }: Probe, context: CheckContext): 
   if (typeof asked !== "string") {
     const isOwn = resolve === undefined;
     // A runtime's text may hide what was answered, such as a page with status 404.
-    const own = isOwn || !UNCLEAR.has(asked.kind)
+    const own = isOwn || !isUnclear(asked)
       ? undefined
       : await ask(askingMirrors(advice.certsFolder, clock.now), reference, signal, auth);
     return checkMirrorFailure(mirror, clearer(asked, own), { credentials, advice, isOwn });
@@ -60,12 +60,19 @@ async function ask(
 /** Kinds of a runtime's failure that leave open what the mirror answered. */
 const UNCLEAR: ReadonlySet<string> = new Set(["failed", "rejected", "registry-error"]);
 
+/** Whether a runtime's failure leaves open what answered: a web page may refuse with 403, too. */
+function isUnclear({ kind, text }: Failed): boolean {
+  return UNCLEAR.has(kind) || kind === "denied" && !OF_CREDENTIALS.test(text);
+}
+
 /** Kinds of a failure of our own request that another path to the mirror may explain. */
 const OUR_OWN: ReadonlySet<string> = new Set(["registry-down", "stalled", "proxy-refused"]);
 
 /** Returns a runtime's failure, with what Gilly itself was answered if that tells more. */
 function clearer(failure: Failed, own: Probed | Failed | undefined): Failed {
-  if (own === undefined || typeof own === "string" || OUR_OWN.has(own.kind)) return failure;
+  if (own === undefined || typeof own === "string" || own.kind === failure.kind || OUR_OWN.has(own.kind)) {
+    return failure;
+  }
   return { kind: own.kind, text: `${failure.text}; to Gilly itself: ${own.text}` };
 }
 

@@ -100,16 +100,19 @@ Deno.test("check says whether a mirror requires the credentials it was sent, and
 
 Deno.test("where an Engine's text hides what answered, check asks the mirror itself", async () => {
   await withMirrors(1, async ([mirror]) => {
-    mirror!.respond = page(404);
     await using node = await startNode({ config: `registries: {gcr.io: "${mirror!.host}"}\n` });
-    // Engine 28.5 for a text/plain answer to GET /distribution.
-    node.engine.intercept = ({ path }) =>
-      path.startsWith("/distribution/") ? Response.json({ message: "unknown: " }, { status: 500 }) : undefined;
-    const found = await checked(node);
-    assertMatch(
-      found.find((line) => line.includes(` mirror ${mirror!.host}: `)) ?? found.join("\n"),
-      /^fail .*what answers is not a registry: unknown:; to Gilly itself: GET .* answered 404, a web page/,
-    );
+    // Engine 28.5 for a 404 without a body, and for a page with 403.
+    for (const [status, message] of [[404, "unknown: "], [403, "denied: Sign in"]] as const) {
+      mirror!.respond = page(status);
+      node.engine.intercept = ({ path }) =>
+        path.startsWith("/distribution/") ? Response.json({ message }, { status: 500 }) : undefined;
+      const found = await checked(node);
+      const line = found.find((line) => line.includes(` mirror ${mirror!.host}: `)) ?? found.join("\n");
+      assertMatch(
+        line,
+        /^fail .*what answers is not a registry: (?:unknown|denied):.*; to Gilly itself: GET .* a web page/,
+      );
+    }
   });
 });
 
