@@ -28,6 +28,7 @@ function page(status: number): Fault {
 /** What answers in the place of the registry, and what check says of it. */
 const ANSWERS: Readonly<Record<string, readonly [fault: Fault | undefined, says: RegExp]>> = {
   "a page for every name": [page(200), /^fail what answers is not a registry: /],
+  "a page for every name, with 404": [page(404), /^fail what answers is not a registry: /],
   "a page that refuses": [page(403), /^fail what answers is not a registry: /],
   "a redirect to a page": [
     (request, forward) =>

@@ -46,9 +46,9 @@ const FAULTS: readonly FaultCase[] = [
     failure: "rate-limited",
     coolsDown: false,
   },
-  { name: "500", fault: answering(500, { say: "out of order" }), failure: "registry-error", coolsDown: true },
+  { name: "500", fault: answering(500, { say: "out of order" }), failure: "registry-error", coolsDown: false },
   { name: "nothing", fault: silent, failure: "stalled", coolsDown: true },
-  { name: "a-torn-body", fault: torn, failure: "registry-down", coolsDown: true },
+  { name: "a-torn-body", fault: torn, failure: "registry-error", coolsDown: false },
 ];
 
 /** Longer than a busy disk delays a pull from a good mirror, which would otherwise cool down. */

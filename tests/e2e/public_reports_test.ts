@@ -75,8 +75,8 @@ const expired: Fault = ({ method }) => {
   return new Response(method === "HEAD" ? null : body, { status: 403, headers: { "Content-Type": "application/xml" } });
 };
 
-const NO_ADDRESS = new RegExp(`dial tcp ${NOWHERE}: connect: connection refused`);
-const WITHOUT_MANIFEST = /HTTP status: 500|HEAD request to \S+: 500|status code \[manifests 1\]: 500/;
+const NO_ADDRESS = new RegExp(`dial tcp ${NOWHERE}(?:: connect|…): connection refused`);
+const WITHOUT_MANIFEST = /HTTP status: 500|HEAD request: 500|status code \[manifests 1\]: 500/;
 
 /** `storage` is the host of a storage that refuses. */
 function reportsWith(storage: string): readonly Report[] {
@@ -96,7 +96,7 @@ function reportsWith(storage: string): readonly Report[] {
       fault: only(isBlob, toStorage),
       onClassicEngine: /HTTP 403 response body: .*Request has expired/,
       onCurrentEngine: /GET request to http:\/\/127\.0\.0\.1:\d+\/blob\?\S*: 403 Forbidden/,
-      onContainerd: /\/blob(?:\?|s\/)\S*: 403 Forbidden/,
+      onContainerd: /(?:\/blob\?\S*|blob sha256:\S+): 403 Forbidden; if it is about credentials: /,
     },
     {
       name: "unsigned-head",
@@ -111,7 +111,7 @@ function reportsWith(storage: string): readonly Report[] {
       link: "containerd/containerd#6684",
       fault: only(isManifestHead, () => new Response(null, { status: 403 })),
       onClassicEngine: "repaired",
-      onCurrentEngine: /unexpected status from HEAD request to \S+\/manifests\/1: 403 Forbidden/,
+      onCurrentEngine: /unexpected status from HEAD request: 403 Forbidden; if it is about credentials: /,
       onContainerd: /403 Forbidden/,
     },
     {
