@@ -31,11 +31,17 @@ const NO_IMAGE: readonly RegExp[] = [
 /** Content that does not match its digest or size, or is not there although its manifest is. */
 const INCOMPLETE: readonly RegExp[] = [
   /unknown blob|blob unknown|content at .* not found|could not fetch content descriptor .*not found/i,
-  /failed commit on ref|(?:layer|config) verification failed/,
+  /failed commit on ref "(?:layer|config)-|(?:layer|config) verification failed/,
 ];
 
-/** An answer that ends early, which may be a broken connection or a damaged blob of this one image. */
-const CUT_SHORT = /short read:|failed to read expected number of bytes|expected HTTP 206|(?<!": )\bunexpected EOF$/;
+/**
+ * A manifest with another digest, or an answer that ends early, which may be a broken connection or a
+ * damaged blob of this one image.
+ */
+const WRONG_CONTENT: readonly RegExp[] = [
+  /failed commit on ref "(?:manifest|index)-|expected HTTP 206/,
+  /short read:|failed to read expected number of bytes|(?<!": )\bunexpected EOF$/,
+];
 
 /**
  * Words that only one of them says, or that a runtime says only of it. A program puts its own words
@@ -65,7 +71,7 @@ const SPEAKERS: readonly (readonly [Speaker, RegExp])[] = [
   ["registry", /insufficient_scope|incorrect username|(?:manifest|name) unknown|no such image/i],
   ["registry", /no match(?:ing manifest| for platform)|cannot be used on this platform/i],
   ["registry", /unable to decode token response/],
-  ["registry", CUT_SHORT],
+  ...WRONG_CONTENT.map((words) => ["registry", words] as const),
   ...INCOMPLETE.map((words) => ["registry", words] as const),
   ...NO_IMAGE.map((words) => ["registry", words] as const),
   ["network", /dial tcp|connection re(?:fused|set)|broken pipe|network is unreachable|no route to host/i],
@@ -112,7 +118,7 @@ const WORDS: Readonly<Record<Speaker, Words>> = {
     ["denied", /denied|unauthorized|no basic auth credentials|authentication required|authorization failed/i],
     ["denied", /insufficient_scope|incorrect username|\bblocked\b|forbidden|\bquota\b|not allowed/i],
     ["not-found", /\bnot found\b/i],
-    ["registry-error", CUT_SHORT],
+    ...WRONG_CONTENT.map((words) => ["registry-error", words] as const),
     ["registry-error", /^un(?:known|supported)\b/i],
   ],
   network: [

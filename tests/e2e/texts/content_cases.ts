@@ -137,7 +137,7 @@ const INCOMPLETE: readonly Case[] = [
   mirrorCase("a configuration of another digest", "incomplete-image", {
     answers: { config: (_request, normal) => changed(normal()) },
   }),
-  mirrorCase("a manifest of another digest", "incomplete-image", {
+  mirrorCase("a manifest of another digest", "registry-error", {
     answers: {
       manifest: (_request, normal) => {
         const response = normal();

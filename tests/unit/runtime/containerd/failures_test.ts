@@ -147,7 +147,7 @@ const TEXTS_OF_OTHERS: readonly (readonly [RuntimeErrorKind, number, string])[] 
     ),
   ],
   [
-    "incomplete-image",
+    "registry-error",
     9,
     unpulled(
       `failed commit on ref "manifest-${DIGEST}": commit failed: "manifest-${DIGEST}" failed size validation: 1357 != 1069: failed precondition`,
