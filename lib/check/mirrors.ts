@@ -6,6 +6,7 @@ import { formatLocation, parseLocation } from "../images/location.ts";
 import type { RegistryAuth } from "../images/registry.ts";
 import { locationAt, type RegistryRule } from "../images/rules.ts";
 import { AuthFile, boundByKeys } from "../mirrors/credentials.ts";
+import { isAboutCredentials } from "../mirrors/denial.ts";
 import type { RuntimeAdvice } from "../runtime/advice.ts";
 import { type NetworkFault, networkFaultIn, networkRemedy } from "../runtime/network_texts.ts";
 import type { Resolve } from "../runtime/runtime.ts";
@@ -62,7 +63,7 @@ const UNCLEAR: ReadonlySet<string> = new Set(["failed", "rejected", "registry-er
 
 /** Whether a runtime's failure leaves open what answered: a web page may refuse with 403, too. */
 function isUnclear({ kind, text }: Failed): boolean {
-  return UNCLEAR.has(kind) || kind === "denied" && !OF_CREDENTIALS.test(text);
+  return UNCLEAR.has(kind) || kind === "denied" && !isAboutCredentials(text);
 }
 
 /** Kinds of a failure of our own request that another path to the mirror may explain. */
@@ -256,10 +257,6 @@ function checkAnything(name: string, text: string): Finding {
   );
 }
 
-/** Words by which a registry, or a runtime in its place, speaks of credentials and of nothing else. */
-const OF_CREDENTIALS =
-  /unauthorized|authentication required|no basic auth|\b401\b|incorrect username|insufficient_scope/i;
-
 function checkDenial(mirror: string, text: string, credentials: Credentials | undefined): Finding {
   const name = nameOf(mirror);
   const remedy = credentials === undefined
@@ -271,7 +268,7 @@ function checkDenial(mirror: string, text: string, credentials: Credentials | un
   // Some registries answer "denied" for every name that they do not have, whatever the credentials.
   if (credentials?.unused !== undefined) return warn(name, `reachable, but requires credentials: ${text}`, remedy);
   if (/\bdenied\b/i.test(text)) return warn(name, `reachable, but denies every name it does not have: ${text}`, remedy);
-  if (!OF_CREDENTIALS.test(text)) {
+  if (!isAboutCredentials(text)) {
     const others = "or a policy, a quota or a filter of the mirror refuses, which its own log says";
     return fail(name, `refuses: ${text}`, `${remedy}; ${others}`);
   }

@@ -1,7 +1,13 @@
 // Puts a mirror's refusal into words. Pure.
 
-/** Texts that leave no doubt that credentials are missing or wrong. */
-const ABOUT_CREDENTIALS = /unauthorized|no basic auth credentials|authentication required|incorrect username|\b401\b/i;
+/** Words by which a registry, or a runtime in its place, speaks of credentials and of nothing else. */
+const ABOUT_CREDENTIALS =
+  /unauthorized|authentication required|no basic auth|\b401\b|incorrect username|insufficient_scope/i;
+
+/** Whether the text of a refusal leaves no doubt that credentials are missing or wrong. */
+export function isAboutCredentials(text: string): boolean {
+  return ABOUT_CREDENTIALS.test(text);
+}
 
 /**
  * Adds to the text of a refusal with which credentials the mirror was asked (`asked`, see
@@ -9,5 +15,5 @@ const ABOUT_CREDENTIALS = /unauthorized|no basic auth credentials|authentication
  * upstream refuses it, so credentials are named as the cause only where the text does.
  */
 export function denialText(text: string, asked: string): string {
-  return `${text}; ${ABOUT_CREDENTIALS.test(text) ? "" : "if it is about credentials: "}${asked}`;
+  return `${text}; ${isAboutCredentials(text) ? "" : "if it is about credentials: "}${asked}`;
 }
