@@ -6,6 +6,7 @@ import { underJournald } from "./lib/commands/flags.ts";
 import { COMMANDS } from "./lib/commands/mod.ts";
 import { ConfigError } from "./lib/config/config.ts";
 import { describeError, EXIT, ReaderGoneError, UsageError } from "./lib/support/errors.ts";
+import { printable } from "./lib/support/text.ts";
 
 const output = {
   write(text: string): void {
@@ -32,7 +33,7 @@ function fail(error: unknown): number {
   if (error instanceof ReaderGoneError) return EXIT.readerGone;
   const lines = error instanceof ConfigError ? error.message : `gilly: ${describeError(error)}`;
   const priority = underJournald() ? "<3>" : "";
-  const text = lines.split("\n").map((line) => `${priority}${line}\n`).join("");
+  const text = lines.split("\n").map((line) => `${priority}${printable(line)}\n`).join("");
   try {
     Deno.stderr.writeSync(new TextEncoder().encode(text));
   } catch {

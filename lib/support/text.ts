@@ -18,23 +18,26 @@ export const LONGEST_ENTRY = 480;
  */
 export function printableJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, undefined, indent).replace(
-    /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    /[\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
     escaped,
   );
 }
 
 /**
- * Escapes control characters and those that terminals and viewers treat as line ends or direction
- * changes, and cuts long texts.
+ * Escapes control characters, those that terminals and viewers treat as line ends or direction
+ * changes, and those that nobody sees, and cuts long texts.
  */
 export function printable(text: string): string {
   const cut = text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}… (${text.length} characters)` : text;
   // deno-lint-ignore no-control-regex
-  return cut.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (character) => {
-    if (character === "\n") return "\\n";
-    if (character === "\t") return " ";
-    return escaped(character);
-  });
+  return cut.replace(
+    /[\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+    (character) => {
+      if (character === "\n") return "\\n";
+      if (character === "\t") return " ";
+      return escaped(character);
+    },
+  );
 }
 
 function escaped(character: string): string {

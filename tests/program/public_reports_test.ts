@@ -152,6 +152,18 @@ for (
   });
 }
 
+for (const [what, character] of [["zero-width", "\u200b"], ["no-break", "\u00a0"]] as const) {
+  Deno.test(`a config with a ${what} space in a key (elastic/filebeat#151)`, async () => {
+    await using node = await startWaitingNode();
+    const config = await Deno.readTextFile(node.configFile);
+    await Deno.writeTextFile(node.configFile, config.replace("registries:", `registries${character}:`));
+    const { code, stderr } = await runProgram(["once", "--config", node.configFile]);
+    assertEquals(code, 78, stderr);
+    assert(!stderr.includes(character), stderr);
+    assertStringIncludes(stderr, `registries\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  });
+}
+
 Deno.test("a Retry-After with a Unix time in place of a duration (docker/hub-feedback#2459)", async () => {
   await using bench = await openProxyBench();
   bench.mirror.put("team/app:1");
