@@ -17,6 +17,7 @@ export const FINAL_REASONS = [
   "denied",
   "not-a-registry",
   "cannot-unpack",
+  "disk-full",
   "digest-on-classic-store",
 ] as const;
 
@@ -97,6 +98,7 @@ export const REPAIR_RESULTS = ["repaired", "already-present", "failed"] as const
  */
 const REASONS_OF_FAILURES: readonly (readonly [CandidateFailure, FinalReason])[] = [
   ["denied", "denied"],
+  ["disk-full", "disk-full"],
   ["cannot-unpack", "cannot-unpack"],
   ["incomplete-image", "incomplete-image"],
   ["wrong-platform", "wrong-platform"],
@@ -176,6 +178,8 @@ export function adviceOn(reason: UnrepairableReason, detail = ""): string {
     case "cannot-unpack":
       return "this node's runtime has all of its layers and cannot unpack them, so no mirror is at fault: " +
         `build it anew, or look at the runtime if other nodes can${detail && ` (${detail})`}`;
+    case "disk-full":
+      return `free space on this node's disk, where the runtime keeps its images${detail && ` (${detail})`}`;
     case "denied":
       return `the mirror refuses it${detail && `: ${detail}`}`;
   }

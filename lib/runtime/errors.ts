@@ -11,7 +11,8 @@ import type { Silence } from "./advice.ts";
  *   mid-answer, deadline);
  * - `rejected`: the request is malformed according to the runtime (usually 4xx);
  * - `cannot-unpack`: the runtime has a layer with the right digest, and cannot unpack it;
- * - `failed`: anything else, including a full disk and a refusal by a plugin of the runtime.
+ * - `disk-full`: it has no space left for the image;
+ * - `failed`: anything else, including a refusal by a plugin of the runtime.
  *
  * `not-found` also means a name that the runtime's own store does not have.
  */
@@ -20,6 +21,7 @@ export const RUNTIME_ERROR_KINDS = [
   ...REGISTRY_FAILURES,
   "rejected",
   "cannot-unpack",
+  "disk-full",
   "failed",
 ] as const;
 

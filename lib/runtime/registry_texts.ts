@@ -88,7 +88,8 @@ type Words = readonly (readonly [RuntimeErrorKind, RegExp])[];
 const WORDS: Readonly<Record<Speaker, Words>> = {
   runtime: [
     ["rejected", /invalid reference format|invalid tag format|is a reserved name|invalid repository name/i],
-    ["failed", /no space left|disk quota exceeded|read-only file system|input\/output error/i],
+    ["disk-full", /no space left|disk quota exceeded/i],
+    ["failed", /read-only file system|input\/output error/i],
     // The runtime's own store lost it, as by a garbage collection at that moment.
     ["failed", /layer does not exist|content digest .*not found|symlink \.\.\/\S+ \S+: no such file/i],
     ["not-a-registry", /media type text\/html/i],

@@ -76,7 +76,7 @@ function sceneOf(stock: Stock, answers: Answers = {}): Scene {
 function fullDisk(name: string, stock: () => Promise<Stock>): Case {
   return {
     name,
-    kind: "failed",
+    kind: "disk-full",
     async open({ runtime: { disk } }) {
       const scene = sceneOf(await stock());
       const { stdout } = await new Deno.Command("df", { args: ["--output=used,size", "-B1", disk.dir] }).output();

@@ -61,6 +61,7 @@ const KINDS: Readonly<Record<RuntimeErrorKind, string | undefined>> = {
   "denied": undefined,
   "rejected": undefined,
   "cannot-unpack": undefined,
+  "disk-full": undefined,
   "failed": undefined,
 };
 

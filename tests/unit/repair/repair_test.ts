@@ -130,6 +130,7 @@ const AMOUNTS: readonly (readonly [RuntimeError["kind"][], FinalReason | undefin
   [["incomplete-image", "not-found"], "incomplete-image"],
   [["not-found", "not-a-registry"], "not-a-registry"],
   [["cannot-unpack", "cannot-unpack"], "cannot-unpack"],
+  [["not-found", "disk-full"], "disk-full"],
   [["cannot-unpack", "registry-error"], undefined],
   [["not-found", "proxy-refused"], undefined],
 ];

@@ -207,7 +207,7 @@ const TEXTS_OF_OTHERS: readonly (readonly [RuntimeErrorKind, number, string])[] 
   ["registry-error", 2, uncopied(`unexpected status code ${blob}?ns=docker.io: 400 Bad Request`)],
   // 2.x
   [
-    "failed",
+    "disk-full",
     2,
     unpulled(
       `failed to extract layer (application/vnd.oci.image.layer.v1.tar+gzip ${DIGEST}) to overlayfs as "extract-260106421-WDeK sha256:dc6b": write /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/105/fs/home/x: no space left on device`,

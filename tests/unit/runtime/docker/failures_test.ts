@@ -116,7 +116,7 @@ const PULL_FAILURES: readonly (readonly [RuntimeErrorKind, number, string])[] = 
   ["rejected", 400, "invalid reference format: repository name must be lowercase"],
   ["rejected", 400, "invalid tag format"],
   ["rejected", 403, "'scratch' is a reserved name"],
-  ["failed", 200, "failed to register layer: write /usr/lib/x.so: no space left on device"],
+  ["disk-full", 200, "failed to register layer: write /usr/lib/x.so: no space left on device"],
   [
     "incomplete-image",
     200,
