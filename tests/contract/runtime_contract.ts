@@ -218,8 +218,9 @@ const SENTENCES: readonly (readonly [string, Check])[] = [
 const SENTENCES_OF_RESOLVE: readonly (readonly [string, Check])[] = [
   ["resolve returns the registry's digest and leaves nothing behind", async ({ runtime, served, missing, digest }) => {
     const resolve = resolverOf(runtime);
-    assertEquals(await resolve(served, { signal: never() }), { digest });
-    assertEquals(await resolve(`${repositoryOf(served)}@${digest}`, { signal: never() }), { digest });
+    const remote = { digest, platforms: [`linux/${Deno.build.arch === "aarch64" ? "arm64" : "amd64"}`] };
+    assertEquals(await resolve(served, { signal: never() }), remote);
+    assertEquals(await resolve(`${repositoryOf(served)}@${digest}`, { signal: never() }), remote);
     assertEquals(await resolve(missing, { signal: never() }), undefined);
     assertEquals(await resolve(`${repositoryOf(served)}/no/such:1`, { signal: never() }), undefined);
     assertEquals(await runtime.inspect(served, never()), undefined);

@@ -248,7 +248,9 @@ export class FakeDockerEngine {
     const found = askRegistry(registry, reference, call.headers["x-registry-auth"]);
     if (found instanceof Response) return found;
     const mediaType = "application/vnd.docker.distribution.manifest.v2+json";
-    return Response.json({ Descriptor: { mediaType, digest: found.digest, size: 500 }, Platforms: [] });
+    const architecture = Deno.build.arch === "aarch64" ? "arm64" : "amd64";
+    const Platforms = [{ architecture, os: "linux" }];
+    return Response.json({ Descriptor: { mediaType, digest: found.digest, size: 500 }, Platforms });
   }
 
   async #pull(call: EngineCall, left: AbortSignal, end: (how: "complete" | "aborted") => void): Promise<Response> {

@@ -31,7 +31,7 @@ Deno.test("resolve sends credentials only to the Engine, and rejects an answer w
   const engine = await startDockerEngine({ socket: `${dir}/docker.sock`, registries: { "guarded.example": guarded } });
   const runtime = new DockerRuntime({ socket: engine.socket, noProgressMs: 60_000 });
   const found = await runtime.resolve("guarded.example/a/b:1", { signal: never(), auth });
-  assertEquals(found, { digest: fakeImage("b").digest, platforms: [] });
+  assertEquals(found?.digest, fakeImage("b").digest);
   const sent = engine.journal.filter(({ headers }) => headers["x-registry-auth"] !== undefined);
   assertEquals(sent.map(({ path }) => path), ["/distribution/guarded.example/a/b:1/json"]);
   engine.intercept = (call) => call.path === "/_ping" ? undefined : Response.json({ Descriptor: {} });
