@@ -156,6 +156,15 @@ function checkServingCertificate(
       const remedy = "check this host's clock (date); if it is right, the certificate was made by one that is ahead";
       return fail(name, `${host} presents a certificate that is not valid yet: ${flaw}`, remedy);
     }
+    case "weak":
+    case "outdated-form": {
+      const form = "of X.509 version 3, with RSA of 2048 bits or an elliptic curve, and SHA-256";
+      return fail(
+        name,
+        `${host} presents a certificate that TLS no longer accepts: ${flaw}`,
+        `it needs one ${form}, as this makes it: ${selfSignedCommand(host)}`,
+      );
+    }
     case "wrong-usage": {
       const remedy = "it needs one for servers: extendedKeyUsage serverAuth";
       return fail(name, `${host} presents a certificate that is not for servers: ${flaw}`, remedy);

@@ -286,6 +286,7 @@ const BEYOND_US: Partial<Record<NetworkFault, string>> = {
   "plain-http": "it speaks plain HTTP",
   "client-certificate": "it requires a client's certificate, which Gilly does not send",
   "ca-as-server": "its own certificate is that of a CA, which Gilly's TLS refuses",
+  "outdated-form": "its certificate has a form that Gilly's TLS refuses",
 };
 
 function checkConnection(mirror: string, text: string, { advice, isOwn }: FailureContext): Finding {

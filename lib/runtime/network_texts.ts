@@ -13,7 +13,8 @@ import { withoutPort } from "../images/location.ts";
  * - `server-name`: the server has no certificate, or none for this name;
  * - `expired`, `not-yet-valid`, `out-of-time` (one of the two), `common-name` (no subjectAltName),
  *   `no-ip-names`, `other-name`, `unknown-issuer`, `issuer-not-ca`, `constrained` (by a CA, to other names),
- *   `wrong-usage`, `ca-as-server` (the certificate of a CA, which rustls refuses and Go does not), `weak`,
+ *   `wrong-usage`, `ca-as-server` (the certificate of a CA) and `outdated-form` (X.509 version 1, or an unknown
+ *   critical extension), which rustls refuses and Go does not always, `weak`,
  *   `unreadable`: the server's certificate;
  * - `redirects`: they lead in a circle;
  * - `dns`, `refused`, `no-route`, `timeout`, `closed`: the network.
@@ -37,6 +38,7 @@ export type NetworkFault =
   | "constrained"
   | "wrong-usage"
   | "ca-as-server"
+  | "outdated-form"
   | "weak"
   | "unreadable"
   | "redirects"
@@ -83,6 +85,7 @@ const TEXTS: readonly (readonly [NetworkFault, RegExp])[] = [
   ["constrained", /not authorized to sign for this name|name constraint|unconstrained name|NameConstraintViolation/],
   ["wrong-usage", /incompatible key usage|InvalidPurpose|extended key usage/],
   ["ca-as-server", /CaUsedAsEndEntity/],
+  ["outdated-form", /UnsupportedCertVersion|UnsupportedCriticalExtension|unhandled critical extension/],
   // rustls finds a bad signature where a known CA has the name of the one that signed.
   ["unknown-issuer", /signed by unknown authority|UnknownIssuer|invalid peer certificate: BadSignature/],
   ["unreadable", /x509: |failed to parse certificate|invalid peer certificate/],
@@ -129,6 +132,9 @@ export function networkRemedy(host: string, fault: NetworkFault | undefined): st
       return "the mirror's certificate, or its CA, is not for servers (extendedKeyUsage serverAuth): it needs another";
     case "ca-as-server":
       return "the mirror's own certificate is a CA's (CA:TRUE), which Gilly's TLS refuses: give it one with CA:FALSE";
+    case "outdated-form":
+      return "the mirror's certificate is of X.509 version 1, or has a critical extension that nobody knows: it needs " +
+        "a new one, of version 3";
     case "weak":
       return "the mirror's certificate is signed with an algorithm that is no longer accepted, such as SHA-1: " +
         "it needs a new one";

@@ -66,6 +66,13 @@ const FAILURES: readonly Case[] = [
   ],
   [
     "unreachable",
+    `${PEER}Other(OtherError(UnsupportedCertVersion))`,
+    "kubelet certificate",
+    "TLS no longer accepts",
+    "of X.509 version 3, with RSA of 2048 bits",
+  ],
+  [
+    "unreachable",
     `${PEER}BadEncoding`,
     "kubelet certificate",
     "BadEncoding",

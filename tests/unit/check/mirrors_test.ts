@@ -185,6 +185,11 @@ const BEYOND: readonly (readonly [text: string, because: string, remedy: string]
   ],
   ["received fatal alert: CertificateRequired", "it requires a client's certificate", "client = [["],
   ["invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))", "that of a CA", "CA:FALSE"],
+  [
+    "invalid peer certificate: Other(OtherError(UnsupportedCertVersion))",
+    "a form that Gilly's TLS refuses",
+    "version 3",
+  ],
 ];
 
 for (const [said, because, remedy] of BEYOND) {
