@@ -12,6 +12,9 @@ const LONGEST_TEXT = 2000;
  */
 export const LONGEST_ENTRY = 480;
 
+// deno-lint-ignore no-control-regex
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
 /**
  * Returns equivalent JSON that has no effect on a terminal; JSON.stringify escapes only some of the
  * control characters. With `indent`, the parts are on separate lines.
@@ -29,15 +32,11 @@ export function printableJson(value: unknown, indent?: number): string {
  */
 export function printable(text: string): string {
   const cut = text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}… (${text.length} characters)` : text;
-  // deno-lint-ignore no-control-regex
-  return cut.replace(
-    /[\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
-    (character) => {
-      if (character === "\n") return "\\n";
-      if (character === "\t") return " ";
-      return escaped(character);
-    },
-  );
+  return cut.replace(UNPRINTABLE, (character) => {
+    if (character === "\n") return "\\n";
+    if (character === "\t") return " ";
+    return escaped(character);
+  });
 }
 
 function escaped(character: string): string {
