@@ -1,5 +1,10 @@
 // Puts a mirror's refusal into words. Pure.
 
+import type { RegistryError } from "../images/registry.ts";
+import type { Candidate } from "../images/rules.ts";
+import { describeError } from "../support/errors.ts";
+import type { Mirrors } from "./mirrors.ts";
+
 /** Words by which a registry, or a runtime in its place, speaks of credentials and of nothing else. */
 const ABOUT_CREDENTIALS =
   /unauthorized|authentication required|no basic auth|\b401\b|incorrect username|insufficient_scope/i;
@@ -16,4 +21,14 @@ export function isAboutCredentials(text: string): boolean {
  */
 export function denialText(text: string, asked: string): string {
   return `${text}; ${isAboutCredentials(text) ? "" : "if it is about credentials: "}${asked}`;
+}
+
+/** The text of a candidate's failure; that of a refusal says with which credentials it was asked. */
+export function failureInWords(
+  { mirror, reference }: Candidate,
+  error: RegistryError,
+  mirrors: Pick<Mirrors, "credentialsInWords">,
+): string {
+  const text = describeError(error);
+  return error.kind === "denied" ? denialText(text, mirrors.credentialsInWords(mirror, reference)) : text;
 }

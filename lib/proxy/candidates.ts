@@ -3,11 +3,10 @@
 
 import type { Exclusions } from "../images/exclusions.ts";
 import type { Candidate, RegistryMap } from "../images/rules.ts";
-import { denialText } from "../mirrors/denial.ts";
+import { failureInWords } from "../mirrors/denial.ts";
 import type { Mirrors } from "../mirrors/mirrors.ts";
 import type { CandidateAttempt } from "../plan/outcome.ts";
 import type { Target, Veto } from "../plan/plan.ts";
-import { describeError } from "../support/errors.ts";
 import type { ProxyObserver } from "./observer.ts";
 import type { Pulls } from "./pulls.ts";
 import { type Upstream, UpstreamError } from "./upstream.ts";
@@ -94,10 +93,7 @@ export function reportFailure(
   { mirrors, observer }: EndpointContext,
 ): void {
   mirrors.failed(candidate, error);
-  const text = describeError(error);
-  const message = error.kind === "denied"
-    ? denialText(text, mirrors.credentialsInWords(candidate.mirror, candidate.reference))
-    : text;
+  const message = failureInWords(candidate, error, mirrors);
   const attempt: CandidateAttempt = { candidate, failure: error.kind, message };
   attempts.push(attempt);
   observer.candidateFailed?.(target, attempt);

@@ -2,8 +2,9 @@
 // name, and throws only the stop signal's reason: every failure is an outcome.
 
 import { type Reference, repositoryOf } from "../images/reference.ts";
+import type { RemoteImage } from "../images/registry.ts";
 import type { Candidate } from "../images/rules.ts";
-import { denialText } from "../mirrors/denial.ts";
+import { failureInWords } from "../mirrors/denial.ts";
 import type { CoolingDown, Mirrors } from "../mirrors/mirrors.ts";
 import type { CandidateAttempt, CandidateFailure, Failed, Outcome, Repaired } from "../plan/outcome.ts";
 import { failedOutcome } from "../plan/outcome.ts";
@@ -89,24 +90,18 @@ async function tryCandidate(
 
 /** The text of a failure, with what only Gilly or the mirror can add to it. */
 async function failureText(candidate: Candidate, error: RuntimeError, context: RepairContext): Promise<string> {
-  const text = describeError(error);
-  const { mirror, reference } = candidate;
-  if (error.kind === "denied") return denialText(text, context.mirrors.credentialsInWords(mirror, reference));
+  const text = failureInWords(candidate, error, context.mirrors);
   if (error.kind !== "wrong-platform") return text;
   const platforms = await platformsOf(candidate, context);
   return platforms.length === 0 ? text : `${text}; it is there for ${several(platforms, 5)}`;
 }
 
 /** The platforms that a mirror has an image for; none if the runtime cannot ask, or gets no answer. */
-async function platformsOf(
-  { mirror, reference }: Candidate,
-  { runtime, mirrors, signal }: RepairContext,
-): Promise<readonly string[]> {
+async function platformsOf(candidate: Candidate, context: RepairContext): Promise<readonly string[]> {
   try {
-    const auth = await mirrors.credentials(mirror, reference);
-    return (await runtime.resolve?.(reference, { signal, auth }))?.platforms ?? [];
+    return (await resolveAt(candidate, context, context.signal))?.platforms ?? [];
   } catch (error) {
-    signal.throwIfAborted();
+    context.signal.throwIfAborted();
     if (!(error instanceof RuntimeError)) throw error;
     return [];
   }
@@ -144,16 +139,21 @@ async function pull(target: Target, candidate: Candidate, context: RepairContext
  * fifty missing images do not delay one that exists. This is only a hint: missing images go last,
  * and the pull itself decides.
  */
-function isProbablyMissing(candidate: Candidate, { runtime, mirrors }: RepairContext): ShouldYield {
-  const { mirror, reference } = candidate;
+function isProbablyMissing(candidate: Candidate, context: RepairContext): ShouldYield {
   return async (signal) => {
-    if (runtime.resolve === undefined) return false;
-    const resolve = runtime.resolve.bind(runtime);
-    return await mirrors.probe(candidate, signal, async () => {
-      const auth = await mirrors.credentials(mirror, reference);
-      return await resolve(reference, { signal, auth }) === undefined;
-    });
+    if (context.runtime.resolve === undefined) return false;
+    const isMissing = async () => await resolveAt(candidate, context, signal) === undefined;
+    return await context.mirrors.probe(candidate, signal, isMissing);
   };
+}
+
+/** What a mirror has under the candidate's name; undefined if it has nothing, or the runtime cannot ask. */
+async function resolveAt(
+  { mirror, reference }: Candidate,
+  { runtime, mirrors }: RepairContext,
+  signal: AbortSignal,
+): Promise<RemoteImage | undefined> {
+  return await runtime.resolve?.(reference, { signal, auth: await mirrors.credentials(mirror, reference) });
 }
 
 interface Delivery {
