@@ -48,13 +48,15 @@ export function plainPem(text: string): string {
 /** Returns all blocks of a PEM text, in order. Byte order marks and text between blocks are ignored. */
 export function pemBlocks(text: string): PemBlock[] {
   const plain = plainPem(text);
+  let [line, counted] = [1, 0];
   return [...plain.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----[ \t\r]*$([^]*?)(?=^-----BEGIN |(?![^]))/gm)].map(
     ({ 0: all, 1: label = "", 2: rest = "", index }) => {
       const end = rest.indexOf(`-----END ${label}-----`);
       const base64 = rest.slice(0, Math.max(0, end)).replace(/\s/g, "");
       const isWhole = base64.length > 0 && base64.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(base64);
       const length = all.length - rest.length + end + `-----END ${label}-----`.length;
-      const line = plain.slice(0, index).split("\n").length;
+      line += plain.slice(counted, index).split("\n").length - 1;
+      counted = index;
       return { label, line, pem: isWhole ? all.slice(0, length) : undefined };
     },
   );
