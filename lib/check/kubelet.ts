@@ -4,7 +4,7 @@
 import type { KubeletSettings } from "../kubelet/client.ts";
 import { type PodList } from "../kubelet/pods.ts";
 import { grantAfter, ROLES } from "../kubelet/rights.ts";
-import { AUTHORITYS_OWN, isAuthoritysOwn, selfSignedCommand } from "../kubelet/serving_certificate.ts";
+import { AUTHORITYS_OWN, selfSignedCommand } from "../kubelet/serving_certificate.ts";
 import { networkFaultIn } from "../runtime/network_texts.ts";
 import { describeError } from "../support/errors.ts";
 import { counted, several } from "../support/text.ts";
@@ -128,15 +128,14 @@ function checkServingCertificate(
   const host = hostOf(url);
   const fault = networkFaultIn(`invalid peer certificate: ${flaw}`);
   if (fault === "unknown-issuer") return checkUnknownIssuer(host, caFile, lent);
-  if (isAuthoritysOwn(flaw)) {
-    return fail(
-      name,
-      `${host} presents a certificate that ${AUTHORITYS_OWN}`,
-      `make another: ${selfSignedCommand(host)}; then restart the kubelet, and put a copy into kubelet.caFile`,
-    );
-  }
   const names = [...flaw.matchAll(/(?:DnsName|IpAddress)\("?([^")]+)"?\)/g)].map(([, name = ""]) => name);
   switch (fault) {
+    case "ca-as-server":
+      return fail(
+        name,
+        `${host} presents a certificate that ${AUTHORITYS_OWN}`,
+        `make another: ${selfSignedCommand(host)}; then restart the kubelet, and put a copy into kubelet.caFile`,
+      );
     case "common-name": {
       const remedy = `it needs a new one: a Common Name does not count, only subjectAltName does`;
       return fail(name, `${host} presents a certificate that is issued for no name: ${flaw}`, remedy);

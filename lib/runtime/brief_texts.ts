@@ -25,7 +25,7 @@ const WRAPPERS: readonly RegExp[] = [
  * Secrets must be gone already: a secret that is cut is not found any more. What is said of the
  * runtime itself stays as it is.
  */
-export function errorInBrief(error: unknown, reference: string): unknown {
+export function errorInBrief<Thrown>(error: Thrown, reference: string): Thrown | RuntimeError {
   if (!(error instanceof RuntimeError) || error.kind === "unreachable" || error.silence !== undefined) return error;
   const whole = describeError(error);
   const message = inBrief(whole, reference);

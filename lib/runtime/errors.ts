@@ -60,7 +60,7 @@ export class RuntimeError extends Error implements RegistryError {
  * Returns the error with its whole text, causes included, as `scrub` leaves it; the error itself if
  * that changes nothing, or if it is not a RuntimeError.
  */
-export function scrubbedError(error: unknown, scrub: (text: string) => string): unknown {
+export function scrubbedError<Thrown>(error: Thrown, scrub: (text: string) => string): Thrown | RuntimeError {
   if (!(error instanceof RuntimeError)) return error;
   const said = describeError(error);
   const message = scrub(said);

@@ -31,6 +31,7 @@ export function containerdAdvice(socket: string): RuntimeAdvice {
   const isInK3s = socket.startsWith("/run/k3s/");
   const { units, start, restart, environment } = isInK3s ? K3S : CONTAINERD;
   const journal = `journalctl ${units.split(" ").map((unit) => `-u ${unit}`).join(" ")} -n 20`;
+  const details = `systemctl status ${units}; ${journal} has details`;
   return {
     short: "containerd",
     called: "containerd",
@@ -44,9 +45,9 @@ export function containerdAdvice(socket: string): RuntimeAdvice {
         "check containerd.socket in the config; if it is correct, remove what is there, such as the directory " +
         `that a container leaves which mounts a missing socket: rmdir ${socket}, and ${restart}`,
       notListening: `${start}; ${journal} says why it stopped`,
-      hangs: `systemctl status ${units}; ${journal} has details`,
-      silentPart: `systemctl status ${units}; ${journal} has details`,
-      failed: `systemctl status ${units}; ${journal} has details`,
+      hangs: details,
+      silentPart: details,
+      failed: details,
     },
     proxyRemedy: `configure it for containerd, which does the pulling: ${environment} shows its settings`,
     noProxyRemedy(registries) {

@@ -171,7 +171,7 @@ export class DockerRuntime implements Runtime {
         await this.#connection.failure(attempt, response, signal),
         options.auth,
       );
-      if (error instanceof RuntimeError && error.kind === "not-found") return undefined;
+      if (error.kind === "not-found") return undefined;
       throw error;
     } catch (error) {
       options.signal.throwIfAborted();
@@ -241,7 +241,7 @@ function pullError(
   reference: string,
   failure: EngineFailure,
   auth: RegistryAuth | undefined,
-): unknown {
+): RuntimeError {
   const { kind, retryAfterSeconds } = classifyPullFailure(failure, reference);
   const error = new RuntimeError(kind, `${attempt}: ${failure.message}`, { retryAfterSeconds });
   return errorInBrief(withoutSecrets(error, auth), reference);
@@ -284,7 +284,7 @@ function authHeaders(auth: RegistryAuth | undefined): Record<string, string> {
   return auth === undefined ? {} : { "X-Registry-Auth": registryAuthHeader(auth) };
 }
 
-function withoutSecrets(error: unknown, auth: RegistryAuth | undefined): unknown {
+function withoutSecrets<Thrown>(error: Thrown, auth: RegistryAuth | undefined): Thrown | RuntimeError {
   return auth === undefined ? error : scrubbedError(error, (text) => withoutCredentials(text, auth));
 }
 
