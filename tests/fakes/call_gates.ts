@@ -11,17 +11,17 @@ export interface Gate {
 /** `before`: the call is not yet handled; `after`: it is handled, but not yet answered. */
 export type GateSide = "before" | "after";
 
-/** The gates of one fake. */
-export class CallGates<Call> {
+/** The gates of one fake: for calls, or for what else reaches a point of its own. */
+export class CallGates<Call, Side extends string = GateSide> {
   readonly #gates = new Set<{
-    readonly side: GateSide;
+    readonly side: Side;
     readonly matches: (call: Call) => boolean;
     readonly reached: () => void;
     readonly open: Promise<void>;
   }>();
 
   /** Holds every call that `matches` accepts, on that side, until released. */
-  hold(side: GateSide, matches: (call: Call) => boolean): Gate {
+  hold(side: Side, matches: (call: Call) => boolean): Gate {
     const reached = Promise.withResolvers<void>();
     const open = Promise.withResolvers<void>();
     const gate = { side, matches, reached: reached.resolve, open: open.promise };
@@ -34,7 +34,7 @@ export class CallGates<Call> {
   }
 
   /** Waits while the call is held on that side; rejects when `left` is aborted. */
-  async pass(side: GateSide, call: Call, left: AbortSignal): Promise<void> {
+  async pass(side: Side, call: Call, left: AbortSignal): Promise<void> {
     for (const gate of [...this.#gates]) {
       if (gate.side !== side || !gate.matches(call)) continue;
       gate.reached();

@@ -23,7 +23,7 @@ import {
   Images,
 } from "../../lib/runtime/containerd/messages/images_pb.ts";
 import { type ListSnapshotsRequest, Snapshots } from "../../lib/runtime/containerd/messages/snapshots_pb.ts";
-import { CallGates } from "./call_gates.ts";
+import { CallGates, type Gate } from "./call_gates.ts";
 import { CallWaiters } from "./call_waiters.ts";
 import {
   createAnswer,
@@ -41,12 +41,12 @@ import { ContainerdImages, recordName } from "./containerd_images.ts";
 import { downloaded, type Ingest, parsedForPull } from "./containerd_pull.ts";
 import { answer, failure, GrpcStatus, KUBELETS_NAMESPACE } from "./containerd_wire.ts";
 import { type FakeImage, type FakeReference, parseFakeReference } from "./image_store.ts";
-import { type Hold, type HoldPoint, PullHolds } from "./pull_holds.ts";
+import { type HoldPoint, PullHolds } from "./pull_holds.ts";
 import type { FakeRegistry } from "./registries.ts";
+import { SocketServer } from "./socket_server.ts";
 export type { ContainerdCall } from "./containerd_call.ts";
 export { failure, frame, rawAnswer } from "./containerd_wire.ts";
 export { type FakeImage, fakeImage } from "./image_store.ts";
-export type { Hold, HoldPoint } from "./pull_holds.ts";
 export type { FakeRegistry, RegistryState } from "./registries.ts";
 
 /** Options of the fake; the defaults are those of Debian's containerd 1.6. */
@@ -109,42 +109,29 @@ export class FakeContainerd {
   readonly #pulling = new Set<ContainerdCall>();
   readonly #holds = new PullHolds();
   readonly #waiters = new CallWaiters<ContainerdCall>(this.journal);
-  #server: { readonly abort: AbortController; readonly finished: Promise<void> } | undefined;
+  readonly #server: SocketServer;
 
   constructor(options: FakeContainerdOptions) {
     this.#options = options;
     this.socket = options.socket;
+    this.#server = new SocketServer(
+      options.socket,
+      (request, stopped) => this.#serve(request, stopped),
+      () => failure(1, "context canceled"),
+    );
     this.registries = options.registries ?? {};
     this.config.registry.configPath = options.configPath ?? "";
   }
 
   /** Starts containerd, also after `stop`, on the same socket with the same images. */
   async start(): Promise<void> {
-    if (this.#server !== undefined) throw new Error("the fake containerd is already running");
-    await Deno.remove(this.socket).catch(() => {});
-    const abort = new AbortController();
-    const listening = Promise.withResolvers<void>();
-    const server = Deno.serve(
-      {
-        path: this.socket,
-        signal: abort.signal,
-        onListen: () => listening.resolve(),
-        onError: () => failure(1, "context canceled"),
-      },
-      (request) => this.#serve(request, abort.signal),
-    );
-    this.#server = { abort, finished: server.finished };
-    await listening.promise;
+    if (this.#server.isRunning) throw new Error("the fake containerd is already running");
+    await this.#server.start();
   }
 
   /** Stops containerd as a crash would: it cuts off every open call. The images stay for the next start. */
   async stop(): Promise<void> {
-    const server = this.#server;
-    if (server === undefined) return;
-    this.#server = undefined;
-    server.abort.abort();
-    await server.finished;
-    await Deno.remove(this.socket).catch(() => {});
+    await this.#server.stop();
   }
 
   /** Reports whether CRI finds the reference. */
@@ -180,7 +167,7 @@ export class FakeContainerd {
   }
 
   /** Holds the pulls of `reference`, or of every image without one, at a point until released. */
-  hold(at: HoldPoint, reference?: string): Hold {
+  hold(at: HoldPoint, reference?: string): Gate {
     return this.#holds.hold(at, reference);
   }
 

@@ -1,17 +1,17 @@
 // A strict fake of a Docker Engine on a Unix socket, with registries that it pulls from. It records
 // calls in a journal and answers 404 to a call that no route expects. Messages and statuses are
 // those of Engine 20.10.
-import { CallGates } from "./call_gates.ts";
+import { CallGates, type Gate } from "./call_gates.ts";
 import { CallWaiters } from "./call_waiters.ts";
 import { type EngineBuild, infoOf, inspectAnswer, tagAnswer, versionRefusal } from "./engine_answers.ts";
 import { EventStreams } from "./engine_events.ts";
 import { askRegistry, message } from "./engine_registries.ts";
 import { type FakeImage, type FakeReference, ImageStore, parseFakeReference } from "./image_store.ts";
-import { aborted, type Hold, type HoldPoint, PullHolds } from "./pull_holds.ts";
+import { aborted, type HoldPoint, PullHolds } from "./pull_holds.ts";
 import { PullScript } from "./pull_script.ts";
 import type { FakeRegistry } from "./registries.ts";
+import { SocketServer } from "./socket_server.ts";
 export { type FakeImage, fakeImage } from "./image_store.ts";
-export type { Hold, HoldPoint } from "./pull_holds.ts";
 export type { FakeRegistry, RegistryState } from "./registries.ts";
 
 /** One call as it arrived. */
@@ -83,11 +83,12 @@ export class FakeDockerEngine {
   readonly #pulling = new Set<EngineCall>();
   readonly #holds = new PullHolds();
   readonly #waiters = new CallWaiters<EngineCall>(this.journal);
-  #server: { readonly abort: AbortController; readonly finished: Promise<void> } | undefined;
+  readonly #server: SocketServer;
 
   constructor(options: FakeEngineOptions) {
     this.#options = options;
     this.socket = options.socket;
+    this.#server = new SocketServer(options.socket, (request, stopped) => this.#answer(request, stopped), failed);
     this.registries = options.registries ?? {};
     this.#store = new ImageStore(options.imageStore ?? "classic");
   }
@@ -97,17 +98,9 @@ export class FakeDockerEngine {
    * it into another version.
    */
   async start(changes: Pick<FakeEngineOptions, "apiVersion" | "minApiVersion" | "version"> = {}): Promise<void> {
-    if (this.#server !== undefined) throw new Error("the fake Engine is already running");
+    if (this.#server.isRunning) throw new Error("the fake Engine is already running");
     this.#options = { ...this.#options, ...changes };
-    await Deno.remove(this.socket).catch(() => {});
-    const abort = new AbortController();
-    const listening = Promise.withResolvers<void>();
-    const server = Deno.serve(
-      { path: this.socket, signal: abort.signal, onListen: () => listening.resolve(), onError: failed },
-      (request) => this.#answer(request, abort.signal),
-    );
-    this.#server = { abort, finished: server.finished };
-    await listening.promise;
+    await this.#server.start();
   }
 
   /**
@@ -115,12 +108,7 @@ export class FakeDockerEngine {
    * start.
    */
   async stop(): Promise<void> {
-    const server = this.#server;
-    if (server === undefined) return;
-    this.#server = undefined;
-    server.abort.abort();
-    await server.finished;
-    await Deno.remove(this.socket).catch(() => {});
+    await this.#server.stop();
   }
 
   /** Reports whether the reference resolves, as GET /images/{name}/json would. */
@@ -149,7 +137,7 @@ export class FakeDockerEngine {
   }
 
   /** Holds the pulls of `reference`, or of every image without one, at a point until released. */
-  hold(at: HoldPoint, reference?: string): Hold {
+  hold(at: HoldPoint, reference?: string): Gate {
     return this.#holds.hold(at, reference);
   }
 

@@ -1,44 +1,26 @@
 // Holds the pulls of a fake runtime at points of their own.
 
+import { CallGates, type Gate } from "./call_gates.ts";
+
 /**
  * Where a pull can be held: before the registry answers, before the layers, or before the image is
  * complete.
  */
 export type HoldPoint = "headers" | "layers" | "end";
 
-/** Holds pulls at a point until released. */
-export interface Hold {
-  /** Resolves when a pull has reached the point. */
-  readonly reached: Promise<void>;
-  release(): void;
-}
-
 /** The holds of one runtime. */
 export class PullHolds {
-  readonly #holds = new Set<
-    { at: HoldPoint; reference: string | undefined; reached: () => void; gate: Promise<void> }
-  >();
+  /** The calls are the references that are pulled. */
+  readonly #gates = new CallGates<string, HoldPoint>();
 
   /** Holds the pulls of `reference`, or of every image without one, at a point until released. */
-  hold(at: HoldPoint, reference?: string): Hold {
-    const reached = Promise.withResolvers<void>();
-    const gate = Promise.withResolvers<void>();
-    const entry = { at, reference, reached: reached.resolve, gate: gate.promise };
-    this.#holds.add(entry);
-    const release = () => {
-      this.#holds.delete(entry);
-      gate.resolve();
-    };
-    return { reached: reached.promise, release };
+  hold(at: HoldPoint, reference?: string): Gate {
+    return this.#gates.hold(at, (pulled) => reference === undefined || reference === pulled);
   }
 
   /** Waits while the pull is held there; rejects when `left` is aborted. */
   async pass(at: HoldPoint, reference: string, left: AbortSignal): Promise<void> {
-    for (const hold of [...this.#holds]) {
-      if (hold.at !== at || (hold.reference !== undefined && hold.reference !== reference)) continue;
-      hold.reached();
-      await Promise.race([hold.gate, aborted(left)]);
-    }
+    await this.#gates.pass(at, reference, left);
   }
 }
 
