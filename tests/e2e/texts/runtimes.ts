@@ -59,36 +59,25 @@ async function openEngine(
   const disk = await mountTmpfs(DISK_BYTES, `${dir}/data`);
   const engine = await start(dir);
   const client = new DockerRuntime({ socket: engine.socket, noProgressMs: NO_PROGRESS_MS });
-  return {
-    name,
-    isDocker: true,
-    client,
-    layersFolder: `${dir}/data/${layers}`,
-    dir,
-    disk,
-    async [Symbol.asyncDispose]() {
-      client.close();
-      await engine.stop();
-      await disk[Symbol.asyncDispose]();
-    },
-  };
+  const layersFolder = `${dir}/data/${layers}`;
+  return disposable({ name, isDocker: true, client, layersFolder, dir, disk }, () => engine.stop());
 }
 
 async function openContainerd(name: RuntimeId, dir: string, programs?: string): Promise<TextRuntime> {
   const disk = await mountTmpfs(DISK_BYTES, `${dir}/root`);
   const containerd = await startCriContainerd(dir, { programs });
   const client = new ContainerdRuntime({ socket: containerd.socket, noProgressMs: NO_PROGRESS_MS });
+  const parts = { name, isDocker: false, client, layersFolder: `${dir}/root/${SNAPSHOTS}`, dir, disk };
+  return disposable(parts, () => containerd[Symbol.asyncDispose]());
+}
+
+function disposable(parts: Omit<TextRuntime, typeof Symbol.asyncDispose>, stop: () => PromiseLike<void>): TextRuntime {
   return {
-    name,
-    isDocker: false,
-    client,
-    layersFolder: `${dir}/root/${SNAPSHOTS}`,
-    dir,
-    disk,
+    ...parts,
     async [Symbol.asyncDispose]() {
-      client.close();
-      await containerd[Symbol.asyncDispose]();
-      await disk[Symbol.asyncDispose]();
+      parts.client.close();
+      await stop();
+      await parts.disk[Symbol.asyncDispose]();
     },
   };
 }

@@ -3,7 +3,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { inBrief, sentenceIn } from "../../../lib/runtime/brief_texts.ts";
-import { PROJECT } from "../../../tools/deno.ts";
+import { readTable } from "../../e2e/texts/table.ts";
 
 const REFERENCE = "mirror.example/a/b:1";
 const DIGEST = `sha256:${"d".repeat(64)}`;
@@ -111,8 +111,7 @@ Deno.test("a text that is brief already stays as it is", () => {
 
 Deno.test("of captured texts the reason stays, and neither the reference nor its URL is said again", async () => {
   const reference = "mirror.example:5000/team/app:1";
-  const rows = JSON.parse(await Deno.readTextFile(`${PROJECT}tests/testdata/runtime_texts.json`));
-  for (const { message } of rows as { message: string }[]) {
+  for (const { message } of await readTable()) {
     if (message === "") continue;
     const text = inBrief(`pull ${reference}: ${message}`, reference);
     assertEquals(text.split(reference).length, 2, text);

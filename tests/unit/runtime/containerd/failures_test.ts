@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { classifyCall, classifyPull } from "../../../../lib/runtime/containerd/failures.ts";
 import type { RuntimeErrorKind } from "../../../../lib/runtime/errors.ts";
-import { PROJECT } from "../../../../tools/deno.ts";
+import { readTable } from "../../../e2e/texts/table.ts";
 
 const REFERENCE = "mirror.example/a/b:1";
 const DIGEST = `sha256:${"d".repeat(64)}`;
@@ -259,17 +259,8 @@ for (const [kind, status, message] of [...TEXTS_OF_1_6, ...TEXTS_OF_OTHERS]) {
   });
 }
 
-interface CapturedText {
-  readonly runtime: string;
-  readonly case: string;
-  /** `gRPC CODE`. */
-  readonly said: string;
-  readonly message: string;
-  readonly kind: RuntimeErrorKind | "pulled";
-}
-
 Deno.test("each text of the real containerds is taken for the right kind", async () => {
-  const rows = JSON.parse(await Deno.readTextFile(`${PROJECT}tests/testdata/runtime_texts.json`)) as CapturedText[];
+  const rows = await readTable();
   const told = rows.filter(({ runtime, kind }) => runtime.startsWith("containerd") && kind !== "pulled");
   assertEquals(new Set(told.map(({ runtime }) => runtime)).size, 2);
   const wrong = told.map((row) => {

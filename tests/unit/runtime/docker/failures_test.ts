@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { classifyCallFailure, classifyPullFailure } from "../../../../lib/runtime/docker/failures.ts";
 import type { RuntimeErrorKind } from "../../../../lib/runtime/errors.ts";
 import { plainText, retryAfterSeconds } from "../../../../lib/runtime/registry_texts.ts";
-import { PROJECT } from "../../../../tools/deno.ts";
+import { readTable } from "../../../e2e/texts/table.ts";
 
 const REFERENCE = "mirror.example/a/b:1";
 
@@ -196,17 +196,8 @@ Deno.test("pull failures are classified across Docker versions", () => {
   }
 });
 
-interface CapturedText {
-  readonly runtime: string;
-  readonly case: string;
-  /** The HTTP status before a stream, or `stream`. */
-  readonly said: string;
-  readonly message: string;
-  readonly kind: RuntimeErrorKind | "pulled";
-}
-
 Deno.test("each text of the real Engines is taken for the right kind", async () => {
-  const rows = JSON.parse(await Deno.readTextFile(`${PROJECT}tests/testdata/runtime_texts.json`)) as CapturedText[];
+  const rows = await readTable();
   const told = rows.filter(({ runtime, kind }) => runtime.startsWith("docker") && kind !== "pulled");
   assertEquals(new Set(told.map(({ runtime }) => runtime)).size, 3);
   const wrong = told.map((row) => {
