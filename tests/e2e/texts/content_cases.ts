@@ -94,24 +94,10 @@ const UNSUPPORTED: readonly Case[] = [
     },
   }),
   mirrorCase("a configuration for arm64", "pulled", {
-    stock: async () => {
-      const layers = await layersOf([{ "made-for": "a configuration for arm64" }]);
-      const diffIds = layers.map(({ diffId }) => diffId);
-      return await stockOf({
-        layers,
-        config: { architecture: "arm64", os: "linux", rootfs: { type: "layers", diff_ids: diffIds } },
-      });
-    },
+    stock: () => imageFor("a configuration for arm64", { architecture: "arm64", os: "linux" }),
   }),
   mirrorCase("a configuration for Windows", "wrong-platform", {
-    stock: async () => {
-      const layers = await layersOf([{ "made-for": "a configuration for Windows" }]);
-      const diffIds = layers.map(({ diffId }) => diffId);
-      return await stockOf({
-        layers,
-        config: { architecture: "amd64", os: "windows", rootfs: { type: "layers", diff_ids: diffIds } },
-      });
-    },
+    stock: () => imageFor("a configuration for Windows", { architecture: "amd64", os: "windows" }),
   }, { except: { "docker-28-containerd": "pulled", "containerd-1.6": "pulled", "containerd-2.1": "pulled" } }),
 ];
 
@@ -172,6 +158,13 @@ const INCOMPLETE: readonly Case[] = [
     },
   }, { except: classicStore("incomplete-image") }),
 ];
+
+/** An image whose configuration is for this platform. */
+async function imageFor(name: string, platform: { readonly architecture: string; readonly os: string }) {
+  const layers = await layersOf([{ "made-for": name }]);
+  const diffIds = layers.map(({ diffId }) => diffId);
+  return await stockOf({ layers, config: { ...platform, rootfs: { type: "layers", diff_ids: diffIds } } });
+}
 
 async function changed(response: Response): Promise<Response> {
   const bytes = new Uint8Array(await response.arrayBuffer());
