@@ -6,6 +6,20 @@ import { buildEpoch, PROJECT } from "./deno.ts";
 import { noticesOf, partsOf, sbomOf } from "./parts.ts";
 import { sha256Of } from "./pins.ts";
 
+/** What install.sh and gilly-setup share. */
+const SETUP_PARTS = [
+  "all",
+  "arguments",
+  "common",
+  "config",
+  "credentials",
+  "files",
+  "proxy",
+  "runtime",
+  "service",
+  "this_host",
+].map((name) => `systemd/setup/${name}.sh`);
+
 /** The files in the archive besides the binary, under the same names as in the repository. */
 export const FILES = [
   "CHANGELOG.md",
@@ -13,6 +27,8 @@ export const FILES = [
   "README.md",
   "systemd/gilly-credentials",
   "systemd/gilly-redirect",
+  "systemd/gilly-setup",
+  ...SETUP_PARTS,
   "install.sh",
   "docs/configuration.md",
   "docs/containerd.md",
@@ -31,8 +47,12 @@ export const FILES = [
   "systemd/gilly-redirect.service",
   "systemd/gilly-renew.path",
   "systemd/gilly-renew.service",
+  "systemd/gilly-this-host.service",
   "systemd/gilly.service",
 ];
+
+/** Those that can be run in the archive's folder; install.sh makes the others executable. */
+const PROGRAMS = new Set(["gilly", "install.sh", "systemd/gilly-credentials", "systemd/gilly-setup"]);
 
 export interface ReleaseOptions {
   /** The path of the compiled program. */
@@ -90,7 +110,7 @@ async function stage(folder: string, binary: string): Promise<void> {
     await Deno.copyFile(source, `${folder}/${file}`);
     await Deno.chmod(
       `${folder}/${file}`,
-      ["gilly", "install.sh", "systemd/gilly-credentials"].includes(file) ? 0o755 : 0o644,
+      PROGRAMS.has(file) ? 0o755 : 0o644,
     );
   }
 }

@@ -165,15 +165,15 @@ async function reloadDropIns(host: Host): Promise<void> {
 // Copies what `--root` leaves in an image to this host, as if it had booted from that image.
 async function firstBoot(host: Host): Promise<void> {
   await host.sh(`mkdir image && ${installer()} --root /root/image --mirror gcr.io=mirror.example`);
-  const files = ["etc/systemd/system/gilly-this-host.service", "usr/local/share/gilly/install.sh"];
-  await host.sh(`cd image && cp --parents ${files.join(" ")} / && rm ${DROP_INS}/10-this-host.conf`);
+  const link = "etc/systemd/system/multi-user.target.wants/gilly-this-host.service";
+  await host.sh(`cd image && cp --parents --no-dereference ${link} / && rm ${DROP_INS}/10-this-host.conf`);
   await host.sh("systemctl daemon-reload && systemctl stop gilly");
   assertEquals((await host.property("IPAddressAllow")).includes(OWN), false);
   await host.sh("systemctl start --job-mode=ignore-dependencies gilly-this-host && systemctl start gilly");
   assertStringIncludes(await host.property("IPAddressAllow"), OWN);
   assertMatch(await host.sh(`cat ${DROP_INS}/10-this-host.conf`), new RegExp(`^IPAddressAllow=.*${OWN}`, "m"));
   await host.sh(installer());
-  assertEquals((await host.run("ls /etc/systemd/system/gilly-this-host.service")).out, "");
+  assertEquals((await host.run(`ls /${link}`)).out, "");
 }
 
 /**

@@ -131,7 +131,7 @@ test("of two concurrent runs the second waits for the first", async (bench) => {
     stderr: "piped",
   }).spawn();
   const said = second.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  assertEquals((await said.read()).value, "another install.sh is running: waiting for it to finish\n");
+  assertEquals((await said.read()).value, "another install.sh or gilly-setup is running: waiting for it to finish\n");
   assertEquals(await bench.paths(), []);
   await first.stdin.close();
   let rest = "";
@@ -149,9 +149,9 @@ test("an image contains nothing about the host that made it, and each host finds
   const paths = await bench.paths();
   assertEquals(paths.filter((path) => path.includes("10-this-host")), []);
   assert(paths.includes(`${UNITS}/multi-user.target.wants/gilly-this-host.service`));
-  const unit = bench.read(`${UNITS}/gilly-this-host.service`);
+  const unit = bench.read("usr/local/lib/systemd/system/gilly-this-host.service");
   assertMatch(unit, /^Before=gilly\.service$/m);
-  assertMatch(unit, /^ExecStart=\/bin\/sh \/usr\/local\/share\/gilly\/install\.sh --this-host$/m);
+  assertMatch(unit, /^ExecStart=\/usr\/local\/bin\/gilly-setup --this-host$/m);
 });
 
 test("a write failure is one line with the reason, whichever command failed", async (bench) => {

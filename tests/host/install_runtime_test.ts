@@ -124,7 +124,7 @@ test("an edited config rules, and a kubelet with another runtime is named", asyn
   assertStringIncludes(
     out,
     "/etc/gilly/config.yaml names docker, but the kubelet uses containerd (the kubelet's --container-runtime-endpoint): " +
-      "write containerd: with its socket, /run/containerd/containerd.sock, instead of docker: there, and run install.sh again",
+      "write containerd: with its socket, /run/containerd/containerd.sock, instead of docker: there, and run gilly-setup again",
   );
   assertEquals(bench.read(CONFIG), config);
 });
@@ -167,16 +167,13 @@ test("the daemon of an image with containerd has the group of its socket by defa
   assertEquals(exists(bench, `${DROP_INS}/30-containerd-group.conf`), false);
 });
 
-test("with containerd the registry proxy is installed without the redirect, and the way to it is said", async (bench) => {
+test("with containerd the registry proxy is turned on without the redirect, and the way to it is said", async (bench) => {
   program(bench, "containerd");
   const out = await bench.install(...MIRROR, "--proxy");
   assertStringIncludes(out, "gilly export containerd --via-proxy --output led && cp -r led/etc/. /etc/");
-  assertEquals((await bench.paths()).filter((path) => /proxy|redirect/.test(path)), [
+  assertEquals((await bench.paths()).filter((path) => /^etc.*(proxy|redirect)/.test(path)), [
     "etc/systemd/system/multi-user.target.wants/gilly-proxy.service",
-    "usr/local/bin/gilly-redirect",
-    "usr/local/lib/systemd/system/gilly-proxy.service",
   ]);
-  assertEquals(bench.read("usr/local/lib/systemd/system/gilly-proxy.service").includes("Also=gilly-redirect"), false);
   assertMatch(await bench.install("--proxy"), /nothing to do$/);
 });
 
@@ -204,6 +201,6 @@ test("a worker that moves from Docker to containerd loses the redirect", async (
   await bench.install(...MIRROR, "--proxy");
   program(bench, "containerd");
   const out = await bench.install();
-  assertStringIncludes(out, "removed /usr/local/lib/systemd/system/gilly-redirect.service");
-  assertEquals((await bench.paths()).filter((path) => /redirect\.service/.test(path)), []);
+  assertStringIncludes(out, "removed /etc/systemd/system/gilly-proxy.service.wants");
+  assertEquals((await bench.paths()).filter((path) => /^etc.*redirect\.service/.test(path)), []);
 });

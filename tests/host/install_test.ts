@@ -9,27 +9,40 @@ import { makeAuthority } from "../fakes/certificates.ts";
 import { Bench, has, missing, test } from "../support/install_bench.ts";
 
 const DROP_INS = "etc/systemd/system/gilly.service.d";
-const UNIT = "usr/local/lib/systemd/system/gilly.service";
+const UNITS = "usr/local/lib/systemd/system";
+const UNIT = `${UNITS}/gilly.service`;
 const WANTS = "etc/systemd/system/multi-user.target.wants";
 
 if (missing.length > 0) console.log(`tests of install.sh skipped: missing ${missing.join(", ")}`);
 
-test("an installation is a binary, an enabled unit, a config for only its user, and the example", async (bench) => {
+test("an installation is programs, an enabled unit, a config for only its user, and the example", async (bench) => {
   await bench.install();
-  assertEquals(await bench.paths(), [
-    "etc/gilly/config.yaml",
-    "etc/systemd/system/gilly-this-host.service",
-    `${WANTS}/gilly-this-host.service`,
-    `${WANTS}/gilly.service`,
-    "usr/local/bin/gilly",
-    "usr/local/bin/gilly-credentials",
-    UNIT,
-    "usr/local/share/bash-completion/completions/gilly",
-    "usr/local/share/gilly/config.example.yaml",
-    "usr/local/share/gilly/credentials.md",
-    "usr/local/share/gilly/install.sh",
-    "usr/local/share/man/man8/gilly.8",
-  ]);
+  const parts = [...Deno.readDirSync(`${PROJECT}systemd/setup`)].map(({ name }) =>
+    `usr/local/share/gilly/setup/${name}`
+  );
+  assertEquals(
+    await bench.paths(),
+    [
+      "etc/gilly/config.yaml",
+      `${WANTS}/gilly-this-host.service`,
+      `${WANTS}/gilly.service`,
+      "usr/local/bin/gilly",
+      "usr/local/bin/gilly-credentials",
+      "usr/local/bin/gilly-redirect",
+      "usr/local/bin/gilly-setup",
+      `${UNITS}/gilly-proxy.service`,
+      `${UNITS}/gilly-redirect.service`,
+      `${UNITS}/gilly-renew.path`,
+      `${UNITS}/gilly-renew.service`,
+      `${UNITS}/gilly-this-host.service`,
+      UNIT,
+      "usr/local/share/bash-completion/completions/gilly",
+      "usr/local/share/gilly/config.example.yaml",
+      "usr/local/share/gilly/credentials.md",
+      ...parts,
+      "usr/local/share/man/man8/gilly.8",
+    ].sort(),
+  );
   const mode = (path: string) => (Deno.statSync(`${bench.root}/${path}`).mode! & 0o7777).toString(8);
   assertEquals(mode("etc/gilly"), "750");
   assertEquals(mode("etc/gilly/config.yaml"), "640");
@@ -72,7 +85,7 @@ test("an upgrade renames the new binary into place and leaves an edited config a
   const running = new TextDecoder().decode(await new Response(old.readable).bytes());
   assertStringIncludes(running, "0.1.0", "the program that runs keeps its own file");
   assertEquals(bench.read("etc/gilly/config.yaml"), "mine: yes\n");
-  assert(!(await bench.paths()).some((path) => /gilly\.\w{6}$|\.new$/.test(path)), "nothing is left over");
+  assert(!(await bench.paths()).some((path) => /\.\d{2,}$|\.new$/.test(path)), "nothing is left over");
 });
 
 test("a changed example is put next to the config, once", async (bench) => {
@@ -142,18 +155,20 @@ test("on a kubeadm control plane the new config uses its certificates, loaded by
 const RENEWAL = [
   "etc/systemd/system/gilly-renew.path.d/20-kubelet-credentials.conf",
   "etc/systemd/system/gilly.service.wants/gilly-renew.path",
-  "usr/local/lib/systemd/system/gilly-renew.path",
-  "usr/local/lib/systemd/system/gilly-renew.service",
 ];
 
+/** What turns the watch on. */
+async function renewal(bench: Bench): Promise<string[]> {
+  return (await bench.paths()).filter((path) => path.startsWith("etc/") && path.includes("gilly-renew"));
+}
+
 test("all files that systemd loads as credentials are watched, and no others", async (bench) => {
-  const renewal = async () => (await bench.paths()).filter((path) => path.includes("gilly-renew"));
   for (const path of ["secrets/client.crt", "secrets/client.key"]) bench.write(path, "PEM");
   await bench.install("--kubelet-cert", "/secrets/client.crt", "--kubelet-key", "/secrets/client.key");
-  assertEquals(await renewal(), RENEWAL);
+  assertEquals(await renewal(bench), RENEWAL);
   const watched = () => bench.read(RENEWAL[0]!).match(/^Path.*$/gm);
   assertEquals(watched(), ["PathChanged=/secrets/client.crt", "PathChanged=/secrets/client.key"]);
-  assertEquals(Deno.readLinkSync(`${bench.root}/${RENEWAL[1]}`), `/${RENEWAL[2]}`);
+  assertEquals(Deno.readLinkSync(`${bench.root}/${RENEWAL[1]}`), `/${UNITS}/gilly-renew.path`);
 
   const loans = `${DROP_INS}/20-kubelet-credentials.conf`;
   bench.write(loans, `${bench.read(loans)}LoadCredential=kubelet-ca.crt:/secrets/ca.crt\n`);
@@ -161,11 +176,11 @@ test("all files that systemd loads as credentials are watched, and no others", a
   assertEquals(watched()?.[0], "PathChanged=/secrets/ca.crt");
   assertStringIncludes(await bench.install(), "nothing to do");
 
-  await Deno.remove(`${bench.root}/${RENEWAL[2]}`);
-  assertStringIncludes(await bench.install(), `installed /${RENEWAL[2]}`);
+  await Deno.remove(`${bench.root}/${RENEWAL[1]}`);
+  assertStringIncludes(await bench.install(), "enabled gilly-renew.path");
   await Deno.remove(`${bench.root}/${loans}`);
-  assertStringIncludes(await bench.install(), `removed /${RENEWAL[2]}`);
-  assertEquals(await renewal(), []);
+  assertStringIncludes(await bench.install(), `removed /${RENEWAL[1]}`);
+  assertEquals(await renewal(bench), []);
 });
 
 test("for a file behind a symbolic link, the folder of the link is watched too", async (bench) => {
@@ -187,7 +202,7 @@ test("uninstalling removes the watch, and a later installation restores it", asy
   await bench.install("--uninstall");
   assertEquals((await bench.paths()).filter((path) => path.includes("gilly-renew")), []);
   await bench.install();
-  assertEquals((await bench.paths()).filter((path) => path.includes("gilly-renew")), RENEWAL);
+  assertEquals(await renewal(bench), RENEWAL);
   await Deno.remove(`${bench.root}/secrets`, { recursive: true });
   await bench.install("--purge");
   assertEquals(await bench.paths(), []);
@@ -379,10 +394,11 @@ test("a truncated script does nothing", async (bench) => {
 });
 
 Deno.test({
-  name: "shellcheck finds nothing in install.sh",
+  name: "shellcheck finds nothing in install.sh and gilly-setup, with their parts",
   ignore: !has("shellcheck"),
   async fn() {
-    const { code, stdout } = await new Deno.Command("shellcheck", { args: [`${PROJECT}install.sh`] }).output();
+    const args = ["-x", "-a", `${PROJECT}install.sh`, `${PROJECT}systemd/gilly-setup`];
+    const { code, stdout } = await new Deno.Command("shellcheck", { args }).output();
     assertEquals({ code, found: new TextDecoder().decode(stdout) }, { code: 0, found: "" });
   },
 });

@@ -375,7 +375,7 @@ test("without an installed Gilly the error names the first step", async (bench) 
   Deno.chownSync(bench.etc, 0, 0);
   await refuses(bench, "gilly-credentials request", /belongs to the group root, .*: chgrp gilly \S+$/);
   Deno.removeSync(bench.etc, { recursive: true });
-  await refuses(bench, "gilly-credentials request", /does not exist: run install.sh first, which makes it/);
+  await refuses(bench, "gilly-credentials request", /does not exist: install Gilly first, which makes it/);
 });
 
 test("the roles of the page allow what Gilly requests from the kubelet, and nothing else", async (bench) => {

@@ -13,7 +13,7 @@ export class Bench implements AsyncDisposable {
   readonly root = `${this.#directory}/root`;
 
   constructor() {
-    for (const folder of ["docs/monitoring", "systemd"]) {
+    for (const folder of ["docs/monitoring", "systemd/setup"]) {
       Deno.mkdirSync(`${this.release}/${folder}`, { recursive: true });
     }
     Deno.mkdirSync(this.root);
@@ -60,9 +60,17 @@ export class Bench implements AsyncDisposable {
     Deno.writeTextFileSync(`${this.root}/${path}`, text);
   }
 
-  /** Lists every file of the tree with the metadata that a change would alter. */
-  async snapshot(): Promise<string> {
-    const args = [this.root, "-printf", "%P %y %m %u:%g %i %s %T@ %l\n"];
+  has(path: string): boolean {
+    try {
+      return Deno.lstatSync(`${this.root}/${path}`) !== undefined;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Lists every file of the tree, or below a path of it, with the metadata that a change would alter. */
+  async snapshot(path = ""): Promise<string> {
+    const args = [`${this.root}/${path}`, "-printf", "%P %y %m %u:%g %i %s %T@ %l\n"];
     const { stdout } = await new Deno.Command("find", { args }).output();
     return new TextDecoder().decode(stdout).split("\n").sort().join("\n");
   }
