@@ -52,7 +52,11 @@ export function checkNoDaemon({ because, silent }: NoDaemon, service: Installed)
   }
   // No daemon is expected to run here.
   if (service === "absent" && !silent) {
-    return warn("daemon", `${message}; gilly.service is not installed`, "install.sh puts it there, or: gilly run");
+    return warn(
+      "daemon",
+      `${message}; gilly.service is not installed`,
+      "a package or install.sh puts it there, or: gilly run",
+    );
   }
   return fail("daemon", message, silent ? RESTART : START);
 }

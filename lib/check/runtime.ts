@@ -72,7 +72,7 @@ export function checkRuntimeFailure(
       return [fail(findings.runtime, text, remedies.hangs)];
     case "forbidden": {
       const whose = group === undefined ? "" : `: it belongs to the group ${group}, which this user is not in`;
-      const service = "if the service cannot open it either: run install.sh again, which finds how it may";
+      const service = "if the service cannot open it either: run gilly-setup, which finds how it may";
       return [fail(findings.socket, `no permission to open ${socket}${whose}`, `${AS_ROOT}; ${service}`)];
     }
     case undefined:

@@ -201,7 +201,7 @@ function print(explanation: Explanation, { file }: Config, output: Output): void
   }
   if (reason !== undefined) row("no repair", `${reason}: ${advice}`);
   if (proxy === "leads-there") row("proxy", "the runtime's own pull is led to the registry proxy, by the same rules");
-  if (proxy === "off") row("proxy", "off: the registry proxy could serve the runtime's own pull (install.sh --proxy)");
+  if (proxy === "off") row("proxy", "off: the registry proxy could serve the runtime's own pull (gilly-setup --proxy)");
   if (local !== null) row("local", localText(local));
   if (ledger !== null) row("ledger", ledgerText(ledger));
 }

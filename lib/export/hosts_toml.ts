@@ -125,7 +125,7 @@ function exportViaProxy(input: ExportInput, { address, certFile }: ProxyEndpoint
     return { path, content: beginning + way.join("\n") };
   });
   const next = files.length === 0 ? [] : [
-    "the registry proxy must run on this host: install.sh --proxy puts it there",
+    "the registry proxy must run on this host: gilly-setup --proxy puts it there",
     ...reader.next([]),
   ];
   return { files, leftOut: dead, notes: [], next };

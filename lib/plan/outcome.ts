@@ -150,10 +150,10 @@ export function adviceOn(reason: UnrepairableReason, detail = ""): string {
   switch (reason) {
     case "policy-always":
       return "imagePullPolicy is Always, so the kubelet asks the original registry even if the image is here: " +
-        `set imagePullPolicy: IfNotPresent${detail}, or install the registry proxy (install.sh --proxy)`;
+        `set imagePullPolicy: IfNotPresent${detail}, or turn on the registry proxy (gilly-setup --proxy)`;
     case "digest-on-classic-store":
       return "this node's image store cannot give a digest a second name: " +
-        "use a tag, the containerd image store, or the registry proxy (install.sh --proxy)";
+        "use a tag, the containerd image store, or the registry proxy (gilly-setup --proxy)";
     case "invalid-reference":
       return `the kubelet itself cannot parse this name: fix the manifest${detail && ` (${detail})`}`;
     case "no-rule":

@@ -92,7 +92,7 @@ export function otherRuntime(
   return {
     message,
     // A reload would not do: the service may use the socket of one runtime alone.
-    remedy: `write ${scheme}: with its socket instead of ${configured}: into the config, then run install.sh again, ` +
+    remedy: `write ${scheme}: with its socket instead of ${configured}: into the config, then run gilly-setup, ` +
       "which lets the service use that socket",
   };
 }

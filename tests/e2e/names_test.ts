@@ -48,7 +48,7 @@ const REASONS: readonly ReasonCase[] = [
     image: `gcr.io/acme/pinned@${UNKNOWN_DIGEST}`,
     waiting: PULL_FAILED,
     reason: "digest-on-classic-store",
-    advice: "use a tag, the containerd image store, or the registry proxy (install.sh --proxy)",
+    advice: "use a tag, the containerd image store, or the registry proxy (gilly-setup --proxy)",
   },
   {
     name: "invalid",

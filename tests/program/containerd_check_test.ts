@@ -165,7 +165,7 @@ for (
     [
       "containerd",
       "the kubelet runs its containers in containerd, not in the Docker Engine: repairs help no pod",
-      "write containerd: with its socket instead of docker: into the config, then run install.sh again, " +
+      "write containerd: with its socket instead of docker: into the config, then run gilly-setup, " +
       "which lets the service use that socket",
     ],
     [

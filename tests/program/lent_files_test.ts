@@ -269,7 +269,7 @@ Deno.test("a daemon that does not run fails if the unit is installed, and is a w
   assertEquals(await installed("gilly.service", { root: tree.root }), "absent");
   assertEquals(await check(), [
     "warn not running: /run/gilly/state.json does not exist; gilly.service is not installed → " +
-    "install.sh puts it there, or: gilly run",
+    "a package or install.sh puts it there, or: gilly run",
   ]);
   tree.write("/usr/local/lib/systemd/system/gilly.service", "[Service]\n");
   assertEquals(await installed("gilly.service", { root: tree.root }), "installed");

@@ -64,7 +64,7 @@ testIfPossible(
     assertStringIncludes(
       check.stdout,
       `fail  containerd socket: no permission to open ${socket}: it belongs to the group root, which this user is not in\n` +
-        "      → run it as root: sudo gilly check; if the service cannot open it either: run install.sh again, which finds how it may\n",
+        "      → run it as root: sudo gilly check; if the service cannot open it either: run gilly-setup, which finds how it may\n",
     );
   },
 );

@@ -20,7 +20,7 @@ const UNIT_FOLDERS = [
   "/lib/systemd/system",
 ];
 
-/** The unit that restarts the service after one of its files is renewed; install.sh installs it. */
+/** The unit that restarts the service after one of its files is renewed; gilly-setup turns it on. */
 const RENEWAL = "gilly-renew.path";
 
 const LARGEST_FILE = 1024 * 1024;

@@ -46,7 +46,7 @@ interface Affected {
   readonly left: string[];
 }
 
-const PROXY = "install the registry proxy (install.sh --proxy)";
+const PROXY = "turn on the registry proxy (gilly-setup --proxy)";
 
 function checkAlways(pods: Affected): Finding {
   const beyond = "cannot be repaired, since the kubelet asks the original registry even if the image is here";

@@ -12,7 +12,7 @@ const FAULTS: readonly (readonly [fault: SocketFault, message: string, remedy: s
   [
     { kind: "forbidden" },
     "the group docker",
-    "sudo gilly check; if the service cannot open it either: run install.sh again",
+    "sudo gilly check; if the service cannot open it either: run gilly-setup",
   ],
   [{ kind: "absent" }, "does not exist", "check docker.socket in the config; if it is correct: systemctl start docker"],
   [{ kind: "not-a-socket", found: "a directory" }, "is a directory, not a socket", "rmdir /run/docker.sock"],
@@ -53,7 +53,7 @@ Deno.test("a config for another runtime than the kubelet's fails, with what to w
   assertEquals([wrong!.verdict, wrong!.message, wrong!.remedy], [
     "fail",
     "the kubelet runs its containers in containerd, not in the Docker Engine: repairs help no pod",
-    "write containerd: with its socket instead of docker: into the config, then run install.sh again, " +
+    "write containerd: with its socket instead of docker: into the config, then run gilly-setup, " +
     "which lets the service use that socket",
   ]);
   assertStringIncludes(

@@ -254,7 +254,7 @@ Deno.test("a runtime that is not the kubelet's is warned of, at growing interval
   messages.otherRuntime("containerd", docker);
   assertEquals(heard("warning"), [
     "[GetPods] the kubelet runs its containers in containerd, not in the Docker Engine: repairs help no pod: " +
-    "write containerd: with its socket instead of docker: into the config, then run install.sh again, " +
+    "write containerd: with its socket instead of docker: into the config, then run gilly-setup, " +
     "which lets the service use that socket",
   ]);
   clock.now += 60 * MINUTE;

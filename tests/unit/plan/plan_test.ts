@@ -108,7 +108,7 @@ Deno.test("where pulls are led to the registry proxy, the advice says who knows 
     "journalctl -u gilly-proxy says what it did";
   assertEquals(skips.map(({ reason }) => reason), ["policy-always", "digest-on-classic-store", "policy-always"]);
   assertEquals(skips.slice(0, 2).map(({ advice }) => advice), [led, led]);
-  assertStringIncludes(skips[2]!.advice, "or install the registry proxy (install.sh --proxy)");
+  assertStringIncludes(skips[2]!.advice, "or turn on the registry proxy (gilly-setup --proxy)");
 });
 
 Deno.test("an image that is being repaired, or not yet due, is not started again", () => {

@@ -20,6 +20,6 @@ Deno.test("a kept digest that the registry proxy can serve gets no advice to ins
     const [finding] = await keptCheck(checkContext({ keep, redirected }));
     return finding?.remedy ?? "";
   };
-  assertStringIncludes(await advice(new Set()), "install.sh --proxy");
+  assertStringIncludes(await advice(new Set()), "gilly-setup --proxy");
   assertStringIncludes(await advice(new Set(["gcr.io"])), "pulls of gcr.io are led to the registry proxy");
 });

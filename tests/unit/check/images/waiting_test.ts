@@ -20,7 +20,7 @@ Deno.test("a waiting pod that the registry proxy can serve gets no advice to ins
     const [finding] = await waitingCheck(checkContext({ pods: [pod], redirected }));
     return finding?.remedy;
   };
-  assertStringIncludes(await advice(new Set()) ?? "", "install.sh --proxy");
+  assertStringIncludes(await advice(new Set()) ?? "", "gilly-setup --proxy");
   assertEquals(
     await advice(new Set(["gcr.io"])),
     "pulls of gcr.io are led to the registry proxy, which can serve it: journalctl -u gilly-proxy says what it did",
