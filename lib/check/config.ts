@@ -12,7 +12,7 @@ import { idleRules } from "../images/idle_rules.ts";
 import { compileRules } from "../images/rules.ts";
 import { DENIED } from "../support/errors.ts";
 import { counted } from "../support/text.ts";
-import { checkCredentials } from "./credentials.ts";
+import { checkCredentials } from "./files/credentials.ts";
 import { checkKubeletFiles } from "./files/kubelet_files.ts";
 import { isLent, lentFilesOf, type LentOptions } from "./files/lent_files.ts";
 import type { LentFile } from "./files/unit_file.ts";

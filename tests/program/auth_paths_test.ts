@@ -2,7 +2,7 @@
 // messages.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { checkOpenCredentials } from "../../lib/check/credentials.ts";
+import { checkOpenCredentials } from "../../lib/check/files/credentials.ts";
 import { checkMirror, checkMirrorFailure, probesOf } from "../../lib/check/mirrors.ts";
 import { type AuthSettings, mistakeInAuthPath, outsideInWords, usesCredentials } from "../../lib/images/auth_paths.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";

@@ -1,11 +1,11 @@
 // Checks who can use credentials: which files with secrets other users of this host can read or
 // change, and which images any pod can pull with them.
 
-import type { Config } from "../config/config.ts";
-import type { AuthSettings } from "../images/auth_paths.ts";
-import { formatLocation, parseLocation } from "../images/location.ts";
-import type { RegistryRule } from "../images/rules.ts";
-import { type Finding, warn } from "./finding.ts";
+import type { Config } from "../../config/config.ts";
+import type { AuthSettings } from "../../images/auth_paths.ts";
+import { formatLocation, parseLocation } from "../../images/location.ts";
+import type { RegistryRule } from "../../images/rules.ts";
+import { type Finding, warn } from "../finding.ts";
 
 /** Checks both for a config; `sourceOf` returns the file that systemd copied to a path, or the path itself. */
 export async function checkCredentials(config: Config, sourceOf: (path: string) => string): Promise<Finding[]> {

@@ -1,8 +1,8 @@
-// Tests lib/check/credentials.ts: secret files that every user may open. Open mirrors are in
+// Tests lib/check/files/credentials.ts: secret files that every user may open. Open mirrors are in
 // auth_paths_test.ts.
 
 import { assertEquals } from "@std/assert";
-import { checkSecretFile } from "../../../lib/check/credentials.ts";
+import { checkSecretFile } from "../../../../lib/check/files/credentials.ts";
 
 Deno.test("a secret that others may read or change is a warning that says how to close it", () => {
   for (const mode of [0o100600, 0o100640, 0o100400]) assertEquals(checkSecretFile("k", "/k", mode), undefined);
