@@ -1,5 +1,7 @@
 // Runs the command that argv names, and prints every failure in one place.
 
+import { pluginUnknown } from "./lib/check/nagios.ts";
+import { asksForPlugin } from "./lib/commands/check.ts";
 import { readCommandLine } from "./lib/commands/command_line.ts";
 import { ignoreProxies } from "./lib/commands/environment.ts";
 import { underJournald } from "./lib/commands/flags.ts";
@@ -31,6 +33,16 @@ async function main(argv: readonly string[]): Promise<number> {
 
 function fail(error: unknown): number {
   if (error instanceof ReaderGoneError) return EXIT.readerGone;
+  if (asksForPlugin(Deno.args)) {
+    // A monitoring system reads standard output alone, and takes 1 and 2 for findings.
+    const { line, code } = pluginUnknown(describeError(error));
+    try {
+      output.write(line);
+    } catch {
+      // No one reads it; the exit code still reports the failure.
+    }
+    return code;
+  }
   const lines = error instanceof ConfigError ? error.message : `gilly: ${describeError(error)}`;
   const priority = underJournald() ? "<3>" : "";
   const text = lines.split("\n").map((line) => `${priority}${printable(line)}\n`).join("");

@@ -17,7 +17,7 @@ _gilly() {
     once) words="--config --dry-run --json --help" ;;
     status) words="--json --watch --state-file --help" ;;
     history) words="--config --ledger --since --pod --image --json --help" ;;
-    check) words="--config --syntax-only --state-file --files --renewed --json --help" ;;
+    check) words="--config --syntax-only --state-file --files --renewed --output --json --help" ;;
     explain) words="--config --json --help" ;;
     pull) words="--config --plain --json --help" ;;
     proxy) words="--config --settings --help" ;;

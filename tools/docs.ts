@@ -113,6 +113,9 @@ The command line is wrong.
 .B 78
 The config was refused; systemd does not restart into it.
 .TP
+.BR 0 ", " 1 ", " 2 ", " 3
+\\fBgilly check \\-\\-output nagios\\fR: ok, warning, critical, unknown.
+.TP
 .B 141
 The reader of the output closed it, as \\fBhead\\fR(1) does; no error is printed.
 .SH FILES

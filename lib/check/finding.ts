@@ -58,7 +58,7 @@ export function worstOf(findings: readonly Finding[]): Verdict {
 }
 
 /** What a line of shell has and prose has not: such a line is copied in one piece. */
-const SHELL = /\$\(| (?:\||&&|>\S)/;
+export const SHELL = /\$\(| (?:\||&&|>\S)/;
 
 /**
  * Formats the findings as text: `verdict  name: message`, the remedy on the next line, and a

@@ -7,12 +7,13 @@ import { openContext } from "../check/context.ts";
 import { checkDaemon } from "../check/daemon.ts";
 import { checkRenewal } from "../check/files/lent_files.ts";
 import { type Finding, renderFindings, sanitize, worstOf } from "../check/finding.ts";
+import { pluginResult } from "../check/nagios.ts";
 import type { Config } from "../config/config.ts";
 import { proxyStateFile } from "../status/state_file.ts";
 import { systemClock } from "../support/clock.ts";
-import { EXIT } from "../support/errors.ts";
+import { EXIT, UsageError } from "../support/errors.ts";
 import { printableJson } from "../support/text.ts";
-import type { Command } from "./command_line.ts";
+import type { Arguments, Command } from "./command_line.ts";
 import { ignoredProxies, sizeOf } from "./environment.ts";
 import { CONFIG_FLAG, configFileOf, JSON_FLAG, STATE_FILE_FLAG, stateFileOf } from "./flags.ts";
 
@@ -32,6 +33,10 @@ export const checkCommand: Command = {
     "",
     "Exit code: 0 if nothing fails (warnings are not failures), 1 if something does,",
     "78 if the config itself is refused, so that nothing else was checked.",
+    "",
+    "With --output nagios it is a monitoring plugin: one line, and the exit code is 0",
+    "if all is well, 1 for a warning, 2 for a failure, a refused config included, and",
+    "3 if it could not be checked: not as this user, or with a wrong command line.",
   ].join("\n"),
   example: "gilly check --config /etc/gilly/config.yaml",
   flags: [
@@ -40,9 +45,16 @@ export const checkCommand: Command = {
     STATE_FILE_FLAG,
     { name: "files", help: "only the config and its files, as the service's next start reads them" },
     { name: "renewed", help: "the same, and fail if the service already runs with them" },
-    JSON_FLAG,
+    {
+      name: "output",
+      value: "FORMAT",
+      choices: ["text", "json", "nagios"],
+      help: "text (the default), json, or nagios: one line for a monitoring system",
+    },
+    { ...JSON_FLAG, help: "the same as --output json" },
   ],
   async run(args, output) {
+    const format = formatOf(args);
     const textAlone = args.flags["syntax-only"] === true;
     const ofRenewal = args.flags.renewed === true && !textAlone;
     const ofFiles = textAlone || ofRenewal || args.flags.files === true;
@@ -63,13 +75,40 @@ export const checkCommand: Command = {
       if (worstOf(daemon) === "fail") findings.unshift(...daemon);
       else findings.push(...daemon);
     }
+    if (format === "nagios") {
+      const { line, code } = pluginResult(findings);
+      output.write(line);
+      return code;
+    }
     const harmless = sanitize(findings);
-    if (args.flags.json === true) output.write(`${printableJson(harmless, 2)}\n`);
+    if (format === "json") output.write(`${printableJson(harmless, 2)}\n`);
     else output.write(renderFindings(harmless, sizeOf(Deno.stdout)?.columns));
     if (config === undefined) return EXIT.config;
     return worstOf(findings) === "fail" ? EXIT.failure : EXIT.ok;
   },
 };
+
+/** Throws UsageError for flags that contradict each other. */
+function formatOf({ flags }: Arguments): string {
+  const format = flags.output ?? (flags.json === true ? "json" : "text");
+  if (flags.json === true && format !== "json") throw new UsageError(`--json conflicts with --output ${format}`);
+  // A part of the answer would pass for the whole, and "not renewed" is no failure of the node.
+  for (const name of ["syntax-only", "renewed"]) {
+    if (format === "nagios" && flags[name] === true) {
+      throw new UsageError(`--${name} does not check the node: --output nagios is for check alone or with --files`);
+    }
+  }
+  return String(format);
+}
+
+/**
+ * Returns whether argv asks for the monitoring plugin, even if the rest of it is wrong: then the failure is
+ * the plugin's one line as well.
+ */
+export function asksForPlugin([command, ...rest]: readonly string[]): boolean {
+  return command === checkCommand.name &&
+    rest.some((word, index) => word === "--output=nagios" || (word === "nagios" && rest[index - 1] === "--output"));
+}
 
 async function checkThisNode(
   { config, ...options }: ConfigCheck & { readonly config: Config },

@@ -8,6 +8,8 @@ import { nearestWord, quote, wrap } from "../support/text.ts";
 export interface Flag {
   readonly name: string;
   readonly value?: string;
+  /** The only words that the argument may be. */
+  readonly choices?: readonly string[];
   readonly help: string;
 }
 
@@ -85,10 +87,8 @@ function readArguments(command: Command, rest: readonly string[]): Arguments {
     },
   });
   const { _: words, ...flags } = parsed;
-  for (const { name, value } of command.flags) {
-    if (value !== undefined && name in flags && (typeof flags[name] !== "string" || flags[name] === "")) {
-      throw new UsageError(`--${name} requires one ${value}; see gilly ${command.name} --help`);
-    }
+  for (const flag of command.flags) {
+    if (flag.value !== undefined && flag.name in flags) checkValue(flag, flags, command);
   }
   if (command.operands === undefined && words.length > 0) {
     throw new UsageError(
@@ -96,6 +96,20 @@ function readArguments(command: Command, rest: readonly string[]): Arguments {
     );
   }
   return { flags: flags as Arguments["flags"], words: words.map(String) };
+}
+
+function checkValue(
+  { name, value, choices }: Flag,
+  flags: Readonly<Record<string, unknown>>,
+  command: Command,
+): void {
+  const given = flags[name];
+  if (typeof given !== "string" || given === "") {
+    throw new UsageError(`--${name} requires one ${value}; see gilly ${command.name} --help`);
+  }
+  if (choices === undefined || choices.includes(given)) return;
+  const hint = nearest(given, choices);
+  throw new UsageError(`invalid --${name} ${quote(given)}${hint || ";"} expected one of ${choices.join(", ")}`);
 }
 
 // The parser accepts any text after a switch's "=" as true.

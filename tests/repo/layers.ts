@@ -26,6 +26,7 @@ export const PURE: ReadonlySet<string> = new Set([
   "lib/check/cooldown.ts",
   "lib/check/expiry.ts",
   "lib/check/finding.ts",
+  "lib/check/nagios.ts",
   "lib/check/files/unit_file.ts",
   "lib/check/proxy/findings.ts",
   "lib/commands/command_line.ts",

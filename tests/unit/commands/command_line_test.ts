@@ -185,3 +185,21 @@ for (const { name, example, summary, description, flags, operands } of COMMANDS)
     assert(operands === undefined || ("command" in request && request.args.words.length > 0), "no operand is shown");
   });
 }
+
+Deno.test("a flag with choices takes one of them, and a refusal names the nearest or all", () => {
+  const flags = [{ name: "output", value: "FORMAT", choices: ["text", "json", "nagios"], help: "the format" }];
+  const read = (...argv: string[]) => readCommandLine(["check", ...argv], [command("check", { flags })]);
+  const request = read("--output", "nagios");
+  assertEquals("args" in request && request.args, { flags: { output: "nagios", ...SWITCHES }, words: [] });
+  assertThrows(
+    () => read("--output=nagois"),
+    UsageError,
+    'invalid --output "nagois", did you mean nagios? expected one of text, json, nagios',
+  );
+  assertThrows(
+    () => read("--output", "x\ny"),
+    UsageError,
+    'invalid --output "x\\ny"; expected one of text, json, nagios',
+  );
+  assertThrows(() => read("--output"), UsageError, "--output requires one FORMAT; see gilly check --help");
+});
