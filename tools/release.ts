@@ -35,6 +35,8 @@ export const FILES = [
   "docs/credentials.md",
   "docs/gilly.8",
   "docs/gilly.bash",
+  "docs/gilly.fish",
+  "docs/gilly.zsh",
   "docs/monitoring.md",
   "docs/monitoring/alerts.yaml",
   "docs/monitoring/dashboard.json",

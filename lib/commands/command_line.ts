@@ -26,6 +26,8 @@ export interface Command {
   readonly summary: string;
   /** The operands in the usage line, such as `IMAGE…`. */
   readonly operands?: string;
+  /** The only words that an operand may be, if there are such. */
+  readonly operandChoices?: readonly string[];
   /** A few sentences, for the command's own help. */
   readonly description: string;
   readonly example: string;

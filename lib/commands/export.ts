@@ -29,6 +29,7 @@ const CERTIFICATE_FOLDERS: Readonly<Record<Format, readonly string[]>> = {
 export const exportCommand: Command = {
   name: "export",
   operands: "FORMAT",
+  operandChoices: Object.keys(FORMATS),
   summary: "the rules as the permanent fix of another runtime",
   description: [
     "Prints the rules of the config as complete files for a runtime that supports",
