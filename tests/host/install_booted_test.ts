@@ -2,6 +2,7 @@
 // administrator, and what it prints when the service does not start.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { blockBehind, readPage } from "../support/pages.ts";
 import { GILLY, testIfPossible } from "../support/requirements.ts";
 import { bootHost, type Host } from "./host.ts";
 import { installer, missingForRelease, unpackRelease, VERSION } from "./stage.ts";
@@ -30,6 +31,7 @@ testIfPossible("install.sh on hosts of all kinds", missingForRelease(), async (t
   await step("flags that make an invalid config leave nothing, and corrected flags start the service", correct);
   await step("a service that was disabled or masked stays so", respectDecisions);
   await step("a missing credential file is named, and systemd does not retry forever", missingCredential);
+  await step("OnFailure= as the pages have it reports what systemd does not restart, and nothing else", onFailure);
   await step("a failed start is explained with systemd's own result", explain);
   await step("settings that systemd has not read yet take effect", reloadDropIns);
   await step("the first boot of an image finds the host's own addresses", firstBoot);
@@ -109,6 +111,54 @@ async function missingCredential(host: Host): Promise<void> {
     /not started yet: put \/root\/pki\/kubelet-client\.key in place, then run: systemctl start/,
   );
   await host.sh(`mv ${PKI}/away ${PKI}/kubelet-client.key && systemctl start gilly`);
+}
+
+async function onFailure(host: Host): Promise<void> {
+  const page = readPage("docs/monitoring.md");
+  await host.put(`${DROP_INS}/50-on-failure.conf`, blockBehind(page, "With `OnFailure=` systemd starts"));
+  await host.put(
+    "/etc/systemd/system/gilly-failed@.service",
+    blockBehind(page, "In `/etc/systemd/system/gilly-failed@"),
+  );
+  await host.put(`${DROP_INS}/60-soon.conf`, "[Service]\nRestartSec=100ms\n");
+  await host.put(
+    "/usr/bin/mail",
+    '#!/bin/sh\n{ echo "$@"; cat; } >/root/mail.part && mv /root/mail.part /root/mail\n',
+    0o755,
+  );
+  await host.sh("systemctl daemon-reload && systemctl restart gilly");
+
+  const until = (condition: string) =>
+    host.sh(`for try in $(seq 200); do ${condition} && exit; sleep 0.1; done; exit 1`);
+  await host.sh("systemctl kill --signal=KILL gilly");
+  await until(
+    '[ "$(systemctl show --property=NRestarts,ActiveState gilly)" = "$(printf "NRestarts=1\\nActiveState=active")" ]',
+  );
+  await host.sh("systemctl stop gilly");
+  assertEquals(
+    await host.sh("systemctl show --value --property=InactiveExitTimestampMonotonic gilly-failed@gilly"),
+    "0",
+  );
+  assertEquals((await host.run("ls /root/mail")).out, "");
+
+  await host.sh("cp -p /etc/gilly/config.yaml /root/good.yaml && echo 'bogus: 1' >>/etc/gilly/config.yaml");
+  assertNotStarted(await host.run("systemctl start gilly"));
+  await until("[ -e /root/mail ]");
+  const mail = await host.sh("cat /root/mail");
+  assertMatch(mail, /^-s gilly failed on worker root\n.*gilly\.service/);
+  assertMatch(mail, /status=78/);
+  await host.sh(
+    `cp -p /root/good.yaml /etc/gilly/config.yaml && rm ${DROP_INS}/50-on-failure.conf ${DROP_INS}/60-soon.conf`,
+  );
+  await host.sh("systemctl daemon-reload");
+
+  // What node_exporter's systemd collector sees, for the alert GillyServiceStopped.
+  const listed = "systemctl list-units --all --plain --no-legend gilly.service";
+  await host.sh("systemctl start gilly && systemctl stop gilly");
+  assertMatch(await host.sh(listed), /^gilly\.service loaded inactive dead/);
+  await host.sh("systemctl disable --quiet gilly");
+  assertEquals(await host.sh(listed), "");
+  await host.sh("systemctl enable --now --quiet gilly");
 }
 
 const NO_CREDENTIAL = /names is missing or cannot be read \(243\/CREDENTIALS\): Failed .*: see \S+\.conf,/;

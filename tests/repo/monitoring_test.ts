@@ -106,7 +106,8 @@ Deno.test("alerts and dashboard use only existing metrics and labels", () => {
       String(type) === "histogram" ? ["_bucket", "_sum", "_count"].map((suffix) => name + suffix) : [name]
     ),
   );
-  const labels = new Set(["job", "instance", "le", ...Object.values(instruments).flatMap(labelsOf)]);
+  // "name" is that of node_exporter's units.
+  const labels = new Set(["job", "instance", "le", "name", ...Object.values(instruments).flatMap(labelsOf)]);
   const exprs = [
     ...[...read(ALERTS).matchAll(/expr: (?:>-\n)?((?:.|\n)*?)\n +(?:for|labels):/g)].map(([, it]) => it!),
     ...QUERIES,
