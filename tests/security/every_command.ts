@@ -20,7 +20,7 @@ export const CALLS: Readonly<Record<string, (image: string) => readonly (readonl
   once: () => [["--dry-run"], ["--dry-run", "--json"], []],
   status: () => [["--json"], []],
   history: () => [["--json"], []],
-  check: () => [["--json"], []],
+  check: () => [["--json"], ["--output", "nagios"], []],
   explain: (image) => [[image], ["--json", image]],
   pull: (image) => [["--plain", image], ["--json", image]],
   export: () => ["containerd", "docker", "registries.conf", "k3s"].map((format) => [format]),

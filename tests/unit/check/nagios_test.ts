@@ -8,6 +8,7 @@ Deno.test("the most severe finding leads with its next step, and the others are 
   const fine = [ok("config", "/c.yaml is valid"), ok("daemon", "Checked 12 pods 3 s ago: 0 repairing")];
   const slow = warn("mirror a", "answers slowly", "look at it");
   const denied = warn("kubelet.keyFile", "/k.key was not checked: cannot be read", AS_ROOT);
+  const forbidden = fail("Docker socket", "no permission to open /s", `${AS_ROOT}; if the service cannot either: look`);
   const down = fail("kubelet", "does not answer: refused", "systemctl start kubelet");
   const tries: readonly (readonly [readonly Finding[], number, string])[] = [
     [
@@ -38,6 +39,12 @@ Deno.test("the most severe finding leads with its next step, and the others are 
       3,
       "UNKNOWN - config: /c.yaml: cannot be read: permission denied; next: run it as root: sudo gilly check " +
       "| ok=0;;;0 warning=0;;;0 unknown=1;;;0 critical=0;;;0",
+    ],
+    [
+      [forbidden, ...fine],
+      3,
+      "UNKNOWN - Docker socket: no permission to open /s; next: run it as root: sudo gilly check; if the service " +
+      "cannot either: look | ok=2;;;0 warning=0;;;0 unknown=1;;;0 critical=0;;;0",
     ],
     [[], 3, "UNKNOWN - nothing was checked | ok=0;;;0 warning=0;;;0 unknown=0;;;0 critical=0;;;0"],
   ];
