@@ -201,8 +201,10 @@ function missingSentence(journal: readonly string[], sentences: readonly string[
 }
 
 async function checkLedger(worker: Worker, ids: ReadonlyMap<string, string>): Promise<void> {
-  const { entries, unreadable } = await readLedger(worker.ledgerFile);
+  const { entries: all, unreadable } = await readLedger(worker.ledgerFile);
   assertEquals(unreadable, 0);
+  // A busy kubelet starts a pod so late that the next try finds the repaired image.
+  const entries = all.filter(({ result, id, image }) => result !== "already-present" || id !== ids.get(image));
   assertEquals(entries.filter(({ result }) => result !== "repaired"), []);
   assertEquals(entries.map(({ image }) => image).sort(), Object.keys(IMAGES).sort());
   for (const { image, id, tagged, mirror, candidate } of entries) {

@@ -69,6 +69,8 @@ export async function startDockerRuntime(dir: string, start = startEngine): Prom
         `--docker-endpoint=unix://${socket}`,
         `--docker=unix://${socket}`,
         `--experimental-dockershim-root-directory=${dir}/dockershim`,
+        // Where its dockershim serves CRI to it; by default all kubelets share one socket in /var/run.
+        `--container-runtime-endpoint=unix://${dir}/dockershim.sock`,
       ],
     }),
     pid: async () => Number(await Deno.readTextFile(`${engine.dir}/dockerd.pid`).catch(() => "")) || undefined,
