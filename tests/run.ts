@@ -12,15 +12,31 @@ export interface Group {
 }
 
 /**
- * Groups that run two at a time, the longest first: they mostly wait. Two kubelets disturb each
- * other, so all tests that start one are in the same group.
+ * Groups that run some at a time, the longest first: they mostly wait. Kubelets start many
+ * containers at once, so the tests that start one are in two groups, and never more than two run.
  */
 export const TOGETHER: readonly Group[] = [
   { name: "workers", paths: ["tests/e2e/", "tests/host/credentials_test.ts", "tests/host/whole_way_test.ts"] },
   { name: "hosts", paths: ["tests/host/"] },
+  { name: "mirrors", paths: ["tests/e2e/mirrors_test.ts"] },
   { name: "programs", paths: ["tests/program/"] },
   { name: "others", paths: ["tests/"] },
+  {
+    name: "runtimes",
+    paths: [
+      "tests/e2e/auth_file_clients_test.ts",
+      "tests/e2e/check_test.ts",
+      "tests/e2e/export_consumers_test.ts",
+      "tests/e2e/public_reports_test.ts",
+      "tests/e2e/runtime_texts_test.ts",
+      "tests/e2e/via_proxy_test.ts",
+    ],
+  },
+  { name: "units", paths: ["tests/unit/"] },
 ];
+
+/** How many of them run at once. */
+const AT_ONCE = 3;
 
 /** Groups that run after those, one at a time: they measure delays, or start workers of their own. */
 export const ALONE: readonly Group[] = [
@@ -33,15 +49,23 @@ const LIMIT_SECONDS = 900;
 /** A process that has not ended this long after a signal is killed. */
 const PATIENCE_MS = 10_000;
 
-/** Returns the arguments of Deno that run a group of `all`. */
-export function argumentsOf({ paths, jobs }: Group, all: readonly Group[]): string[] {
-  const others = all.flatMap((group) => group.paths).filter((path) => !paths.includes(path));
-  const ignored = others.filter((other) => paths.some((path) => other.startsWith(path)));
-  return [
-    ...["test", "--allow-all", ...(jobs === undefined ? [] : ["--parallel"])],
-    ...(ignored.length === 0 ? [] : [`--ignore=${ignored.join()}`]),
-    ...paths,
-  ];
+/**
+ * Returns the files of a group of `all`. Deno is given each of them: what it leaves out for
+ * `--ignore` depends on the other paths that it is given.
+ */
+export function filesOf({ paths }: Group, all: readonly Group[]): string[] {
+  const nearest = (file: string) =>
+    all.flatMap((group) => group.paths).filter((path) => file.startsWith(path))
+      .reduce((longest, path) => path.length > longest.length ? path : longest);
+  return paths.flatMap((path) => path.endsWith("/") ? testFiles(path) : [path])
+    .filter((file) => paths.includes(nearest(file)));
+}
+
+/** Returns the test files in a folder of the project, and in the folders in it. */
+export function testFiles(folder: string): string[] {
+  return [...Deno.readDirSync(PROJECT + folder)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? testFiles(`${folder}${name}/`) : name.endsWith("_test.ts") ? [folder + name] : []
+  ).sort();
 }
 
 /** Where a runner keeps the output of groups until it prints it, and after how long a group hangs. */
@@ -98,8 +122,8 @@ export class Runner {
         'log=$1; shift; exec "$@" >"$log" 2>&1',
         "sh",
         log,
-        Deno.execPath(),
-        ...argumentsOf(group, this.#all),
+        ...[Deno.execPath(), "test", "--allow-all", "--no-check", ...(group.jobs === undefined ? [] : ["--parallel"])],
+        ...filesOf(group, this.#all),
       ],
       cwd: PROJECT,
       env: group.jobs === undefined ? {} : { DENO_JOBS: String(group.jobs) },
@@ -140,6 +164,13 @@ async function end(child: Deno.ChildProcess, signal: Deno.Signal): Promise<void>
   clearTimeout(kill);
 }
 
+/** Whether all types are right: checked once, as in `deno task ok`, and not by each group anew. */
+async function checkTypes(): Promise<boolean> {
+  const args = ["check", "--quiet", "main.ts", "lib", "tests", "tools"];
+  const { success } = await new Deno.Command(Deno.execPath(), { args, cwd: PROJECT, stdin: "null" }).spawn().status;
+  return success;
+}
+
 async function main(): Promise<boolean> {
   const all = [...TOGETHER, ...ALONE];
   const isWanted = ({ name }: Group) => Deno.args.length === 0 || Deno.args.includes(name);
@@ -148,10 +179,11 @@ async function main(): Promise<boolean> {
     console.error(`cannot run ${unknown.join(", ")}: expected ${all.map(({ name }) => name).join(", ")}`);
     return false;
   }
+  if (!await checkTypes()) return false;
   const folder = await Deno.makeTempDir({ prefix: "gilly-tests-" });
   const runner = new Runner(all, { folder });
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => runner.stop(signal));
-  await runner.run(TOGETHER.filter(isWanted), 2);
+  await runner.run(TOGETHER.filter(isWanted), AT_ONCE);
   await runner.run(ALONE.filter(isWanted), 1);
   await Deno.remove(folder, { recursive: true });
   if (runner.failed.length > 0) console.log(`groups that failed: ${runner.failed.join(", ")}`);

@@ -1,37 +1,27 @@
-// Checks tests/run.ts: every test is in one group, what starts a kubelet is in none that runs beside
-// another, and a group that fails or hangs fails the run.
+// Checks tests/run.ts: every test is in one group, what starts a kubelet in one of two, and a
+// group that fails or hangs fails the run.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { PROJECT } from "../../tools/deno.ts";
-import { ALONE, type Group, Runner, TOGETHER } from "../run.ts";
+import { ALONE, filesOf, type Group, Runner, testFiles, TOGETHER } from "../run.ts";
 import { inTemporaryFolder } from "../support/folder.ts";
 
 const ALL = [...TOGETHER, ...ALONE];
 
-/** Returns the group whose path to this file is the longest. */
-function groupOf(file: string): string {
-  const paths = ALL.flatMap(({ name, paths }) => paths.map((path) => ({ name, path })));
-  const [longest] = paths.filter(({ path }) => file.startsWith(path)).sort((a, b) => b.path.length - a.path.length);
-  return longest!.name;
-}
+Deno.test("every test file is in exactly one group, and every path of a group leads to some", () => {
+  assertEquals(ALL.flatMap((group) => filesOf(group, ALL)).sort(), testFiles("tests/").sort());
+  const paths = ALL.flatMap((group) => group.paths);
+  assertEquals(paths.filter((path) => !testFiles("tests/").some((file) => file.startsWith(path))), []);
+});
 
-function testFiles(folder = "tests/"): string[] {
-  return [...Deno.readDirSync(PROJECT + folder)].flatMap(({ name, isDirectory }) =>
-    isDirectory ? testFiles(`${folder}${name}/`) : name.endsWith("_test.ts") ? [folder + name] : []
-  );
-}
-
-Deno.test("every test that starts a kubelet is in the group of the workers, or runs beside no other group", () => {
-  const allowed = new Set(["workers", ...ALONE.map(({ name }) => name)]);
-  const starters = testFiles().filter((file) =>
-    /\b(startWorker|withWorker|Stage\.set|triedForReal)\(/.test(Deno.readTextFileSync(PROJECT + file))
+Deno.test("every test that starts a kubelet is in one of two groups, or runs beside no other group", () => {
+  const allowed = ["workers", "mirrors", ...ALONE.map(({ name }) => name)];
+  const starters = testFiles("tests/").filter((file) =>
+    /\b(startWorker|withWorker|Stage\.set|triedForReal)[(<]/.test(Deno.readTextFileSync(PROJECT + file))
   );
   assert(starters.length > 5, starters.join());
-  assertEquals(starters.filter((file) => !allowed.has(groupOf(file))), []);
-  assertEquals(
-    ALL.flatMap(({ paths }) => paths).filter((path) => !testFiles().some((file) => file.startsWith(path))),
-    [],
-  );
+  const here = ALL.filter(({ name }) => allowed.includes(name)).flatMap((group) => filesOf(group, ALL));
+  assertEquals(starters.filter((file) => !here.includes(file)), []);
 });
 
 const HANGS = 'Deno.test("waits for ever", () => new Promise(() => setInterval(() => {}, 1000)));';
