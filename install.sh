@@ -101,18 +101,26 @@ choose_places() {
   find_installed
   [ -z "$package_unit" ] || refuse "Gilly is installed here by a package, which its manager upgrades and removes:" \
     "gilly-setup takes the flags that write the config; to use install.sh instead, remove the package first"
-  first=yes override=''
+  first=yes override='' leftover=''
   [ -z "$installed" ] || first=no
   prefix=${asked_prefix:-${installed_prefix:-/usr/local}} user=${user:-${installed_user:-gilly}}
   # Below /etc/systemd/system in precedence, so that `systemctl mask` can put its link there.
   unit=$own_units/gilly.service
   [ "$prefix" = /usr/local ] || unit=$admin_units/gilly.service
   set_places "$prefix" "$unit"
-  # If both folders have a unit, the one in /etc is from `systemctl edit --full`.
+  # If both folders have a unit, the one in /etc is from `systemctl edit --full`, or from a downgrade to 0.1.0.
   if [ "$installed" = "$own_units/gilly.service" ] && [ -f "$root$admin_units/gilly.service" ]; then
     override=$admin_units/gilly.service
+    if is_unit_of_0_1_0 "$root$override"; then
+      leftover=$override override=''
+    fi
     [ "$unit" != "$override" ] || refuse "$override is yours, and --prefix would replace it: move it away first"
   fi
+}
+
+# is_unit_of_0_1_0 FILE: whether it is gilly.service as that release installed it, and nobody edited it.
+is_unit_of_0_1_0() {
+  [ "$(sha256sum "$1" | cut -d' ' -f1)" = 4073ad998d90442717727d0022160ac1e0b744270c85e48d0dd9088e3aba165b ]
 }
 
 # For root, a folder is not writable only if its file system is read-only.
@@ -262,6 +270,11 @@ install_unit() {
     say "this host's systemd $systemd does not know$unknown: left out of the unit"
   fi
   [ -z "$override" ] || say "$override hides $unit: merge what is new there into it"
+  if [ -n "$leftover" ] && [ "$leftover" != "$unit" ]; then
+    attempt "remove $leftover" rm -f "$root$leftover"
+    changed=yes restart=yes
+    say "removed $leftover, which 0.1.0 had put there"
+  fi
 }
 
 # adapt_unit NAME: the unit for this host: its paths, its user, and no settings that its systemd does

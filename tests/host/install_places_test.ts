@@ -43,6 +43,19 @@ for (const enabled of [true, false]) {
   });
 }
 
+test("the unit that a downgrade to 0.1.0 leaves does not hide this version's", async (bench) => {
+  await bench.install();
+  const left = await Deno.readTextFile(new URL("../testdata/units/gilly-0.1.0.service", import.meta.url));
+  bench.write(`${UNITS}/gilly.service`, left);
+  assertStringIncludes(await bench.install(), `removed /${UNITS}/gilly.service, which 0.1.0 had put there`);
+  assert(!(await bench.paths()).includes(`${UNITS}/gilly.service`));
+  bench.write(`${UNITS}/gilly.service`, `${left}# mine\n`);
+  assertStringIncludes(
+    await bench.install(),
+    `/${UNITS}/gilly.service hides /${UNIT}: merge what is new there into it`,
+  );
+});
+
 test("an administrator's own unit, or a mask, is not mistaken for an old unit", async (bench) => {
   await bench.install();
   bench.write(`${UNITS}/gilly.service`, "# mine\n");
