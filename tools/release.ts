@@ -30,6 +30,7 @@ export const FILES = [
   "systemd/gilly-setup",
   ...SETUP_PARTS,
   "install.sh",
+  "docs/compatibility.md",
   "docs/configuration.md",
   "docs/containerd.md",
   "docs/credentials.md",
