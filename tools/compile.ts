@@ -1,13 +1,14 @@
 // Builds dist/gilly: bundles main.ts, so that the binary contains only what main.ts imports, and
-// compiles the bundle with the permissions below. The build is reproducible: the same sources
-// always produce the same bytes.
+// compiles the bundle with the permissions below, also for other architectures than this machine's.
+// The build is reproducible: the same sources always produce the same bytes.
 
 import { PROXY_VARIABLES } from "../lib/commands/environment.ts";
 import { PROTECTED_FOLDERS } from "../lib/support/protected_folders.ts";
+import { type Architecture, ARCHITECTURES, HOST } from "./architectures.ts";
 import { buildEpoch, deno, PROJECT } from "./deno.ts";
 import { provideEsbuild } from "./esbuild.ts";
 import { checkPin, PartMissingError } from "./pins.ts";
-import { findRuntime } from "./runtime.ts";
+import { findRuntime, namedRuntime } from "./runtime.ts";
 
 /** The folder of the bundle: main.js, and a file for each part that is loaded only when it is needed. */
 export const BUNDLE = "dist/bundle";
@@ -39,13 +40,38 @@ const RUN_FLAGS = ["--no-config", "--no-code-cache", "--unstable-net", ...PERMIS
 /** prom-client loads Node's modules with require(). */
 const PREAMBLE = 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);\n';
 
-/** Compiles dist/gilly. Throws PinError if a part is not the pinned one or cannot be obtained. */
-async function compile(): Promise<void> {
+/** A compiled program. */
+export interface Compiled {
+  readonly architecture: Architecture;
+  /** The absolute path of the program. */
+  readonly binary: string;
+}
+
+/**
+ * Compiles one bundle for each of these architectures: dist/gilly for this machine's,
+ * dist/gilly-ARCHITECTURE for another. Throws PinError if a part is not the pinned one or cannot be
+ * obtained, before anything is built.
+ */
+export async function compile(architectures: readonly Architecture[] = [HOST]): Promise<Compiled[]> {
   await checkPin("deno", Deno.execPath());
-  const runtime = await findRuntime(Deno.env.get("DENORT_BIN") || undefined, `${PROJECT}.deno`);
+  const runtimes: string[] = [];
+  for (const architecture of architectures) {
+    runtimes.push(
+      await findRuntime(architecture, { named: namedRuntime(architecture), folder: `${PROJECT}.deno` }),
+    );
+  }
   await provideEsbuild();
   await bundle();
-  await deno(["compile", "--quiet", ...RUN_FLAGS, "--output", BINARY, ENTRY], { DENORT_BIN: runtime });
+  const compiled: Compiled[] = [];
+  for (const [index, architecture] of architectures.entries()) {
+    const output = architecture === HOST ? BINARY : `${BINARY}-${architecture}`;
+    const { target } = ARCHITECTURES[architecture];
+    await deno(["compile", "--quiet", ...RUN_FLAGS, "--target", target, "--output", output, ENTRY], {
+      DENORT_BIN: runtimes[index]!,
+    });
+    compiled.push({ architecture, binary: PROJECT + output });
+  }
+  return compiled;
 }
 
 /**

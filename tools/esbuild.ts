@@ -1,16 +1,15 @@
 // Puts the pinned esbuild where `deno bundle` looks for it. Otherwise Deno would fetch and run
 // whatever the registry has under that version.
 
+import { HOST } from "./architectures.ts";
 import { deno } from "./deno.ts";
 import { checkPin, PartMissingError, versionOf } from "./pins.ts";
-
-/** npm's names for machine architectures. */
-const ARCHITECTURES: Readonly<Record<string, string>> = { x86_64: "x64", aarch64: "arm64" };
 
 /** Ensures that Deno's cache has the pinned esbuild. Throws PinError if it has another. */
 export async function provideEsbuild(): Promise<void> {
   const version = versionOf("esbuild");
-  const platform = `${Deno.build.os}-${ARCHITECTURES[Deno.build.arch]}`;
+  // npm has the same names for architectures.
+  const platform = `${Deno.build.os}-${HOST}`;
   const { denoDir } = JSON.parse(await deno(["info", "--json"])) as { denoDir: string };
   const path = `${denoDir}/dl/esbuild-${version}/esbuild-${platform}`;
   if (await exists(path)) return await checkPin("esbuild", path);

@@ -3,6 +3,7 @@
 // same lock file produces the same texts.
 
 import manifest from "../deno.json" with { type: "json" };
+import { type Architecture, ARCHITECTURES } from "./architectures.ts";
 import { deno, PROJECT } from "./deno.ts";
 import { packageFile } from "./esbuild.ts";
 import { sumOf, versionOf } from "./pins.ts";
@@ -27,10 +28,10 @@ interface Graph {
 }
 
 /**
- * Returns every part, sorted by name: what main.ts reaches according to `deno info`, with the
- * hashes of deno.lock.
+ * Returns every part of the binary for an architecture, sorted by name: what main.ts reaches
+ * according to `deno info`, with the hashes of deno.lock, and the runtime.
  */
-export async function partsOf(): Promise<Part[]> {
+export async function partsOf(architecture: Architecture): Promise<Part[]> {
   const { npmCache } = JSON.parse(await deno(["info", "--json"])) as { npmCache: string };
   const { modules, npmPackages } = JSON.parse(await deno(["info", "--json", "main.ts"])) as Graph;
   const lock = JSON.parse(await Deno.readTextFile(`${PROJECT}deno.lock`)) as {
@@ -53,12 +54,12 @@ export async function partsOf(): Promise<Part[]> {
     const content = Uint8Array.fromBase64(integrity.replace(/^sha512-/, "")).toHex();
     return { name, version, license, purl, hash: { alg: "SHA-512", content }, ...(notice && { notice }) } as const;
   }));
-  return [...packages, runtime()].toSorted((left, right) => left.name < right.name ? -1 : 1);
+  return [...packages, runtime(architecture)].toSorted((left, right) => left.name < right.name ? -1 : 1);
 }
 
-function runtime(): Part {
+function runtime(architecture: Architecture): Part {
   const version = versionOf("denort");
-  const hash = { alg: "SHA-256", content: sumOf("denort") } as const;
+  const hash = { alg: "SHA-256", content: sumOf("denort", ARCHITECTURES[architecture].target) } as const;
   return { name: "denort", version, license: "MIT", purl: `pkg:github/denoland/deno@v${version}`, hash, notice: DENO };
 }
 

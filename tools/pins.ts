@@ -25,6 +25,11 @@ export function versionOf(part: Pinned): string {
   return pins[part].version;
 }
 
+/** Returns whether a part's SHA-256 is known for a platform. */
+export function isPinned(part: Pinned, platform: string): boolean {
+  return platform in pins[part].sha256;
+}
+
 /**
  * Returns the part's SHA-256 for a platform such as `x86_64-unknown-linux-gnu`, in hex. Throws
  * PartMissingError if none is known.
@@ -36,9 +41,9 @@ export function sumOf(part: Pinned, platform: string = Deno.build.target): strin
   throw new PartMissingError(`cannot build for ${platform}: tools/pins.json has no sum of ${part} for it`);
 }
 
-/** Throws PinError unless the file is the pinned part for this platform. */
-export async function checkPin(part: Pinned, file: string): Promise<void> {
-  const wanted = sumOf(part);
+/** Throws PinError unless the file is the pinned part for a platform, normally this one. */
+export async function checkPin(part: Pinned, file: string, platform?: string): Promise<void> {
+  const wanted = sumOf(part, platform);
   const found = await sha256Of(file);
   if (found === wanted) return;
   const name = `${part} ${versionOf(part)}`;

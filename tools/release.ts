@@ -1,10 +1,23 @@
-// Builds the release archive from dist/gilly: dist/gilly-VERSION-linux-x64.tar.gz and its .sha256.
-// The build is reproducible: the same inputs always produce the same bytes.
+// Builds a release in dist/: for each architecture gilly-VERSION-linux-ARCH.tar.gz, then SHA256SUMS
+// over all of its files, and the signature of that. The build is reproducible: the same inputs
+// always produce the same bytes.
 
+import { parseArgs } from "@std/cli/parse-args";
 import manifest from "../deno.json" with { type: "json" };
+import { type Architecture, ARCHITECTURE_NAMES, architectureOf, HOST } from "./architectures.ts";
+import { compile } from "./compile.ts";
 import { buildEpoch, PROJECT } from "./deno.ts";
 import { noticesOf, partsOf, sbomOf } from "./parts.ts";
-import { sha256Of } from "./pins.ts";
+import { PinError } from "./pins.ts";
+import { checkKey, removeSums, SIGNATURE, SigningError, signSums, writeSums } from "./sums.ts";
+
+const USAGE = `usage: deno task release [--arch x64|arm64]... [--sign KEY]
+
+  --arch ARCH   build for this architecture, instead of this machine's; may be repeated
+  --sign KEY    sign SHA256SUMS with this SSH key (ssh-keygen -Y): the path of a private key, or of a
+                public key whose private half is in ssh-agent; also by GILLY_SIGNING_KEY
+
+If the runtime for one of the architectures cannot be had, nothing is built.`;
 
 /** What install.sh and gilly-setup share. */
 const SETUP_PARTS = [
@@ -70,19 +83,19 @@ const SBOM = "sbom.cdx.json";
 const NOTICES = "THIRD-PARTY-NOTICES";
 
 /**
- * Builds the archive and its checksum file, in the format that `sha256sum -c` reads, and returns
- * the archive's path. Throws Error if `binary` is not a compiled binary, such as the script that
- * replaces it in tests.
+ * Builds the archive for the architecture of `binary`, and returns its path. Throws Error if it is
+ * not a compiled binary, such as the script that replaces it in tests.
  */
 export async function makeRelease({ binary, version, directory }: ReleaseOptions): Promise<string> {
-  if (!isBinary(binary)) {
+  const architecture = architectureOf(binary);
+  if (architecture === undefined) {
     throw new Error(`cannot release ${binary}: it is not a compiled binary; run deno task compile`);
   }
-  const name = `gilly-${version}-linux-x64`;
+  const name = `gilly-${version}-linux-${architecture}`;
   const archive = `${directory}/${name}.tar.gz`;
   const staging = await Deno.makeTempDir({ prefix: "gilly-release-" });
   try {
-    await stage(`${staging}/${name}`, binary);
+    await stage(`${staging}/${name}`, binary, architecture);
     await run("tar", [
       ...["--sort=name", `--mtime=@${buildEpoch()}`, "--owner=0", "--group=0", "--numeric-owner", "--format=ustar"],
       ...["-C", staging, "-cf", `${staging}/release.tar`, name],
@@ -93,17 +106,16 @@ export async function makeRelease({ binary, version, directory }: ReleaseOptions
   } finally {
     await Deno.remove(staging, { recursive: true });
   }
-  await Deno.writeTextFile(`${archive}.sha256`, `${await sha256Of(archive)}  ${name}.tar.gz\n`);
   return archive;
 }
 
 // Modes are set explicitly, so that the builder's umask does not affect the archive.
-async function stage(folder: string, binary: string): Promise<void> {
+async function stage(folder: string, binary: string, architecture: Architecture): Promise<void> {
   for (const directory of new Set(["x", ...FILES].map((file) => `${folder}/${file}`.replace(/\/[^/]*$/, "")))) {
     await Deno.mkdir(directory, { recursive: true });
     await Deno.chmod(directory, 0o755);
   }
-  const parts = await partsOf();
+  const parts = await partsOf(architecture);
   for (const [file, text] of [[SBOM, sbomOf(parts)], [NOTICES, noticesOf(parts)]] as const) {
     await Deno.writeTextFile(`${folder}/${file}`, text);
     await Deno.chmod(`${folder}/${file}`, 0o644);
@@ -118,23 +130,73 @@ async function stage(folder: string, binary: string): Promise<void> {
   }
 }
 
-/**
- * Returns whether a file is a Linux executable (elf(5)), and not the script that replaces it in
- * tests.
- */
-export function isBinary(path: string): boolean {
-  using file = Deno.openSync(path);
-  const beginning = new Uint8Array(4);
-  file.readSync(beginning);
-  return new TextDecoder("latin1").decode(beginning) === "\x7fELF";
-}
-
 async function run(program: string, args: string[]): Promise<void> {
   const { success, stderr } = await new Deno.Command(program, { args, env: { GZIP: "" } }).output();
   if (!success) throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
 }
 
-if (import.meta.main) {
+/** What the command line asks for. */
+interface Request {
+  readonly architectures: readonly Architecture[];
+  /** The path of the SSH key. */
+  readonly key: string | undefined;
+}
+
+class UsageError extends Error {}
+
+/** Reads the command line. Throws UsageError. */
+function readArguments(args: readonly string[]): Request {
+  const { arch, sign, _: operands } = parseArgs(args, {
+    string: ["arch", "sign"],
+    collect: ["arch"],
+    unknown(argument) {
+      if (argument.startsWith("-")) throw new UsageError(`unknown argument ${JSON.stringify(argument)}`);
+    },
+  }) as { arch: string[]; sign?: string; _: unknown[] };
+  // An unset variable in a script must not make a release that is not signed.
+  if (sign === "") throw new UsageError("--sign needs the path of a key");
+  if (operands.length > 0) throw new UsageError(`unknown argument ${JSON.stringify(operands[0])}`);
+  for (const name of arch) {
+    if (!ARCHITECTURE_NAMES.includes(name as Architecture)) {
+      throw new UsageError(
+        `unknown architecture ${JSON.stringify(name)}; expected ${ARCHITECTURE_NAMES.join(" or ")}`,
+      );
+    }
+  }
+  const architectures = arch.length > 0 ? new Set(arch as Architecture[]) : [HOST];
+  return { architectures: [...architectures], key: sign ?? (Deno.env.get("GILLY_SIGNING_KEY") || undefined) };
+}
+
+/** Builds everything into dist/, and prints the path of each file. */
+async function release({ architectures, key }: Request): Promise<void> {
+  if (key !== undefined) await checkKey(key);
   const directory = `${PROJECT}dist`;
-  console.log(await makeRelease({ binary: `${directory}/gilly`, version: manifest.version, directory }));
+  const { version } = manifest;
+  const artifacts: string[] = [];
+  const compiled = await compile(architectures);
+  await removeSums(directory);
+  for (const { architecture, binary } of compiled) {
+    if (architectureOf(binary) !== architecture) {
+      throw new PinError(`cannot release ${binary}: the runtime that tools/pins.json names is not for ${architecture}`);
+    }
+    artifacts.push(await makeRelease({ binary, version, directory }));
+  }
+  console.log([...artifacts, await writeSums(directory, artifacts)].join("\n"));
+  if (key === undefined) {
+    console.log("this release is not signed: no --sign KEY and no GILLY_SIGNING_KEY");
+  } else {
+    const signature = await signSums(directory, key);
+    console.log(`${directory}/${SIGNATURE}\n${signature}`);
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await release(readArguments(Deno.args));
+  } catch (error) {
+    if (error instanceof UsageError) console.error(`${error.message}\n\n${USAGE}`);
+    else if (error instanceof PinError || error instanceof SigningError) console.error(error.message);
+    else throw error;
+    Deno.exit(1);
+  }
 }

@@ -1,8 +1,9 @@
-// The runtime of the compiled program (denort), pinned in pins.json: named by DENORT_BIN, kept in
-// .deno/, or downloaded from Deno's releases.
+// The runtime of the compiled program (denort), pinned in pins.json for each architecture: named by
+// the environment, kept in .deno/, or downloaded from Deno's releases.
 
 import { unzipSync } from "fflate";
-import { checkPin, PartMissingError, PinError, sha256, sumOf, versionOf } from "./pins.ts";
+import { type Architecture, ARCHITECTURES, HOST } from "./architectures.ts";
+import { checkPin, isPinned, PartMissingError, PinError, sha256, sumOf, versionOf } from "./pins.ts";
 
 /** Where Deno publishes its releases; tests use another URL. */
 const RELEASES = "https://dl.deno.land/release";
@@ -14,38 +15,77 @@ const RELEASES = "https://dl.deno.land/release";
 const DOWNLOAD_TIMEOUT_MS = 120_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Returns the download URL of the pinned runtime for this platform. */
-export function runtimeUrl(releases: string = RELEASES): string {
-  return `${releases}/v${versionOf("denort")}/denort-${Deno.build.target}.zip`;
+/** Returns the download URL of the pinned runtime for an architecture. */
+export function runtimeUrl(architecture: Architecture, releases: string = RELEASES): string {
+  return `${releases}/v${versionOf("denort")}/denort-${ARCHITECTURES[architecture].target}.zip`;
+}
+
+/** Where a runtime may be. */
+export interface RuntimePlaces {
+  /** The path that the environment names, if any; see `namedRuntime`. */
+  readonly named: string | undefined;
+  /** Where a download is kept. */
+  readonly folder: string;
+  /** Another URL than that of Deno's releases. */
+  readonly releases?: string;
+}
+
+/** Returns the environment variable that names the runtime for an architecture. */
+function variableOf(architecture: Architecture): string {
+  return `DENORT_BIN_${architecture.toUpperCase()}`;
 }
 
 /**
- * Returns the path of the pinned runtime: `named` (DENORT_BIN) if given, else
- * `folder`/denort-VERSION, which is downloaded if missing. Throws PinError if it is another
- * runtime, PartMissingError if it cannot be obtained.
+ * Returns the path of a runtime that the environment names: DENORT_BIN_X64 or DENORT_BIN_ARM64, and
+ * for this machine's architecture also DENORT_BIN.
  */
-export async function findRuntime(named: string | undefined, folder: string, releases?: string): Promise<string> {
-  if (named !== undefined) {
-    await checkPin("denort", named);
-    return named;
-  }
-  const kept = `${folder}/denort-${versionOf("denort")}`;
-  const isKept = await Deno.stat(kept).then(({ isFile }) => isFile, () => false);
-  if (!isKept) await keep(kept, await download(runtimeUrl(releases)));
-  await checkPin("denort", kept);
-  return kept;
+export function namedRuntime(architecture: Architecture): string | undefined {
+  const own = architecture === HOST ? Deno.env.get("DENORT_BIN") : undefined;
+  return Deno.env.get(variableOf(architecture)) || own || undefined;
 }
 
-async function download(url: string): Promise<Uint8Array<ArrayBuffer>> {
-  const wanted = sumOf("denort");
+/**
+ * Returns the path of the pinned runtime for an architecture: `named` if given, else the one in
+ * `folder`, which is downloaded if missing. Throws PinError if it is another runtime,
+ * PartMissingError if it cannot be obtained.
+ */
+export async function findRuntime(
+  architecture: Architecture,
+  { named, folder, releases }: RuntimePlaces,
+): Promise<string> {
+  const { target } = ARCHITECTURES[architecture];
+  const url = runtimeUrl(architecture, releases);
+  if (!isPinned("denort", target)) {
+    throw new PartMissingError(
+      `cannot build for ${architecture}: tools/pins.json has no SHA-256 of denort ${
+        versionOf("denort")
+      } for ${target}; ` +
+        `unpack denort from ${url}, check it, and add its sum there`,
+    );
+  }
+  const path = named ?? `${folder}/denort-${versionOf("denort")}-${target}`;
+  if (named === undefined && !await Deno.stat(path).then(({ isFile }) => isFile, () => false)) {
+    await keep(path, await download(architecture, url));
+  }
+  await checkPin("denort", path, target);
+  return path;
+}
+
+async function download(architecture: Architecture, url: string): Promise<Uint8Array<ArrayBuffer>> {
+  const wanted = sumOf("denort", ARCHITECTURES[architecture].target);
+  const remedy = `unpack denort from ${url} and set ${
+    architecture === HOST ? "DENORT_BIN" : variableOf(architecture)
+  }=/path/to/denort`;
   let runtime: Uint8Array<ArrayBuffer> | undefined;
   try {
     runtime = unzipSync(await fetchWhole(url))["denort"] as Uint8Array<ArrayBuffer> | undefined;
   } catch (error) {
-    throw new PartMissingError(`cannot download the compile runtime: ${reasonOf(error)}; ${remedy(url)}`);
+    throw new PartMissingError(
+      `cannot download the compile runtime for ${architecture}: ${reasonOf(error)}; ${remedy}`,
+    );
   }
   if (runtime !== undefined && (await sha256(runtime)).toHex() === wanted) return runtime;
-  throw new PinError(`cannot use ${url}: it is not the pinned runtime, SHA-256 ${wanted}; ${remedy(url)}`);
+  throw new PinError(`cannot use ${url}: it is not the pinned runtime, SHA-256 ${wanted}; ${remedy}`);
 }
 
 async function fetchWhole(url: string): Promise<Uint8Array> {
@@ -72,10 +112,6 @@ async function keep(path: string, runtime: Uint8Array): Promise<void> {
   const draft = `${path}.${Deno.pid}`;
   await Deno.writeFile(draft, runtime, { mode: 0o755 });
   await Deno.rename(draft, path);
-}
-
-function remedy(url: string): string {
-  return `unpack denort from ${url} and set DENORT_BIN=/path/to/denort`;
 }
 
 function reasonOf(error: unknown): string {

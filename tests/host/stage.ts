@@ -3,7 +3,9 @@
 
 import { delay } from "@std/async/delay";
 import manifest from "../../deno.json" with { type: "json" };
+import { HOST } from "../../tools/architectures.ts";
 import { makeRelease } from "../../tools/release.ts";
+import { SUMS, writeSums } from "../../tools/sums.ts";
 import { startWorker, type Worker } from "../e2e/worker.ts";
 import { GILLY, missingForBinary, missingForWorker } from "../support/requirements.ts";
 import { missingForHost } from "./base_tree.ts";
@@ -29,7 +31,7 @@ export function missingForRelease(): string[] {
 
 /** The path of that release's install.sh on a host, once `unpackRelease` has put it there. */
 export function installer(version = VERSION): string {
-  return `/root/gilly-${version}-linux-x64/install.sh`;
+  return `/root/gilly-${version}-linux-${HOST}/install.sh`;
 }
 
 /** Makes a release of `binary`, copies its archive to the host, checks it there, and unpacks it. */
@@ -39,10 +41,11 @@ export async function unpackRelease(host: Host, binary: Uint8Array, version = VE
     await Deno.writeFile(`${directory}/gilly`, binary);
     const archive = await makeRelease({ binary: `${directory}/gilly`, version, directory });
     const name = archive.slice(archive.lastIndexOf("/") + 1);
-    for (const file of [name, `${name}.sha256`]) {
+    await writeSums(directory, [archive]);
+    for (const file of [name, SUMS]) {
       await host.put(`/root/${file}`, await Deno.readFile(`${directory}/${file}`));
     }
-    await host.sh(`sha256sum --check --quiet ${name}.sha256 && tar -xzf ${name}`);
+    await host.sh(`sha256sum --check --quiet ${SUMS} && tar -xzf ${name}`);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

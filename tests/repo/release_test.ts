@@ -1,68 +1,25 @@
-// The build of the program and its release: only pinned parts, reproducible to the byte, and
-// complete for a reader of the archive.
+// The files of a release: an archive that is complete for its reader, SHA256SUMS, and its signature.
 
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
-import { zipSync } from "fflate";
-import manifest from "../../deno.json" with { type: "json" };
+import { ARCHITECTURES, HOST } from "../../tools/architectures.ts";
 import { PROJECT } from "../../tools/deno.ts";
-import { checkPin, PinError, sumOf, versionOf } from "../../tools/pins.ts";
 import { FILES, makeRelease } from "../../tools/release.ts";
-import { findRuntime, runtimeUrl } from "../../tools/runtime.ts";
-import { missingForBinary, testIfPossible } from "../support/requirements.ts";
+import { SIGNATURE, SigningError, signSums, SUMS, writeSums } from "../../tools/sums.ts";
+import { missingPrograms } from "../e2e/engine.ts";
+import { elf, mustRun, run } from "../support/builds.ts";
+import { inTemporaryFolder } from "../support/folder.ts";
+import { testIfPossible } from "../support/requirements.ts";
 
-const OTHERS = ["tests", ".ci"];
+Deno.test("an archive is named after its binary's architecture, and tells what the binary is made of", () =>
+  inTemporaryFolder(async (folder) => {
+    await Deno.writeFile(`${folder}/gilly`, elf(ARCHITECTURES[HOST].elfMachine));
+    const archive = await makeRelease({ binary: `${folder}/gilly`, version: "1.2.3", directory: folder });
+    assertEquals(archive, `${folder}/gilly-1.2.3-linux-${HOST}.tar.gz`);
+    await mustRun("tar", ["-C", folder, "-xzf", archive]);
+    await isComplete(`${folder}/gilly-1.2.3-linux-${HOST}`);
+  }));
 
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir({ prefix: "gilly-build-" });
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-async function run(program: string, args: readonly string[], options: Deno.CommandOptions = {}) {
-  const { code, stdout, stderr } = await new Deno.Command(program, { ...options, args: [...args] }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, out: text(stdout), err: text(stderr) };
-}
-
-/** Copies everything that a build reads into a new folder. */
-async function checkout(folder: string): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true });
-  const excluded = [...OTHERS, ".git", ".deno", "dist"].map((name) => `--exclude=./${name}`);
-  const archive = `${folder}.tar`;
-  const packed = await run("tar", ["-C", PROJECT, ...excluded, "-cf", archive, "."]);
-  assertEquals(packed.code, 0, packed.err);
-  assertEquals((await run("tar", ["-C", folder, "-xf", archive])).code, 0);
-}
-
-/** Builds a release in a folder and returns its archive. */
-async function build(folder: string): Promise<Uint8Array> {
-  await checkout(folder);
-  for (const tool of ["compile", "release"]) {
-    const { code, err } = await run(Deno.execPath(), ["run", "--allow-all", `tools/${tool}.ts`], { cwd: folder });
-    assertEquals(code, 0, err);
-  }
-  return await Deno.readFile(`${folder}/dist/gilly-${manifest.version}-linux-x64.tar.gz`);
-}
-
-testIfPossible(
-  "two checkouts in different folders produce identical archives",
-  missingForBinary(),
-  () =>
-    inFolder(async (folder) => {
-      const first = await build(`${folder}/one`);
-      const second = await build(`${folder}/a/longer/path/to/another`);
-      assertEquals(first.length, second.length);
-      assert(first.every((byte, index) => byte === second[index]));
-      await Deno.writeFile(`${folder}/release.tar.gz`, first);
-      await readsWell(`${folder}/release.tar.gz`, folder);
-    }),
-);
-
-async function readsWell(archive: string, folder: string): Promise<void> {
-  assertEquals((await run("tar", ["-C", folder, "--strip-components=1", "-xzf", archive])).code, 0);
+async function isComplete(folder: string): Promise<void> {
   for (const file of ["gilly", ...FILES]) assert((await Deno.stat(`${folder}/${file}`)).isFile, file);
   const sbom = JSON.parse(await Deno.readTextFile(`${folder}/sbom.cdx.json`));
   assertEquals([sbom.bomFormat, sbom.specVersion], ["CycloneDX", "1.5"]);
@@ -93,7 +50,7 @@ Deno.test("every page and unit of the project is in the archive", async () => {
 });
 
 Deno.test("a script in place of the binary cannot be released", () =>
-  inFolder(async (folder) => {
+  inTemporaryFolder(async (folder) => {
     const binary = `${folder}/gilly`;
     await Deno.writeTextFile(binary, "#!/bin/sh\n");
     await assertRejects(
@@ -103,85 +60,99 @@ Deno.test("a script in place of the binary cannot be released", () =>
     );
   }));
 
-Deno.test("a part with a wrong checksum is refused, and the message shows both checksums", () =>
-  inFolder(async (folder) => {
-    await Deno.writeTextFile(`${folder}/deno`, "another Deno");
-    const error = await assertRejects(() => checkPin("deno", `${folder}/deno`), PinError);
+Deno.test("SHA256SUMS has a line for each file of a release, and takes the place of an older, signed one", () =>
+  inTemporaryFolder(async (folder) => {
+    for (const name of ["b.tar.gz", "a.deb", "old.rpm"]) await Deno.writeTextFile(`${folder}/${name}`, name);
+    await Deno.writeTextFile(`${folder}/${SUMS}`, "older\n");
+    await Deno.writeTextFile(`${folder}/${SIGNATURE}`, "of the older one\n");
+    const sums = await writeSums(folder, [`${folder}/b.tar.gz`, `${folder}/a.deb`]);
+    assertEquals(sums, `${folder}/SHA256SUMS`);
     assertEquals(
-      error.message,
-      `cannot use ${folder}/deno: it is not the pinned deno ${versionOf("deno")}; expected SHA-256 ${sumOf("deno")}, ` +
-        "got d8593881b947bdbb6973025102c3ac8374ef5753bbe7b3a0448749a524b835b2",
+      await Deno.readTextFile(sums),
+      await mustRun("sha256sum", ["a.deb", "b.tar.gz"], { cwd: folder }),
     );
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name).includes(SIGNATURE), false);
   }));
 
-Deno.test("a platform without a checksum is refused, and so is a missing part", async () => {
-  assertEquals(
-    (await assertRejects(async () => void await sumOf("denort", "riscv64gc-unknown-linux-gnu"), PinError)).message,
-    "cannot build for riscv64gc-unknown-linux-gnu: tools/pins.json has no sum of denort for it",
-  );
-  assertMatch(
-    (await assertRejects(() => checkPin("deno", "/nonexistent/deno"), PinError)).message,
-    /^cannot read \/nonexistent\/deno: No such file or directory/,
-  );
-});
+const NO_KEYGEN = missingPrograms(["ssh-keygen"]);
 
-/** Runs `test` with a release server that gives this answer to the request for the runtime. */
-async function withReleases(
-  answer: () => Response,
-  test: (releases: string, folder: string) => Promise<void>,
-): Promise<void> {
-  await inFolder(async (folder) => {
-    const asked: string[] = [];
-    await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
-      asked.push(new URL(request.url).pathname);
-      return answer();
-    });
-    const releases = `http://127.0.0.1:${server.addr.port}`;
-    await test(releases, folder);
-    assertEquals(asked, [new URL(runtimeUrl(releases)).pathname]);
-  });
+/** Makes a list to sign and a key `key` in a folder. */
+async function toSign(folder: string): Promise<void> {
+  await Deno.writeTextFile(`${folder}/a.deb`, "a");
+  await writeSums(folder, [`${folder}/a.deb`]);
+  await mustRun("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", `${folder}/key`]);
 }
 
 testIfPossible(
-  "the runtime is downloaded once, checked, and kept",
-  missingForBinary(),
+  "a signature is made anew, and its key's fingerprint is told",
+  NO_KEYGEN,
   () =>
-    withReleases(zipped, async (releases, folder) => {
-      const path = await findRuntime(undefined, `${folder}/.deno`, releases);
-      assertEquals(path, `${folder}/.deno/denort-${versionOf("denort")}`);
-      assertEquals((await Deno.stat(path)).mode! & 0o777, 0o755);
-      // It is not downloaded again.
-      assertEquals(await findRuntime(undefined, `${folder}/.deno`, releases), path);
-      await Deno.writeTextFile(path, "exchanged");
-      await assertRejects(
-        () => findRuntime(undefined, `${folder}/.deno`, releases),
-        PinError,
-        "it is not the pinned denort",
+    inTemporaryFolder(async (folder) => {
+      await toSign(folder);
+      // ssh-keygen would ask about this one, keep it, and report success.
+      await Deno.writeTextFile(`${folder}/${SIGNATURE}`, "older\n");
+      const fingerprint = (await mustRun("ssh-keygen", ["-l", "-f", `${folder}/key.pub`])).split(" ")[1];
+      assertEquals(
+        await signSums(folder, `${folder}/key`),
+        `Good "gilly-release" signature with ED25519 key ${fingerprint}`,
       );
+      assertMatch(await Deno.readTextFile(`${folder}/${SIGNATURE}`), /^-----BEGIN SSH SIGNATURE-----\n/);
     }),
 );
 
-function zipped(): Response {
-  const named = Deno.env.get("DENORT_BIN") ?? `${PROJECT}.deno/denort-${versionOf("denort")}`;
-  return new Response(zipSync({ denort: [Deno.readFileSync(named), { level: 0 }] }) as Uint8Array<ArrayBuffer>);
+testIfPossible(
+  "a public key without its private half cannot sign, and leaves no signature",
+  NO_KEYGEN,
+  () =>
+    inTemporaryFolder(async (folder) => {
+      await toSign(folder);
+      await Deno.remove(`${folder}/key`);
+      const key = `${folder}/key.pub`;
+      const { message } = await assertRejects(() => signSums(folder, key), SigningError);
+      assertEquals(
+        message,
+        `cannot sign the release with ${key}: No private key found for public key "${key}"; ` +
+          "expected a private key, or a public key whose private half is in ssh-agent",
+      );
+      await assertRejects(() => Deno.stat(`${folder}/${SIGNATURE}`), Deno.errors.NotFound);
+    }),
+);
+
+/** Runs the task; it must fail before it builds anything. */
+async function refused(...args: string[]): Promise<string> {
+  const { code, out, err } = await run(
+    Deno.execPath(),
+    ["run", "--allow-all", "tools/release.ts", ...args],
+    { cwd: PROJECT, env: { GILLY_SIGNING_KEY: "", DENORT_BIN_ARM64: "" } },
+  );
+  assertEquals([code, out], [1, ""]);
+  return err;
 }
 
-const REFUSALS: Readonly<Record<string, readonly [() => Response, string]>> = {
-  "another runtime": [
-    () => new Response(zipSync({ denort: new Uint8Array([1, 2, 3]) }) as Uint8Array<ArrayBuffer>),
-    "it is not the pinned runtime",
-  ],
-  "a web page": [() => new Response("<html>sign in</html>"), "cannot download the compile runtime: invalid zip data"],
-  "404": [() => new Response("not here", { status: 404 }), "answered 404"],
-};
+Deno.test("a command line with a mistake builds nothing, and says what is expected", async () => {
+  const mistakes: Readonly<Record<string, readonly string[]>> = {
+    'unknown architecture "mips"; expected x64 or arm64': ["--arch", "x64", "--arch", "mips"],
+    // As a script writes it whose variable is not set: the release must not go out unsigned.
+    "--sign needs the path of a key": ["--sign", ""],
+    'unknown argument "--arhc"': ["--arhc", "arm64"],
+    'unknown argument "arm64"': ["arm64"],
+  };
+  for (const [said, args] of Object.entries(mistakes)) {
+    const [first, ...usage] = (await refused(...args)).split("\n");
+    assertEquals(first, said);
+    assertMatch(usage.join("\n"), /^\nusage: deno task release \[--arch x64\|arm64\]\.\.\. \[--sign KEY\]\n/);
+  }
+  assertEquals(
+    await refused("--sign", "/nonexistent/key"),
+    "cannot sign the release with /nonexistent/key: it does not exist\n",
+  );
+});
 
-for (const [what, [answer, said]] of Object.entries(REFUSALS)) {
-  Deno.test(`a release server that answers ${what} gives no runtime, and the error is one line that says what to do`, () =>
-    withReleases(answer, async (releases, folder) => {
-      const { message } = await assertRejects(() => findRuntime(undefined, folder, releases), PinError);
-      assertStringIncludes(message, said);
-      assertStringIncludes(message, `unpack denort from ${runtimeUrl(releases)} and set DENORT_BIN=`);
-      assertEquals(message.includes("\n"), false);
-      assertEquals([...Deno.readDirSync(folder)], []);
-    }));
-}
+Deno.test("a release for an architecture without a runtime builds nothing, and says in one line what is missing", async () => {
+  // The runtime of this machine comes later on the command line, and is not looked for any more.
+  const err = await refused("--arch", "arm64", "--arch", "x64");
+  assertMatch(
+    err,
+    /^cannot build for arm64: tools\/pins\.json has no SHA-256 of denort [\d.]+ for aarch64-unknown.*\n$/,
+  );
+});

@@ -1,8 +1,8 @@
 // What a machine needs for tests against a real worker, and how a test reports what is missing.
 
 import type { RuntimeKind } from "../../lib/runtime/open.ts";
+import { architectureOf } from "../../tools/architectures.ts";
 import { PROJECT } from "../../tools/deno.ts";
-import { isBinary } from "../../tools/release.ts";
 import { missingPrograms, realIsRequired } from "../e2e/engine.ts";
 import { isFile } from "./programs.ts";
 
@@ -49,7 +49,7 @@ export function missingForProgram(): string[] {
  * and contents.
  */
 export function missingForBinary(): string[] {
-  return isFile(GILLY) && isBinary(GILLY)
+  return isFile(GILLY) && architectureOf(GILLY) !== undefined
     ? []
     : ["the compiled binary (deno task compile; DENORT_BIN names its runtime)"];
 }
