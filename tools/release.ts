@@ -58,6 +58,7 @@ export const FILES = [
   "docs/proxy.md",
   "docs/security.md",
   "docs/troubleshooting.md",
+  "docs/verify.md",
   "systemd/config.example.yaml",
   "systemd/gilly-proxy.service",
   "systemd/gilly-redirect.service",

@@ -20,6 +20,7 @@ export const PAGES = [
   "docs/troubleshooting.md",
   "docs/security.md",
   "docs/monitoring.md",
+  "docs/verify.md",
 ];
 
 /** Returns the text of a file of the project. */
