@@ -101,6 +101,21 @@ testIfPossible(
 );
 
 testIfPossible(
+  "a public key signs by ssh-agent",
+  missingPrograms(["ssh-keygen", "ssh-agent", "ssh-add"]),
+  () =>
+    inTemporaryFolder(async (folder) => {
+      await toSign(folder);
+      const sign = `import { signSums } from ${JSON.stringify(`file://${PROJECT}tools/sums.ts`)};
+      console.log(await signSums(${JSON.stringify(folder)}, ${JSON.stringify(`${folder}/key.pub`)}));`;
+      const script = 'ssh-add -q "$1/key" && rm "$1/key" && exec "$2" eval "$3"';
+      // The agent ends some seconds after the command.
+      const args = ["-a", `${folder}/agent`, "sh", "-c", script, "sh", folder, Deno.execPath(), sign];
+      assertMatch(await mustRun("ssh-agent", args, { cwd: PROJECT }), /^Good "gilly-release" signature /);
+    }),
+);
+
+testIfPossible(
   "a public key without its private half cannot sign, and leaves no signature",
   NO_KEYGEN,
   () =>
@@ -148,7 +163,7 @@ Deno.test("a command line with a mistake builds nothing, and says what is expect
   );
 });
 
-Deno.test("a release for an architecture without a runtime builds nothing, and says in one line what is missing", async () => {
+Deno.test("without a runtime for one architecture nothing is built, and one line says what is missing", async () => {
   // The runtime of this machine comes later on the command line, and is not looked for any more.
   const err = await refused("--arch", "arm64", "--arch", "x64");
   assertMatch(
