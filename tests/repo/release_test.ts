@@ -6,9 +6,9 @@ import { PROJECT } from "../../tools/deno.ts";
 import { FILES, makeRelease } from "../../tools/release.ts";
 import { SIGNATURE, SigningError, signSums, SUMS, writeSums } from "../../tools/sums.ts";
 import { missingPrograms } from "../e2e/engine.ts";
-import { elf, mustRun, run } from "../support/builds.ts";
+import { checkout, elf, mustRun, pinRuntime, run, runtimePath } from "../support/builds.ts";
 import { inTemporaryFolder } from "../support/folder.ts";
-import { testIfPossible } from "../support/requirements.ts";
+import { missingForBinary, testIfPossible } from "../support/requirements.ts";
 
 Deno.test("an archive is named after its binary's architecture, and tells what the binary is made of", () =>
   inTemporaryFolder(async (folder) => {
@@ -171,3 +171,20 @@ Deno.test("without a runtime for one architecture nothing is built, and one line
     /^cannot build for arm64: tools\/pins\.json has no SHA-256 of denort [\d.]+ for aarch64-unknown.*\n$/,
   );
 });
+
+testIfPossible(
+  "a runtime that is pinned for an architecture it is not for is refused",
+  missingForBinary(),
+  () =>
+    inTemporaryFolder(async (folder) => {
+      const other = HOST === "x64" ? "arm64" : "x64";
+      await checkout(`${folder}/project`);
+      await pinRuntime(`${folder}/project`, other, runtimePath());
+      const args = ["run", "--allow-all", "tools/release.ts", "--arch", other];
+      const env = { [`DENORT_BIN_${other.toUpperCase()}`]: runtimePath() };
+      const { code, out, err } = await run(Deno.execPath(), args, { cwd: `${folder}/project`, env });
+      assertEquals([code, out], [1, ""]);
+      const binary = `${folder}/project/dist/gilly-${other}`;
+      assertEquals(err, `cannot release ${binary}: the runtime that tools/pins.json names is not for ${other}\n`);
+    }),
+);

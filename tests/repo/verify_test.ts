@@ -9,7 +9,7 @@ import { sha256Of, versionOf } from "../../tools/pins.ts";
 import { makeRelease } from "../../tools/release.ts";
 import { NAMESPACE, SIGNATURE, signSums, SUMS, writeSums } from "../../tools/sums.ts";
 import { missingPrograms } from "../e2e/engine.ts";
-import { checkout, elf, mustRun, type Ran, run, runtimePath } from "../support/builds.ts";
+import { checkout, elf, mustRun, pinRuntime, type Ran, run, runtimePath } from "../support/builds.ts";
 import { inTemporaryFolder } from "../support/folder.ts";
 import { blockBehind, readPage } from "../support/pages.ts";
 import { missingForBinary, testIfPossible } from "../support/requirements.ts";
@@ -145,9 +145,7 @@ async function pinOther(project: string, path: string): Promise<string> {
   const runtime = await Deno.readFile(runtimePath());
   new DataView(runtime.buffer).setUint16(18, ARCHITECTURES.arm64.elfMachine, true);
   await Deno.writeFile(path, runtime);
-  const pins = JSON.parse(await Deno.readTextFile(`${project}/tools/pins.json`));
-  pins.denort.sha256[ARCHITECTURES.arm64.target] = await sha256Of(path);
-  await Deno.writeTextFile(`${project}/tools/pins.json`, JSON.stringify(pins, undefined, 2));
+  await pinRuntime(project, "arm64", path);
   return path;
 }
 

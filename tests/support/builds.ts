@@ -1,9 +1,9 @@
 // Builds of the project in folders of their own, and what tests of a release put in their place.
 
 import { assertEquals } from "@std/assert";
-import { HOST } from "../../tools/architectures.ts";
+import { type Architecture, ARCHITECTURES, HOST } from "../../tools/architectures.ts";
 import { PROJECT } from "../../tools/deno.ts";
-import { versionOf } from "../../tools/pins.ts";
+import { sha256Of, versionOf } from "../../tools/pins.ts";
 import { namedRuntime } from "../../tools/runtime.ts";
 
 /** What no build reads. */
@@ -49,6 +49,14 @@ export async function checkout(folder: string): Promise<void> {
   const archive = `${folder}.tar`;
   await mustRun("tar", ["-C", PROJECT, ...OTHERS.map((name) => `--exclude=./${name}`), "-cf", archive, "."]);
   await mustRun("tar", ["-C", folder, "-xf", archive]);
+}
+
+/** Pins a file as the runtime for an architecture, in a checkout. */
+export async function pinRuntime(project: string, architecture: Architecture, file: string): Promise<void> {
+  const path = `${project}/tools/pins.json`;
+  const pins = JSON.parse(await Deno.readTextFile(path));
+  pins.denort.sha256[ARCHITECTURES[architecture].target] = await sha256Of(file);
+  await Deno.writeTextFile(path, JSON.stringify(pins, undefined, 2));
 }
 
 /** Returns a file with the header of a Linux executable for the machine of that number (elf(5)). */
