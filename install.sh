@@ -146,12 +146,11 @@ find_parts() {
   for part in $UNITS config.example.yaml $PROGRAMS; do
     [ -f "$here/systemd/$part" ] || refuse_part "$here/systemd/$part"
   done
-  for part in docs/credentials.md docs/gilly.8 docs/gilly.bash; do
+  for part in docs/credentials.md docs/gilly.8 docs/gilly.bash docs/gilly.zsh docs/gilly.fish; do
     [ -f "$here/$part" ] || refuse_part "$here/$part"
   done
   if [ -f "$here/gilly" ]; then
-    machine=$(uname -m)
-    [ "$machine" = x86_64 ] || refuse "this archive is for x86_64, not $machine: run install.sh from a checkout"
+    check_machine "$here/gilly"
     binary=$here/gilly
   elif [ -f "$here/deno.json" ]; then
     compile_checkout
@@ -161,6 +160,29 @@ find_parts() {
   fi
   version=$("$binary" version 2>&1) || refuse_binary "$version"
   version=$(printf '%s' "$version" | sed -n 1p)
+}
+
+# machine_of FILE: what `uname -m` says on machines that run this Linux executable, by e_machine in its header (elf(5));
+# nothing for any other file.
+machine_of() {
+  case $(od -A n -t x1 -N 20 "$1" | tr -d ' \n') in
+    7f454c460201*3e00) echo x86_64 ;;
+    7f454c460201*b700) echo aarch64 ;;
+  esac
+}
+
+# check_machine FILE: refuses the archive of another architecture. What is no executable at all is refused later, with
+# its own reason.
+check_machine() {
+  machine=$(uname -m)
+  built=$(machine_of "$1")
+  case $machine in
+    "$built") return 0 ;;
+    x86_64) other=x64 ;;
+    aarch64) other=arm64 ;;
+    *) refuse "Gilly is built for x86_64 and aarch64, not for $machine" ;;
+  esac
+  [ -z "$built" ] || refuse "this archive is for $built, not $machine: unpack the one whose name ends in -linux-$other.tar.gz"
 }
 
 # Code from npm and Deno runs as the user who called sudo, with that user's caches, and not as root.
@@ -226,7 +248,9 @@ install_files() {
   done
   for part in "$parts"/*.sh; do place "$part" "$share/setup/${part##*/}" 644 0; done
   place "$here/docs/gilly.8" "$prefix$manual" 644 0
-  place "$here/docs/gilly.bash" "$prefix$completion" 644 0
+  place "$here/docs/gilly.bash" "$prefix$bash_completion" 644 0
+  place "$here/docs/gilly.zsh" "$prefix$zsh_completion" 644 0
+  place "$here/docs/gilly.fish" "$prefix$fish_completion" 644 0
   if [ ! -d "$root/etc/gilly" ]; then
     attempt "make /etc/gilly" mkdir -p "$root/etc/gilly"
     attempt "give /etc/gilly its mode" chmod 750 "$root/etc/gilly"
@@ -345,9 +369,10 @@ uninstall() {
 # remove_program PREFIX: removes Gilly's files below it, and folders that a bare host does not have,
 # if they are empty.
 remove_program() {
-  remove "$1/bin/gilly" "$1/share/gilly" "$1$manual" "$1$completion"
+  remove "$1/bin/gilly" "$1/share/gilly" "$1$manual" "$1$bash_completion" "$1$zsh_completion" "$1$fish_completion"
   for name in $PROGRAMS; do remove "$1/bin/$name"; done
-  for folder in "$own_units" "${own_units%/*}" "$1${manual%/*}" "$1${completion%/*}" "$1${completion%/*/*}"; do
+  for folder in "$own_units" "${own_units%/*}" "$1${manual%/*}" "$1${bash_completion%/*}" "$1${bash_completion%/*/*}" \
+    "$1${zsh_completion%/*}" "$1${zsh_completion%/*/*}" "$1${fish_completion%/*}" "$1${fish_completion%/*/*}"; do
     rmdir "$root$folder" 2>/dev/null || :
   done
   [ "$1" != /usr/local ] || return 0
@@ -386,7 +411,8 @@ main() {
   . "$parts/all.sh"
   begin
   achieved='is installed' user_comment='Gilly image repair' example=$here/systemd/config.example.yaml
-  manual=/share/man/man8/gilly.8 completion=/share/bash-completion/completions/gilly
+  manual=/share/man/man8/gilly.8 bash_completion=/share/bash-completion/completions/gilly
+  zsh_completion=/share/zsh/site-functions/_gilly fish_completion=/share/fish/vendor_completions.d/gilly.fish
   parse_arguments "$@"
   check_host
   [ "$action" != install ] || check_systemd

@@ -1,7 +1,7 @@
 // install.sh into a separate tree (--root), which needs no systemd and leaves this machine alone.
 // Tests that need a running systemd are in whole_way_test.ts and install_booted_test.ts.
 
-import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parseConfig } from "../../lib/config/config.ts";
 import { writeStandIn } from "../../tools/compile.ts";
 import { PROJECT } from "../../tools/deno.ts";
@@ -40,7 +40,9 @@ test("an installation is programs, an enabled unit, a config for only its user, 
       "usr/local/share/gilly/config.example.yaml",
       "usr/local/share/gilly/credentials.md",
       ...parts,
+      "usr/local/share/fish/vendor_completions.d/gilly.fish",
       "usr/local/share/man/man8/gilly.8",
+      "usr/local/share/zsh/site-functions/_gilly",
     ].sort(),
   );
   const mode = (path: string) => (Deno.statSync(`${bench.root}/${path}`).mode! & 0o7777).toString(8);
@@ -329,69 +331,6 @@ function accountOf(name: string): { readonly uid: number; readonly gid: number }
     .find((fields) => fields[0] === name)!;
   return { uid: Number(uid), gid: Number(gid) };
 }
-
-const REFUSALS: readonly (readonly [string, string[], RegExp])[] = [
-  ["an unknown flag", ["--mirrors", "x"], /unknown argument '--mirrors': see install.sh --help/],
-  ["a flag without its value", ["--mirror"], /--mirror needs a value/],
-  ["a mirror without a registry", ["--mirror", "mirror.example"], /REGISTRY=MIRROR, such as .* got 'mirror.example'/],
-  ["a mirror that would break the YAML", ["--mirror", 'gcr.io=a"b'], /got 'gcr.io=a"b'/],
-  ["a mirror with a second line", ["--mirror", "gcr.io=a\nb"], /--mirror expects/],
-  ["one registry twice", ["--mirror", "gcr.io=a.b", "--mirror", "gcr.io=c.d"], /names gcr.io twice/],
-  ["a URL without a port", ["--kubelet-url", "https://worker"], /expects https:\/\/HOST:PORT/],
-  ["a URL with a password", ["--kubelet-url", "https://me:secret@worker:1"], /expects https:\/\/HOST:PORT/],
-  ["a certificate without its key", ["--kubelet-cert", "/etc/passwd"], /--kubelet-cert needs --kubelet-key as well/],
-  ["a relative path", ["--kubelet-ca", "ca.crt"], /expects an absolute path .* got 'ca.crt'/],
-  ["a missing file", ["--kubelet-ca", "/nowhere/ca.crt"], /\/nowhere\/ca.crt does not exist or is empty/],
-  ["a missing root", ["--root", "/nowhere"], /--root \/nowhere is not a directory/],
-  ["a relative root", ["--root", "tree"], /--root needs an absolute path/],
-];
-
-for (const [what, args, expected] of REFUSALS) {
-  test(`${what} is refused in one line, before anything is changed`, async (bench) => {
-    const { code, out, err } = await bench.run(["--root", bench.root, ...args]);
-    assertEquals({ code, out }, { code: 1, out: "" });
-    assertMatch(err, expected);
-    assertEquals(err.split("\n").length, 1, err);
-    assertEquals(await bench.paths(), []);
-  });
-}
-
-test("a binary that does not run here is refused with its own message, before anything is changed", async (bench) => {
-  for (
-    const [script, why] of [
-      [
-        "echo 'gilly: /lib/libc.so.6: version `GLIBC_2.27'\\'' not found' >&2",
-        "it needs glibc 2\\.27 or later, .* has glibc \\S+",
-      ],
-      ["echo 'no such luck' >&2", "no such luck"],
-    ] as const
-  ) {
-    Deno.writeTextFileSync(`${bench.release}/gilly`, `#!/bin/sh\n${script}\nexit 1\n`);
-    const { code, err } = await bench.run(["--root", bench.root]);
-    assertEquals(code, 1);
-    assertMatch(err, new RegExp(`^install\\.sh: \\S+/gilly does not run here: ${why}$`));
-  }
-  assertEquals(await bench.paths(), []);
-});
-
-test("an incomplete release is refused", async (bench) => {
-  await Deno.remove(`${bench.release}/systemd/gilly.service`);
-  const { code, err } = await bench.run(["--root", bench.root]);
-  assertEquals(code, 1);
-  assertMatch(err, /gilly\.service is missing: unpack the complete archive/);
-});
-
-test("a truncated script does nothing", async (bench) => {
-  const whole = Deno.readTextFileSync(`${bench.release}/install.sh`);
-  const end = whole.lastIndexOf("\nmain ") + 1;
-  assertNotEquals(end, 0);
-  for (let step = 1; step <= 10; step++) {
-    Deno.writeTextFileSync(`${bench.release}/install.sh`, whole.slice(0, Math.floor(end * step / 10)));
-    const { out } = await bench.run(["--root", bench.root]);
-    assertEquals(out, "");
-    assertEquals(await bench.paths(), []);
-  }
-});
 
 Deno.test({
   name: "shellcheck finds nothing in install.sh and gilly-setup, with their parts",
