@@ -124,7 +124,10 @@ The reader of the output closed it, as \\fBhead\\fR(1) does; no error is printed
 .SH FILES
 .TP
 .I /etc/gilly/config.yaml
-The config.
+The config. \\fBgilly\\-setup \\-\\-help\\fR says how to have it written for this host.
+.TP
+.I /etc/systemd/system/gilly.service.d
+What is particular to this host; \\fBgilly\\-setup\\fR writes it.
 .TP
 .IR /etc/gilly/kubelet-client.crt ", " /etc/gilly/kubelet-client.key ", " /etc/gilly/kubelet-ca.crt
 The credentials for the kubelet. \\fBgilly\\-credentials \\-\\-help\\fR says how to get and renew them.
