@@ -37,7 +37,6 @@ testIfPossible("a worker goes from the last release to this version, back, and f
   const images = Object.fromEntries(IMAGES.map((name) => [`a/${name}:1`, fakeImage(name)]));
   await using node = await startNode({
     client: {},
-    pods: [brokenPod("one")],
     engine: { registries: { "mirror.example": { state: "up", images } } },
   });
   node.kubelet.advanceEvery(200);
@@ -107,6 +106,8 @@ async function installLast(host: Host, node: FakeNode): Promise<void> {
   // Written in place, so that it stays the daemon's to read.
   await host.put("/root/config", config + OTHER_KEYS.replace("PORT", String(freePort())));
   await host.sh(`cat /root/config >${CONFIG} && systemctl restart gilly`);
+  // Not sooner: the restart could come between its pull and its tag.
+  node.kubelet.addPod(brokenPod("one"));
   await repaired(host, "one");
   await recorded(host, ["one"]);
 }

@@ -28,7 +28,7 @@ inOwnNetwork(import.meta.url, [...missingForOwnNetwork(), ...missingForProgram()
     const status = await gilly(bench.folder, "status");
     assertEquals(status.code, 3);
     assert(!status.stdout.includes("proxy"), status.stdout);
-    assertMatch((await gilly(bench.folder, "explain", "gcr.io/a:1")).stdout, /^ {2}proxy +off: .*install\.sh --proxy/m);
+    assertMatch((await gilly(bench.folder, "explain", "gcr.io/a:1")).stdout, /^ {2}proxy +off: .*gilly-setup --proxy/m);
   });
 
   redirectTest("while all is well, each says so", async (bench) => {
