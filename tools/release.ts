@@ -1,12 +1,13 @@
-// Builds a release in dist/: for each architecture gilly-VERSION-linux-ARCH.tar.gz, then SHA256SUMS
-// over all of its files, and the signature of that. The build is reproducible: the same inputs
-// always produce the same bytes.
+// Builds a release in dist/: for each architecture gilly-VERSION-linux-ARCH.tar.gz, a .deb and a
+// .rpm, then SHA256SUMS over all of its files, and the signature of that. The build is
+// reproducible: the same inputs always produce the same bytes.
 
 import { parseArgs } from "@std/cli/parse-args";
 import manifest from "../deno.json" with { type: "json" };
 import { type Architecture, ARCHITECTURE_NAMES, architectureOf, HOST } from "./architectures.ts";
 import { compile } from "./compile.ts";
 import { buildEpoch, PROJECT } from "./deno.ts";
+import { makePackages } from "./packages.ts";
 import { noticesOf, partsOf, sbomOf } from "./parts.ts";
 import { PinError } from "./pins.ts";
 import { checkKey, removeSums, SIGNATURE, SigningError, signSums, writeSums } from "./sums.ts";
@@ -174,6 +175,8 @@ async function release({ architectures, key }: Request): Promise<void> {
   const directory = `${PROJECT}dist`;
   const { version } = manifest;
   const artifacts: string[] = [];
+  // For tests, which cannot wait a minute for each package to be small.
+  const quick = Deno.env.has("GILLY_QUICK_PACKAGES");
   const compiled = await compile(architectures);
   await removeSums(directory);
   for (const { architecture, binary } of compiled) {
@@ -181,6 +184,7 @@ async function release({ architectures, key }: Request): Promise<void> {
       throw new PinError(`cannot release ${binary}: the runtime that tools/pins.json names is not for ${architecture}`);
     }
     artifacts.push(await makeRelease({ binary, version, directory }));
+    artifacts.push(...await makePackages({ binary, version, architecture, directory, quick }));
   }
   console.log([...artifacts, await writeSums(directory, artifacts)].join("\n"));
   if (key === undefined) {
