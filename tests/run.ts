@@ -16,7 +16,15 @@ export interface Group {
  * containers at once, so the tests that start one are in two groups, and never more than two run.
  */
 export const TOGETHER: readonly Group[] = [
-  { name: "workers", paths: ["tests/e2e/", "tests/host/credentials_test.ts", "tests/host/whole_way_test.ts"] },
+  {
+    name: "workers",
+    paths: [
+      "tests/e2e/",
+      "tests/host/credentials_test.ts",
+      "tests/host/packages_test.ts",
+      "tests/host/whole_way_test.ts",
+    ],
+  },
   { name: "hosts", paths: ["tests/host/"] },
   { name: "mirrors", paths: ["tests/e2e/mirrors_test.ts"] },
   { name: "programs", paths: ["tests/program/"] },

@@ -5,25 +5,26 @@ import { notOnPath } from "../support/programs.ts";
 
 /** What a worker has before Docker, the kubelet or Gilly: systemd, and the few tools that every Debian installs. */
 const PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "procps", "iproute2", "iptables", "nftables"];
-const SUITE = "bookworm";
+/** A release of Debian: 12, with systemd 252, or 13, with systemd 257. */
+export type Suite = "bookworm" | "trixie";
 /** Increment when the list above changes. */
 const EDITION = 2;
 
 /** What this machine lacks for a bare host; debootstrap counts only if no tree is cached. */
-export function missingForHost(): string[] {
-  const programs = ["systemd-nspawn", "nsenter", "tar", ...(isDirectory(treePath()) ? [] : ["debootstrap"])];
+export function missingForHost(suite: Suite = "bookworm"): string[] {
+  const programs = ["systemd-nspawn", "nsenter", "tar", ...(isDirectory(treePath(suite)) ? [] : ["debootstrap"])];
   const missing = notOnPath(programs);
   return Deno.uid() === 0 ? missing : [...missing, "root"];
 }
 
-/** The path of the tree; the first call on a machine takes about a minute. */
-export async function baseTree(): Promise<string> {
-  const path = treePath();
+/** The path of a release's tree; the first call on a machine takes about a minute. */
+export async function baseTree(suite: Suite = "bookworm"): Promise<string> {
+  const path = treePath(suite);
   if (isDirectory(path)) return path;
   const partial = `${path}.${Deno.pid}`;
   await Deno.mkdir(partial, { recursive: true });
   try {
-    const args = ["--variant=minbase", `--include=${PACKAGES.join(",")}`, SUITE, partial];
+    const args = ["--variant=minbase", `--include=${PACKAGES.join(",")}`, suite, partial];
     const { success, stdout } = await new Deno.Command("debootstrap", { args, stderr: "null" }).output();
     if (!success) throw new Error(`debootstrap failed: ${new TextDecoder().decode(stdout).slice(-2000)}`);
     await Deno.remove(`${partial}/var/cache/apt/archives`, { recursive: true });
@@ -40,9 +41,9 @@ export async function baseTree(): Promise<string> {
   return path;
 }
 
-function treePath(): string {
+function treePath(suite: Suite): string {
   const cache = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "/root"}/.cache`;
-  return `${cache}/gilly/host-${SUITE}-${EDITION}`;
+  return `${cache}/gilly/host-${suite}-${EDITION}`;
 }
 
 function isDirectory(path: string): boolean {

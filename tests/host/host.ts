@@ -3,13 +3,15 @@
 // is written to it is gone when it stops, and nothing of it stays on this machine.
 
 import { endsWithin } from "../../lib/support/timeouts.ts";
-import { baseTree } from "./base_tree.ts";
+import { baseTree, type Suite } from "./base_tree.ts";
 import { makeControlGroups, removeControlGroups } from "./control_groups.ts";
 import { type Entry, Journal } from "./journal.ts";
 
 export interface HostOptions {
   /** Folders of this machine that the host sees, without mounts below them: path here -> there. */
   readonly binds?: Readonly<Record<string, string>>;
+  /** By default bookworm. */
+  readonly suite?: Suite;
   /** Its own network with only loopback; by default it shares this machine's. */
   readonly ownNetwork?: boolean;
 }
@@ -21,6 +23,12 @@ export interface Outcome {
   readonly err: string;
 }
 
+/** Returns what a command wrote, without the newlines at the end. */
+export function outcomeOf({ code, stdout, stderr }: Deno.CommandOutput): Outcome {
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trimEnd();
+  return { code, out: text(stdout), err: text(stderr) };
+}
+
 const BOOT_TIMEOUT_MS = 60_000;
 
 // systemd-nspawn starts in the groups that are given before the --.
@@ -28,7 +36,7 @@ const ENTER_GROUPS = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift
 
 /** Boots a host and resolves when its systemd reports that it is up. */
 export async function bootHost(options: HostOptions = {}): Promise<Host> {
-  const tree = await baseTree();
+  const tree = await baseTree(options.suite);
   await using parts = new AsyncDisposableStack();
   const directory = await Deno.makeTempDir({ prefix: "gilly-host-" });
   parts.defer(() => Deno.remove(directory, { recursive: true }));
@@ -53,6 +61,8 @@ export async function bootHost(options: HostOptions = {}): Promise<Host> {
       ...["--boot", "--register=no", "--keep-unit", "--console=pipe", "--notify-ready=yes", "--link-journal=no"],
       // The address filter of a unit is a BPF program.
       ...["--system-call-filter=bpf", ...(options.ownNetwork ? ["--private-network"] : []), ...binds],
+      // From 256 on, systemd runs with the control groups of a machine such as this one only if told to.
+      "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",
     ],
     env: { NOTIFY_SOCKET: `${directory}/notify`, LANG: "C.UTF-8" },
     stdin: "null",
@@ -89,9 +99,7 @@ export class Host implements AsyncDisposable {
 
   /** Runs a shell script in the host, as root in its home, and returns how it ended. */
   async run(script: string): Promise<Outcome> {
-    const { code, stdout, stderr } = await this.#command(["sh", "-c", `cd /root\n${script}`], {}).output();
-    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trimEnd();
-    return { code, out: text(stdout), err: text(stderr) };
+    return outcomeOf(await this.#command(["sh", "-c", `cd /root\n${script}`], {}).output());
   }
 
   /** Runs a shell script in the host and returns what it printed; throws when it fails. */
@@ -99,6 +107,18 @@ export class Host implements AsyncDisposable {
     const { code, out, err } = await this.run(script);
     if (code !== 0) throw new Error(`in the host, '${script}' ended with ${code}: ${err || out}`);
     return out;
+  }
+
+  /** The path, on this machine, of the host's files. */
+  get path(): string {
+    return `/proc/${this.#leader}/root`;
+  }
+
+  /** Runs a program of this machine among the processes of the host; it finds the host's files at `path`. */
+  async outside(program: string, ...args: readonly string[]): Promise<Outcome> {
+    return outcomeOf(
+      await this.#command([program, ...args], { stdin: "null" }, ["-u", "-i", "-n", "-p", "-C"]).output(),
+    );
   }
 
   /** One property of gilly.service as `systemctl show` prints it. */
@@ -129,8 +149,11 @@ export class Host implements AsyncDisposable {
     await this.journal.ended;
   }
 
-  #command(command: readonly string[], options: Deno.CommandOptions): Deno.Command {
-    const namespaces = ["-m", "-u", "-i", "-n", "-p", "-C"];
+  #command(
+    command: readonly string[],
+    options: Deno.CommandOptions,
+    namespaces = ["-m", "-u", "-i", "-n", "-p", "-C"],
+  ): Deno.Command {
     return new Deno.Command("nsenter", {
       ...options,
       args: ["-t", String(this.#leader), ...namespaces, ...command],

@@ -65,20 +65,31 @@ export class Stage implements AsyncDisposable {
 
   /** Starts the worker, boots the host, and puts a release and the kubelet's certificates on it. */
   static async set(): Promise<Stage> {
+    const stage = await Stage.withoutRelease();
+    try {
+      await unpackRelease(stage.host, await Deno.readFile(GILLY));
+    } catch (error) {
+      await stage[Symbol.asyncDispose]();
+      throw error;
+    }
+    return stage;
+  }
+
+  /** The same without a release; the host sees these folders of this machine: path here -> there. */
+  static async withoutRelease(binds: Readonly<Record<string, string>> = {}): Promise<Stage> {
     await using parts = new AsyncDisposableStack();
     const worker = await startWorker();
     parts.defer(() => worker.stop());
     const folder = worker.engine.socket.replace(/\/[^/]*$/, "");
-    const host = parts.use(await bootHost({ binds: { [folder]: DOCKER_FOLDER } }));
+    const host = parts.use(await bootHost({ binds: { [folder]: DOCKER_FOLDER, ...binds } }));
     const { caFile, certFile, keyFile } = worker.certificates;
     for (const [file, name] of [[caFile, "ca.crt"], [certFile, "client.crt"], [keyFile, "client.key"]] as const) {
       await host.put(`${PKI}/${name}`, await Deno.readFile(file), 0o600);
     }
-    await unpackRelease(host, await Deno.readFile(GILLY));
     return new Stage(worker, host, parts.move());
   }
 
-  /** The flags with which install.sh writes a config for this worker. */
+  /** The flags with which install.sh or gilly-setup writes a config for this worker. */
   flags(): string {
     const mirror = this.worker.mirrorHost(0);
     const { url } = this.worker.kubelet;

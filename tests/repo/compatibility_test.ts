@@ -66,7 +66,9 @@ Deno.test("the runtimes that ran are those whose texts are in the table of the t
 /** What starts each of them, in a test file or in what it imports from its own folder. */
 const STARTERS: Readonly<Record<string, RegExp>> = {
   "systemd 252": /\b(bootHost|Stage\.set)\(/,
+  "systemd 257": /\bbootHost\(\{ suite: "trixie"/,
   "glibc 2.36": /\b(bootHost|Stage\.set)\(/,
+  "glibc 2.41": /\bbootHost\(\{ suite: "trixie"/,
   "Docker Engine 20.10": /\b(withWorker|startEngine|triedForReal|realFixture)\b/,
   "Docker Engine 28": /\b(startCurrentEngine|currentFixture|RUNTIMES)\b/,
   "containerd 1.6": /\b(startCriContainerd|runtime: "containerd")/,
@@ -86,13 +88,23 @@ Deno.test("the tests that are named start what they are named for", () => {
   assertStringIncludes(PAGE, `from ${LAST_RELEASE.version} to this version`);
 });
 
-testIfPossible("the host that the tests boot has the systemd and the glibc that ran", missingForHost(), async () => {
-  const packages = await Deno.readTextFile(`${await baseTree()}/var/lib/dpkg/status`);
-  const versionOf = (name: string) =>
-    new RegExp(`^Package: ${name}\n(?:.+\n)*?Version: (\\S+)`, "m").exec(packages)?.[1];
-  assertEquals([versionOf("systemd")?.split(".")[0]], versionsOf("systemd"));
-  assertEquals([versionOf("libc6")?.split("-")[0]], versionsOf("glibc"));
-});
+const SUITES = ["bookworm", "trixie"] as const;
+
+testIfPossible(
+  "the hosts that the tests boot have the systemd and the glibc that ran",
+  SUITES.flatMap(missingForHost),
+  async () => {
+    const texts = await Promise.all(
+      SUITES.map(async (suite) => await Deno.readTextFile(`${await baseTree(suite)}/var/lib/dpkg/status`)),
+    );
+    const versions = (name: string) =>
+      texts.map((packages) =>
+        new RegExp(`^Package: ${name}\n(?:.+\n)*?Version: ([^.]+(?:\\.\\d+)?)`, "m").exec(packages)?.[1]
+      );
+    assertEquals(versions("systemd").map((version) => version?.split(".")[0]), versionsOf("systemd"));
+    assertEquals(versions("libc6"), versionsOf("glibc"));
+  },
+);
 
 const missing = [
   ...new Set([...missingForWorker(), ...missingForCurrentEngine(), ...missingPrograms(["containerd"])]),

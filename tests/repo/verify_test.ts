@@ -134,6 +134,7 @@ async function environment(folder: string): Promise<Record<string, string>> {
     SSH_ASKPASS: `${folder}/bin/passphrase`,
     SSH_ASKPASS_REQUIRE: "force",
     GILLY_SIGNING_KEY: "",
+    GILLY_QUICK_PACKAGES: "yes",
   };
 }
 
@@ -159,9 +160,12 @@ async function tag(project: string): Promise<void> {
   await git("tag", `v${manifest.version}`);
 }
 
+const PACKAGES = ["amd64", "arm64"].map((name) => `gilly_${manifest.version}_${name}.deb`)
+  .concat(["x86_64", "aarch64"].map((name) => `gilly-${manifest.version}-1.${name}.rpm`));
+
 const missing = [
   ...missingForBinary(),
-  ...missingPrograms(["ssh-keygen", "git", "jq"]),
+  ...missingPrograms(["ssh-keygen", "git", "jq", "dpkg-deb", "rpmbuild"]),
   ...(HOST === "x64" ? [] : ["an x86_64 machine"]),
 ];
 
@@ -182,7 +186,7 @@ testIfPossible(
 
       await Deno.mkdir(files);
       const names: readonly string[] = (await Deno.readTextFile(`${project}/dist/${SUMS}`)).match(/\S+$/gm) ?? [];
-      assertEquals([ARCHIVE, archiveOf("arm64")].filter((name) => !names.includes(name)), []);
+      assertEquals([ARCHIVE, archiveOf("arm64"), ...PACKAGES].filter((name) => !names.includes(name)), []);
       for (const name of [...names, SUMS, SIGNATURE]) {
         await Deno.copyFile(`${project}/dist/${name}`, `${files}/${name}`);
       }
@@ -205,12 +209,21 @@ function verified(out: string): string[] {
   return out.match(/^\S+(?=: OK$)/gm) ?? [];
 }
 
-/** Checks the binary and the list of parts in an archive. */
+/** Checks the binary and the list of parts in an archive, and what the packages say of themselves. */
 async function isFor(files: string, architecture: "x64" | "arm64"): Promise<void> {
   const parts = (await inShell(INSIDE.replaceAll("x64", architecture), files)).out;
   assertMatch(parts, new RegExp(`^denort ${versionOf("denort")} MIT$`, "m"));
   const inside = `gilly-${manifest.version}-linux-${architecture}`;
   await mustRun("tar", ["-xzf", `${inside}.tar.gz`], { cwd: files });
+  const { debian, rpm } = ARCHITECTURES[architecture];
+  const deb = `gilly_${manifest.version}_${debian}.deb`;
+  assertEquals(await mustRun("dpkg-deb", ["--field", deb, "Architecture"], { cwd: files }), `${debian}\n`);
+  assertEquals(
+    await mustRun("rpm", ["-qp", "--queryformat", "%{ARCH} %{OS}", `gilly-${manifest.version}-1.${rpm}.rpm`], {
+      cwd: files,
+    }),
+    `${rpm} linux`,
+  );
   const header = new DataView((await Deno.readFile(`${files}/${inside}/gilly`)).buffer);
   assertEquals(header.getUint16(18, true), ARCHITECTURES[architecture].elfMachine);
   const { components } = JSON.parse(await Deno.readTextFile(`${files}/${inside}/sbom.cdx.json`));
