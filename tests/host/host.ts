@@ -1,6 +1,5 @@
 // A bare Debian host booted by systemd, for tests: a systemd-nspawn container over the cached tree.
-// What
-// is written to it is gone when it stops, and nothing of it stays on this machine.
+// What is written to it is gone when it stops, and nothing of it stays on this machine.
 
 import { endsWithin } from "../../lib/support/timeouts.ts";
 import { baseTree, type Suite } from "./base_tree.ts";
@@ -14,6 +13,8 @@ export interface HostOptions {
   readonly suite?: Suite;
   /** Its own network with only loopback; by default it shares this machine's. */
   readonly ownNetwork?: boolean;
+  /** The tree that it boots from; by default the bare host's. */
+  readonly tree?: string;
 }
 
 /** How a command in the host ended. */
@@ -30,13 +31,15 @@ export function outcomeOf({ code, stdout, stderr }: Deno.CommandOutput): Outcome
 }
 
 const BOOT_TIMEOUT_MS = 60_000;
+/** The flags of nsenter(1) for all namespaces of a host. */
+const NAMESPACES = ["-m", "-u", "-i", "-n", "-p", "-C"];
 
 // systemd-nspawn starts in the groups that are given before the --.
 const ENTER_GROUPS = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift; exec "$@"';
 
 /** Boots a host and resolves when its systemd reports that it is up. */
 export async function bootHost(options: HostOptions = {}): Promise<Host> {
-  const tree = await baseTree(options.suite);
+  const tree = options.tree ?? await baseTree(options.suite);
   await using parts = new AsyncDisposableStack();
   const directory = await Deno.makeTempDir({ prefix: "gilly-host-" });
   parts.defer(() => Deno.remove(directory, { recursive: true }));
@@ -97,6 +100,11 @@ export class Host implements AsyncDisposable {
     this.journal = new Journal(this.#command(follow, { stdin: "null", stdout: "piped", stderr: "null" }).spawn());
   }
 
+  /** The command with which this machine runs others in the host; an argument of its own each. */
+  get entrance(): readonly string[] {
+    return ["nsenter", "-t", String(this.#leader), ...NAMESPACES];
+  }
+
   /** Runs a shell script in the host, as root in its home, and returns how it ended. */
   async run(script: string): Promise<Outcome> {
     return outcomeOf(await this.#command(["sh", "-c", `cd /root\n${script}`], {}).output());
@@ -152,7 +160,7 @@ export class Host implements AsyncDisposable {
   #command(
     command: readonly string[],
     options: Deno.CommandOptions,
-    namespaces = ["-m", "-u", "-i", "-n", "-p", "-C"],
+    namespaces: readonly string[] = NAMESPACES,
   ): Deno.Command {
     return new Deno.Command("nsenter", {
       ...options,

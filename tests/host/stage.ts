@@ -75,13 +75,18 @@ export class Stage implements AsyncDisposable {
     return stage;
   }
 
-  /** The same without a release; the host sees these folders of this machine: path here -> there. */
-  static async withoutRelease(binds: Readonly<Record<string, string>> = {}): Promise<Stage> {
+  /**
+   * The same without a release; the host sees these folders of this machine: path here -> there. It boots from `tree`,
+   * by default the bare host's.
+   */
+  static async withoutRelease(binds: Readonly<Record<string, string>> = {}, tree?: string): Promise<Stage> {
     await using parts = new AsyncDisposableStack();
     const worker = await startWorker();
     parts.defer(() => worker.stop());
     const folder = worker.engine.socket.replace(/\/[^/]*$/, "");
-    const host = parts.use(await bootHost({ binds: { [folder]: DOCKER_FOLDER, ...binds } }));
+    const host = parts.use(
+      await bootHost({ ...(tree === undefined ? {} : { tree }), binds: { [folder]: DOCKER_FOLDER, ...binds } }),
+    );
     const { caFile, certFile, keyFile } = worker.certificates;
     for (const [file, name] of [[caFile, "ca.crt"], [certFile, "client.crt"], [keyFile, "client.key"]] as const) {
       await host.put(`${PKI}/${name}`, await Deno.readFile(file), 0o600);
