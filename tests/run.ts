@@ -20,6 +20,7 @@ export const TOGETHER: readonly Group[] = [
     name: "workers",
     paths: [
       "tests/e2e/",
+      "tests/host/ansible_test.ts",
       "tests/host/credentials_test.ts",
       "tests/host/packages_test.ts",
       "tests/host/whole_way_test.ts",

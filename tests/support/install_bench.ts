@@ -13,11 +13,9 @@ export class Bench implements AsyncDisposable {
   readonly root = `${this.#directory}/root`;
 
   constructor() {
-    for (const folder of ["docs/monitoring", "systemd/setup"]) {
-      Deno.mkdirSync(`${this.release}/${folder}`, { recursive: true });
-    }
     Deno.mkdirSync(this.root);
     for (const file of FILES) {
+      Deno.mkdirSync(`${this.release}/${file}`.replace(/\/[^/]*$/, ""), { recursive: true });
       Deno.copyFileSync(PROJECT + file, `${this.release}/${file}`);
     }
     this.makeBinary("0.1.0");
