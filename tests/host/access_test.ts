@@ -12,14 +12,6 @@ const DROP_INS = "/etc/systemd/system/gilly.service.d";
 const OWN = "10.99.0.1";
 const OTHER = "10.99.0.2";
 
-/** A fleet of one, this host: kubectl knows it, scp copies to it, and ssh runs on it. */
-const FLEET = `
-mkdir -p fleet
-printf '#!/bin/sh\\necho node/worker\\n' >fleet/kubectl
-printf '#!/bin/sh\\ncp "$1" "\${2#root@worker:}"\\n' >fleet/scp
-printf '#!/bin/sh\\n[ "$1" = root@worker ] && exec sh -c "$2"\\n' >fleet/ssh
-chmod +x fleet/*`;
-
 testIfPossible("the unit reaches its own host and its Docker, and nothing else", missingForRelease(), async (t) => {
   await using host = await bootHost({ ownNetwork: true });
   await unpackRelease(host, await Deno.readFile(GILLY));
@@ -48,31 +40,9 @@ testIfPossible("the unit reaches its own host and its Docker, and nothing else",
     await host.sh("rm /etc/gilly/config.yaml");
   });
 
-  await t.step(
-    "the fleet loop of the operations page installs it and names the missing files",
-    async () => {
-      const loop = blockBehind(readPage("docs/operations.md"), "With ssh only:");
-      await host.sh("mkdir -p away && mv /etc/gilly/kubelet-* away/");
-      const out = await host.sh(
-        `${FLEET}
-mkdir -p admin && cp gilly-*.tar.gz admin/ && cd admin
-PATH=/root/fleet:$PATH
-${loop}`,
-      );
-      const files = "/etc/gilly/kubelet-client.crt /etc/gilly/kubelet-client.key";
-      assertMatch(out, /is installed and not started yet: get [^,]*, then run/);
-      assertStringIncludes(out, `${files} by gilly-credentials (/usr/local/share/gilly/credentials.md), then run`);
-      assertMatch(await host.sh("gilly-credentials --help"), /^Usage: gilly-credentials request/);
-      const config = await host.sh("cat /etc/gilly/config.yaml");
-      assertMatch(config, /^ {2}url: "https:\/\/\{hostname\}:10250"$/m);
-      assertMatch(config, /^ {2}"gcr\.io": \["docker\.repo\.eng\.netapp\.com"\]$/m);
-      await host.sh("rm /etc/gilly/config.yaml");
-    },
-  );
-
   await t.step("the commands of the operations page start one worker", async () => {
     const block = blockBehind(readPage("docs/operations.md"), "From a release archive");
-    const { out } = await host.run(`mv away/kubelet-* .\n${block}`);
+    const { out } = await host.run(`mv /etc/gilly/kubelet-* .\n${block}`);
     assertMatch(out, /Active: active \(running\)/);
     assertMatch(out, /^ok +config: \/etc\/gilly\/config\.yaml is valid/m);
     await host.sh("systemctl stop gilly && rm /etc/gilly/config.yaml");

@@ -38,14 +38,17 @@ async function isComplete(folder: string): Promise<void> {
   }
 }
 
-Deno.test("every page and unit of the project is in the archive", async () => {
+Deno.test("every page and unit of the project is in the archive, and what a fleet needs", async () => {
   const left: string[] = [];
-  for (const folder of ["docs", "docs/monitoring", "systemd"]) {
+  const visit = async (folder: string, below: boolean) => {
     for await (const { name, isFile } of Deno.readDir(PROJECT + folder)) {
       const file = `${folder}/${name}`;
       if (isFile && !name.endsWith(".ts") && !FILES.includes(file)) left.push(file);
+      if (!isFile && below) await visit(file, below);
     }
-  }
+  };
+  for (const folder of ["docs", "docs/monitoring", "systemd"]) await visit(folder, false);
+  await visit("contrib", true);
   assertEquals(left, ["systemd/config.package.yaml"], "which packages alone have");
 });
 

@@ -14,7 +14,10 @@ export const PAPERS = [
 /** Every page with commands in it, as paths in the project. */
 export const PAGES = [
   "README.md",
+  "contrib/ansible/README.md",
+  "contrib/cloud-init/README.md",
   "docs/credentials.md",
+  "docs/fleet.md",
   "docs/operations.md",
   "docs/proxy.md",
   "docs/troubleshooting.md",

@@ -108,6 +108,7 @@ async function document(tree: Tree, architecture: Architecture): Promise<void> {
   for (const name of await filesIn("docs/monitoring")) {
     await tree.copy(`docs/monitoring/${name}`, `${DOCS}/docs/monitoring/${name}`);
   }
+  for (const path of await filesBelow("contrib")) await tree.copy(path, `${DOCS}/${path}`);
   await tree.copy("README.md", `${DOCS}/README.md`);
   const parts = await partsOf(architecture);
   await tree.put(`${DOCS}/sbom.cdx.json`, sbomOf(parts));
@@ -166,6 +167,12 @@ export async function run(program: string, args: readonly string[], cwd: string)
 async function filesIn(folder: string): Promise<string[]> {
   const entries = await Array.fromAsync(Deno.readDir(PROJECT + folder));
   return entries.filter(({ isFile }) => isFile).map(({ name }) => name).toSorted();
+}
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = (await Array.fromAsync(Deno.readDir(PROJECT + folder))).toSorted((a, b) => a.name < b.name ? -1 : 1);
+  const found = entries.map(({ name, isFile }) => isFile ? [`${folder}/${name}`] : filesBelow(`${folder}/${name}`));
+  return (await Promise.all(found)).flat();
 }
 
 function folderOf(path: string): string {
