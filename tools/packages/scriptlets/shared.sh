@@ -51,15 +51,22 @@ is_accepted() {
   return 1
 }
 
-# A config that names no mirror yet would only make the service fail.
+is_enabled() {
+  systemctl --quiet is-enabled "$1" 2>/dev/null
+}
+
+# What is enabled; the redirect comes with the proxy. A config that names no mirror yet would only make the service fail.
 start_or_advise() {
-  is_live || return 0
+  is_live && is_enabled gilly.service || return 0
   if cmp -s "$config" /usr/share/gilly/config.package.yaml; then
     echo "gilly: enabled, and starts once its config names a mirror: gilly-setup --mirror gcr.io=mirror.example"
   elif ! is_accepted; then
     echo "gilly: not started: $said: correct that, then run: systemctl start gilly" >&2
   else
-    systemctl --quiet start gilly.service || echo "gilly: did not start: journalctl -u gilly -n 20 says why" >&2
+    for unit in gilly.service gilly-proxy.service; do
+      is_enabled "$unit" || continue
+      systemctl --quiet start "$unit" || echo "gilly: did not start: journalctl -u $unit -n 20 says why" >&2
+    done
   fi
 }
 
