@@ -83,16 +83,16 @@ run_proxy() {
     [ "$proxy" != yes ] || say "the registry proxy is installed and not started: systemctl enable --now gilly-proxy"
     return 0
   fi
-  units=gilly-proxy.service
-  [ "$runtime" != docker ] || units='gilly-proxy.service gilly-redirect.service'
-  # shellcheck disable=SC2086 # two words
-  if [ "$restart_proxy" = no ] && systemctl is-active --quiet $units; then return 0; fi
-  changed=yes since=$(date '+@%s.%N')
-  if ! systemctl restart gilly-proxy.service 2>/dev/null; then
-    refuse "$version $achieved, but the registry proxy did not start: $(said_by gilly-proxy); repairs go on"
-  elif [ "$runtime" = docker ] && ! systemctl start gilly-redirect.service 2>/dev/null; then
-    refuse "$version $achieved, but pulls are not led to the registry proxy: $(said_by gilly-redirect); repairs go on"
+  if [ "$restart_proxy" = yes ] || ! systemctl is-active --quiet gilly-proxy.service; then
+    changed=yes since=$(date '+@%s.%N')
+    systemctl restart gilly-proxy.service 2>/dev/null ||
+      refuse "$version $achieved, but the registry proxy did not start: $(said_by gilly-proxy); repairs go on"
   fi
+  [ "$runtime" = docker ] && systemctl is-enabled --quiet gilly-redirect.service || return 0
+  if systemctl is-active --quiet gilly-redirect.service; then return 0; fi
+  changed=yes since=$(date '+@%s.%N')
+  systemctl start gilly-redirect.service 2>/dev/null ||
+    refuse "$version $achieved, but pulls are not led to the registry proxy: $(said_by gilly-redirect); repairs go on"
 }
 
 # said_by UNIT: what its programs said last before they failed.

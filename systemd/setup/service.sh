@@ -122,6 +122,7 @@ systemd_said() {
 finish() {
   run_proxy
   if [ "$changed" = no ]; then
+    case $1 in 'not started'*) say "it is $1" ;; esac
     say "$version $achieved already, nothing to do"
   elif [ "$dry" = yes ]; then
     say "dry run: nothing was changed"

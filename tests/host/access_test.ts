@@ -33,6 +33,10 @@ testIfPossible("the unit reaches its own host and its Docker, and nothing else",
       out,
       /is installed and not started yet: edit \/etc\/gilly\/config\.yaml, then run: systemctl start gilly$/,
     );
+    assertMatch(
+      await host.sh("gilly-setup"),
+      /^it is not started yet: edit \/etc\/gilly\/config\.yaml, then .*\ngilly .* is set up already, nothing to do$/,
+    );
     const { out: states } = await host.run(
       "systemctl is-enabled gilly; systemctl is-active gilly; systemctl is-failed gilly",
     );

@@ -213,12 +213,14 @@ async function upgrade(host: Host): Promise<void> {
 async function refused(host: Host): Promise<void> {
   await host.put("/run/systemd/system/gilly-redirect.service.d/sooner.conf", "[Service]\nRestartSec=3\n");
   await host.sh("systemctl daemon-reload && systemctl stop gilly-proxy && sed -i '1i 10.0.0.1 quay.io' /etc/hosts");
-  const { code, err } = await host.run(installer());
-  assertEquals(code, 1);
-  assertMatch(
-    err,
-    /^install\.sh: gilly .* is installed, but pulls are not led to the registry proxy: \/etc\/hosts has '10\.0\.0\.1 quay\.io' already: remove that line, or leave quay\.io out of proxy\.hosts in \/etc\/gilly\/config\.yaml; repairs go on$/m,
-  );
+  for (const run of ["the first", "a second, which finds the proxy active"]) {
+    const { code, err } = await host.run(installer());
+    assertEquals(code, 1, run);
+    assertMatch(
+      err,
+      /^install\.sh: gilly .* is installed, but pulls are not led to the registry proxy: \/etc\/hosts has '10\.0\.0\.1 quay\.io' already: remove that line, or leave quay\.io out of proxy\.hosts in \/etc\/gilly\/config\.yaml; repairs go on$/m,
+    );
+  }
   assertEquals(await host.sh("systemctl is-active gilly gilly-proxy"), "active\nactive");
   await host.sh("sed -i 1d /etc/hosts");
   await host.sh(`timeout 30 sh -c 'until ${LEADS}; do sleep 0.5; done'`);
