@@ -7,6 +7,7 @@ import { readLedger } from "../../lib/record/ledger.ts";
 import type { NodeState } from "../../lib/status/node_state.ts";
 import { freePort } from "../support/ports.ts";
 import { GILLY, missingForEndToEnd, testIfPossible } from "../support/requirements.ts";
+import { stepsOf } from "../support/steps.ts";
 import { REGISTRY_USER } from "./engine.ts";
 import { type FaultyRegistry, startFaultyRegistry } from "./faulty_registry.ts";
 import { Gilly, runGilly } from "./gilly.ts";
@@ -91,8 +92,7 @@ testIfPossible("gilly gets the pods of a worker with containerd running", needs,
   let dir = "";
   await withWorker({ mirrors: 2, guarded: GUARDED, runtime: "containerd" }, async (worker) => {
     dir = worker.dir;
-    const failed: string[] = [];
-    const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
+    const { step, failed } = stepsOf(t);
     await using slow = new HeldMirror(worker.mirrorHost(UP));
     const { ids, cases } = await seed(worker);
     const config = await writeConfig(worker, slow);

@@ -4,6 +4,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { readLedger } from "../../lib/record/ledger.ts";
 import { missingForEndToEnd, testIfPossible } from "../support/requirements.ts";
+import { stepsOf } from "../support/steps.ts";
 import { missingForCurrentEngine, startCurrentEngine } from "./current_engine.ts";
 import { REGISTRY_USER, startEngine } from "./engine.ts";
 import {
@@ -226,8 +227,7 @@ for (const [engine, start, missing] of ENGINES) {
 }
 
 async function checkMirrors(t: Deno.TestContext, worker: Worker, mirrors: Mirrors, gilly: Gilly): Promise<void> {
-  const failed: string[] = [];
-  const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
+  const { step, failed } = stepsOf(t);
   for (const { name, failure, coolsDown } of FAULTS) {
     const host = mirrors.faulty.get(name)!.host;
     await step(`a mirror that answers with ${name} is ${failure}${coolsDown ? ", and cools down" : ""}`, async () => {

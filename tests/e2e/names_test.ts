@@ -5,6 +5,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readLedger } from "../../lib/record/ledger.ts";
 import { missingForEndToEnd, testIfPossible } from "../support/requirements.ts";
+import { stepsOf } from "../support/steps.ts";
 import { missingForCurrentEngine, startCurrentEngine } from "./current_engine.ts";
 import { callEngine } from "./engine.ts";
 import { mistaking, startFaultyRegistry } from "./faulty_registry.ts";
@@ -111,8 +112,7 @@ testIfPossible("every reason against a repair is reported to the operator", miss
 });
 
 async function checkReasons(t: Deno.TestContext, worker: Worker): Promise<void> {
-  const failed: string[] = [];
-  const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
+  const { step, failed } = stepsOf(t);
   await worker.seed(UP, "acme/never:1");
   await step("the kubelet fails each pod for its own reason", () => bringAboutEveryReason(worker));
   const config = await worker.writeConfig({
@@ -169,8 +169,7 @@ testIfPossible("digests are repaired on an Engine with the containerd image stor
 });
 
 async function checkDigests(t: Deno.TestContext, worker: Worker): Promise<void> {
-  const failed: string[] = [];
-  const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
+  const { step, failed } = stepsOf(t);
   const host = worker.mirrorHost(UP);
   await using stack = new AsyncDisposableStack();
   const mistaken = stack.adopt(startFaultyRegistry(host, mistaking("other")), (registry) => registry.stop());

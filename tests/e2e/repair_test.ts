@@ -4,6 +4,7 @@
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { readLedger } from "../../lib/record/ledger.ts";
 import { missingForEndToEnd, testIfPossible } from "../support/requirements.ts";
+import { stepsOf } from "../support/steps.ts";
 import { Gilly } from "./gilly.ts";
 import { processesUnder } from "./leftovers.ts";
 import { startWorker, type TestPod, withWorker, type Worker } from "./worker.ts";
@@ -82,8 +83,7 @@ const missing = missingForEndToEnd();
 
 testIfPossible("gilly gets the pods of a stuck worker running", missing, async (t) => {
   await withWorker({ mirrors: 2 }, async (worker) => {
-    const failed: string[] = [];
-    const step = async (name: string, fn: () => Promise<void>) => void (await t.step(name, fn) || failed.push(name));
+    const { step, failed } = stepsOf(t);
 
     const ids = new Map<string, string>();
     for (const [image, path] of Object.entries(IMAGES)) ids.set(image, await worker.seed([UP, DOWN], path));

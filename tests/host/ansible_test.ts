@@ -4,6 +4,7 @@
 import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import type { Worker } from "../e2e/worker.ts";
 import { testIfPossible } from "../support/requirements.ts";
+import { stepsOf } from "../support/steps.ts";
 import { changes, filesOf } from "./files.ts";
 import { type FleetRelease, fleetRelease, VERSION } from "./fleet_release.ts";
 import { fleetTree } from "./fleet_tree.ts";
@@ -36,10 +37,7 @@ testIfPossible("contrib/ansible", [...missingForInstalledHost(), ...missingForPl
   }));
   const url = `http://127.0.0.1:${server.addr.port}`;
   const fleet = { worker, host, controller, release, url, variables: variablesFor(worker, release) };
-  const failed: string[] = [];
-  const step = async (name: string, fn: (fleet: Fleet) => Promise<void>) => {
-    if (!await t.step(name, () => fn(fleet))) failed.push(name);
-  };
+  const { step, failed } = stepsOf(t, fleet);
   await step("check mode on a bare host says what would be installed, and changes nothing", checkBare);
   await step("a package that is not the one in SHA256SUMS is not installed", refuseStranger);
   await step("the first run installs, configures, starts, and finds the worker ready", install);

@@ -4,6 +4,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { blockBehind, readPage } from "../support/pages.ts";
 import { GILLY, testIfPossible } from "../support/requirements.ts";
+import { stepsOf } from "../support/steps.ts";
 import { bootHost, type Host } from "./host.ts";
 import { installer, missingForRelease, unpackRelease, VERSION } from "./stage.ts";
 import { putCredentials, putDockerSocket } from "./stand_ins.ts";
@@ -21,10 +22,7 @@ testIfPossible("install.sh on hosts of all kinds", missingForRelease(), async (t
   await host.sh("groupadd --gid 4242 docker");
   await putDockerSocket(host, "docker");
   await host.sh(`ip address add ${OWN}/32 dev lo && echo '${OWN} worker' >>/etc/hosts`);
-  const failed: string[] = [];
-  const step = async (name: string, fn: (host: Host) => Promise<void>) => {
-    if (!await t.step(name, () => fn(host))) failed.push(name);
-  };
+  const { step, failed } = stepsOf(t, host);
 
   await step("a release on a noexec file system is refused with a better place", noexec);
   await step("a read-only /usr is refused before anything is changed, and --prefix avoids it", readOnly);

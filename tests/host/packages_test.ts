@@ -4,6 +4,7 @@
 import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { missingPrograms } from "../e2e/engine.ts";
 import { testIfPossible } from "../support/requirements.ts";
+import { stepsOf } from "../support/steps.ts";
 import { changes, filesOf } from "./files.ts";
 import { aptInstall, buildPackages, NEW, OLD, PACKAGES } from "./packages.ts";
 import { missingForInstalledHost, Stage } from "./stage.ts";
@@ -21,10 +22,7 @@ testIfPossible("a bare host installs the .deb with apt, upgrades it, removes it 
   const stage = parts.use(await Stage.withoutRelease({ [directory]: PACKAGES }));
   await stage.bringDocker();
   const before = await filesOf(stage.host);
-  const failed: string[] = [];
-  const step = async (name: string, fn: (stage: Stage) => Promise<void>) => {
-    if (!await t.step(name, () => fn(stage))) failed.push(name);
-  };
+  const { step, failed } = stepsOf(t, stage);
 
   await step("beside an installation by install.sh the package is refused", refusedBesideInstallSh);
   await step("apt installs it: enabled, not started, and the next step is said", install);

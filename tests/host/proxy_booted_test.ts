@@ -3,6 +3,7 @@
 
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { GILLY, testIfPossible } from "../support/requirements.ts";
+import { stepsOf } from "../support/steps.ts";
 import { changes, filesOf } from "./files.ts";
 import { bootHost, type Host } from "./host.ts";
 import { installer, missingForRelease, unpackRelease, VERSION } from "./stage.ts";
@@ -25,10 +26,7 @@ testIfPossible("install.sh --proxy leads a host's pulls to the proxy, and back",
     ip link add uplink type veth peer name nowhere && ip link set uplink addrgenmode none
     ip address add 192.0.2.2/24 dev uplink && ip link set uplink up && ip link set nowhere up
     ip route add default via 192.0.2.1 && iptables -t nat -S >/dev/null`);
-  const failed: string[] = [];
-  const step = async (name: string, fn: (host: Host) => Promise<void>) => {
-    if (!await t.step(name, () => fn(host))) failed.push(name);
-  };
+  const { step, failed } = stepsOf(t, host);
 
   const bare = await stateOf(host);
   await host.sh(`${installer()} ${FLAGS}`);

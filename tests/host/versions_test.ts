@@ -11,6 +11,7 @@ import { inTemporaryFolder } from "../support/folder.ts";
 import { buildLastRelease, LAST_RELEASE, missingForLastRelease } from "../support/last_release.ts";
 import { freePort } from "../support/ports.ts";
 import { GILLY, testIfPossible } from "../support/requirements.ts";
+import { stepsOf } from "../support/steps.ts";
 import { changes, filesOf } from "./files.ts";
 import { bootHost, type Host } from "./host.ts";
 import { installer, missingForRelease, unpackRelease } from "./stage.ts";
@@ -43,10 +44,7 @@ testIfPossible("a worker goes from the last release to this version, back, and f
   await using host = await bootHost({ binds: { [node.dir]: THERE } });
   await prepare(host, node);
   const before = await filesOf(host);
-  const failed: string[] = [];
-  const step = async (name: string, fn: (host: Host, node: FakeNode) => Promise<void>) => {
-    if (!await t.step(name, () => fn(host, node))) failed.push(name);
-  };
+  const { step, failed } = stepsOf(t, host, node);
 
   await step("the last release runs with every key that its config has, and repairs", installLast);
   assertEquals(failed, [], "what follows needs it");

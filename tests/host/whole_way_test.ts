@@ -6,6 +6,7 @@ import { delay } from "@std/async/delay";
 import { answering, startFaultyRegistry } from "../e2e/faulty_registry.ts";
 import { makeAuthority } from "../fakes/certificates.ts";
 import { GILLY, testIfPossible } from "../support/requirements.ts";
+import { stepsOf } from "../support/steps.ts";
 import { startCrowdedKubelet } from "./crowded_kubelet.ts";
 import { changes, filesOf } from "./files.ts";
 import { installer, missingForInstalledHost, Stage, unpackRelease, VERSION } from "./stage.ts";
@@ -15,10 +16,7 @@ const BAD_EDIT = `echo 'pol: {interval: 1s}' >>${CONFIG}`;
 
 testIfPossible("a bare host installs gilly from its archive and removes it", missingForInstalledHost(), async (t) => {
   await using stage = await Stage.set();
-  const failed: string[] = [];
-  const step = async (name: string, fn: (stage: Stage) => Promise<void>) => {
-    if (!await t.step(name, () => fn(stage))) failed.push(name);
-  };
+  const { step, failed } = stepsOf(t, stage);
 
   await step("without Docker the installer says what is missing and changes nothing", refusedWithoutDocker);
   await stage.bringDocker();
