@@ -56,15 +56,15 @@ testIfPossible(
 
     await t.step("rpm: its preset enables it, and an edited config outlives an upgrade and a removal", async () => {
       await using tree = await makePackageTree();
-      await beside(tree, `${directory}/${rpmName(OLD)}`);
-      assertEquals((await rpm(tree, "-i", `${directory}/${rpmName(OLD)}`)).err, "");
+      await beside(tree, directory);
+      assertEquals((await rpm(tree, directory, "-i", `${directory}/${rpmName(OLD)}`)).err, "");
       assertEquals(await tree.sh(`${ENABLED}; ${MODES}`), `enabled\nenabled\n${EXPECTED_MODES}`);
-      assertEquals((await rpm(tree, "-V", "gilly")).out, "");
+      assertEquals((await rpm(tree, directory, "-V", "gilly")).out, "");
       await tree.sh(`systemctl disable gilly.service 2>/dev/null; echo '# mine' >>${CONFIG}; mkdir -p /var/lib/gilly`);
-      assertEquals((await rpm(tree, "-U", `${directory}/${rpmName(NEW)}`)).code, 0);
+      assertEquals((await rpm(tree, directory, "-U", `${directory}/${rpmName(NEW)}`)).code, 0);
       assertEquals((await tree.run(ENABLED)).out, "disabled\nenabled");
       assertEquals(await tree.sh(`tail -n 1 ${CONFIG}; ls /etc/gilly`), "# mine\nconfig.yaml");
-      const { code, err } = await rpm(tree, "-e", "gilly");
+      const { code, err } = await rpm(tree, directory, "-e", "gilly");
       assertEquals({ code, err }, { code: 0, err: `warning: ${CONFIG} saved as ${CONFIG}.rpmsave` });
       assertEquals(
         (await tree.run("ls -d /var/lib/gilly /usr/bin/gilly* /etc/systemd/system/*/gilly* 2>/dev/null")).out,
@@ -75,9 +75,9 @@ testIfPossible(
 );
 
 /** Checks that a package beside an installation by install.sh changes nothing. */
-async function beside(tree: PackageTree, path: string): Promise<void> {
+async function beside(tree: PackageTree, directory: string): Promise<void> {
   await tree.sh(`mkdir -p "$(dirname ${UNIT})" && echo 'ExecStart=/usr/local/bin/gilly run' >${UNIT}`);
-  const { code, err } = await rpm(tree, "-i", path);
+  const { code, err } = await rpm(tree, directory, "-i", `${directory}/${rpmName(OLD)}`);
   assertNotEquals(code, 0);
   assertMatch(err, new RegExp(`^gilly: ${UNIT} is from install.sh: run 'install.sh --uninstall' first; .* stay$`, "m"));
   assertEquals((await tree.run("ls /usr/bin/gilly /etc/gilly 2>/dev/null; getent passwd gilly")).out, "");

@@ -34,10 +34,12 @@ interface Target {
 
 /**
  * Runs this machine's rpm on a target with Debian, where nothing of what other distributions call
- * their packages is known.
+ * their packages is known. Its database is in the folder of the packages: SQLite would take the
+ * path of a booted host's own for one of this machine.
  */
-export function rpm(target: Target, action: string, ...args: readonly string[]): Promise<Outcome> {
-  return target.outside("rpm", "--root", target.path, "--force-debian", "--nodeps", action, ...args);
+export function rpm(target: Target, directory: string, action: string, ...args: readonly string[]): Promise<Outcome> {
+  const flags = ["--root", target.path, "--dbpath", `${directory}/rpmdb`, "--force-debian", "--nodeps"];
+  return target.outside("rpm", ...flags, action, ...args);
 }
 
 /** Builds both versions into a folder. The new one's program is another file, and works the same. */
@@ -50,4 +52,5 @@ export async function buildPackages(directory: string): Promise<void> {
     await makePackages({ binary: `${directory}/gilly`, version, architecture: "x64", directory, quick: true });
   }
   await Deno.remove(`${directory}/gilly`);
+  await Deno.mkdir(`${directory}/rpmdb`);
 }
