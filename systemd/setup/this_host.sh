@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# The drop-ins of gilly.service that hold what is particular to this host: its addresses, and the group of the runtime's
-# socket.
+# The drop-ins of gilly.service that hold what is particular to this host: its addresses, the group of the runtime's
+# socket, and for a package what its systemd lacks.
 
 install_drop_ins() {
   # An image cannot hold the addresses of the hosts that boot from it: each finds its own.
@@ -11,6 +11,8 @@ install_drop_ins() {
     host=$(config_value url | sed 's|^[a-z]*://||; s|/.*||; s|:[0-9]*$||; s|^\[\(.*\)\]$|\1|')
     own=$({ addresses_of "$node" "$host"; addresses_of_uplinks; name_servers "$host"; } | not_loopback)
     allow "$own" "this host's own, so what is sent to them stays on it; when they change, run gilly-setup again."
+    space_restarts gilly
+    space_restarts gilly-proxy
   fi
   if [ "$runtime" = containerd ]; then
     drop "$drop_ins/30-docker-group.conf"
@@ -57,6 +59,23 @@ allow() {
 IPAddressAllow=$1
 TEXT
   fi
+}
+
+# space_restarts NAME: install.sh adapts a unit to a systemd that does not know RestartSteps= (before 254), a package
+# cannot. Pauses that cannot grow are longer from the start.
+space_restarts() {
+  dropped=/etc/systemd/system/$1.service.d/40-restarts.conf
+  if [ "$unit" != "$package_unit" ] || [ -n "$(systemctl show --value --property=RestartSteps "$1.service")" ]; then
+    remove "$dropped"
+    return 0
+  fi
+  {
+    say "# Written by gilly-setup: this systemd does not know RestartSteps=."
+    say '[Service]'
+    say 'RestartSec=5'
+  } >"$work/restarts"
+  place "$work/restarts" "$dropped" 644 0
+  if [ "$placed" = yes ]; then reload=yes; fi
 }
 
 addresses_of() {

@@ -44,6 +44,7 @@ testIfPossible("on Debian 13 the .deb and the .rpm are installed, upgraded and r
     await host.sh("cp -p /etc/hosts /root/hosts.before");
     assertMatch(await host.sh(`${SETUP} --proxy`), /^gilly .* is set up and running/m);
     assertEquals(await host.sh(ALL_STATES), ALL_ACTIVE);
+    assertEquals(await host.property("RestartUSec"), "2s", "systemd 257 has steps");
     assertEquals(await startsDuring(host, () => host.sh(aptInstall(NEW))), 1);
     assertEquals(await host.sh(ALL_STATES), ALL_ACTIVE);
     assertEquals(

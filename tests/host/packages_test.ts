@@ -60,6 +60,7 @@ async function install({ host }: Stage): Promise<void> {
     await host.sh("dpkg-query --show --showformat='${Conffiles}' gilly"),
     /^ \/etc\/gilly\/config\.yaml \w{32}$/,
   );
+  assertEquals(await host.property("RestartUSec"), "5s", "systemd 252 does not know RestartSteps=");
   assertMatch(await host.sh("id gilly"), /groups=\d+\(gilly\),\d+\(gilly-proxy\)/);
   assertEquals(await host.sh("systemctl --failed --no-legend"), "");
 }
