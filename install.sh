@@ -415,7 +415,10 @@ main() {
   zsh_completion=/share/zsh/site-functions/_gilly fish_completion=/share/fish/vendor_completions.d/gilly.fish
   parse_arguments "$@"
   check_host
-  [ "$action" != install ] || check_systemd
+  if [ "$action" = install ]; then
+    [ -n "$root" ] || is_live || refuse "systemd does not run this host: install into a tree with --root DIR"
+    check_systemd
+  fi
   take_turn
   choose_places
   case $action:$proxy in uninstall:* | purge:* | *:no) check_led ;; esac

@@ -41,7 +41,7 @@ runtime_in_config() {
 # runtime that this host has.
 kubelets_endpoint() {
   arguments='' kubelet_pid=''
-  if [ -z "$root" ]; then find_kubelet; fi
+  if is_live; then find_kubelet; fi
   if [ -z "$arguments" ]; then
     arguments=$(sed -n 's/^KUBELET_KUBEADM_ARGS="\(.*\)"$/\1/p' "$root/var/lib/kubelet/kubeadm-flags.env" 2>/dev/null | tr ' ' '\n')
   fi
@@ -77,7 +77,7 @@ option() {
 # Without an endpoint, a kubelet before 1.24 uses Docker, and a later one containerd.
 only_runtime() {
   found_socket=/run/k3s/containerd/containerd.sock
-  if [ -z "$root" ] && [ -S "$found_socket" ]; then
+  if is_live && [ -S "$found_socket" ]; then
     found=containerd found_by="the socket of k3s or rke2 is here"
     return 0
   fi
@@ -111,12 +111,12 @@ say_runtime() {
 # runtime gives it by default. containerd's is root unless its config has a gid.
 find_socket_group() {
   case $runtime in docker) socket_group=docker ;; *) socket_group=root ;; esac
-  if [ -z "$root" ] && [ -S "$socket" ]; then socket_group=$(stat -Lc %G "$socket"); fi
+  if is_live && [ -S "$socket" ]; then socket_group=$(stat -Lc %G "$socket"); fi
 }
 
 check_socket() {
   find_socket_group
-  [ -z "$root" ] || return 0
+  is_live || return 0
   if [ -S "$socket" ]; then
     case $socket_group:$runtime in
       root:docker) refuse "$socket belongs to group root: make a group docker (groupadd --system docker) and restart Docker" ;;

@@ -40,6 +40,13 @@ testIfPossible(
       assertEquals((await dpkg("--install", `${directory}/${debName(OLD)}`)).err, "");
       assertEquals(await tree.sh(`${ENABLED}; ${MODES}`), `enabled\nenabled\n${EXPECTED_MODES}`);
       assertMatch(await tree.sh("id gilly"), /groups=\d+\(gilly\),\d+\(gilly-proxy\)$/);
+      const setup = "gilly-setup --mirror gcr.io=mirror.example";
+      assertMatch((await tree.run(setup)).err, /^gilly-setup: \/proc is not mounted here: run 'mount .*' first$/);
+      assertMatch(
+        await tree.sh(`mount -t proc proc /proc && ${setup}; umount /proc`),
+        /^installed \/etc\/gilly\/config\.yaml\n.*^gilly .* is set up and ready for the first boot of this tree$/ms,
+      );
+      assertStringIncludes(await tree.sh(`cat ${CONFIG}`), '"gcr.io": ["mirror.example"]');
       await tree.sh("systemctl disable gilly.service 2>/dev/null");
       assertEquals((await dpkg("--install", `${directory}/${debName(NEW)}`)).code, 0);
       assertEquals((await tree.run(ENABLED)).out, "disabled\nenabled");

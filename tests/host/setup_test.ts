@@ -56,7 +56,10 @@ test("after install.sh it finds nothing to do, and takes the flags of the config
   assertEquals(await says(setUp(bench)), "gilly 0.1.0 is set up already, nothing to do");
   assertEquals(await bench.snapshot(), before);
   const out = await says(setUp(bench, "--mirror", "quay.io=other.example"));
-  assertMatch(out, /^installed \/etc\/gilly\/config\.yaml\n.*gilly 0\.1\.0 is set up and enabled in /s);
+  assertMatch(
+    out,
+    /^installed \/etc\/gilly\/config\.yaml\n.*gilly 0\.1\.0 is set up and ready for the first boot of /s,
+  );
   assertStringIncludes(bench.read(CONFIG), '"quay.io": ["other.example"]');
   const after = await bench.snapshot();
   assertMatch(await bench.install(), /nothing to do$/);
