@@ -19,13 +19,14 @@ run_service() {
   fi
   enabled=$(systemctl is-enabled gilly.service 2>/dev/null) || :
   find_missing
-  if [ "$start" = no ]; then
-    finish "not started (--no-start): systemctl start gilly"
-  elif systemctl is-active --quiet gilly.service; then
+  if systemctl is-active --quiet gilly.service; then
     if [ "$restart" = yes ] || runs_another_binary; then
       changed=yes
+      [ "$start" = yes ] || finish "not restarted (--no-start): systemctl restart gilly"
       start_service restart
     fi
+  elif [ "$start" = no ]; then
+    finish "not started (--no-start): systemctl start gilly"
   elif case $enabled in masked*) ;; *) false ;; esac; then
     finish "not started, since it is masked: systemctl unmask gilly"
   elif [ "$enabled" = disabled ]; then

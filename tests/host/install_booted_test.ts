@@ -202,6 +202,11 @@ async function explain(host: Host): Promise<void> {
 async function reloadDropIns(host: Host): Promise<void> {
   await host.put(`${DROP_INS}/memory.conf`, "[Service]\nMemoryMax=700M\n");
   assertEquals(await host.property("NeedDaemonReload"), "yes");
+  assertMatch(
+    await host.sh("gilly-setup --no-start"),
+    /^gilly .* is set up and not restarted \(--no-start\): systemctl restart gilly$/,
+  );
+  await host.put(`${DROP_INS}/memory.conf`, "[Service]\nMemoryMax=700M\n\n");
   assertMatch(await host.sh(installer()), /is installed and running/);
   assertEquals(await Promise.all(["NeedDaemonReload", "MemoryMax"].map((name) => host.property(name))), [
     "no",
