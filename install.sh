@@ -146,7 +146,10 @@ find_parts() {
   for part in $UNITS config.example.yaml $PROGRAMS; do
     [ -f "$here/systemd/$part" ] || refuse_part "$here/systemd/$part"
   done
-  for part in docs/credentials.md docs/gilly.8 docs/gilly.bash docs/gilly.zsh docs/gilly.fish; do
+  for name in gilly $PROGRAMS; do
+    [ -f "$here/docs/$name.8" ] || refuse_part "$here/docs/$name.8"
+  done
+  for part in docs/credentials.md docs/gilly.bash docs/gilly.zsh docs/gilly.fish; do
     [ -f "$here/$part" ] || refuse_part "$here/$part"
   done
   if [ -f "$here/gilly" ]; then
@@ -247,7 +250,7 @@ install_files() {
     case $placed:$name in yes:gilly-redirect) restart_proxy=yes ;; esac
   done
   for part in "$parts"/*.sh; do place "$part" "$share/setup/${part##*/}" 644 0; done
-  place "$here/docs/gilly.8" "$prefix$manual" 644 0
+  for name in gilly $PROGRAMS; do place "$here/docs/$name.8" "$prefix$manuals/$name.8" 644 0; done
   place "$here/docs/gilly.bash" "$prefix$bash_completion" 644 0
   place "$here/docs/gilly.zsh" "$prefix$zsh_completion" 644 0
   place "$here/docs/gilly.fish" "$prefix$fish_completion" 644 0
@@ -369,9 +372,10 @@ uninstall() {
 # remove_program PREFIX: removes Gilly's files below it, and folders that a bare host does not have,
 # if they are empty.
 remove_program() {
-  remove "$1/bin/gilly" "$1/share/gilly" "$1$manual" "$1$bash_completion" "$1$zsh_completion" "$1$fish_completion"
+  remove "$1/bin/gilly" "$1/share/gilly" "$1$bash_completion" "$1$zsh_completion" "$1$fish_completion"
   for name in $PROGRAMS; do remove "$1/bin/$name"; done
-  for folder in "$own_units" "${own_units%/*}" "$1${manual%/*}" "$1${bash_completion%/*}" "$1${bash_completion%/*/*}" \
+  for name in gilly $PROGRAMS; do remove "$1$manuals/$name.8"; done
+  for folder in "$own_units" "${own_units%/*}" "$1$manuals" "$1${bash_completion%/*}" "$1${bash_completion%/*/*}" \
     "$1${zsh_completion%/*}" "$1${zsh_completion%/*/*}" "$1${fish_completion%/*}" "$1${fish_completion%/*/*}"; do
     rmdir "$root$folder" 2>/dev/null || :
   done
@@ -411,7 +415,7 @@ main() {
   . "$parts/all.sh"
   begin
   achieved='is installed' user_comment='Gilly image repair' example=$here/systemd/config.example.yaml
-  manual=/share/man/man8/gilly.8 bash_completion=/share/bash-completion/completions/gilly
+  manuals=/share/man/man8 bash_completion=/share/bash-completion/completions/gilly
   zsh_completion=/share/zsh/site-functions/_gilly fish_completion=/share/fish/vendor_completions.d/gilly.fish
   parse_arguments "$@"
   check_host

@@ -1,6 +1,6 @@
-// Generates docs/configuration.md, docs/gilly.8 and the completions (docs/gilly.bash, .fish and .zsh)
-// from the schema of the config and the list of commands. `deno task docs` writes them; `deno task
-// docs --check` (and a test) checks that they are up to date.
+// Generates docs/configuration.md, the manual pages and the completions (docs/gilly.bash, .fish and
+// .zsh) from the schema of the config, the list of commands and the help of the scripts. `deno task
+// docs` writes them; `deno task docs --check` (and a test) checks that they are up to date.
 
 import type { Flag } from "../lib/commands/command_line.ts";
 import { COMMANDS } from "../lib/commands/mod.ts";
@@ -10,6 +10,7 @@ import { checkSettings } from "../lib/config/settings.ts";
 import { VERSION } from "../lib/version.ts";
 import { bashCompletion, fishCompletion, zshCompletion } from "./completions.ts";
 import { PROJECT } from "./deno.ts";
+import { manualOf, roff, type Script, SCRIPTS } from "./manuals.ts";
 
 /** Returns the contents of the files, by name in docs/. */
 export function generate(): Record<string, string> {
@@ -19,6 +20,7 @@ export function generate(): Record<string, string> {
     "gilly.bash": bashCompletion(COMMANDS),
     "gilly.fish": fishCompletion(COMMANDS),
     "gilly.zsh": zshCompletion(COMMANDS),
+    ...Object.fromEntries(Object.keys(SCRIPTS).map((script) => [`${script}.8`, manualOf(script as Script)])),
   };
 }
 
@@ -138,6 +140,9 @@ The ledger: one JSON object per line for each repair and refusal.
 .I /run/gilly/state.json
 What the running daemon knows; \\fBgilly status\\fR reads it.
 .SH SEE ALSO
+.BR gilly\\-setup (8),
+.BR gilly\\-credentials (8),
+.BR gilly\\-redirect (8),
 .BR systemctl (1),
 .BR journalctl (1)
 `;
@@ -146,11 +151,6 @@ What the running daemon knows; \\fBgilly status\\fR reads it.
 function flagInManual({ name, value, help }: Flag): string {
   const operand = value === undefined ? "" : ` \\fI${roff(value)}\\fR`;
   return `.TP\n\\fB\\-\\-${roff(name)}\\fR${operand}\n${roff(help)}`;
-}
-
-/** Escapes text for roff: hyphens that can be copied, and no line that begins like a request. */
-function roff(text: string): string {
-  return text.replace(/\\/g, "\\e").replace(/-/g, "\\-").replace(/…/g, "...").replace(/^([.'])/gm, "\\&$1");
 }
 
 if (import.meta.main) {

@@ -4,6 +4,7 @@ import { COMMANDS } from "../../lib/commands/mod.ts";
 import { checkSettings } from "../../lib/config/settings.ts";
 import { PROJECT } from "../../tools/deno.ts";
 import { generate } from "../../tools/docs.ts";
+import { helpOf, type Script, SCRIPTS } from "../../tools/manuals.ts";
 import { makeAuthority } from "../fakes/certificates.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
@@ -14,6 +15,16 @@ import { launch, runProgram, startProgram } from "../support/program.ts";
 for (const [name, contents] of Object.entries(generate())) {
   Deno.test(`docs/${name} matches the schema and the commands (deno task docs)`, () => {
     assertEquals(readPage(`docs/${name}`), contents);
+  });
+}
+
+for (const script of Object.keys(SCRIPTS) as Script[]) {
+  Deno.test(`the manual of ${script} has what --help prints, which fits a terminal of 80 columns`, async () => {
+    const args = [`${PROJECT}systemd/${script}`, "--help"];
+    const { stdout } = await new Deno.Command("sh", { args }).output();
+    const help = helpOf(script);
+    assertEquals(new TextDecoder().decode(stdout).slice(0, help.length), help);
+    assertEquals(help.split("\n").filter((line) => line.length > 80), []);
   });
 }
 

@@ -90,7 +90,9 @@ export async function fill(tree: Tree, { binary, architecture }: PackageOptions,
   await tree.copy("systemd/config.package.yaml", "/etc/gilly/config.yaml", 0o640);
   await tree.put("/usr/lib/sysusers.d/gilly.conf", await templateOf("gilly.sysusers"));
   await tree.put("/usr/lib/tmpfiles.d/gilly.conf", await templateOf("gilly.tmpfiles"));
-  await tree.put("/usr/share/man/man8/gilly.8.gz", zipped(await textOf("docs/gilly.8")));
+  for (const name of ["gilly", ...PROGRAMS]) {
+    await tree.put(`/usr/share/man/man8/${name}.8.gz`, zipped(await textOf(`docs/${name}.8`)));
+  }
   await tree.copy("docs/gilly.bash", "/usr/share/bash-completion/completions/gilly");
   await tree.copy("docs/gilly.zsh", `${zsh}/_gilly`);
   await tree.copy("docs/gilly.fish", "/usr/share/fish/vendor_completions.d/gilly.fish");
