@@ -6,7 +6,7 @@ import { runGilly } from "../e2e/gilly.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { withoutServiceManager } from "../support/program.ts";
-import { GILLY, missingForProgram, testIfPossible } from "../support/requirements.ts";
+import { GILLY, missingForBinary, missingForProgram, testIfPossible } from "../support/requirements.ts";
 
 const PASSWORD = "rosebud-0451";
 const COUNTS = / \| ok=(\d+);;;0 warning=(\d+);;;0 unknown=(\d+);;;0 critical=(\d+);;;0\n$/;
@@ -123,7 +123,7 @@ testIfPossible("the plugin has one line and a code for each state of a node", mi
   });
 });
 
-const missingForUser = [...(Deno.uid() === 0 ? [] : ["root"]), ...missingForProgram()];
+const missingForUser = [...(Deno.uid() === 0 ? [] : ["root"]), ...missingForBinary()];
 
 testIfPossible(
   "the plugin of a user who may not read the config does not know, instead of failing",
