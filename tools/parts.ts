@@ -9,7 +9,7 @@ import { packageFile } from "./esbuild.ts";
 import { sumOf, versionOf } from "./pins.ts";
 
 /** One part, as its publisher describes it. */
-export interface Part {
+interface Part {
   readonly name: string;
   readonly version: string;
   /** An SPDX license expression. */
@@ -27,11 +27,26 @@ interface Graph {
   readonly npmPackages: Readonly<Record<string, { name: string; version: string; dependencies: readonly string[] }>>;
 }
 
+const inventories = new Map<Architecture, Promise<Readonly<Record<string, string>>>>();
+
+/**
+ * Returns the texts that go with a binary, by file name: its SBOM and the notices of what is in it.
+ * They are made once for each architecture; the archive and the packages have the same.
+ */
+export function inventoryOf(architecture: Architecture): Promise<Readonly<Record<string, string>>> {
+  const made = inventories.get(architecture) ?? partsOf(architecture).then((parts) => ({
+    "sbom.cdx.json": sbomOf(parts),
+    "THIRD-PARTY-NOTICES": noticesOf(parts),
+  }));
+  inventories.set(architecture, made);
+  return made;
+}
+
 /**
  * Returns every part of the binary for an architecture, sorted by name: what main.ts reaches
  * according to `deno info`, with the hashes of deno.lock, and the runtime.
  */
-export async function partsOf(architecture: Architecture): Promise<Part[]> {
+async function partsOf(architecture: Architecture): Promise<Part[]> {
   const { npmCache } = JSON.parse(await deno(["info", "--json"])) as { npmCache: string };
   const { modules, npmPackages } = JSON.parse(await deno(["info", "--json", "main.ts"])) as Graph;
   const lock = JSON.parse(await Deno.readTextFile(`${PROJECT}deno.lock`)) as {
@@ -67,7 +82,7 @@ function runtime(architecture: Architecture): Part {
  * Returns the parts as CycloneDX 1.5 JSON (cyclonedx.org), without anything that differs between
  * builds.
  */
-export function sbomOf(parts: readonly Part[]): string {
+function sbomOf(parts: readonly Part[]): string {
   const component = ({ name, version, license, purl, hash }: Part, type = "library") => (
     { type, "bom-ref": purl, name, version, licenses: [{ expression: license }], purl, hashes: [hash] }
   );
@@ -86,7 +101,7 @@ export function sbomOf(parts: readonly Part[]): string {
 }
 
 /** Returns the parts with their licenses, as a text file. */
-export function noticesOf(parts: readonly Part[]): string {
+function noticesOf(parts: readonly Part[]): string {
   const sections = parts.map(({ name, version, license, purl, notice = NO_FILE }) => (
     `${"=".repeat(78)}\n${name} ${version} (${license})\n${purl}\n\n${notice.trim()}\n`
   ));

@@ -7,9 +7,11 @@ import manifest from "../deno.json" with { type: "json" };
 import { type Architecture, ARCHITECTURE_NAMES, architectureOf, HOST } from "./architectures.ts";
 import { compile } from "./compile.ts";
 import { buildEpoch, PROJECT } from "./deno.ts";
+import { FILES } from "./files.ts";
 import { makePackages } from "./packages.ts";
-import { noticesOf, partsOf, sbomOf } from "./parts.ts";
+import { inventoryOf } from "./parts.ts";
 import { PinError } from "./pins.ts";
+import { run } from "./run.ts";
 import { checkKey, removeSums, SIGNATURE, SigningError, signSums, writeSums } from "./sums.ts";
 
 const USAGE = `usage: deno task release [--arch x64|arm64]... [--sign KEY]
@@ -19,74 +21,6 @@ const USAGE = `usage: deno task release [--arch x64|arm64]... [--sign KEY]
                 public key whose private half is in ssh-agent; also by GILLY_SIGNING_KEY
 
 If the runtime for one of the architectures cannot be had, nothing is built.`;
-
-/** What install.sh and gilly-setup share. */
-const SETUP_PARTS = [
-  "all",
-  "arguments",
-  "common",
-  "config",
-  "credentials",
-  "files",
-  "proxy",
-  "runtime",
-  "service",
-  "this_host",
-].map((name) => `systemd/setup/${name}.sh`);
-
-/** The files in the archive besides the binary, under the same names as in the repository. */
-export const FILES = [
-  "CHANGELOG.md",
-  "LICENSE",
-  "README.md",
-  "contrib/ansible/README.md",
-  "contrib/ansible/inventory.yml",
-  "contrib/ansible/roles/gilly/defaults/main.yml",
-  "contrib/ansible/roles/gilly/handlers/main.yml",
-  "contrib/ansible/roles/gilly/meta/main.yml",
-  "contrib/ansible/roles/gilly/tasks/absent.yml",
-  "contrib/ansible/roles/gilly/tasks/configure.yml",
-  "contrib/ansible/roles/gilly/tasks/main.yml",
-  "contrib/ansible/roles/gilly/tasks/package.yml",
-  "contrib/ansible/roles/gilly/tasks/present.yml",
-  "contrib/ansible/roles/gilly/templates/config.yaml.j2",
-  "contrib/ansible/roles/gilly/templates/credentials.conf.j2",
-  "contrib/ansible/site.yml",
-  "contrib/cloud-init/README.md",
-  "contrib/cloud-init/user-data.yaml",
-  "systemd/gilly-credentials",
-  "systemd/gilly-redirect",
-  "systemd/gilly-setup",
-  ...SETUP_PARTS,
-  "install.sh",
-  "docs/compatibility.md",
-  "docs/configuration.md",
-  "docs/containerd.md",
-  "docs/credentials.md",
-  "docs/fleet.md",
-  "docs/gilly-credentials.8",
-  "docs/gilly-redirect.8",
-  "docs/gilly-setup.8",
-  "docs/gilly.8",
-  "docs/gilly.bash",
-  "docs/gilly.fish",
-  "docs/gilly.zsh",
-  "docs/monitoring.md",
-  "docs/monitoring/alerts.yaml",
-  "docs/monitoring/dashboard.json",
-  "docs/operations.md",
-  "docs/proxy.md",
-  "docs/security.md",
-  "docs/troubleshooting.md",
-  "docs/verify.md",
-  "systemd/config.example.yaml",
-  "systemd/gilly-proxy.service",
-  "systemd/gilly-redirect.service",
-  "systemd/gilly-renew.path",
-  "systemd/gilly-renew.service",
-  "systemd/gilly-this-host.service",
-  "systemd/gilly.service",
-];
 
 /** Those that can be run in the archive's folder; install.sh makes the others executable. */
 const PROGRAMS = new Set(["gilly", "install.sh", "systemd/gilly-credentials", "systemd/gilly-setup"]);
@@ -98,10 +32,6 @@ export interface ReleaseOptions {
   /** Where the archive is written; must exist. */
   readonly directory: string;
 }
-
-/** Files generated from the binary's parts, next to FILES; see parts.ts. */
-const SBOM = "sbom.cdx.json";
-const NOTICES = "THIRD-PARTY-NOTICES";
 
 /**
  * Builds the archive for the architecture of `binary`, and returns its path. Throws Error if it is
@@ -122,7 +52,7 @@ export async function makeRelease({ binary, version, directory }: ReleaseOptions
       ...["-C", staging, "-cf", `${staging}/release.tar`, name],
     ]);
     // -n omits the name and the time that gzip would record.
-    await run("gzip", ["-n", `${staging}/release.tar`]);
+    await run("gzip", ["-n", `${staging}/release.tar`], { env: { GZIP: "" } });
     await Deno.copyFile(`${staging}/release.tar.gz`, archive);
   } finally {
     await Deno.remove(staging, { recursive: true });
@@ -136,24 +66,15 @@ async function stage(folder: string, binary: string, architecture: Architecture)
     await Deno.mkdir(directory, { recursive: true });
     await Deno.chmod(directory, 0o755);
   }
-  const parts = await partsOf(architecture);
-  for (const [file, text] of [[SBOM, sbomOf(parts)], [NOTICES, noticesOf(parts)]] as const) {
+  for (const [file, text] of Object.entries(await inventoryOf(architecture))) {
     await Deno.writeTextFile(`${folder}/${file}`, text);
     await Deno.chmod(`${folder}/${file}`, 0o644);
   }
   const sources = new Map(FILES.map((file) => [file, PROJECT + file]));
   for (const [file, source] of [...sources, ["gilly", binary] as const]) {
     await Deno.copyFile(source, `${folder}/${file}`);
-    await Deno.chmod(
-      `${folder}/${file}`,
-      PROGRAMS.has(file) ? 0o755 : 0o644,
-    );
+    await Deno.chmod(`${folder}/${file}`, PROGRAMS.has(file) ? 0o755 : 0o644);
   }
-}
-
-async function run(program: string, args: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(program, { args, env: { GZIP: "" } }).output();
-  if (!success) throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
 }
 
 /** What the command line asks for. */

@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { ARCHITECTURES, HOST } from "../../tools/architectures.ts";
 import { PROJECT } from "../../tools/deno.ts";
-import { FILES, makeRelease } from "../../tools/release.ts";
+import { FILES } from "../../tools/files.ts";
+import { makeRelease } from "../../tools/release.ts";
 import { SIGNATURE, SigningError, signSums, SUMS, writeSums } from "../../tools/sums.ts";
 import { missingPrograms } from "../e2e/engine.ts";
 import { checkout, elf, mustRun, pinRuntime, run, runtimePath } from "../support/builds.ts";

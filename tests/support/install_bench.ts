@@ -3,7 +3,7 @@
 
 import { assertEquals } from "@std/assert";
 import { PROJECT } from "../../tools/deno.ts";
-import { FILES } from "../../tools/release.ts";
+import { FILES } from "../../tools/files.ts";
 import { notOnPath } from "./programs.ts";
 
 /** An unpacked release whose binary is a script, and an empty tree to install it into. */

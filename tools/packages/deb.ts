@@ -3,12 +3,12 @@
 import { ARCHITECTURES } from "../architectures.ts";
 import { buildEpoch } from "../deno.ts";
 import {
+  build,
   DOCS,
   fill,
   FOLDER_MODES,
   MAINTAINER,
   type PackageOptions,
-  run,
   scriptletOf,
   sortable,
   templateOf,
@@ -31,7 +31,7 @@ export async function makeDeb(options: PackageOptions): Promise<string> {
     await describe(tree, files, { VERSION: version, ARCHITECTURE: architecture, MAINTAINER });
     await tree.finish(FOLDER_MODES);
     const compression = options.quick ? ["-Zgzip", "-z1"] : ["-Zxz"];
-    await run("dpkg-deb", [...compression, "--root-owner-group", "--build", "tree", "made.deb"], folder);
+    await build("dpkg-deb", [...compression, "--root-owner-group", "--build", "tree", "made.deb"], folder);
     await Deno.copyFile(`${folder}/made.deb`, path);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -62,7 +62,7 @@ async function describe(tree: Tree, files: readonly string[], values: Readonly<R
   for (const path of files) bytes += (await Deno.stat(tree.root + path)).size;
   const control = await templateOf("control", { ...values, SIZE: String(Math.ceil(bytes / 1024)) });
   await tree.put("/DEBIAN/control", control);
-  await tree.put("/DEBIAN/md5sums", await run("md5sum", paths.filter((path) => !path.startsWith("etc/")), tree.root));
+  await tree.put("/DEBIAN/md5sums", await build("md5sum", paths.filter((path) => !path.startsWith("etc/")), tree.root));
   await tree.put(
     "/DEBIAN/conffiles",
     files.filter((path) => path.startsWith("/etc/")).map((path) => `${path}\n`).join(""),

@@ -3,12 +3,12 @@
 import { ARCHITECTURES } from "../architectures.ts";
 import { buildEpoch } from "../deno.ts";
 import {
+  build,
   DOCS,
   fill,
   FOLDER_MODES,
   MAINTAINER,
   type PackageOptions,
-  run,
   scriptletOf,
   sortable,
   templateOf,
@@ -36,7 +36,7 @@ export async function makeRpm(options: PackageOptions): Promise<string> {
     const values = { VERSION: version, MAINTAINER, DATE: dateOfBuild() };
     await Deno.writeTextFile(`${folder}/gilly.spec`, await templateOf("gilly.spec", values));
     const macros = Object.entries(macrosOf(options, folder)).flatMap(([name, value]) => ["-D", `${name} ${value}`]);
-    await run("rpmbuild", ["-bb", "--quiet", `--target=${architecture}-linux`, ...macros, "gilly.spec"], folder);
+    await build("rpmbuild", ["-bb", "--quiet", `--target=${architecture}-linux`, ...macros, "gilly.spec"], folder);
     await Deno.copyFile(`${folder}/made/${name}`, path);
   } finally {
     await Deno.remove(folder, { recursive: true });

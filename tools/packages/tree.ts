@@ -4,7 +4,10 @@
 import { gzipSync } from "fflate";
 import type { Architecture } from "../architectures.ts";
 import { buildEpoch, PROJECT } from "../deno.ts";
-import { noticesOf, partsOf, sbomOf } from "../parts.ts";
+import { FILES } from "../files.ts";
+import { SCRIPTS } from "../manuals.ts";
+import { inventoryOf } from "../parts.ts";
+import { run } from "../run.ts";
 
 export interface PackageOptions {
   /** The path of the compiled program. */
@@ -30,15 +33,7 @@ export const MAINTAINER = "The Gilly authors <noreply@gilly.invalid>";
 /** The folder of the templates and scriptlets. */
 const TEMPLATES = `${PROJECT}tools/packages/`;
 
-const PROGRAMS = ["gilly-setup", "gilly-credentials", "gilly-redirect"];
-const UNITS = [
-  "gilly.service",
-  "gilly-proxy.service",
-  "gilly-redirect.service",
-  "gilly-renew.path",
-  "gilly-renew.service",
-  "gilly-this-host.service",
-];
+const PROGRAMS = Object.keys(SCRIPTS);
 const SHARED = ["systemd/config.example.yaml", "systemd/config.package.yaml", "docs/credentials.md"];
 export const DOCS = "/usr/share/doc/gilly";
 
@@ -80,13 +75,11 @@ export class Tree {
 export async function fill(tree: Tree, { binary, architecture }: PackageOptions, { zsh }: Places): Promise<void> {
   await tree.put("/usr/bin/gilly", await Deno.readFile(binary), 0o755);
   for (const name of PROGRAMS) await tree.copy(`systemd/${name}`, `/usr/bin/${name}`, 0o755);
-  for (const name of UNITS) {
-    await tree.put(`/usr/lib/systemd/system/${name}`, below("/usr", await textOf(`systemd/${name}`)));
+  for (const path of filesLike(/^systemd\/.*\.(?:service|path)$/)) {
+    await tree.put(`/usr/lib/systemd/system/${nameOf(path)}`, below("/usr", await textOf(path)));
   }
-  for (const name of await filesIn("systemd/setup")) {
-    await tree.copy(`systemd/setup/${name}`, `/usr/share/gilly/setup/${name}`);
-  }
-  for (const path of SHARED) await tree.copy(path, `/usr/share/gilly/${path.replace(/^.*\//, "")}`);
+  for (const path of filesLike(/^systemd\/setup\//)) await tree.copy(path, `/usr/share/gilly/setup/${nameOf(path)}`);
+  for (const path of SHARED) await tree.copy(path, `/usr/share/gilly/${nameOf(path)}`);
   await tree.copy("systemd/config.package.yaml", "/etc/gilly/config.yaml", 0o640);
   await tree.put("/usr/lib/sysusers.d/gilly.conf", await templateOf("gilly.sysusers"));
   await tree.put("/usr/lib/tmpfiles.d/gilly.conf", await templateOf("gilly.tmpfiles"));
@@ -104,17 +97,19 @@ export const FOLDER_MODES = { "/etc/gilly": 0o750 };
 
 // The pages keep their places to one another, so that their links lead somewhere.
 async function document(tree: Tree, architecture: Architecture): Promise<void> {
-  for (const name of await filesIn("docs")) {
-    if (name.endsWith(".md")) await tree.copy(`docs/${name}`, `${DOCS}/docs/${name}`);
+  for (const path of ["README.md", ...filesLike(/^docs\/(?:.*\.md$|monitoring\/)|^contrib\//)]) {
+    await tree.copy(path, `${DOCS}/${path}`);
   }
-  for (const name of await filesIn("docs/monitoring")) {
-    await tree.copy(`docs/monitoring/${name}`, `${DOCS}/docs/monitoring/${name}`);
-  }
-  for (const path of await filesBelow("contrib")) await tree.copy(path, `${DOCS}/${path}`);
-  await tree.copy("README.md", `${DOCS}/README.md`);
-  const parts = await partsOf(architecture);
-  await tree.put(`${DOCS}/sbom.cdx.json`, sbomOf(parts));
-  await tree.put(`${DOCS}/THIRD-PARTY-NOTICES`, noticesOf(parts));
+  for (const [name, text] of Object.entries(await inventoryOf(architecture))) await tree.put(`${DOCS}/${name}`, text);
+}
+
+/** Returns those of the files that go onto hosts. */
+function filesLike(pattern: RegExp): string[] {
+  return FILES.filter((path) => pattern.test(path));
+}
+
+function nameOf(path: string): string {
+  return path.replace(/^.*\//, "");
 }
 
 /** Returns a text with the paths of install.sh's default prefix replaced by those below `prefix`. */
@@ -153,28 +148,9 @@ export function sortable(version: string): string {
   return version.replaceAll("-", "~");
 }
 
-/** Runs a program. Throws Error with what it wrote if it fails. */
-export async function run(program: string, args: readonly string[], cwd: string): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(program, {
-    args: [...args],
-    cwd,
-    env: { SOURCE_DATE_EPOCH: String(buildEpoch()), LC_ALL: "C.UTF-8", TZ: "UTC" },
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  if (success) return text(stdout);
-  throw new Error(`${program} ${args.join(" ")}: ${text(stderr).trim()}`);
-}
-
-async function filesIn(folder: string): Promise<string[]> {
-  const entries = await Array.fromAsync(Deno.readDir(PROJECT + folder));
-  return entries.filter(({ isFile }) => isFile).map(({ name }) => name).toSorted();
-}
-
-async function filesBelow(folder: string): Promise<string[]> {
-  const entries = (await Array.fromAsync(Deno.readDir(PROJECT + folder))).toSorted((a, b) => a.name < b.name ? -1 : 1);
-  const found = entries.map(({ name, isFile }) => isFile ? [`${folder}/${name}`] : filesBelow(`${folder}/${name}`));
-  return (await Promise.all(found)).flat();
+/** Runs a program that makes a package: it works the same on every machine and on every day. */
+export function build(program: string, args: readonly string[], cwd: string): Promise<string> {
+  return run(program, args, { cwd, env: { SOURCE_DATE_EPOCH: String(buildEpoch()), LC_ALL: "C.UTF-8", TZ: "UTC" } });
 }
 
 function folderOf(path: string): string {
