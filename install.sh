@@ -343,10 +343,8 @@ enable_unit() {
 # --- uninstalling ---------------------------------------------------------------------------------------------------
 
 uninstall() {
-  if is_live; then
-    systemctl disable --now --quiet gilly.service 2>/dev/null || :
-    systemctl stop --quiet gilly.service 2>/dev/null || :
-  fi
+  quietly disable --now --quiet gilly.service
+  quietly stop --quiet gilly.service
   renewal_places
   turn_off_renewal
   turn_off_proxy
@@ -363,7 +361,7 @@ uninstall() {
   rmdir "$root$drop_ins" 2>/dev/null || :
   if is_live; then
     attempt "make systemd reload its units" systemctl daemon-reload
-    systemctl reset-failed gilly.service gilly-proxy.service gilly-redirect.service 2>/dev/null || :
+    quietly reset-failed gilly.service gilly-proxy.service gilly-redirect.service
   fi
   [ "$changed" = yes ] || say "Gilly is not installed, nothing to do"
   if [ "$action" = uninstall ]; then tell_kept; fi

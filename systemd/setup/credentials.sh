@@ -81,16 +81,16 @@ set_up_renewal() {
     turn_off_renewal
     return 0
   fi
-  settled=$changed
-  changed=$rewatch
   {
     say "# Written by gilly-setup: the files that $drop_ins/20-kubelet-credentials.conf loads for Gilly."
     say '[Path]'
     sed -n 's|^LoadCredential=[^:]*:/|/|p' "$loans" | while read -r path; do watch "$path"; done | sort -u
   } >"$work/watched"
   place "$work/watched" "$watched" 644 0
-  enable_renewal
-  [ "$changed" = yes ] || changed=$settled
+  if [ "$placed" = yes ]; then rewatch=yes; fi
+  link_unit gilly-renew.path "${unit%/*}/gilly-renew.path" "${wanted%/*}"
+  if [ "$linked" = yes ]; then rewatch=yes; fi
+  [ "$rewatch" = no ] || watch_anew
 }
 
 # watch PATH: systemd follows a symbolic link and does not see when it is switched, so the folder of
@@ -106,9 +106,7 @@ watch() {
 }
 
 # A start of Gilly starts the path unit; for a Gilly that already runs, it is started here.
-enable_renewal() {
-  link_unit gilly-renew.path "${unit%/*}/gilly-renew.path" "${wanted%/*}"
-  [ "$changed" = yes ] || return 0
+watch_anew() {
   reload=yes
   [ "$dry" = no ] && is_live && systemctl is-active --quiet gilly.service || return 0
   attempt "make systemd reload its units" systemctl daemon-reload

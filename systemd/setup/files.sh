@@ -59,8 +59,9 @@ remove() {
 }
 
 # link_unit NAME UNIT-FILE [FOLDER]: does what `systemctl enable` does, also in a tree that is not
-# running.
+# running. Sets linked to yes or no.
 link_unit() {
+  linked=no
   link=$root${3:-$wants}/$1
   if [ -L "$link" ]; then
     # One to a unit that has moved follows it.
@@ -70,7 +71,7 @@ link_unit() {
   fi
   attempt "make ${link%/*}" mkdir -p "${link%/*}"
   attempt "enable $1" ln -sfn "$2" "$link"
-  changed=yes reload=yes
+  linked=yes changed=yes reload=yes
   did enabled "$1"
 }
 

@@ -53,11 +53,8 @@ set_up_proxy() {
 
 turn_on_proxy() {
   [ "$enable" = yes ] || return 0
-  settled=$changed
-  changed=no
   link_unit gilly-proxy.service "${unit%/*}/gilly-proxy.service"
-  first_proxy=$changed
-  [ "$settled" = no ] || changed=yes
+  first_proxy=$linked
   if [ "$runtime" = docker ]; then
     link_unit gilly-redirect.service "${unit%/*}/gilly-redirect.service" "$proxy_wants"
     return 0
@@ -122,7 +119,7 @@ check_led() {
 }
 
 # set_config_group: sets config_group to the group of the config, by its id: that of the proxy, of
-# which gilly is a member, once both read it.
+# which gilly is a member, once both read it. Sets group_id and shared to the two, as far as there are such.
 set_config_group() {
   group_id=$(entry_of group "$user" | cut -d: -f3)
   config_group=$group_id
@@ -132,6 +129,6 @@ set_config_group() {
 
 # The group stays until a purge; with a package, its files as well.
 forget_proxy_user() {
-  [ "$unit" != "$package_unit" ] && known group gilly-proxy || return 0
-  share_with "$user" "$(entry_of group gilly-proxy | cut -d: -f3)" "$(entry_of group "$user" | cut -d: -f3)"
+  [ "$unit" != "$package_unit" ] && [ -n "$shared" ] || return 0
+  share_with "$user" "$shared" "$group_id"
 }
