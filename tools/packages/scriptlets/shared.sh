@@ -74,15 +74,20 @@ start_or_advise() {
 # a daemon that works.
 restart_what_runs() {
   is_live || return 0
-  quietly systemctl daemon-reload
+  running=''
   for unit in gilly.service gilly-proxy.service; do
-    case $(systemctl is-active "$unit" 2>/dev/null) in active | activating | reloading) ;; *) continue ;; esac
-    if ! is_accepted; then
-      echo "gilly: $unit goes on as the old version: $said: correct that, then run: systemctl restart $unit" >&2
-    else
-      systemctl --quiet try-restart "$unit" || echo "gilly: did not restart: journalctl -u $unit -n 20 says why" >&2
-    fi
+    case $(systemctl is-active "$unit" 2>/dev/null) in active | activating | reloading) running="$running $unit" ;; esac
   done
+  [ -n "$running" ] || return 0
+  if is_accepted; then
+    for unit in $running; do
+      systemctl --quiet try-restart "$unit" || echo "gilly: did not restart: journalctl -u $unit -n 20 says why" >&2
+    done
+  else
+    for unit in $running; do
+      echo "gilly: $unit goes on as the old version: $said: correct that, then run: systemctl restart $unit" >&2
+    done
+  fi
 }
 
 # The redirect too, whoever made it: without the proxy, it would lead pulls nowhere.
@@ -90,4 +95,11 @@ stop_everything() {
   is_live || return 0
   quietly systemctl stop gilly-redirect.service gilly-proxy.service gilly-renew.path gilly-renew.service gilly.service
   gilly-redirect down || echo "gilly: pulls of this host may still be redirected: gilly-redirect down" >&2
+}
+
+# After the files are gone.
+forget_units() {
+  is_live || return 0
+  quietly systemctl daemon-reload
+  quietly systemctl reset-failed gilly.service gilly-proxy.service gilly-redirect.service
 }
