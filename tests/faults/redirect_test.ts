@@ -10,10 +10,11 @@ import { putImage, randomLayer } from "../e2e/registry_images.ts";
 import { makeAuthority } from "../fakes/certificates.ts";
 import { note } from "../scenarios/scenario.ts";
 import { inTemporaryFolder } from "../support/folder.ts";
+import type { Outcome } from "../support/outcome.ts";
 import { inOwnNetwork, missingForOwnNetwork } from "../support/own_network.ts";
 import { freePort } from "../support/ports.ts";
 import { startProgram } from "../support/program.ts";
-import { HELPER, type Outcome, runHelper, sh } from "../support/redirect_bench.ts";
+import { HELPER, runHelper, sh } from "../support/redirect_bench.ts";
 import { GILLY, missingForProgram } from "../support/requirements.ts";
 
 const MISSING = [...missingForOwnNetwork(), ...missingForProgram(), ...missingPrograms()];

@@ -2,6 +2,7 @@
 // What is written to it is gone when it stops, and nothing of it stays on this machine.
 
 import { endsWithin } from "../../lib/support/timeouts.ts";
+import { type Outcome, outcomeOf } from "../support/outcome.ts";
 import { baseTree, type Suite } from "./base_tree.ts";
 import { makeControlGroups, removeControlGroups } from "./control_groups.ts";
 import { type Entry, Journal } from "./journal.ts";
@@ -15,19 +16,6 @@ export interface HostOptions {
   readonly ownNetwork?: boolean;
   /** The tree that it boots from; by default the bare host's. */
   readonly tree?: string;
-}
-
-/** How a command in the host ended. */
-export interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Returns what a command wrote, without the newlines at the end. */
-export function outcomeOf({ code, stdout, stderr }: Deno.CommandOutput): Outcome {
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trimEnd();
-  return { code, out: text(stdout), err: text(stderr) };
 }
 
 const BOOT_TIMEOUT_MS = 60_000;

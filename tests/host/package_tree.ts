@@ -1,8 +1,8 @@
 // The file tree of a bare Debian host that no systemd runs, as an image is while it is made: what is written to it is
 // gone with it.
 
+import { type Outcome, outcomeOf } from "../support/outcome.ts";
 import { baseTree } from "./base_tree.ts";
-import { type Outcome, outcomeOf } from "./host.ts";
 
 /** Makes such a tree; only root can. */
 export async function makePackageTree(): Promise<PackageTree> {

@@ -1,8 +1,8 @@
 // Packages of the program under test, in a folder that hosts see.
 
 import { makePackages } from "../../tools/packages.ts";
+import type { Outcome } from "../support/outcome.ts";
 import { GILLY } from "../support/requirements.ts";
-import type { Outcome } from "./host.ts";
 
 /** Where a host sees the folder. */
 export const PACKAGES = "/opt/packages";

@@ -2,8 +2,9 @@
 
 import { stringify } from "@std/yaml";
 import { PROJECT } from "../../tools/deno.ts";
+import type { Outcome } from "../support/outcome.ts";
 import { notOnPath } from "../support/programs.ts";
-import type { Host, Outcome } from "./host.ts";
+import type { Host } from "./host.ts";
 
 /** What this machine lacks as a controller. */
 export function missingForPlaybook(): string[] {

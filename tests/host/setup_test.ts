@@ -3,7 +3,8 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parseConfig } from "../../lib/config/config.ts";
 import { PROJECT } from "../../tools/deno.ts";
-import { type Bench, type Outcome, test } from "../support/install_bench.ts";
+import { type Bench, test } from "../support/install_bench.ts";
+import type { Outcome } from "../support/outcome.ts";
 
 const CONFIG = "etc/gilly/config.yaml";
 const DROP_INS = "etc/systemd/system/gilly.service.d";

@@ -3,17 +3,11 @@
 
 import { PROJECT } from "../../tools/deno.ts";
 import { type Authority, makeAuthority } from "../fakes/certificates.ts";
+import { type Outcome, outcomeOf } from "./outcome.ts";
 import { notOnPath } from "./programs.ts";
 
 /** The group that owns the worker's /etc/gilly; it need not exist. */
 export const GROUP = 4242;
-
-/** How a command ended. */
-export interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
 
 /** Returns what this machine lacks for the tests of gilly-credentials, in words. */
 export function missingForCredentials(): string[] {
@@ -72,9 +66,7 @@ export class Bench implements AsyncDisposable {
     const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(stdin)).catch(() => {});
     await writer.close().catch(() => {});
-    const { code, stdout, stderr } = await child.output();
-    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trimEnd();
-    return { code, out: text(stdout), err: text(stderr) };
+    return outcomeOf(await child.output());
   }
 
   /** Runs a script as `run` does and returns its output; throws if it fails. */

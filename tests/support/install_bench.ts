@@ -4,6 +4,7 @@
 import { assertEquals } from "@std/assert";
 import { PROJECT } from "../../tools/deno.ts";
 import { FILES } from "../../tools/files.ts";
+import { type Outcome, outcomeOf } from "./outcome.ts";
 import { notOnPath } from "./programs.ts";
 
 /** An unpacked release whose binary is a script, and an empty tree to install it into. */
@@ -37,9 +38,7 @@ export class Bench implements AsyncDisposable {
     { env = {}, script = `${this.release}/install.sh` }: { env?: Record<string, string>; script?: string } = {},
   ): Promise<Outcome> {
     const [program = "sh", ...before] = shell;
-    const output = await new Deno.Command(program, { args: [...before, script, ...args], env }).output();
-    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trimEnd();
-    return { code: output.code, out: text(output.stdout), err: text(output.stderr) };
+    return outcomeOf(await new Deno.Command(program, { args: [...before, script, ...args], env }).output());
   }
 
   /** Installs into the tree; throws if install.sh fails. */
@@ -101,13 +100,6 @@ export function test(name: string, fn: (bench: Bench) => Promise<void>): void {
       await fn(bench);
     },
   });
-}
-
-/** How a run of install.sh ended. */
-export interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
 }
 
 /** Reports whether a program is in PATH. */

@@ -1,6 +1,7 @@
 // The last release, built anew from its commit: what a worker has before it is upgraded.
 
 import { PROJECT } from "../../tools/deno.ts";
+import { mustRun } from "./builds.ts";
 import { missingForBinary } from "./requirements.ts";
 
 /** Version and commit of the release; no tag names it. */
@@ -28,13 +29,8 @@ function hasCommit(commit: string): boolean {
 /** Builds its archive, in some seconds, in an empty folder; returns the archive's path. */
 export async function buildLastRelease(folder: string): Promise<string> {
   const { version, commit } = LAST_RELEASE;
-  await run("sh", ["-c", 'git -C "$1" archive "$2" | tar -x -C "$3"', "sh", PROJECT, commit, folder], folder);
+  await mustRun("sh", ["-c", 'git -C "$1" archive "$2" | tar -x -C "$3"', "sh", PROJECT, commit, folder]);
   // Within a task, `deno` is the program that runs the task.
-  await run(Deno.execPath(), ["task", "release"], folder);
+  await mustRun(Deno.execPath(), ["task", "release"], { cwd: folder });
   return `${folder}/dist/gilly-${version}-linux-x64.tar.gz`;
-}
-
-async function run(program: string, args: readonly string[], cwd: string): Promise<void> {
-  const { success, stderr } = await new Deno.Command(program, { args: [...args], cwd, stdin: "null" }).output();
-  if (!success) throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr).trim()}`);
 }

@@ -5,6 +5,7 @@ import { assertEquals } from "@std/assert";
 import { PROJECT } from "../../tools/deno.ts";
 import type { Gilly } from "../e2e/gilly.ts";
 import { inTemporaryFolder } from "./folder.ts";
+import { type Outcome, outcomeOf } from "./outcome.ts";
 import { freePort } from "./ports.ts";
 import { startProgram } from "./program.ts";
 import { GILLY } from "./requirements.ts";
@@ -13,13 +14,6 @@ import { GILLY } from "./requirements.ts";
 export const HELPER = `${PROJECT}systemd/gilly-redirect`;
 /** The contents of /etc/hosts before each test. */
 export const HOSTS = "127.0.0.1\tlocalhost\n192.0.2.2 worker\n# the end, without a newline";
-
-/** How a command ended. */
-export interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
 
 /** What a test has. */
 export interface RedirectBench {
@@ -86,13 +80,8 @@ export async function redirected(action: string, configFile: string): Promise<st
 
 /** Runs a shell script; PATH begins with `path`. */
 export async function sh(script: string, path = ""): Promise<Outcome> {
-  const output = await new Deno.Command("sh", {
-    args: ["-c", script],
-    env: { PATH: `${path}${path && ":"}${Deno.env.get("PATH")}:/usr/sbin:/sbin` },
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trimEnd();
-  return { code: output.code, out: text(output.stdout), err: text(output.stderr) };
+  const env = { PATH: `${path}${path && ":"}${Deno.env.get("PATH")}:/usr/sbin:/sbin` };
+  return outcomeOf(await new Deno.Command("sh", { args: ["-c", script], env, stdin: "null" }).output());
 }
 
 /** Whether pulls of gcr.io are led to the proxy, completely. */
