@@ -6,11 +6,11 @@ import type { Worker } from "../e2e/worker.ts";
 import { testIfPossible } from "../support/requirements.ts";
 import { stepsOf } from "../support/steps.ts";
 import { changes, filesOf } from "./files.ts";
-import { type FleetRelease, fleetRelease, VERSION } from "./fleet_release.ts";
+import { type FleetRelease, fleetRelease } from "./fleet_release.ts";
 import { fleetTree } from "./fleet_tree.ts";
 import type { Host } from "./host.ts";
 import { Controller, missingForPlaybook, type Played } from "./playbook.ts";
-import { missingForInstalledHost, Stage } from "./stage.ts";
+import { missingForInstalledHost, Stage, VERSION } from "./stage.ts";
 
 const CONFIG = "/etc/gilly/config.yaml";
 const OLDER = "0.0.9";

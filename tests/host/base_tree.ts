@@ -1,6 +1,7 @@
 // The file tree of a bare Debian host with systemd and nothing else, made once by debootstrap and kept in the user's
 // cache. Hosts boot from it read-only, so it stays as it was made.
 
+import { mustRun } from "../support/builds.ts";
 import { notOnPath } from "../support/programs.ts";
 
 /** What a worker has before Docker, the kubelet or Gilly: systemd, and the few tools that every Debian installs. */
@@ -18,19 +19,23 @@ export function missingForHost(suite: Suite = "bookworm"): string[] {
 }
 
 /** The path of a release's tree; the first call on a machine takes about a minute. */
-export async function baseTree(suite: Suite = "bookworm"): Promise<string> {
-  const path = treePath(suite);
+export function baseTree(suite: Suite = "bookworm"): Promise<string> {
+  return madeOnce(treePath(suite), async (tree) => {
+    await Deno.mkdir(tree, { recursive: true });
+    await mustRun("debootstrap", ["--variant=minbase", `--include=${PACKAGES.join(",")}`, suite, tree]);
+    await Deno.remove(`${tree}/var/cache/apt/archives`, { recursive: true });
+    // The Debian installer writes these files, debootstrap does not.
+    await Deno.writeTextFile(`${tree}/etc/hostname`, "worker\n");
+    await Deno.writeTextFile(`${tree}/etc/hosts`, "127.0.0.1 localhost\n127.0.1.1 worker\n::1 localhost\n");
+  });
+}
+
+/** Returns `path`, where a tree is kept; if there is none, `make` makes it under another name first. */
+export async function madeOnce(path: string, make: (tree: string) => Promise<void>): Promise<string> {
   if (isDirectory(path)) return path;
   const partial = `${path}.${Deno.pid}`;
-  await Deno.mkdir(partial, { recursive: true });
   try {
-    const args = ["--variant=minbase", `--include=${PACKAGES.join(",")}`, suite, partial];
-    const { success, stdout } = await new Deno.Command("debootstrap", { args, stderr: "null" }).output();
-    if (!success) throw new Error(`debootstrap failed: ${new TextDecoder().decode(stdout).slice(-2000)}`);
-    await Deno.remove(`${partial}/var/cache/apt/archives`, { recursive: true });
-    // The Debian installer writes these files, debootstrap does not.
-    await Deno.writeTextFile(`${partial}/etc/hostname`, "worker\n");
-    await Deno.writeTextFile(`${partial}/etc/hosts`, "127.0.0.1 localhost\n127.0.1.1 worker\n::1 localhost\n");
+    await make(partial);
     // The rename makes it complete or absent; two test runs may make it at once.
     await Deno.rename(partial, path).catch((error) => {
       if (!isDirectory(path)) throw error;

@@ -2,6 +2,7 @@
 
 import { stringify } from "@std/yaml";
 import { PROJECT } from "../../tools/deno.ts";
+import { mustRun, run } from "../support/builds.ts";
 import type { Outcome } from "../support/outcome.ts";
 import { notOnPath } from "../support/programs.ts";
 import type { Host } from "./host.ts";
@@ -34,8 +35,8 @@ export class Controller implements AsyncDisposable {
   /** Gives root of the host a key that only this controller has. */
   static async of(host: Host): Promise<Controller> {
     const folder = await Deno.makeTempDir({ prefix: "gilly-ansible-" });
-    await run("cp", ["--recursive", `${PROJECT}contrib/ansible/.`, folder]);
-    await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", `${folder}/key`]);
+    await mustRun("cp", ["--recursive", `${PROJECT}contrib/ansible/.`, folder]);
+    await mustRun("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", `${folder}/key`]);
     await host.sh("mkdir -p /run/sshd");
     await host.put("/root/controller.pub", await Deno.readFile(`${folder}/key.pub`), 0o600);
     return new Controller(host, folder);
@@ -52,8 +53,7 @@ export class Controller implements AsyncDisposable {
     };
     const inventory = { workers: { hosts: { worker }, vars: variables } };
     await Deno.writeTextFile(`${this.#folder}/inventory.yml`, stringify(inventory));
-    const { code, stdout, stderr } = await new Deno.Command("ansible-playbook", {
-      args: ["--inventory", "inventory.yml", ...flags, "site.yml"],
+    const { code, out, err } = await run("ansible-playbook", ["--inventory", "inventory.yml", ...flags, "site.yml"], {
       cwd: this.#folder,
       env: {
         ANSIBLE_HOME: `${this.#folder}/home`,
@@ -62,8 +62,7 @@ export class Controller implements AsyncDisposable {
         ANSIBLE_NOCOLOR: "1",
         LC_ALL: "C.UTF-8",
       },
-    }).output();
-    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string];
+    });
     return { code, out, err, changes: changesIn(out), recap: recapIn(out) };
   }
 
@@ -84,9 +83,4 @@ function changesIn(out: string): string[] {
 function recapIn(out: string): Record<string, number> {
   const counts = /^worker +: (.*)$/m.exec(out)?.[1] ?? "";
   return Object.fromEntries([...counts.matchAll(/(\w+)=(\d+)/g)].map(([, name, count]) => [name, Number(count)]));
-}
-
-async function run(program: string, args: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(program, { args }).output();
-  if (!success) throw new Error(`${program} ${args.join(" ")} failed: ${new TextDecoder().decode(stderr)}`);
 }
