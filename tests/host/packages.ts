@@ -3,6 +3,7 @@
 import { makePackages } from "../../tools/packages.ts";
 import type { Outcome } from "../support/outcome.ts";
 import { GILLY } from "../support/requirements.ts";
+import type { Host } from "./host.ts";
 
 /** Where a host sees the folder. */
 export const PACKAGES = "/opt/packages";
@@ -10,6 +11,10 @@ export const PACKAGES = "/opt/packages";
 /** Versions as an archive of packages has them one after another. */
 export const OLD = "0.1.0";
 export const NEW = "0.1.1";
+
+/** What a first installation says. */
+export const ADVICE =
+  "gilly: enabled, and starts once its config names a mirror: gilly-setup --mirror gcr.io=mirror.example";
 
 /** The file names of a version's packages. */
 export function debName(version: string): string {
@@ -53,4 +58,12 @@ export async function buildPackages(directory: string): Promise<void> {
   }
   await Deno.remove(`${directory}/gilly`);
   await Deno.mkdir(`${directory}/rpmdb`);
+}
+
+/** Returns how often gilly.service was started while `use` ran. */
+export async function startsDuring(host: Host, use: () => Promise<unknown>): Promise<number> {
+  const last = await host.lastEntry();
+  await use();
+  await host.lastEntry();
+  return host.journal.since(last).filter(({ message }) => /^Started gilly\.service/.test(message)).length;
 }

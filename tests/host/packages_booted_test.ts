@@ -5,12 +5,11 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { missingPrograms } from "../e2e/engine.ts";
 import { missingForBinary, testIfPossible } from "../support/requirements.ts";
 import { missingForHost } from "./base_tree.ts";
-import { bootHost, type Host } from "./host.ts";
-import { aptInstall, buildPackages, NEW, OLD, PACKAGES, rpm, rpmName } from "./packages.ts";
+import { bootHost } from "./host.ts";
+import { ADVICE, aptInstall, buildPackages, NEW, OLD, PACKAGES, rpm, rpmName, startsDuring } from "./packages.ts";
 import { putCredentials, putDockerSocket } from "./stand_ins.ts";
 
 const CONFIG = "/etc/gilly/config.yaml";
-const ADVICE = "gilly: enabled, and starts once its config names a mirror: gilly-setup --mirror gcr.io=mirror.example";
 const SETUP = "gilly-setup --mirror gcr.io=mirror.example --kubelet-url https://127.0.0.1:10250" +
   " --kubelet-cert /root/pki/kubelet-client.crt --kubelet-key /root/pki/kubelet-client.key";
 const STATE = "systemctl is-enabled gilly; systemctl is-active gilly";
@@ -85,11 +84,3 @@ testIfPossible("on Debian 13 the .deb and the .rpm are installed, upgraded and r
     assertEquals(await host.sh("systemctl is-system-running"), "running");
   });
 });
-
-/** Returns how often gilly.service was started while `use` ran. */
-async function startsDuring(host: Host, use: () => Promise<unknown>): Promise<number> {
-  const last = await host.lastEntry();
-  await use();
-  await host.lastEntry();
-  return host.journal.since(last).filter(({ message }) => /^Started gilly\.service/.test(message)).length;
-}

@@ -6,11 +6,10 @@ import { missingPrograms } from "../e2e/engine.ts";
 import { testIfPossible } from "../support/requirements.ts";
 import { stepsOf } from "../support/steps.ts";
 import { changes, filesOf } from "./files.ts";
-import { aptInstall, buildPackages, NEW, OLD, PACKAGES } from "./packages.ts";
+import { ADVICE, aptInstall, buildPackages, NEW, OLD, PACKAGES, startsDuring } from "./packages.ts";
 import { missingForInstalledHost, Stage } from "./stage.ts";
 
 const CONFIG = "/etc/gilly/config.yaml";
-const ADVICE = "gilly: enabled, and starts once its config names a mirror: gilly-setup --mirror gcr.io=mirror.example";
 
 const missing = [...missingForInstalledHost(), ...missingPrograms(["dpkg-deb", "rpmbuild"])];
 
@@ -85,11 +84,7 @@ async function repair({ host, worker }: Stage, name: string): Promise<void> {
 async function upgrade(stage: Stage): Promise<void> {
   const { host } = stage;
   const config = await host.sh(`cat ${CONFIG}`);
-  const last = await host.lastEntry();
-  await host.sh(aptInstall(NEW));
-  await host.lastEntry();
-  const starts = host.journal.since(last).filter(({ message }) => /^Started gilly\.service/.test(message));
-  assertEquals(starts.length, 1);
+  assertEquals(await startsDuring(host, () => host.sh(aptInstall(NEW))), 1);
   assertEquals(await host.sh('readlink "/proc/$(systemctl show gilly --value -p MainPID)/exe"'), "/usr/bin/gilly");
   assertEquals(await host.sh(`cat ${CONFIG}; ls /etc/gilly`), `${config}\nconfig.yaml`);
   await stage.waitForStatus(/^Checked/);

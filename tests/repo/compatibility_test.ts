@@ -4,6 +4,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { NEWEST_API, OLDEST_API } from "../../lib/runtime/docker/request.ts";
 import { PROJECT } from "../../tools/deno.ts";
+import { FILES } from "../../tools/files.ts";
 import { currentTree, missingForCurrentEngine } from "../e2e/current_engine.ts";
 import { missingPrograms } from "../e2e/engine.ts";
 import { RUNTIMES } from "../e2e/texts/runtimes.ts";
@@ -14,15 +15,7 @@ import { GILLY, kubeletBinary, missingForBinary, missingForWorker, testIfPossibl
 
 const PAGE = readPage("docs/compatibility.md");
 /** install.sh and what it sources. */
-const INSTALLER = ["install.sh", ...scriptsIn("systemd/setup/")].map(readPage).join("\n");
-
-function scriptsIn(folder: string): string[] {
-  try {
-    return [...Deno.readDirSync(PROJECT + folder)].map(({ name }) => folder + name).sort();
-  } catch {
-    return [];
-  }
-}
+const INSTALLER = FILES.filter((file) => /^install\.sh$|^systemd\/setup\//.test(file)).map(readPage).join("\n");
 
 /** Returns the rows of the table below a heading, without its head. */
 function rowsBelow(heading: string): string[][] {

@@ -4,6 +4,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { parse } from "@std/yaml";
 import { checkSettings } from "../../lib/config/settings.ts";
 import { PROJECT } from "../../tools/deno.ts";
+import { run } from "../support/builds.ts";
+import { inTemporaryFolder } from "../support/folder.ts";
 import { blockBehind, readPage } from "../support/pages.ts";
 import { notOnPath } from "../support/programs.ts";
 import { testIfPossible } from "../support/requirements.ts";
@@ -40,15 +42,11 @@ async function findings(name: string): Promise<Finding[]> {
   return JSON.parse(await Deno.readTextFile(`${GOLDEN}/${name}.json`));
 }
 
-async function runBlock(words: string): Promise<string[]> {
-  const folder = await Deno.makeTempDir({ prefix: "gilly-fleet-" });
-  try {
-    const script = CLUSTER + blockBehind(readPage("docs/fleet.md"), words);
-    const { stdout } = await new Deno.Command("sh", { args: ["-c", script], cwd: folder, stderr: "null" }).output();
-    return new TextDecoder().decode(stdout).trimEnd().split("\n");
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+function runBlock(words: string): Promise<string[]> {
+  return inTemporaryFolder(async (cwd) => {
+    const { out } = await run("sh", ["-c", CLUSTER + blockBehind(readPage("docs/fleet.md"), words)], { cwd });
+    return out.trimEnd().split("\n");
+  });
 }
 
 testIfPossible("the page's command for one worker prints what is not ok", notOnPath(["jq"]), async () => {
