@@ -48,23 +48,31 @@ export async function makeRoom(
  * errors.
  */
 export async function openSequence(file: string): Promise<Deno.FsFile[]> {
-  const files: Deno.FsFile[] = [];
-  const seen = new Set<string>();
+  // From the newest to the oldest: a file that is seen again was moved behind what was seen since.
+  const found = new Map<string, Deno.FsFile>();
   try {
-    // A rotation only moves files to higher numbers, so walking up finds every file, some possibly
-    // twice.
-    for (let number = 0, highest = 0; number <= highest; number++) {
-      if (number === highest) highest = Math.max(0, ...await numbersOf(file)) + 1;
+    // A rotation only moves files to higher numbers, so walking up finds every file. It ends at a name
+    // that is not there if, after that, no file has a higher number.
+    for (let number = 0, highest = 0;; number++) {
       const open = await openIfThere(nameOf(file, number));
-      if (open === undefined) continue;
+      if (open === undefined) {
+        if (number >= highest) highest = Math.max(0, ...await numbersOf(file));
+        if (number >= highest) return [...found.values()].reverse();
+        continue;
+      }
       const { dev, ino, isFile } = await open.stat();
-      if (seen.has(`${dev}:${ino}`) || (number > 0 && !isFile)) open.close();
-      else files.unshift(open);
-      seen.add(`${dev}:${ino}`);
+      if (number > 0 && !isFile) {
+        open.close();
+        continue;
+      }
+      const key = `${dev}:${ino}`;
+      const known = found.get(key);
+      if (known !== undefined) open.close();
+      found.delete(key);
+      found.set(key, known ?? open);
     }
-    return files;
   } catch (error) {
-    for (const open of files) open.close();
+    for (const open of found.values()) open.close();
     throw error;
   }
 }

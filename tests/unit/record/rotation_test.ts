@@ -154,6 +154,27 @@ Deno.test("a reader that opened the files before a rotation reads them completel
   });
 });
 
+Deno.test("a reader sees what several rotations moved between two of its steps", async () => {
+  await inTemporaryFolder(async (folder) => {
+    const path = `${folder}/ledger.jsonl`;
+    const ledger = new LedgerFile(path, { maxBytes: 1000, keep: 9 });
+    await ledger.append(entry(0));
+    const { open } = Deno;
+    try {
+      // The reader has opened the only file, and seen that there is no older one.
+      Deno.open = async (name, options) => {
+        if (name !== `${path}.1`) return await open(name, options);
+        Deno.open = open;
+        for (const number of upTo(3, 1)) await ledger.append(entry(number));
+        return await open(name, options);
+      };
+      assertEquals(await numbersIn(path), [0, 1, 2]);
+    } finally {
+      Deno.open = open;
+    }
+  });
+});
+
 Deno.test("a lock held by another process delays an entry by at most a second, and the file grows instead", async () => {
   await inTemporaryFolder(async (folder) => {
     const path = `${folder}/ledger.jsonl`;
