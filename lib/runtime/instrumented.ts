@@ -14,6 +14,10 @@ export class InstrumentedRuntime implements Runtime {
   readonly resolve: Resolve | undefined;
   #silence: Silence | undefined;
   #asking = false;
+  /** How many calls have begun. */
+  #begun = 0;
+  /** The number of the last call to begin of those that were answered. */
+  #answered = 0;
 
   /** `now` is in milliseconds. */
   constructor(runtime: Runtime, observer: RuntimeObserver, now: () => number) {
@@ -73,17 +77,18 @@ export class InstrumentedRuntime implements Runtime {
   }
 
   async events(options: EventOptions): Promise<never> {
+    const number = ++this.#begun;
     let isOpen = false;
     const onOpen = () => {
       isOpen = true;
-      this.#answers();
+      this.#answers(number);
       options.onOpen();
     };
     try {
       return await this.#runtime.events({ ...options, onOpen });
     } catch (error) {
       // The runtime of a stream that ends is stopping or restarting; the next call shows which.
-      this.#failed(error, { tellsSilence: !isOpen });
+      this.#failed(number, error, { tellsSilence: !isOpen });
       throw error;
     }
   }
@@ -93,28 +98,32 @@ export class InstrumentedRuntime implements Runtime {
   }
 
   async #heard<Answer>(call: Promise<Answer>): Promise<Answer> {
+    const number = ++this.#begun;
     try {
       const answer = await call;
-      this.#answers();
+      this.#answers(number);
       return answer;
     } catch (error) {
-      this.#failed(error, { tellsSilence: true });
+      this.#failed(number, error, { tellsSilence: true });
       throw error;
     }
   }
 
   // A call that our own stop ended is not a RuntimeError, and is not reported.
-  #failed(error: unknown, { tellsSilence }: { readonly tellsSilence: boolean }): void {
+  #failed(number: number, error: unknown, { tellsSilence }: { readonly tellsSilence: boolean }): void {
     if (!(error instanceof RuntimeError)) return;
     this.#observer.callFailed?.(error.kind);
     if (!tellsSilence) return;
     if (error.silence !== undefined) {
+      // It ran out of time, and a call that began after it has been answered.
+      if (number < this.#answered) return;
       this.#silence = error.silence;
       this.#observer.runtimeSilent?.(error.silence);
-    } else if (error.kind !== "unreachable") this.#answers(); // A pull that is cut off says nothing either way.
+    } else if (error.kind !== "unreachable") this.#answers(number); // A pull that is cut off says nothing either way.
   }
 
-  #answers(): void {
+  #answers(number: number): void {
+    this.#answered = Math.max(this.#answered, number);
     this.#silence = undefined;
     this.#observer.runtimeAnswers?.();
   }

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { RuntimeError } from "../../../lib/runtime/errors.ts";
 import { InstrumentedRuntime } from "../../../lib/runtime/instrumented.ts";
-import { type RuntimeObserver } from "../../../lib/runtime/runtime.ts";
+import type { LocalImage, RuntimeObserver } from "../../../lib/runtime/runtime.ts";
 import { image, MEMORY_ADVICE, MemoryRuntime } from "../../fakes/runtime.ts";
 
 const SILENCE = { runtime: MEMORY_ADVICE, because: "Connection refused" };
@@ -51,6 +51,22 @@ Deno.test("silence lasts until the next answer, and only silence is queried agai
   assertEquals(runtime.calls, ["inspect x:1", "info"], "one question at a time");
   await watched.info(stop.signal);
   assertEquals(watched.silence, undefined);
+});
+
+Deno.test("a call that gives up after a later one was answered is no silence", async () => {
+  const { runtime, watched, heard, stop, inspect } = scene();
+  const late = Promise.withResolvers<LocalImage | undefined>();
+  const asked = runtime.inspect.bind(runtime);
+  runtime.inspect = () => late.promise;
+  const inspecting = inspect();
+  runtime.inspect = asked;
+  await watched.info(stop.signal);
+  late.reject(silent());
+  await inspecting;
+  assertEquals([watched.silence, heard], [undefined, ["answers"]]);
+  runtime.failures.inspect = silent();
+  await inspect();
+  assertEquals([watched.silence, heard], [SILENCE, ["answers", "silent: Connection refused"]]);
 });
 
 for (const opens of [true, false]) {
