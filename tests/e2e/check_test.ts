@@ -5,7 +5,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import type { Finding } from "../../lib/check/finding.ts";
 import { missingForProgram, testIfPossible } from "../support/requirements.ts";
 import { missingForCurrentEngine, startCurrentEngine } from "./current_engine.ts";
-import { Daemon, missingPrograms, startEngine, startRegistry } from "./engine.ts";
+import { Daemon } from "./daemon.ts";
+import { missingPrograms, startEngine, startRegistry } from "./engine.ts";
 import { type Fault, startFaultyRegistry } from "./faulty_registry.ts";
 import { runGilly } from "./gilly.ts";
 

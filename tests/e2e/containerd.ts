@@ -2,7 +2,7 @@
 // as a kubelet uses it.
 
 import { delay } from "@std/async/delay";
-import { Daemon } from "./engine.ts";
+import { Daemon } from "./daemon.ts";
 import { PRIVATE_VIEW } from "./kubelet.ts";
 
 /**

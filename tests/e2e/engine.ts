@@ -6,6 +6,7 @@ import { delay } from "@std/async/delay";
 import type { IssuedCertificate } from "../fakes/certificates.ts";
 import { concat } from "../fakes/der.ts";
 import { notOnPath } from "../support/programs.ts";
+import { Daemon } from "./daemon.ts";
 
 /** Programs a real Engine and registry need; the Debian packages are docker.io and docker-registry. */
 const PROGRAMS = ["dockerd", "containerd", "runc", "docker-registry"] as const;
@@ -61,13 +62,16 @@ export async function startEngine(
     await endLeftover("containerd", `${dir}/exec/containerd/containerd.pid`);
     await Deno.remove(`${dir}/dockerd.pid`).catch(() => {});
   };
-  const start = async () => {
-    // dockerd gives its containerd 15 s, which can be too short on a busy disk, so try twice.
-    await daemon.start("API listen on").catch(async () => {
-      await stop("SIGKILL");
+  const startOnce = async () => {
+    try {
       await daemon.start("API listen on");
-    });
+    } catch (error) {
+      await stop("SIGKILL");
+      throw error;
+    }
   };
+  // dockerd gives its containerd 15 s, which can be too short on a busy disk, so try twice.
+  const start = () => startOnce().catch(startOnce);
   await start();
   return {
     socket,
@@ -82,6 +86,24 @@ export async function startEngine(
       await Deno.remove(dir, { recursive: true });
     },
   };
+}
+
+// Kills what is left of a killed dockerd: its containerd ends a little later, and a new dockerd
+// that still sees it waits for it in vain. It is not our child, so its end is polled.
+async function endLeftover(program: string, pidFile: string): Promise<void> {
+  const pid = Number(await Deno.readTextFile(pidFile).catch(() => "0"));
+  const runs = async () => (await Deno.readTextFile(`/proc/${pid}/comm`).catch(() => "")).startsWith(program);
+  for (let tries = 0; pid > 1 && await runs() && tries < 500; tries++) {
+    if (tries === 0) Deno.kill(pid, "SIGKILL");
+    await delay(10);
+  }
+  await Deno.remove(pidFile).catch(() => {});
+}
+
+async function unmountUnder(dir: string): Promise<void> {
+  const mounts = (await Deno.readTextFile("/proc/mounts")).split("\n").map((line) => line.split(" ")[1] ?? "");
+  const ours = mounts.filter((mount) => mount.startsWith(`${dir}/`)).reverse();
+  if (ours.length > 0) await new Deno.Command("umount", { args: ["-l", ...ours], stderr: "null" }).output();
 }
 
 /** User name and password that a registry started with `credentials: true` accepts. */
@@ -249,99 +271,4 @@ function splitTag(reference: string): { name: string; tag: string } {
   const colon = reference.lastIndexOf(":");
   if (colon <= reference.lastIndexOf("/")) throw new Error(`${reference} needs an explicit tag`);
   return { name: reference.slice(0, colon), tag: reference.slice(colon + 1) };
-}
-
-/**
- * A program that runs until it is stopped, with its standard error in a file. It is ready once it
- * has printed a given text.
- */
-export class Daemon {
-  readonly #program: string;
-  readonly #args: readonly string[];
-  readonly #logFile: string;
-  #running: { readonly child: Deno.ChildProcess; readonly logged: Promise<void> } | undefined;
-
-  constructor(program: string, args: readonly string[], logFile: string) {
-    this.#program = program;
-    this.#args = args;
-    this.#logFile = logFile;
-  }
-
-  /** The process id while it runs. */
-  get pid(): number | undefined {
-    return this.#running?.child.pid;
-  }
-
-  /**
-   * Starts it and returns the first line on standard error that contains `readyText`. Throws if it
-   * ends before that.
-   */
-  async start(readyText: string): Promise<string> {
-    if (this.#running !== undefined) throw new Error(`${this.#program} runs already`);
-    const child = new Deno.Command(this.#program, {
-      args: [...this.#args],
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-      env: { PATH: `${Deno.env.get("PATH")}:/usr/sbin:/sbin`, OTEL_TRACES_EXPORTER: "none" },
-    }).spawn();
-    const ready = Promise.withResolvers<string>();
-    const logged = this.#log(child, readyText, ready);
-    this.#running = { child, logged };
-    try {
-      return await ready.promise;
-    } catch (error) {
-      await this.stop("SIGKILL");
-      throw error;
-    }
-  }
-
-  /** Sends the signal and resolves once it has ended. Does nothing if it is not running. */
-  async stop(signal: Deno.Signal = "SIGTERM"): Promise<void> {
-    const running = this.#running;
-    if (running === undefined) return;
-    this.#running = undefined;
-    try {
-      running.child.kill(signal);
-    } catch {
-      // It has already ended.
-    }
-    await running.child.status;
-    await running.logged;
-  }
-
-  async #log(child: Deno.ChildProcess, readyText: string, ready: PromiseWithResolvers<string>): Promise<void> {
-    using file = await Deno.open(this.#logFile, { create: true, append: true });
-    const decoder = new TextDecoder();
-    let pending: string | undefined = "";
-    for await (const chunk of child.stderr) {
-      await file.write(chunk);
-      if (pending === undefined) continue;
-      const lines: string[] = (pending + decoder.decode(chunk, { stream: true })).split("\n");
-      pending = lines.pop() ?? "";
-      const line = lines.find((candidate) => candidate.includes(readyText));
-      if (line === undefined) continue;
-      pending = undefined;
-      ready.resolve(line);
-    }
-    ready.reject(new Error(`${this.#program} ended before it was ready; see ${this.#logFile}`));
-  }
-}
-
-// Kills what is left of a killed dockerd: its containerd ends a little later, and a new dockerd
-// that still sees it waits for it in vain. It is not our child, so its end is polled.
-async function endLeftover(program: string, pidFile: string): Promise<void> {
-  const pid = Number(await Deno.readTextFile(pidFile).catch(() => "0"));
-  const runs = async () => (await Deno.readTextFile(`/proc/${pid}/comm`).catch(() => "")).startsWith(program);
-  for (let tries = 0; pid > 1 && await runs() && tries < 500; tries++) {
-    if (tries === 0) Deno.kill(pid, "SIGKILL");
-    await delay(10);
-  }
-  await Deno.remove(pidFile).catch(() => {});
-}
-
-async function unmountUnder(dir: string): Promise<void> {
-  const mounts = (await Deno.readTextFile("/proc/mounts")).split("\n").map((line) => line.split(" ")[1] ?? "");
-  const ours = mounts.filter((mount) => mount.startsWith(`${dir}/`)).reverse();
-  if (ours.length > 0) await new Deno.Command("umount", { args: ["-l", ...ours], stderr: "null" }).output();
 }

@@ -3,7 +3,7 @@
 
 import type { Pod, PodList } from "kubernetes-types/core/v1.d.ts";
 import { freePort } from "../support/ports.ts";
-import { Daemon } from "./engine.ts";
+import { Daemon } from "./daemon.ts";
 
 /** Paths of the PEM files of a kubelet and of a client it admits. */
 export interface CertificateFiles {

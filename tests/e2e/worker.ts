@@ -5,7 +5,6 @@ import { delay } from "@std/async/delay";
 import { stringify } from "@std/yaml";
 import type { Container, Pod } from "kubernetes-types/core/v1.d.ts";
 import type { RuntimeKind } from "../../lib/runtime/open.ts";
-import { endsWithin } from "../../lib/support/timeouts.ts";
 import { type Authority, makeAuthority } from "../fakes/certificates.ts";
 import { kubeletBinary } from "../support/requirements.ts";
 import { type RealEngine, type RealRegistry, REGISTRY_USER, type startEngine, startRegistry } from "./engine.ts";
@@ -32,7 +31,6 @@ export type TestConfig = { readonly registries: Record<string, string | readonly
 
 const POLL_MS = 200;
 const DEFAULT_TIMEOUT_MS = 90_000;
-const START_TIMEOUT_MS = 60_000;
 
 /** What a worker is made of besides its kubelet. */
 export interface WorkerOptions {
@@ -61,15 +59,15 @@ export async function startWorker(options: WorkerOptions = {}): Promise<Worker> 
   const mirrors: RealRegistry[] = [];
   for (let index = 0; index < (options.mirrors ?? 1); index++) {
     const credentials = index === options.guarded;
-    const mirror = await soon("a mirror", startRegistry(`${dir}/mirror-${index}`, { credentials }));
+    const mirror = await startRegistry(`${dir}/mirror-${index}`, { credentials });
     parts.defer(() => mirror.stop());
     mirrors.push(mirror);
   }
-  const runtime = await soon("the runtime", startRuntime(dir, options));
+  const runtime = await startRuntime(dir, options);
   parts.defer(() => runtime.end());
   const certificates = await writeCertificates(dir);
   const kubeletOptions = { binary, certificates, ...runtime.kubelet(`${dir}/kubelet`) };
-  const kubelet = await soon("the kubelet", startKubelet(`${dir}/kubelet`, kubeletOptions));
+  const kubelet = await startKubelet(`${dir}/kubelet`, kubeletOptions);
   parts.defer(() => kubelet.remove());
   return new Worker(dir, runtime, mirrors, kubelet, certificates, parts.move());
 }
@@ -298,15 +296,6 @@ export class Worker {
   #manifest(name: string): string {
     return `${this.kubelet.manifestDir}/${name}.json`;
   }
-}
-
-/**
- * Waits for a part of the worker to start, and throws if it takes too long. What a late part leaves
- * is removed with its folder.
- */
-async function soon<T>(part: string, starting: Promise<T>): Promise<T> {
-  if (await endsWithin(START_TIMEOUT_MS, starting)) return await starting;
-  throw new Error(`${part} was not ready within ${START_TIMEOUT_MS / 1000} s`);
 }
 
 async function writeCertificates(dir: string): Promise<WorkerCertificates> {

@@ -2,6 +2,7 @@
 // cache. Hosts boot from it read-only, so it stays as it was made.
 
 import { mustRun } from "../support/builds.ts";
+import { isKept, keptPath, madeOnce } from "../support/kept_trees.ts";
 import { notOnPath } from "../support/programs.ts";
 
 /** What a worker has before Docker, the kubelet or Gilly: systemd, and the few tools that every Debian installs. */
@@ -13,7 +14,7 @@ const EDITION = 2;
 
 /** What this machine lacks for a bare host; debootstrap counts only if no tree is cached. */
 export function missingForHost(suite: Suite = "bookworm"): string[] {
-  const programs = ["systemd-nspawn", "nsenter", "tar", ...(isDirectory(treePath(suite)) ? [] : ["debootstrap"])];
+  const programs = ["systemd-nspawn", "nsenter", "tar", ...(isKept(treePath(suite)) ? [] : ["debootstrap"])];
   const missing = notOnPath(programs);
   return Deno.uid() === 0 ? missing : [...missing, "root"];
 }
@@ -30,31 +31,6 @@ export function baseTree(suite: Suite = "bookworm"): Promise<string> {
   });
 }
 
-/** Returns `path`, where a tree is kept; if there is none, `make` makes it under another name first. */
-export async function madeOnce(path: string, make: (tree: string) => Promise<void>): Promise<string> {
-  if (isDirectory(path)) return path;
-  const partial = `${path}.${Deno.pid}`;
-  try {
-    await make(partial);
-    // The rename makes it complete or absent; two test runs may make it at once.
-    await Deno.rename(partial, path).catch((error) => {
-      if (!isDirectory(path)) throw error;
-    });
-  } finally {
-    await Deno.remove(partial, { recursive: true }).catch(() => {});
-  }
-  return path;
-}
-
 function treePath(suite: Suite): string {
-  const cache = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "/root"}/.cache`;
-  return `${cache}/gilly/host-${suite}-${EDITION}`;
-}
-
-function isDirectory(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
-  }
+  return keptPath(`host-${suite}-${EDITION}`);
 }

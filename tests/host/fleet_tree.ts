@@ -2,7 +2,8 @@
 // need. Made once from the cached tree, and kept next to it.
 
 import { mustRun } from "../support/builds.ts";
-import { baseTree, madeOnce } from "./base_tree.ts";
+import { madeOnce } from "../support/kept_trees.ts";
+import { baseTree } from "./base_tree.ts";
 
 /** Ansible needs Python, python3-apt and a way in; an image of a cloud has cloud-init and curl. */
 const PACKAGES = ["python3", "python3-apt", "openssh-server", "cloud-init", "curl"];
