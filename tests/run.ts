@@ -54,7 +54,7 @@ export const ALONE: readonly Group[] = [
 ];
 
 /** Seconds after which a group is taken to hang. */
-const LIMIT_SECONDS = 900;
+const LIMIT_SECONDS = 1800;
 /** A process that has not ended this long after a signal is killed. */
 const PATIENCE_MS = 10_000;
 

@@ -2,6 +2,7 @@
 // as a kubelet uses it.
 
 import { delay } from "@std/async/delay";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { Daemon } from "./daemon.ts";
 import { PRIVATE_VIEW } from "./kubelet.ts";
 
@@ -136,7 +137,7 @@ function programsInRoot(): string {
 /** CRI refuses calls for a moment after containerd has booted. */
 async function untilInitialized(socket: string): Promise<void> {
   using client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket }, http1: false, http2: true });
-  const giveUp = AbortSignal.timeout(30_000);
+  const giveUp = AbortSignal.timeout(PATIENCE_MS);
   const headers = { "content-type": "application/grpc", te: "trailers" };
   for (;;) {
     const asked = { client, method: "POST", headers, body: new Uint8Array(5), signal: giveUp };

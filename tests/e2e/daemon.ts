@@ -1,9 +1,7 @@
 // A program that a test keeps running, such as an Engine, a registry or a kubelet.
 
 import { endsWithin } from "../../lib/support/timeouts.ts";
-
-/** How long a program may take until it is ready. */
-const START_TIMEOUT_MS = 60_000;
+import { PATIENCE_MS } from "../support/patience.ts";
 
 /**
  * A program that runs until it is stopped, with its standard error in a file. It is ready once it
@@ -43,8 +41,8 @@ export class Daemon {
     const logged = this.#log(child, readyText, ready);
     this.#running = { child, logged };
     try {
-      if (await endsWithin(START_TIMEOUT_MS, ready.promise)) return await ready.promise;
-      throw new Error(`${this.#program} was not ready within ${START_TIMEOUT_MS / 1000} s; see ${this.#logFile}`);
+      if (await endsWithin(PATIENCE_MS, ready.promise)) return await ready.promise;
+      throw new Error(`${this.#program} was not ready within ${PATIENCE_MS / 1000} s; see ${this.#logFile}`);
     } catch (error) {
       await this.stop("SIGKILL");
       throw error;

@@ -1,6 +1,7 @@
 // The compiled program as a child process of a test: its journal line by line, and how it ended.
 
 import { endsWithin } from "../../lib/support/timeouts.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { GILLY } from "../support/requirements.ts";
 
 /** How a process ended: its exit code, and how long it took after the signal. */
@@ -84,14 +85,14 @@ export class Gilly {
    * Returns the first line that matches, once it is written. Throws if the process ends or the time
    * runs out first.
    */
-  async waitForLine(pattern: RegExp, timeoutMs = 60_000): Promise<string> {
+  async waitForLine(pattern: RegExp): Promise<string> {
     const there = this.journal.find((line) => pattern.test(line));
     if (there !== undefined) return there;
     if (this.#ended) throw new Error(`gilly has ended and never said ${pattern}`);
     const found = Promise.withResolvers<string>();
     this.#waiters.push({ pattern, found });
-    if (await endsWithin(timeoutMs, found.promise)) return await found.promise;
-    throw new Error(`gilly did not say ${pattern} within ${timeoutMs / 1000} s`);
+    if (await endsWithin(PATIENCE_MS, found.promise)) return await found.promise;
+    throw new Error(`gilly did not say ${pattern} within ${PATIENCE_MS / 1000} s`);
   }
 
   /** Returns the next line it writes. Throws if the process ends first. */

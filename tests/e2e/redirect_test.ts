@@ -4,6 +4,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { inOwnNetwork, missingForOwnNetwork } from "../support/own_network.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { freePort } from "../support/ports.ts";
 import { redirected } from "../support/redirect_bench.ts";
 import { missingForEndToEnd } from "../support/requirements.ts";
@@ -127,7 +128,7 @@ interface EngineInfo {
 
 /** The Engine answers SIGHUP with nothing but what /info says afterwards. */
 async function waitForInfo(worker: Worker, isAwaited: (info: EngineInfo) => boolean): Promise<void> {
-  const giveUp = AbortSignal.timeout(10_000);
+  const giveUp = AbortSignal.timeout(PATIENCE_MS);
   while (!isAwaited(JSON.parse(await callEngine(worker.engine, "GET", "/info")))) {
     giveUp.throwIfAborted();
     await delay(50);

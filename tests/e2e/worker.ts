@@ -6,6 +6,7 @@ import { stringify } from "@std/yaml";
 import type { Container, Pod } from "kubernetes-types/core/v1.d.ts";
 import type { RuntimeKind } from "../../lib/runtime/open.ts";
 import { type Authority, makeAuthority } from "../fakes/certificates.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { kubeletBinary } from "../support/requirements.ts";
 import { type RealEngine, type RealRegistry, REGISTRY_USER, type startEngine, startRegistry } from "./engine.ts";
 import { type CertificateFiles, type RealKubelet, startKubelet } from "./kubelet.ts";
@@ -30,7 +31,6 @@ export interface TestPod {
 export type TestConfig = { readonly registries: Record<string, string | readonly string[]> } & Record<string, unknown>;
 
 const POLL_MS = 200;
-const DEFAULT_TIMEOUT_MS = 90_000;
 
 /** What a worker is made of besides its kubelet. */
 export interface WorkerOptions {
@@ -196,13 +196,9 @@ export class Worker {
   }
 
   /** Waits until the kubelet reports a pod that satisfies `predicate`, and returns it. */
-  async waitForPod(
-    name: string,
-    predicate: (pod: Pod) => boolean,
-    timeoutMs = DEFAULT_TIMEOUT_MS,
-  ): Promise<Pod> {
+  async waitForPod(name: string, predicate: (pod: Pod) => boolean): Promise<Pod> {
     const fullName = `${name}-${this.kubelet.nodeName}`;
-    const giveUp = AbortSignal.timeout(timeoutMs);
+    const giveUp = AbortSignal.timeout(PATIENCE_MS);
     let last: unknown;
     while (!giveUp.aborted) {
       try {
@@ -214,24 +210,19 @@ export class Worker {
       }
       await delay(POLL_MS);
     }
-    throw new Error(`pod ${name} did not come to that state within ${timeoutMs / 1000} s: ${JSON.stringify(last)}`, {
+    throw new Error(`pod ${name} did not come to that state within ${PATIENCE_MS / 1000} s: ${JSON.stringify(last)}`, {
       cause: last instanceof Error ? last : undefined,
     });
   }
 
   /** Waits until the pod is Running with every container running. */
-  waitForRunning(name: string, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<Pod> {
-    return this.waitForPod(name, isRunning, timeoutMs);
+  waitForRunning(name: string): Promise<Pod> {
+    return this.waitForPod(name, isRunning);
   }
 
   /** Waits until a container of any kind has one of these waiting reasons. */
-  waitForReason(
-    name: string,
-    container: string,
-    reasons: string | readonly string[],
-    timeoutMs = DEFAULT_TIMEOUT_MS,
-  ): Promise<Pod> {
-    return this.waitForPod(name, (pod) => [reasons].flat().includes(waitingReason(pod, container) ?? ""), timeoutMs);
+  waitForReason(name: string, container: string, reasons: string | readonly string[]): Promise<Pod> {
+    return this.waitForPod(name, (pod) => [reasons].flat().includes(waitingReason(pod, container) ?? ""));
   }
 
   stopKubelet(): Promise<void> {

@@ -103,7 +103,7 @@ for (const [way, signal] of [["forward", "SIGUSR2"], ["back", "SIGWINCH"]] as co
       await otherIsRepaired({ node, gilly });
       gilly.signal(signal);
       mirror.state = "up";
-      await gilly.waitForLine(/\[Mirror\] .*mirror\.example delivers again/, 20_000);
+      await gilly.waitForLine(/\[Mirror\] .*mirror\.example delivers again/);
       await wellAgain({ node, gilly });
       const { entries } = await readLedger(node.ledgerFile);
       const last = entries.findLast(({ image, result }) => image === HURT.name && result === "repaired");

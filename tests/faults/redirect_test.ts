@@ -12,6 +12,7 @@ import { note } from "../scenarios/scenario.ts";
 import { inTemporaryFolder } from "../support/folder.ts";
 import type { Outcome } from "../support/outcome.ts";
 import { inOwnNetwork, missingForOwnNetwork } from "../support/own_network.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { freePort } from "../support/ports.ts";
 import { startProgram } from "../support/program.ts";
 import { HELPER, runHelper, sh } from "../support/redirect_bench.ts";
@@ -55,7 +56,7 @@ function errorIn(answer: string): string | undefined {
  * hosts.go).
  */
 async function waitForLookUp(engine: RealEngine, isLed = true): Promise<void> {
-  const giveUp = AbortSignal.timeout(15_000);
+  const giveUp = AbortSignal.timeout(PATIENCE_MS);
   for (;;) {
     const said = await pull(engine, "gcr.io/nothing").catch(String);
     if (/lookup gcr\.io/.test(said) !== isLed) return;

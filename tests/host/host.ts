@@ -3,6 +3,7 @@
 
 import { endsWithin } from "../../lib/support/timeouts.ts";
 import { type Outcome, outcomeOf } from "../support/outcome.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { baseTree, type Suite } from "./base_tree.ts";
 import { makeControlGroups, removeControlGroups } from "./control_groups.ts";
 import { type Entry, Journal } from "./journal.ts";
@@ -18,7 +19,6 @@ export interface HostOptions {
   readonly tree?: string;
 }
 
-const BOOT_TIMEOUT_MS = 60_000;
 /** The flags of nsenter(1) for all namespaces of a host. */
 const NAMESPACES = ["-m", "-u", "-i", "-n", "-p", "-C"];
 
@@ -179,8 +179,8 @@ async function untilBooted(
   });
   ended.catch(() => {});
   const up = Promise.race([booted, ended]);
-  if (await endsWithin(BOOT_TIMEOUT_MS, up)) return await up;
-  throw new Error(`the host was not up within ${BOOT_TIMEOUT_MS / 1000} s`);
+  if (await endsWithin(PATIENCE_MS, up)) return await up;
+  throw new Error(`the host was not up within ${PATIENCE_MS / 1000} s`);
 }
 
 // Killing the host's first process ends all others, and systemd-nspawn then cleans up. An orderly

@@ -1,6 +1,7 @@
 // The journal of gilly.service as it is written: every entry, and a way to wait for one.
 
 import { endsWithin } from "../../lib/support/timeouts.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 /** One entry of the journal. */
 export interface Entry {
@@ -17,8 +18,6 @@ interface Waiter {
   readonly wanted: (entry: Entry) => boolean;
   readonly found: PromiseWithResolvers<Entry>;
 }
-
-const DEFAULT_TIMEOUT_MS = 30_000;
 
 export class Journal {
   /** Everything so far, oldest first. */
@@ -38,28 +37,27 @@ export class Journal {
   }
 
   /** Returns the first entry after `since` that matches. Throws, with the journal, on a timeout. */
-  waitFor(pattern: RegExp, since?: Entry, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<Entry> {
-    return this.#wait(({ message }) => pattern.test(message), `say ${pattern}`, since, timeoutMs);
+  waitFor(pattern: RegExp, since?: Entry): Promise<Entry> {
+    return this.#wait(({ message }) => pattern.test(message), `say ${pattern}`, since);
   }
 
   /** Returns the entry with that cursor, once it has been read. */
   waitForCursor(cursor: string): Promise<Entry> {
-    return this.#wait((entry) => entry.cursor === cursor, `come to ${cursor}`, undefined, DEFAULT_TIMEOUT_MS);
+    return this.#wait((entry) => entry.cursor === cursor, `come to ${cursor}`, undefined);
   }
 
   async #wait(
     wanted: (entry: Entry) => boolean,
     what: string,
     since: Entry | undefined,
-    timeoutMs: number,
   ): Promise<Entry> {
     const there = this.since(since).find(wanted);
     if (there !== undefined) return there;
     const found = Promise.withResolvers<Entry>();
     this.#waiters.push({ wanted, found });
-    if (await endsWithin(timeoutMs, found.promise)) return await found.promise;
+    if (await endsWithin(PATIENCE_MS, found.promise)) return await found.promise;
     const said = this.since(since).map(({ identifier, message }) => `${identifier}: ${message}`);
-    throw new Error(`the journal did not ${what} within ${timeoutMs / 1000} s:\n${said.join("\n")}`);
+    throw new Error(`the journal did not ${what} within ${PATIENCE_MS / 1000} s:\n${said.join("\n")}`);
   }
 
   async #read(journalctl: Deno.ChildProcess): Promise<void> {

@@ -7,6 +7,7 @@ import { HOST } from "../../tools/architectures.ts";
 import { makeRelease } from "../../tools/release.ts";
 import { SUMS, writeSums } from "../../tools/sums.ts";
 import { startWorker, type Worker } from "../e2e/worker.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { GILLY, missingForBinary, missingForWorker } from "../support/requirements.ts";
 import { missingForHost } from "./base_tree.ts";
 import { bootHost, type Host } from "./host.ts";
@@ -114,10 +115,10 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Waits for a status line of the daemon; the journal does not report its changes. */
-  async waitForStatus(pattern: RegExp, timeoutMs = 30_000): Promise<string> {
-    const giveUp = AbortSignal.timeout(timeoutMs);
+  async waitForStatus(pattern: RegExp): Promise<string> {
+    const giveUp = AbortSignal.timeout(PATIENCE_MS);
     for (let status = "";; await delay(100)) {
-      if (giveUp.aborted) throw new Error(`the status was not ${pattern} within ${timeoutMs / 1000} s: ${status}`);
+      if (giveUp.aborted) throw new Error(`the status was not ${pattern} within ${PATIENCE_MS / 1000} s: ${status}`);
       status = await this.host.property("StatusText");
       if (pattern.test(status)) return status;
     }

@@ -9,6 +9,7 @@ import { missingForMtls } from "../fakes/mtls_proxy.ts";
 import { type FakeNode, startNode } from "../fakes/node.ts";
 import { inTemporaryFolder } from "../support/folder.ts";
 import { buildLastRelease, LAST_RELEASE, missingForLastRelease } from "../support/last_release.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { freePort } from "../support/ports.ts";
 import { GILLY, testIfPossible } from "../support/requirements.ts";
 import { stepsOf } from "../support/steps.ts";
@@ -152,7 +153,7 @@ async function renewOnLast(host: Host): Promise<void> {
   assertEquals(await host.sh("systemctl is-active gilly-renew.path"), "active");
   const running = await host.property("MainPID");
   await host.sh(`touch ${PKI}/client.crt`);
-  const giveUp = AbortSignal.timeout(30_000);
+  const giveUp = AbortSignal.timeout(PATIENCE_MS);
   for (let journal = ""; !journal.includes('unknown flag "--renewed"'); await delay(200)) {
     giveUp.throwIfAborted();
     journal = await host.sh("journalctl -u gilly-renew -o cat");
@@ -202,7 +203,7 @@ async function repaired(host: Host, name: string): Promise<void> {
 async function recorded(host: Host, names: readonly string[]): Promise<LedgerEntry[]> {
   const images = names.map((name) => `gcr.io/a/${name}:1`);
   // A line is written beside the repair, a moment after it.
-  for (const giveUp = AbortSignal.timeout(10_000);; await delay(100)) {
+  for (const giveUp = AbortSignal.timeout(PATIENCE_MS);; await delay(100)) {
     const { code, out, err } = await host.run("gilly history --json");
     assertEquals([code, err], [0, ""]);
     const entries: LedgerEntry[] = JSON.parse(out);

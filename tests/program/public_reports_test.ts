@@ -8,6 +8,7 @@ import { failure } from "../fakes/containerd_wire.ts";
 import { fakeImage } from "../fakes/docker_engine.ts";
 import { startKubelet } from "../fakes/kubelet.ts";
 import { type FakeNode, type FakeNodeOptions, startNode } from "../fakes/node.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { launch, runProgram, startProgram } from "../support/program.ts";
 import { notOnPath } from "../support/programs.ts";
 import { openProxyBench } from "../support/proxy_bench.ts";
@@ -207,7 +208,7 @@ Deno.test("a sandbox image that garbage collection removes (kubernetes/kubernete
   await node.containerd.waitFor(({ method }) => method === "Subscribe");
   isRemoved = true;
   node.containerd.removeImage(pause);
-  assert(await endsWithin(30_000, again.promise), gilly.journal.join("\n"));
+  assert(await endsWithin(PATIENCE_MS, again.promise), gilly.journal.join("\n"));
   assertEquals((await gilly.end("SIGTERM")).code, 0);
   assert(node.containerd.has(pause), gilly.journal.join("\n"));
 });

@@ -5,6 +5,7 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { delay } from "@std/async/delay";
 import type { Gilly } from "../e2e/gilly.ts";
 import { scenario } from "../scenarios/scenario.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { openProxyBench, type ProxyBench } from "../support/proxy_bench.ts";
 
 interface Scene extends ProxyBench {
@@ -156,7 +157,7 @@ scenario(
       for (const connection of open) connection.close();
     }
     await serves(scene);
-    const giveUp = AbortSignal.timeout(30_000);
+    const giveUp = AbortSignal.timeout(PATIENCE_MS);
     while (descriptorsOf(scene) > 100) {
       giveUp.throwIfAborted();
       await delay(100);
