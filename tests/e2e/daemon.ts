@@ -25,10 +25,10 @@ export class Daemon {
   }
 
   /**
-   * Starts it and returns the first line on standard error that contains `readyText`. Throws if it
-   * ends before that, or takes too long.
+   * Starts it and returns the line on standard error with which the last of these texts has come.
+   * Throws if it ends before that, or takes too long.
    */
-  async start(readyText: string): Promise<string> {
+  async start(...readyTexts: readonly string[]): Promise<string> {
     if (this.#running !== undefined) throw new Error(`${this.#program} runs already`);
     const child = new Deno.Command(this.#program, {
       args: [...this.#args],
@@ -38,7 +38,7 @@ export class Daemon {
       env: { PATH: `${Deno.env.get("PATH")}:/usr/sbin:/sbin`, OTEL_TRACES_EXPORTER: "none" },
     }).spawn();
     const ready = Promise.withResolvers<string>();
-    const logged = this.#log(child, readyText, ready);
+    const logged = this.#log(child, readyTexts, ready);
     this.#running = { child, logged };
     try {
       if (await endsWithin(PATIENCE_MS, ready.promise)) return await ready.promise;
@@ -63,20 +63,36 @@ export class Daemon {
     await running.logged;
   }
 
-  async #log(child: Deno.ChildProcess, readyText: string, ready: PromiseWithResolvers<string>): Promise<void> {
+  async #log(
+    child: Deno.ChildProcess,
+    readyTexts: readonly string[],
+    ready: PromiseWithResolvers<string>,
+  ): Promise<void> {
     using file = await Deno.open(this.#logFile, { create: true, append: true });
     const decoder = new TextDecoder();
-    let pending: string | undefined = "";
+    let awaited = readyTexts;
+    let pending = "";
     for await (const chunk of child.stderr) {
       await file.write(chunk);
-      if (pending === undefined) continue;
+      if (awaited.length === 0) continue;
       const lines: string[] = (pending + decoder.decode(chunk, { stream: true })).split("\n");
       pending = lines.pop() ?? "";
-      const line = lines.find((candidate) => candidate.includes(readyText));
-      if (line === undefined) continue;
-      pending = undefined;
-      ready.resolve(line);
+      for (const line of lines) {
+        awaited = awaited.filter((text) => !line.includes(text));
+        if (awaited.length === 0) ready.resolve(line);
+      }
     }
     ready.reject(new Error(`${this.#program} ended before it was ready; see ${this.#logFile}`));
+  }
+}
+
+/** Returns what `work` does the first time that it does not fail, and throws what its last try throws. */
+export async function tried<T>(times: number, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (attempt === times) throw error;
+    }
   }
 }

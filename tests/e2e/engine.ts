@@ -6,7 +6,7 @@ import { delay } from "@std/async/delay";
 import type { IssuedCertificate } from "../fakes/certificates.ts";
 import { concat } from "../fakes/der.ts";
 import { notOnPath } from "../support/programs.ts";
-import { Daemon } from "./daemon.ts";
+import { Daemon, tried } from "./daemon.ts";
 
 /** Programs a real Engine and registry need; the Debian packages are docker.io and docker-registry. */
 const PROGRAMS = ["dockerd", "containerd", "runc", "docker-registry"] as const;
@@ -62,16 +62,16 @@ export async function startEngine(
     await endLeftover("containerd", `${dir}/exec/containerd/containerd.pid`);
     await Deno.remove(`${dir}/dockerd.pid`).catch(() => {});
   };
-  const startOnce = async () => {
-    try {
-      await daemon.start("API listen on");
-    } catch (error) {
-      await stop("SIGKILL");
-      throw error;
-    }
-  };
-  // dockerd gives its containerd 15 s, which can be too short on a busy disk, so try twice.
-  const start = () => startOnce().catch(startOnce);
+  // dockerd gives its containerd 15 s, which can be too short on a busy disk.
+  const start = () =>
+    tried(2, async () => {
+      try {
+        await daemon.start("API listen on");
+      } catch (error) {
+        await stop("SIGKILL");
+        throw error;
+      }
+    });
   await start();
   return {
     socket,

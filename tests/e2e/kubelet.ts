@@ -3,7 +3,7 @@
 
 import type { Pod, PodList } from "kubernetes-types/core/v1.d.ts";
 import { freePort } from "../support/ports.ts";
-import { Daemon } from "./daemon.ts";
+import { Daemon, tried } from "./daemon.ts";
 
 /** Paths of the PEM files of a kubelet and of a client it admits. */
 export interface CertificateFiles {
@@ -90,12 +90,12 @@ export async function startKubelet(dir: string, options: KubeletOptions): Promis
     },
     kill: () => daemon.stop("SIGKILL"),
     stop: () => daemon.stop("SIGTERM"),
-    start: async () => void await daemon.start(READY_TEXT),
+    start: () => started(daemon),
     async restartWithFullDisk() {
       await daemon.stop("SIGTERM");
       // It takes 100% for no threshold at all.
       await writeConfig(port, "99%");
-      await daemon.start(READY_TEXT);
+      await started(daemon);
     },
     async remove() {
       await daemon.stop("SIGTERM");
@@ -110,22 +110,26 @@ export async function startKubelet(dir: string, options: KubeletOptions): Promis
  */
 export const PRIVATE_VIEW = ["--mount", "--propagation=slave", new URL("./private_view.sh", import.meta.url).pathname];
 
-/** What the kubelet logs right before it listens; its main loop is running by then. */
-const READY_TEXT = "Starting to listen on";
+/** What the kubelet logs right before it listens, and once everything that can end it at its start is done. */
+const READY_TEXTS = ["Starting to listen on", "Starting kubelet main sync loop"];
+
+/** How often a kubelet that ends before it is ready is started; a host's systemd never gives up. */
+const STARTS = 3;
+
+// It ends if the mounts of the machine change while it reads them (pkg/volume/util/hostutil).
+function started(daemon: Daemon): Promise<void> {
+  return tried(STARTS, async () => void await daemon.start(...READY_TEXTS));
+}
 
 // The kubelet does not accept port 0, and a port that was free a moment ago may be taken: then
 // another is tried.
-async function startOnFreePort(prepare: (port: number) => Promise<Daemon>): Promise<{ port: number; daemon: Daemon }> {
-  for (let attempt = 1;; attempt++) {
+function startOnFreePort(prepare: (port: number) => Promise<Daemon>): Promise<{ port: number; daemon: Daemon }> {
+  return tried(STARTS, async () => {
     const port = freePort();
     const daemon = await prepare(port);
-    try {
-      await daemon.start(READY_TEXT);
-      return { port, daemon };
-    } catch (error) {
-      if (attempt === 3) throw error;
-    }
-  }
+    await daemon.start(...READY_TEXTS);
+    return { port, daemon };
+  });
 }
 
 function kubeletArguments(dir: string, nodeName: string): string[] {
