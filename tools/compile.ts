@@ -66,6 +66,8 @@ export async function compile(architectures: readonly Architecture[] = [HOST]): 
   for (const [index, architecture] of architectures.entries()) {
     const output = architecture === HOST ? BINARY : `${BINARY}-${architecture}`;
     const { target } = ARCHITECTURES[architecture];
+    // Deno refuses to replace what it has not compiled, such as the script that tests run.
+    await Deno.remove(PROJECT + output).catch(() => {});
     await deno(["compile", "--quiet", ...RUN_FLAGS, "--target", target, "--output", output, ENTRY], {
       DENORT_BIN: runtimes[index]!,
     });
