@@ -13,7 +13,8 @@ place() {
     show_text "$1" "$root$2"
     return 0
   fi
-  attempt "make the folder of $2" mkdir -p "$(dirname "$root$2")"
+  parent=$root${2%/*}
+  [ -d "$parent" ] || attempt "make the folder of $2" mkdir -p "$parent"
   pending=$root$2.$$
   attempt "write $2" install -o 0 -g "$4" -m "$3" "$1" "$pending"
   attempt "write $2" mv -f "$pending" "$root$2"
