@@ -115,8 +115,8 @@ export class InstrumentedRuntime implements Runtime {
     this.#observer.callFailed?.(error.kind);
     if (!tellsSilence) return;
     if (error.silence !== undefined) {
-      // It ran out of time, and a call that began after it has been answered.
-      if (number < this.#answered) return;
+      // It has waited since it began, and a call that began later was answered.
+      if (error.silence.fault?.kind === "hangs" && number < this.#answered) return;
       this.#silence = error.silence;
       this.#observer.runtimeSilent?.(error.silence);
     } else if (error.kind !== "unreachable") this.#answers(number); // A pull that is cut off says nothing either way.

@@ -1,13 +1,15 @@
 // What a runtime reports: which results count as an answer or as silence, and what a pull took.
 
 import { assertEquals } from "@std/assert";
+import type { Silence } from "../../../lib/runtime/advice.ts";
 import { RuntimeError } from "../../../lib/runtime/errors.ts";
 import { InstrumentedRuntime } from "../../../lib/runtime/instrumented.ts";
 import type { LocalImage, RuntimeObserver } from "../../../lib/runtime/runtime.ts";
 import { image, MEMORY_ADVICE, MemoryRuntime } from "../../fakes/runtime.ts";
 
 const SILENCE = { runtime: MEMORY_ADVICE, because: "Connection refused" };
-const silent = () => new RuntimeError("unreachable", "inspect x: refused", { silence: SILENCE });
+const silent = (silence: Silence = SILENCE) => new RuntimeError("unreachable", "inspect x: refused", { silence });
+const HANGS: Silence = { ...SILENCE, because: "no answer within 30 s", fault: { kind: "hangs" } };
 
 const never = new AbortController().signal;
 
@@ -27,6 +29,7 @@ const VERDICTS: readonly (readonly [string, RuntimeError | undefined, readonly s
   ["an answer", undefined, ["answers"]],
   ["an error from the Engine", new RuntimeError("failed", "inspect x: disk"), ["answers"]],
   ["no usable answer", silent(), ["silent: Connection refused"]],
+  ["no answer in time", silent(HANGS), ["silent: no answer within 30 s"]],
   ["a truncated answer", new RuntimeError("unreachable", "pull x: broke off"), []],
 ];
 
@@ -53,7 +56,10 @@ Deno.test("silence lasts until the next answer, and only silence is queried agai
   assertEquals(watched.silence, undefined);
 });
 
-Deno.test("a call that gives up after a later one was answered is no silence", async () => {
+/** Ends a call after one that began later was answered; returns what both reported. */
+async function overtaken(
+  silence: Silence,
+): Promise<{ readonly heard: string[]; readonly silence: Silence | undefined }> {
   const { runtime, watched, heard, stop, inspect } = scene();
   const late = Promise.withResolvers<LocalImage | undefined>();
   const asked = runtime.inspect.bind(runtime);
@@ -61,12 +67,18 @@ Deno.test("a call that gives up after a later one was answered is no silence", a
   const inspecting = inspect();
   runtime.inspect = asked;
   await watched.info(stop.signal);
-  late.reject(silent());
+  late.reject(silent(silence));
   await inspecting;
-  assertEquals([watched.silence, heard], [undefined, ["answers"]]);
-  runtime.failures.inspect = silent();
-  await inspect();
-  assertEquals([watched.silence, heard], [SILENCE, ["answers", "silent: Connection refused"]]);
+  return { heard, silence: watched.silence };
+}
+
+Deno.test("a call that runs out of time after a later one was answered is no silence", async () => {
+  assertEquals(await overtaken(HANGS), { heard: ["answers"], silence: undefined });
+});
+
+Deno.test("a call that is refused is silence, even after a later one was answered", async () => {
+  const silence: Silence = { ...SILENCE, fault: { kind: "not-listening" } };
+  assertEquals(await overtaken(silence), { heard: ["answers", "silent: Connection refused"], silence });
 });
 
 for (const opens of [true, false]) {
